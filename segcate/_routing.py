@@ -1,0 +1,62 @@
+"""The one module that touches scikit-learn's metadata routing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from sklearn import config_context, get_config
+from sklearn.metrics import make_scorer
+
+# What every effect estimator asks of a Pipeline or a search. A requested key stays optional.
+FIT_REQUEST = {"treatment": True, "sample_weight": True, "groups": True, "propensity": True}
+SCORE_REQUEST = {"treatment": True, "sample_weight": True, "pseudo_outcome": True}
+SPLIT_REQUEST = {"treatment": True}
+
+
+@contextmanager
+def routing(enabled: bool = True) -> Iterator[None]:
+    """Switch scikit-learn's metadata routing on inside a `with` block.
+
+    The same as ``sklearn.config_context(enable_metadata_routing=True)``; the caller's setting comes
+    back when the block ends. Once per program, ``sklearn.set_config(enable_metadata_routing=True)``
+    does the same for good.
+
+    Parameters
+    ----------
+    enabled : bool, default=True
+        The setting inside the block.
+
+    Examples
+    --------
+    >>> import segcate, sklearn
+    >>> with segcate.routing():
+    ...     sklearn.get_config()["enable_metadata_routing"]
+    True
+    """
+    with config_context(enable_metadata_routing=enabled):
+        yield
+
+
+def routing_is_on() -> bool:
+    """Tell whether scikit-learn routes metadata in this thread."""
+    return bool(get_config()["enable_metadata_routing"])
+
+
+def how_to_pass(name: str) -> str:
+    """Say how `name` reaches a fit or a score, for the end of an error message."""
+    text = f"Pass it by keyword: `{name}=`"
+    if not routing_is_on():
+        text += (
+            "; inside a Pipeline or a search also switch scikit-learn's metadata routing on: "
+            "`sklearn.set_config(enable_metadata_routing=True)`, or wrap the call in "
+            "`with segcate.routing():`"
+        )
+    return text + "."
+
+
+def make_routed_scorer(func: Callable[..., float], request: Mapping[str, Any], **kwargs: Any) -> Any:
+    """Make a scikit-learn scorer that asks for the metadata in `request` without a user's call."""
+    with config_context(enable_metadata_routing=True):
+        return make_scorer(func, **kwargs).set_score_request(**request)

@@ -1,0 +1,52 @@
+"""Treatment codes from the names a team uses for its arms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate import _frames
+
+
+def encode_treatment(labels: Any, *, control: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+    """Code treatment labels as integers, the control arm as 0.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_samples,)
+        Name of the arm each row was in.
+    control : label
+        The arm that the others are compared with; it must occur in `labels`.
+
+    Returns
+    -------
+    codes : int64 array of shape (n_samples,)
+        0 for control, 1, 2, ... for the other arms in sorted order.
+    arms : array of shape (n_arms,)
+        The label behind each code, control first.
+
+    Raises
+    ------
+    ValueError
+        If a label is missing, or `control` does not occur.
+
+    Examples
+    --------
+    >>> from segcate import encode_treatment
+    >>> codes, arms = encode_treatment(["mail", "none", "mail", "call"], control="none")
+    >>> codes.tolist(), arms.tolist()
+    ([2, 0, 2, 1], ['none', 'call', 'mail'])
+    """
+    codes, levels = _frames.sorted_codes(np.asarray(labels))
+    names = levels.tolist()
+    if any(_frames.is_missing(name) for name in names):
+        raise ValueError("encode_treatment: `labels` has missing values. Drop those rows or name their arm.")
+    if control not in names:
+        raise ValueError(f"encode_treatment: control={control!r} does not occur; the arms are {names}.")
+    at = names.index(control)
+    order = np.array([at] + [i for i in range(len(names)) if i != at])
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[order] = np.arange(len(names))
+    return rank[codes], levels[order]

@@ -1,0 +1,373 @@
+"""Turn what a user passes into clean arrays; the one place where bad input is told what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import column_or_1d
+from sklearn.utils.validation import check_consistent_length, validate_data
+
+from segcate import _frames
+from segcate._routing import how_to_pass
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+Segment = str | int | None
+
+__all__ = [
+    "EffectData",
+    "SegmentCodes",
+    "check_effect_data",
+    "check_features",
+    "check_in_unit_interval",
+    "check_option",
+    "check_outcome",
+    "check_treatment",
+    "check_weights",
+    "code_segments",
+    "find_segment_column",
+    "listed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentCodes:
+    """The segment of every row as a code, and what the codes stand for.
+
+    Attributes
+    ----------
+    codes : intp array of shape (n_rows,), values 0 to n_segments - 1
+    labels : array of shape (n_segments,), sorted; the noise segment -1 comes first
+    position : column of X that held the labels, None when all rows are one segment
+    """
+
+    codes: Int
+    labels: npt.NDArray[Any]
+    position: int | None
+
+    @property
+    def n_segments(self) -> int:
+        """Count the segments."""
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class EffectData:
+    """Everything a fit was given, checked and of one length.
+
+    Attributes
+    ----------
+    X : frame, or float array of shape (n_rows, n_columns), segment column included
+    treatment : int8 array of shape (n_rows,), values 0 and 1
+    segment : the rows' segments
+    y : float64 array of shape (n_rows,), None in the design stage
+    sample_weight : float64 array of shape (n_rows,) or None
+    groups : intp codes of shape (n_rows,) or None
+    propensity : float64 array of shape (n_rows,), inside (0, 1), or None
+    """
+
+    X: Any
+    treatment: npt.NDArray[np.int8]
+    segment: SegmentCodes
+    y: Float | None = None
+    sample_weight: Float | None = None
+    groups: Int | None = None
+    propensity: Float | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Count the rows."""
+        return len(self.treatment)
+
+    @property
+    def covariates(self) -> list[int]:
+        """Positions of the columns of X that are not the segment."""
+        return [i for i in range(self.X.shape[1]) if i != self.segment.position]
+
+
+def listed(values: Iterable[Any], limit: int = 5) -> str:
+    """Write values for an error message: at most five, then how many more."""
+    found = list(values)
+    text = ", ".join(repr(v.item() if isinstance(v, np.generic) else v) for v in found[:limit])
+    return text + (f" and {len(found) - limit} more" if len(found) > limit else "")
+
+
+def check_option(owner: str, name: str, value: Any, allowed: Iterable[Any]) -> None:
+    """Raise unless `value` is one of the allowed ones."""
+    options = list(allowed)
+    if not any(value is option or (type(value) is type(option) and value == option) for option in options):
+        raise ValueError(f"{owner}: `{name}` must be one of {options}; got {value!r}.")
+
+
+def check_in_unit_interval(owner: str, name: str, value: Any) -> None:
+    """Raise unless `value` is a number strictly between 0 and 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < 1:
+        raise ValueError(f"{owner}: `{name}` must be a number inside (0, 1); got {value!r}.")
+
+
+def check_features(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Check X and remember (or compare) its columns; a frame stays a frame, all else becomes floats.
+
+    Infinite values are refused. NaN passes: whether a model can take it is that model's affair.
+    """
+    owner = type(estimator).__name__
+    if not _frames.is_frame(X):
+        return validate_data(estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
+    rows, columns = X.shape
+    if rows == 0 or columns == 0:
+        raise ValueError(f"{owner}: X has {rows} rows and {columns} columns; at least one of each is needed.")
+    names = _frames.column_names(X) or []
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"{owner}: X has columns of the same name: {listed(repeated)}. Rename them.")
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    for i in _frames.numeric_positions(X):
+        column = _frames.column_values(X, i)
+        if column.dtype.kind == "f" and np.isinf(column).any():
+            raise ValueError(
+                f"{owner}: X contains infinity in column {names[i]!r} ({int(np.isinf(column).sum())} rows). "
+                "Replace those values or drop the rows first."
+            )
+    return X
+
+
+def check_outcome(owner: str, y: Any, X: Any) -> Float:
+    """Check that y is numeric, finite, one-dimensional and as long as X."""
+    if y is None:
+        raise ValueError(
+            f"This {owner} estimator requires y to be passed, but the target y is None: an effect needs an outcome."
+        )
+    _check_same_index(owner, "y", y, X)
+    values = column_or_1d(y, warn=True)
+    if values.dtype.kind not in "iufb":
+        try:
+            values = values.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{owner}: y must be numeric (0/1 or measured); found {listed(np.unique(values.astype(str)))}. "
+                "Recode it to numbers."
+            ) from error
+    values = values.astype(np.float64)
+    n_bad = int((~np.isfinite(values)).sum())
+    if n_bad:
+        raise ValueError(
+            f"{owner}: Input y contains NaN or infinity in {n_bad} of {len(values)} rows. "
+            "Drop those rows from X, y and treatment alike before the fit."
+        )
+    check_consistent_length(X, values)
+    return values
+
+
+def check_treatment(owner: str, treatment: Any, X: Any) -> npt.NDArray[np.int8]:
+    """Check that treatment holds 0 and 1 (or bool), has no gaps and belongs to the rows of X."""
+    if treatment is None:
+        raise ValueError(f"{owner} needs `treatment`, but none came. {how_to_pass('treatment')}")
+    _check_same_index(owner, "treatment", treatment, X)
+    values = column_or_1d(treatment)
+    _check_length(owner, "treatment", values, X)
+    if values.dtype.kind in "iub" and len(values) and values.min() >= 0 and values.max() <= 1:
+        return values.astype(np.int8)
+    codes, levels = _frames.sorted_codes(values)
+    if any(_frames.is_missing(level) for level in levels.tolist()):
+        raise ValueError(
+            f"{owner}: `treatment` is missing (NaN) in {int((codes == len(levels) - 1).sum())} of {len(values)} "
+            "rows. Drop those rows, or say which arm they were in."
+        )
+    if levels.dtype.kind not in "iufb" or not np.isin(levels.astype(np.float64), [0.0, 1.0]).all():
+        raise ValueError(
+            f"{owner}: `treatment` must hold only 0 and 1 (1 = treated); found {{{listed(levels)}}}. "
+            "Recode it, for example `treatment == 'offer'`, or with segcate.encode_treatment(labels, control=...)."
+        )
+    return values.astype(np.int8)
+
+
+def check_weights(owner: str, sample_weight: Any, X: Any) -> Float | None:
+    """Check that weights are finite and not negative; all of them equal to one count as none."""
+    if sample_weight is None:
+        return None
+    _check_same_index(owner, "sample_weight", sample_weight, X)
+    if np.ndim(sample_weight) == 0:
+        raise ValueError(f"{owner}: `sample_weight` must be an array with one weight a row; got {sample_weight!r}.")
+    values = np.asarray(sample_weight, dtype=np.float64)
+    if values.ndim != 1:
+        raise ValueError(f"Sample weights must be 1D array or scalar, got {values.ndim}D array.")
+    _check_length(owner, "sample_weight", values, X)
+    if not np.isfinite(values).all() or (values < 0).any():
+        raise ValueError(
+            f"{owner}: `sample_weight` must be finite and not negative; "
+            f"{int((~np.isfinite(values)).sum())} are not finite, {int((values < 0).sum())} are negative."
+        )
+    if not (values > 0).any():
+        raise ValueError(f"{owner}: `sample_weight` is zero in every row; nothing is left to estimate from.")
+    return None if (values == 1.0).all() else values
+
+
+def check_propensity(owner: str, propensity: Any, X: Any) -> Float | None:
+    """Check that the propensities handed in lie strictly inside (0, 1)."""
+    if propensity is None:
+        return None
+    _check_same_index(owner, "propensity", propensity, X)
+    values = column_or_1d(propensity).astype(np.float64)
+    _check_length(owner, "propensity", values, X)
+    n_bad = int((~((values > 0) & (values < 1))).sum())
+    if n_bad:
+        raise ValueError(
+            f"{owner}: `propensity` must lie strictly inside (0, 1); {n_bad} of {len(values)} values do not "
+            f"(smallest {np.nanmin(values):.3g}, largest {np.nanmax(values):.3g}, NaN {int(np.isnan(values).sum())}). "
+            "Rows that could never, or would always, be treated have no counterpart: drop them and say so."
+        )
+    return values
+
+
+def check_groups(owner: str, groups: Any, X: Any) -> Int | None:
+    """Code the clusters of dependent rows 0, 1, ..."""
+    if groups is None:
+        return None
+    _check_same_index(owner, "groups", groups, X)
+    values = column_or_1d(groups)
+    _check_length(owner, "groups", values, X)
+    codes, levels = _frames.sorted_codes(values)
+    if any(_frames.is_missing(level) for level in levels.tolist()):
+        raise ValueError(f"{owner}: `groups` has missing values. Give every row its group.")
+    if len(levels) < 2:
+        raise ValueError(f"{owner}: `groups` holds one group only ({listed(levels)}); at least two are needed.")
+    return codes
+
+
+def find_segment_column(owner: str, X: Any, segment: Segment) -> int | None:
+    """Resolve `segment` ("auto", a name, a position, None) to a position in X."""
+    names = _frames.column_names(X)
+    if segment is None:
+        return None
+    if isinstance(segment, str):
+        if names is None:
+            raise ValueError(
+                f"{owner}: segment={segment!r} needs column names, and X is an array without them. Say which "
+                "column holds the segments, `segment=-1` for the last one, or `segment=None` for one segment."
+            )
+        return _named_segment(owner, names, segment)
+    if isinstance(segment, bool) or not isinstance(segment, int | np.integer):
+        raise TypeError(f"{owner}: `segment` must be 'auto', a column name, a position or None; got {segment!r}.")
+    n_columns = X.shape[1]
+    if not -n_columns <= segment < n_columns:
+        raise ValueError(f"{owner}: segment={segment} is not a column of X, which has {n_columns} columns.")
+    return int(segment) % n_columns
+
+
+def _named_segment(owner: str, names: list[str], segment: str) -> int:
+    if segment != "auto":
+        if segment not in names:
+            raise ValueError(f"{owner}: X has no column {segment!r} for `segment`; its columns are {listed(names)}.")
+        return names.index(segment)
+    if "segment" in names:
+        return names.index("segment")
+    ending = [i for i, name in enumerate(names) if name.endswith("__segment")]
+    if len(ending) == 1:
+        return ending[0]
+    found = f"several end in '__segment': {listed(names[i] for i in ending)}" if ending else "none is called 'segment'"
+    raise ValueError(
+        f"{owner}: segment='auto' looks for the column 'segment', but of the columns of X {found}. Put a segmenter "
+        "before this step, name the column (`segment='region'`), or pass `segment=None` for one segment."
+    )
+
+
+def code_segments(owner: str, X: Any, position: int | None) -> SegmentCodes:
+    """Read the segment column and code it; refuse gaps, fractions and columns that look like ids."""
+    n = _frames.n_rows(X)
+    if position is None:
+        return SegmentCodes(np.zeros(n, dtype=np.intp), np.array(["all"], dtype=object), None)
+    column = _frames.column_values(X, position)
+    if column.dtype.kind == "f":
+        column = _integral(owner, column)
+    codes, labels = _frames.sorted_codes(column)
+    if any(_frames.is_missing(label) for label in labels.tolist()):
+        raise ValueError(
+            f"{owner}: the segment column has missing values in {int((codes == len(labels) - 1).sum())} of {n} rows. "
+            "Give those rows a segment of their own, for example 'unknown' (noise is -1)."
+        )
+    if len(labels) == n and n > 2:
+        raise ValueError(
+            f"{owner}: the segment column has as many values as X has rows ({n}), n_samples = n_segments; "
+            "it looks like an id. Pass a column whose values are shared by many rows."
+        )
+    return SegmentCodes(codes, labels, position)
+
+
+def _integral(owner: str, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    n_missing = int(np.isnan(column).sum())
+    if n_missing:
+        raise ValueError(
+            f"{owner}: the segment column has missing values in {n_missing} of {len(column)} rows. "
+            "Give those rows a segment of their own (noise is -1)."
+        )
+    whole = column == np.floor(column)
+    if not whole.all():
+        raise ValueError(
+            f"{owner}: the segment column holds fractions ({listed(np.unique(column[~whole]))}); segments are labels: "
+            "strings, integers or whole floats. Was the right column named in `segment=`?"
+        )
+    return column.astype(np.int64)
+
+
+def check_effect_data(
+    estimator: Any,
+    X: Any,
+    y: Any = None,
+    *,
+    treatment: Any,
+    segment: Segment,
+    sample_weight: Any = None,
+    groups: Any = None,
+    propensity: Any = None,
+    needs_outcome: bool = True,
+) -> EffectData:
+    """Check all that a fit was given, in the order a user would want to hear of it."""
+    owner = type(estimator).__name__
+    raw = X
+    X = check_features(estimator, X, reset=True)
+    if needs_outcome or y is not None:
+        y = check_outcome(owner, y, raw)
+    codes = check_treatment(owner, treatment, raw)
+    if len(codes) == 1:
+        raise ValueError(f"{owner}: X has n_samples=1 row; comparing two arms needs at least 1 row in each.")
+    for arm, word in ((1, "treated"), (0, "control")):
+        if not (codes == arm).any():
+            raise ValueError(
+                f"{owner}: `treatment` has no {word} rows (all n_samples={len(codes)} are "
+                f"{'control' if arm else 'treated'}); an effect needs both arms."
+            )
+    return EffectData(
+        X=X,
+        treatment=codes,
+        segment=code_segments(owner, X, find_segment_column(owner, X, segment)),
+        y=y,
+        sample_weight=check_weights(owner, sample_weight, raw),
+        groups=check_groups(owner, groups, raw),
+        propensity=check_propensity(owner, propensity, raw),
+    )
+
+
+def _check_length(owner: str, name: str, values: npt.NDArray[Any], X: Any) -> None:
+    n = _frames.n_rows(X)
+    if len(values) != n:
+        raise ValueError(
+            f"{owner}: `{name}` has {len(values)} values but X has {n} rows (inconsistent numbers of samples); "
+            "one value for every row is needed."
+        )
+
+
+def _check_same_index(owner: str, name: str, values: Any, X: Any) -> None:
+    """Refuse a Series whose index names other rows, or the same rows in another order."""
+    ours, theirs = _frames.index_of(X), _frames.index_of(values)
+    if ours is None or theirs is None or len(ours) != len(theirs) or ours.equals(theirs):
+        return
+    what = "the same labels in another order" if set(ours) == set(theirs) else "other labels"
+    raise ValueError(
+        f"{owner}: the index of `{name}` differs from the index of X ({what}), so rows would be paired wrongly. "
+        f"Align them first, `{name}.loc[X.index]` if the labels are unique, or pass `{name}.to_numpy()` "
+        "if they are already in the order of X."
+    )
