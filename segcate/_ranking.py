@@ -1,0 +1,254 @@
+"""Rank-weighted average treatment effects (RATE): the value and standard error of a ranking.
+
+Yadlowsky, S., Fleming, S., Shah, N., Brunskill, E., & Wager, S. (2025). Evaluating treatment
+prioritization rules via rank-weighted average treatment effects. JASA, 120(549), 38-51.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import digamma, ndtri
+
+Float = npt.NDArray[np.float64]
+RankKind = Literal["qini", "autoc"]
+
+__all__ = ["RankKind", "RankScore", "rank_score"]
+
+
+@dataclass(frozen=True, slots=True)
+class RankScore:
+    """How well a prediction ranks rows by their effect.
+
+    Attributes
+    ----------
+    value : float
+        In units of the outcome; 0 for a ranking by chance, negative for one that is upside down.
+    std_error : float
+        Standard error; 0 when every row has the same prediction, NaN with fewer than two
+        independent units.
+    n_units : int
+        Rows, or clusters where `groups` were given, whose weight is positive.
+    influence : float64 array of shape (n_rows,) or None
+        What each row adds to the value (weighted mean 0), where it was asked for. The difference of
+        two scores on the same rows has the difference of their influences.
+    """
+
+    value: float
+    std_error: float
+    n_units: int
+    influence: Float | None = None
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided p-value of "ranks no better than chance"; NaN where there is no ranking."""
+        return (
+            math.erfc(abs(self.value) / self.std_error / math.sqrt(2))
+            if self.std_error > 0
+            else math.nan
+        )
+
+    def confidence_interval(self, confidence_level: float = 0.95) -> tuple[float, float]:
+        """Return the normal confidence interval of the value."""
+        half_width = float(ndtri(0.5 + confidence_level / 2)) * self.std_error
+        return self.value - half_width, self.value + half_width
+
+
+def rank_score(
+    prediction: Any,
+    psi: Any,
+    sample_weight: Any = None,
+    *,
+    kind: RankKind = "qini",
+    groups: Any = None,
+    with_influence: bool = False,
+) -> RankScore:
+    r"""Score a ranking of rows, highest prediction first, by the effect scores it puts on top.
+
+    Rows of equal prediction are one block: any order inside it gives the same score. A weight of 2
+    is the row written twice.
+
+    Parameters
+    ----------
+    prediction : array-like of shape (n_rows,)
+        What ranks the rows; finite.
+    psi : array-like of shape (n_rows,)
+        Effect score (pseudo-outcome) of each row; finite.
+    sample_weight : array-like of shape (n_rows,), default=None
+        Weight of each row, >= 0.
+    kind : {"qini", "autoc"}, default="qini"
+        Area between the gain curve and its chord, or area under the targeting operator curve.
+    groups : int array of shape (n_rows,), default=None
+        Cluster of each row: the standard error lets rows of a cluster depend on each other.
+    with_influence : bool, default=False
+        Keep the influence of each row.
+
+    Returns
+    -------
+    RankScore
+
+    Raises
+    ------
+    ValueError
+        If an array is not one-dimensional, of another length, or holds NaN or infinity; if a weight
+        is negative or all are 0; for "autoc", if weights average below 0.1.
+
+    Notes
+    -----
+    With :math:`K_g` the weight ranked at or above block g, :math:`W` the weight of all rows and
+    :math:`A(K)` the area weight collected by then,
+
+    .. math:: \frac1W \sum_g \bar\psi_g \{A(K_g) - A(K_{g-1})\}, \quad
+        A(K) = \frac{K (W - K)}{2 W} \text{ (qini)}, \quad K (H_W - H_K) \text{ (autoc)},
+
+    :math:`H` the harmonic number. The influence of a row in block b is
+
+    .. math:: (\psi_i - \bar\psi_b) \frac{A(K_b) - A(K_{b-1})}{K_b - K_{b-1}} +
+        \sum_{g \ge b} \{A(K_g) - A(K_g - 1)\} (\bar\psi_g - \bar\psi_{g+1}),
+
+    centred: its first term is the row's own score, its second what the row does to the ranks below.
+    """
+    if kind not in get_args(RankKind):
+        raise ValueError(
+            f"rank_score: `kind` must be one of {list(get_args(RankKind))}; got {kind!r}."
+        )
+    score, effect = (
+        _vector("prediction", prediction, None),
+        _vector("psi", psi, np.shape(prediction)),
+    )
+    weight = None if sample_weight is None else _checked_weight(sample_weight, score.shape, kind)
+    clusters = None if groups is None else np.asarray(groups)
+    present = slice(None) if weight is None or weight.all() else weight > 0
+    if not isinstance(present, slice):
+        score, effect, weight = (
+            score[present],
+            effect[present],
+            None if weight is None else weight[present],
+        )
+        clusters = None if clusters is None else clusters[present]
+    order = np.argsort(score, kind="stable")[::-1]
+    value, influence = _value_and_influence(
+        score[order], effect[order], None if weight is None else weight[order], kind
+    )
+    std_error, n_units = _std_error(influence, weight, clusters, order)
+    kept = (
+        _in_row_order(influence, order, present, np.shape(prediction)) if with_influence else None
+    )
+    return RankScore(value, std_error, n_units, kept)
+
+
+def _value_and_influence(
+    score: Float, psi: Float, weight: Float | None, kind: RankKind
+) -> tuple[float, Float]:
+    """Score rows that are already in rank order; the influence comes back in that order."""
+    ends = np.append(np.flatnonzero(score[1:] != score[:-1]), len(score) - 1)
+    reached = ends + 1.0 if weight is None else np.cumsum(weight)[ends]
+    total = float(reached[-1])
+    mass = np.diff(reached, prepend=0.0)
+    psi = psi - np.average(psi, weights=weight)
+    all_distinct = len(ends) == len(score)
+    mean = (
+        psi if all_distinct else _block_sums(psi if weight is None else psi * weight, ends) / mass
+    )
+    area = np.diff(_area_weight(reached, total, kind), prepend=0.0)
+    value = float(mean @ area) / total
+
+    tail = np.zeros(len(ends))
+    step = np.minimum(reached[:-1], 1.0)
+    slope = _area_weight(reached[:-1], total, kind) - _area_weight(reached[:-1] - step, total, kind)
+    slope *= -np.diff(mean) / step
+    tail[:-1] = np.cumsum(slope[::-1])[::-1]
+    if all_distinct:
+        influence = tail
+    else:
+        size = np.diff(ends, prepend=-1)
+        influence = np.repeat(tail - mean * area / mass, size) + psi * np.repeat(area / mass, size)
+    return value, influence - np.average(influence, weights=weight)
+
+
+def _block_sums(values: Float, ends: npt.NDArray[np.intp]) -> Float:
+    """Sum the values of each block; blocks end at the positions `ends`."""
+    sums: Float = np.add.reduceat(values, np.concatenate([[0], ends[:-1] + 1]))
+    return sums
+
+
+def _area_weight(reached: Float, total: float, kind: RankKind) -> Float:
+    """Weight of psi in the area, summed over the ranks down to `reached`; 0 at both ends."""
+    if kind == "qini":
+        return reached * (total - reached) / (2.0 * total)
+    return reached * (float(digamma(total + 1.0)) - digamma(reached + 1.0))
+
+
+def _std_error(
+    influence: Float,
+    weight: Float | None,
+    clusters: npt.NDArray[Any] | None,
+    order: npt.NDArray[np.intp],
+) -> tuple[float, int]:
+    """Return the standard error of a weighted mean of influences, and its number of units."""
+    total = float(len(influence)) if weight is None else float(weight.sum())
+    part = influence if weight is None else influence * weight[order]
+    if clusters is not None:
+        codes = np.unique(clusters, return_inverse=True)[1]
+        part = np.bincount(codes[order], weights=part).astype(np.float64)
+    n_units = len(part)
+    if n_units < 2:
+        return math.nan, n_units
+    return math.sqrt(n_units / (n_units - 1) * float(part @ part)) / total, n_units
+
+
+def _in_row_order(
+    influence: Float, order: npt.NDArray[np.intp], present: Any, shape: tuple[int, ...]
+) -> Float:
+    """Undo the sort; rows of weight 0 have no influence."""
+    rows = np.arange(shape[0])[present][order]
+    result = np.zeros(shape)
+    result[rows] = influence
+    return result
+
+
+def _vector(name: str, values: Any, shape: tuple[int, ...] | None) -> Float:
+    """Check a finite vector, of the shape of `prediction` where that is given."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or (shape is not None and array.shape != shape):
+        wanted = (
+            "one value for every row" if shape is None else f"the shape {shape} of `prediction`"
+        )
+        raise ValueError(
+            f"A ranking score needs `{name}` as one vector with {wanted}; its shape is "
+            f"{array.shape}."
+        )
+    if len(array) == 0:
+        raise ValueError(f"A ranking score needs at least one row; `{name}` has none.")
+    n_bad = int((~np.isfinite(array)).sum())
+    if n_bad:
+        advice = (
+            "Rows without an effect cannot be ranked: give every segment one "
+            "(`on_empty='overall'`), merge thin segments, or leave those rows out of all arrays."
+            if name == "prediction"
+            else "Every row needs an effect score; see segcate.metrics.effect_scores."
+        )
+        raise ValueError(f"`{name}` is NaN or infinite in {n_bad} of {len(array)} rows. {advice}")
+    return array
+
+
+def _checked_weight(sample_weight: Any, shape: tuple[int, ...], kind: RankKind) -> Float | None:
+    """Check weights; None when every row counts once."""
+    weight = _vector("sample_weight", sample_weight, shape)
+    if (weight < 0).any() or not (weight > 0).any():
+        raise ValueError(
+            "`sample_weight` must not be negative, and not 0 everywhere; "
+            f"{int((weight < 0).sum())} of {len(weight)} weights are negative. "
+            "Drop rows that should not count."
+        )
+    average = float(weight.sum() / (weight > 0).sum())
+    if kind == "autoc" and average < 0.1:
+        raise ValueError(
+            f"AUTOC sums over ranks, so weights count rows, and these average {average:.3g} a row. "
+            "Rescale them to average 1: `sample_weight * len(sample_weight) / sample_weight.sum()`."
+        )
+    return None if (weight == 1.0).all() else weight
