@@ -16,7 +16,12 @@ import numpy.typing as npt
 from scipy import optimize, stats
 
 from segcate._validation import check_option
-from segcate.effects._multiplicity import WaldTest, check_covariance, wald_test
+from segcate.effects._multiplicity import (
+    RANK_TOLERANCE,
+    WaldTest,
+    check_covariance,
+    wald_test,
+)
 
 Float = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
@@ -46,7 +51,8 @@ class Heterogeneity:
     tau2 : float, >= 0, in squared units of the effects. Variance of the true effects
     mean : float, in units of the effects. Mean of the law that the true effects come from
     mean_std_error : float. Of `mean`, taking `tau2` as known
-    hartung_knapp_std_error : float. Of `mean`, from the spread of the effects around it
+    hartung_knapp_std_error : float. Of `mean`, from the spread of the effects around it; NaN
+        where a covariance leaves no spread to expect
     n_segments : int. Segments that entered
     tau2_method : str. How `tau2` was estimated
     """
@@ -164,15 +170,16 @@ def heterogeneity(
     tau2 = _TAU2[tau2_method](t, v)
     at_zero, at_tau2 = _moments(t, v, 0.0), _moments(t, v, tau2)
     expected = at_tau2.noise + tau2 * at_tau2.slope
+    excess = at_tau2.q / expected if expected > RANK_TOLERANCE * n else np.nan
     return Heterogeneity(
         q=test.statistic,
         df=test.df,
         p_value=test.p_value,
-        i2=tau2 / (tau2 + at_zero.noise / at_zero.slope),
+        i2=tau2 / (tau2 + at_zero.noise / at_zero.slope) if tau2 > 0 else 0.0,
         tau2=tau2,
         mean=at_tau2.mean,
         mean_std_error=float(np.sqrt(at_tau2.variance)),
-        hartung_knapp_std_error=float(np.sqrt(at_tau2.variance * at_tau2.q / expected)),
+        hartung_knapp_std_error=float(np.sqrt(at_tau2.variance * excess)),
         n_segments=n,
         tau2_method=tau2_method,
     )
@@ -247,7 +254,7 @@ def shrink(
         spread = (1 - share) * variance + share**2 * mean_variance
     else:
         k = int(known.sum()) if n_segments is None else n_segments
-        if k < MIN_SEGMENTS_TO_SHRINK:
+        if k < MIN_SEGMENTS_TO_SHRINK or not known.any():
             return Shrunken(np.full(len(t), np.nan), np.full(len(t), np.nan))
         share = share * (k - 3) / (k - 1)
         unequal = (variance[known].mean() + tau2) / total

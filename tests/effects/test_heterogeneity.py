@@ -204,6 +204,13 @@ def test_covariance_of_deficient_rank_lowers_the_degrees_of_freedom(method):
     assert np.isfinite([found.q, found.tau2, found.mean, found.mean_std_error]).all()
 
 
+def test_perfectly_correlated_segments_cannot_be_told_apart():
+    found = heterogeneity([1.0, 1.0, 1.0], [0.5] * 3, covariance=np.full((3, 3), 0.25))
+    assert (found.df, found.tau2, found.i2, found.mean) == (0, 0, 0, 1)
+    assert found.mean_std_error == pytest.approx(0.5)
+    assert np.isnan([found.q, found.p_value, found.hartung_knapp_std_error]).all()
+
+
 def test_reml_refuses_a_covariance_of_deficient_rank():
     root = np.random.default_rng(6).normal(size=(6, 4))
     with pytest.raises(ValueError, match="full rank"):
@@ -277,6 +284,12 @@ def test_segments_without_estimate_stay_nan_and_do_not_count():
 def test_unknown_tau2_shrinks_nothing():
     found = shrink([1.0] * 4, [1.0] * 4, tau2=np.nan, mean=np.nan)
     assert np.isnan(found.effect).all()
+
+
+def test_no_estimate_at_all_shrinks_nothing():
+    for method in ("morris", "plug-in"):
+        found = shrink([np.nan], [np.nan], tau2=1.0, mean=0.0, n_segments=5, method=method)
+        assert np.isnan([found.effect, found.std_error]).all()
 
 
 @pytest.mark.parametrize(
