@@ -22,7 +22,9 @@ def is_frame(X: Any) -> bool:
 
 def column_names(X: Any) -> list[str] | None:
     """Return the column names of a frame, None for an array."""
-    return [str(name) for name in nw.from_native(X, eager_only=True).columns] if is_frame(X) else None
+    return (
+        [str(name) for name in nw.from_native(X, eager_only=True).columns] if is_frame(X) else None
+    )
 
 
 def n_rows(X: Any) -> int:
@@ -124,7 +126,9 @@ def encode_columns(X: Any, positions: Sequence[int], *, drop_first: bool = True)
         labels += [f"{name}={level}" for level in levels]
         source += [i] * len(levels)
     values = np.hstack(blocks) if blocks else np.empty((n_rows(X), 0))
-    return EncodedColumns(np.ascontiguousarray(values), tuple(labels), np.array(source, dtype=np.intp))
+    return EncodedColumns(
+        np.ascontiguousarray(values), tuple(labels), np.array(source, dtype=np.intp)
+    )
 
 
 def _indicator_columns(column: npt.NDArray[Any], drop_first: bool) -> tuple[Float, list[str]]:

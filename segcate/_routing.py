@@ -11,6 +11,7 @@ from sklearn.metrics import make_scorer
 
 # What every effect estimator asks of a Pipeline or a search. A requested key stays optional.
 FIT_REQUEST = {"treatment": True, "sample_weight": True, "groups": True, "propensity": True}
+DESIGN_REQUEST = {"treatment": True, "sample_weight": True, "propensity": True}
 SCORE_REQUEST = {"treatment": True, "sample_weight": True, "pseudo_outcome": True}
 SPLIT_REQUEST = {"treatment": True}
 
@@ -56,7 +57,9 @@ def how_to_pass(name: str) -> str:
     return text + "."
 
 
-def make_routed_scorer(func: Callable[..., float], request: Mapping[str, Any], **kwargs: Any) -> Any:
+def make_routed_scorer(
+    func: Callable[..., float], request: Mapping[str, Any], **kwargs: Any
+) -> Any:
     """Make a scikit-learn scorer that asks for the metadata in `request` without a user's call."""
     with config_context(enable_metadata_routing=True):
         return make_scorer(func, **kwargs).set_score_request(**request)

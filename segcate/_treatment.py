@@ -10,7 +10,9 @@ import numpy.typing as npt
 from segcate import _frames
 
 
-def encode_treatment(labels: Any, *, control: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+def encode_treatment(
+    labels: Any, *, control: Any
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
     """Code treatment labels as integers, the control arm as 0.
 
     Parameters
@@ -42,9 +44,13 @@ def encode_treatment(labels: Any, *, control: Any) -> tuple[npt.NDArray[np.int64
     codes, levels = _frames.sorted_codes(np.asarray(labels))
     names = levels.tolist()
     if any(_frames.is_missing(name) for name in names):
-        raise ValueError("encode_treatment: `labels` has missing values. Drop those rows or name their arm.")
+        raise ValueError(
+            "encode_treatment: `labels` has missing values. Drop those rows or name their arm."
+        )
     if control not in names:
-        raise ValueError(f"encode_treatment: control={control!r} does not occur; the arms are {names}.")
+        raise ValueError(
+            f"encode_treatment: control={control!r} does not occur; the arms are {names}."
+        )
     at = names.index(control)
     order = np.array([at] + [i for i in range(len(names)) if i != at])
     rank = np.empty(len(names), dtype=np.int64)

@@ -99,13 +99,19 @@ def listed(values: Iterable[Any], limit: int = 5) -> str:
 def check_option(owner: str, name: str, value: Any, allowed: Iterable[Any]) -> None:
     """Raise unless `value` is one of the allowed ones."""
     options = list(allowed)
-    if not any(value is option or (type(value) is type(option) and value == option) for option in options):
+    if not any(
+        value is option or (type(value) is type(option) and value == option) for option in options
+    ):
         raise ValueError(f"{owner}: `{name}` must be one of {options}; got {value!r}.")
 
 
 def check_in_unit_interval(owner: str, name: str, value: Any) -> None:
     """Raise unless `value` is a number strictly between 0 and 1."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < 1:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | np.number)
+        or not 0 < value < 1
+    ):
         raise ValueError(f"{owner}: `{name}` must be a number inside (0, 1); got {value!r}.")
 
 
@@ -116,14 +122,20 @@ def check_features(estimator: Any, X: Any, *, reset: bool) -> Any:
     """
     owner = type(estimator).__name__
     if not _frames.is_frame(X):
-        return validate_data(estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
+        return validate_data(
+            estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan"
+        )
     rows, columns = X.shape
     if rows == 0 or columns == 0:
-        raise ValueError(f"{owner}: X has {rows} rows and {columns} columns; at least one of each is needed.")
+        raise ValueError(
+            f"{owner}: X has {rows} rows and {columns} columns; at least one of each is needed."
+        )
     names = _frames.column_names(X) or []
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise ValueError(f"{owner}: X has columns of the same name: {listed(repeated)}. Rename them.")
+        raise ValueError(
+            f"{owner}: X has columns of the same name: {listed(repeated)}. Rename them."
+        )
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     for i in _frames.numeric_positions(X):
         column = _frames.column_values(X, i)
@@ -191,7 +203,9 @@ def check_weights(owner: str, sample_weight: Any, X: Any) -> Float | None:
         return None
     _check_same_index(owner, "sample_weight", sample_weight, X)
     if np.ndim(sample_weight) == 0:
-        raise ValueError(f"{owner}: `sample_weight` must be an array with one weight a row; got {sample_weight!r}.")
+        raise ValueError(
+            f"{owner}: `sample_weight` must be an array with one weight a row; got {sample_weight!r}."
+        )
     values = np.asarray(sample_weight, dtype=np.float64)
     if values.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {values.ndim}D array.")
@@ -202,7 +216,9 @@ def check_weights(owner: str, sample_weight: Any, X: Any) -> Float | None:
             f"{int((~np.isfinite(values)).sum())} are not finite, {int((values < 0).sum())} are negative."
         )
     if not (values > 0).any():
-        raise ValueError(f"{owner}: `sample_weight` is zero in every row; nothing is left to estimate from.")
+        raise ValueError(
+            f"{owner}: `sample_weight` is zero in every row; nothing is left to estimate from."
+        )
     return None if (values == 1.0).all() else values
 
 
@@ -234,7 +250,9 @@ def check_groups(owner: str, groups: Any, X: Any) -> Int | None:
     if any(_frames.is_missing(level) for level in levels.tolist()):
         raise ValueError(f"{owner}: `groups` has missing values. Give every row its group.")
     if len(levels) < 2:
-        raise ValueError(f"{owner}: `groups` holds one group only ({listed(levels)}); at least two are needed.")
+        raise ValueError(
+            f"{owner}: `groups` holds one group only ({listed(levels)}); at least two are needed."
+        )
     return codes
 
 
@@ -251,31 +269,43 @@ def find_segment_column(owner: str, X: Any, segment: Segment) -> int | None:
             )
         return _named_segment(owner, names, segment)
     if isinstance(segment, bool) or not isinstance(segment, int | np.integer):
-        raise TypeError(f"{owner}: `segment` must be 'auto', a column name, a position or None; got {segment!r}.")
+        raise TypeError(
+            f"{owner}: `segment` must be 'auto', a column name, a position or None; got {segment!r}."
+        )
     n_columns = X.shape[1]
     if not -n_columns <= segment < n_columns:
-        raise ValueError(f"{owner}: segment={segment} is not a column of X, which has {n_columns} columns.")
+        raise ValueError(
+            f"{owner}: segment={segment} is not a column of X, which has {n_columns} columns."
+        )
     return int(segment) % n_columns
 
 
 def _named_segment(owner: str, names: list[str], segment: str) -> int:
     if segment != "auto":
         if segment not in names:
-            raise ValueError(f"{owner}: X has no column {segment!r} for `segment`; its columns are {listed(names)}.")
+            raise ValueError(
+                f"{owner}: X has no column {segment!r} for `segment`; its columns are {listed(names)}."
+            )
         return names.index(segment)
     if "segment" in names:
         return names.index("segment")
     ending = [i for i, name in enumerate(names) if name.endswith("__segment")]
     if len(ending) == 1:
         return ending[0]
-    found = f"several end in '__segment': {listed(names[i] for i in ending)}" if ending else "none is called 'segment'"
+    found = (
+        f"several end in '__segment': {listed(names[i] for i in ending)}"
+        if ending
+        else "none is called 'segment'"
+    )
     raise ValueError(
         f"{owner}: segment='auto' looks for the column 'segment', but of the columns of X {found}. Put a segmenter "
         "before this step, name the column (`segment='region'`), or pass `segment=None` for one segment."
     )
 
 
-def code_segments(owner: str, X: Any, position: int | None) -> SegmentCodes:
+def code_segments(
+    owner: str, X: Any, position: int | None, *, may_look_like_ids: bool = False
+) -> SegmentCodes:
     """Read the segment column and code it; refuse gaps, fractions and columns that look like ids."""
     n = _frames.n_rows(X)
     if position is None:
@@ -289,7 +319,7 @@ def code_segments(owner: str, X: Any, position: int | None) -> SegmentCodes:
             f"{owner}: the segment column has missing values in {int((codes == len(labels) - 1).sum())} of {n} rows. "
             "Give those rows a segment of their own, for example 'unknown' (noise is -1)."
         )
-    if len(labels) == n and n > 2:
+    if len(labels) == n and n > 2 and not may_look_like_ids:
         raise ValueError(
             f"{owner}: the segment column has as many values as X has rows ({n}), n_samples = n_segments; "
             "it looks like an id. Pass a column whose values are shared by many rows."
@@ -333,7 +363,9 @@ def check_effect_data(
         y = check_outcome(owner, y, raw)
     codes = check_treatment(owner, treatment, raw)
     if len(codes) == 1:
-        raise ValueError(f"{owner}: X has n_samples=1 row; comparing two arms needs at least 1 row in each.")
+        raise ValueError(
+            f"{owner}: X has n_samples=1 row; comparing two arms needs at least 1 row in each."
+        )
     for arm, word in ((1, "treated"), (0, "control")):
         if not (codes == arm).any():
             raise ValueError(

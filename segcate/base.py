@@ -6,10 +6,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import RegressorMixin, TransformerMixin
+import pandas as pd
+from sklearn.base import OneToOneFeatureMixin, RegressorMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
+from segcate import _frames
 from segcate._ranking import rank_score
 from segcate._routing import FIT_REQUEST, SCORE_REQUEST
+from segcate._validation import check_features
 
 __all__ = ["EffectEstimatorMixin", "SegmenterMixin"]
 
@@ -80,5 +84,120 @@ class EffectEstimatorMixin(RegressorMixin):
         return tags
 
 
-class SegmenterMixin(TransformerMixin):
-    """Promise of a segmenter: `predict(X)` labels rows, `transform(X)` appends the labels to X."""
+class SegmenterMixin(OneToOneFeatureMixin, TransformerMixin):
+    """Promise of a segmenter: `predict(X)` labels rows, `transform(X)` appends the labels to X.
+
+    A segmenter's `fit(X, y=None)` calls `check_features` and `_check_column` and stores `labels_`;
+    `_label_rows(X)` labels checked rows, in the way of the container: names on a frame, integer codes
+    on an array. `labels_` must equal `predict` of the rows it was fitted on: `fit_transform` appends
+    it without labelling them twice.
+
+    Attributes
+    ----------
+    column : str
+        Name of the appended column.
+    labels_ : array of shape (n_samples,)
+        Segments of the rows seen in fit, as `predict` gives them.
+    """
+
+    column: str
+    labels_: npt.NDArray[Any]
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Return the segment of each row.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows to label; the columns seen in fit, in the same order.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            What `transform` writes into the segment column: labels for a frame; for an array integers
+            (of a named segment the position in `segment_names_`).
+        """
+        check_is_fitted(self)
+        return self._label_rows(check_features(self, X, reset=False))
+
+    def transform(self, X: Any) -> Any:
+        """Return X with one more, last column: the segment of each row.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows to label; they stay as they are.
+
+        Returns
+        -------
+        array or DataFrame of shape (n_samples, n_features + 1)
+            The container that X came in; a pandas index is kept.
+        """
+        return self._append_segment(X, self.predict(X))
+
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Fit, and return X with its segments: the same as `fit(X).transform(X)`.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows to find segments in.
+        y : None
+            Unused; present for scikit-learn.
+
+        Returns
+        -------
+        array or DataFrame of shape (n_samples, n_features + 1)
+            The container that X came in; a pandas index is kept.
+        """
+        return self._append_segment(X, self.fit(X, y).labels_)
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
+        """Return the names of the columns of X, then the name of the segment column.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the columns of X; None means the names seen in fit, or `x0`, `x1`, ...
+
+        Returns
+        -------
+        object array of shape (n_features + 1,)
+            Names of the columns that `transform` returns.
+        """
+        names = super().get_feature_names_out(input_features)
+        self._check_new_name(names)
+        return np.append(names, np.array([self.column], dtype=object))
+
+    def _label_rows(self, X: Any) -> npt.NDArray[Any]:
+        raise NotImplementedError
+
+    def _append_segment(self, X: Any, labels: npt.NDArray[Any]) -> Any:
+        if not _frames.is_frame(X):
+            values = np.asarray(X)
+            values = values.astype(np.float64) if values.dtype.kind == "O" else values
+            return _frames.append_column(values, self.column, labels)
+        self._check_column(X)
+        if isinstance(X, pd.DataFrame) and not all(isinstance(name, str) for name in X.columns):
+            raise ValueError(
+                f"{type(self).__name__}.transform: the columns of X are not named by strings (the first is "
+                f"{X.columns[0]!r}), and a column {self.column!r} beside them would make names that "
+                "scikit-learn refuses. Rename them, `X.columns = X.columns.astype(str)`, or pass X.to_numpy()."
+            )
+        return _frames.append_column(X, self.column, labels)
+
+    def _check_column(self, X: Any) -> None:
+        """Refuse a name that is no name, or that X has already."""
+        if not isinstance(self.column, str) or not self.column:
+            raise ValueError(
+                f"{type(self).__name__}: `column` must be a string that is not empty; got {self.column!r}. It names "
+                "the column that transform appends."
+            )
+        self._check_new_name(_frames.column_names(X) or [])
+
+    def _check_new_name(self, names: Any) -> None:
+        if self.column in list(names):
+            raise ValueError(
+                f"{type(self).__name__}: X already has a column {self.column!r}, the name of the column that "
+                "transform appends. Drop or rename it, or pass another name, `column='segment_2'`."
+            )

@@ -1,0 +1,7 @@
+"""How much: effects per segment, with standard errors that simulation has shown to be right."""
+
+from segcate.effects._effect_table import EffectTable, SegmentContrasts
+from segcate.effects._heterogeneity import Heterogeneity
+from segcate.effects._segment_matching import SegmentMatching
+
+__all__ = ["EffectTable", "Heterogeneity", "SegmentContrasts", "SegmentMatching"]

@@ -1,0 +1,65 @@
+"""Abadie & Imbens (2006), Econometrica 74:235-267: the variance of matching with replacement."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate.effects._adjustment import Adjusted, MatchedEffect
+from segcate.effects._segment_view import SegmentView
+from segcate.matching._windows import same_arm_windows, window_variances
+
+Float = npt.NDArray[np.float64]
+
+
+def conditional_variances(view: SegmentView, n_neighbors: int) -> Float:
+    """Estimate Var(y | score, arm) at each position.
+
+    The sample variance of the row itself, its `n_neighbors` nearest rows of the same arm and cell,
+    and all tied with them (as `Matching` with Var.calc and Stata's ``vce(robust, nn())``). NaN for a
+    row that is alone in its arm.
+    """
+    no_tolerance = np.zeros((len(view.bounds) - 1) // 2)
+    start, stop = same_arm_windows(view.score, view.bounds, n_neighbors, no_tolerance)
+    return np.asarray(window_variances(view.y, start, stop))
+
+
+def common_variance(view: SegmentView, adjusted: Adjusted, effect: float) -> Float:
+    """Estimate one Var(y | score, arm) for all rows, from the spread of pair differences.
+
+    Half the mean over matched pairs of (y_treated - y_control - effect)^2, each set weighing as its
+    focal row.
+    """
+    total = 0.0
+    for arm in (0, 1):
+        if not view.is_focal_arm(arm):
+            continue
+        r = adjusted.for_focal_arm(arm)
+        sign = 1.0 if arm == 1 else -1.0
+        mean, square = view.means_over_sets(r), view.means_over_sets(r**2)
+        at = (view.own > 0) & view.in_arm(arm)
+        gap = sign * (r[at] - mean[at]) - effect
+        total += float(view.own[at] @ (gap**2 + square[at] - mean[at] ** 2))
+    return np.full(len(view.y), 0.5 * total / view.total)
+
+
+def abadie_imbens_variance(
+    view: SegmentView, found: MatchedEffect, sigma2: Float, inference: str
+) -> float:
+    """Variance of the matched effect, with f_i the focal weight and K_i the uses of row i.
+
+    population : ``{ sum f_i^2 (tau_i - tau)^2 + sum sigma2_i (K_i^2 + 2 f_i K_i - K2_i) } / (sum f)^2``
+    sample : ``sum sigma2_i (f_i + K_i)^2 / (sum f)^2``, the covariates held fixed
+
+    One formula for ATT, ATC and ATE (theorems 6 and 7): for the ATT a treated row has K = 0 and a
+    control f = 0. NaN where a row whose sigma2 is needed stands alone in its arm.
+    """
+    if inference == "sample":
+        factor = (view.own + view.uses) ** 2
+        spread = 0.0
+    else:
+        factor = view.uses**2 + 2 * view.own * view.uses - view.squared_uses
+        at = view.own > 0
+        spread = float(view.own[at] ** 2 @ (found.tau[at] - found.effect) ** 2)
+    needed = np.abs(factor) > 1e-12
+    return (spread + float(factor[needed] @ sigma2[needed])) / view.total**2

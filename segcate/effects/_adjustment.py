@@ -1,0 +1,135 @@
+"""Adjust matched outcomes for what differs within the matched sets.
+
+Abadie & Imbens (2011), JBES 29:1-11: with mu_0 the regression of y on Z among the donors, the
+matched outcome of row i is the mean over its set of ``y_j + mu_0(Z_i) - mu_0(Z_j)``. That is
+plain matching on ``y - mu_0(Z)``, which is how it is computed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import clone
+
+from segcate.effects._regression import least_squares
+from segcate.effects._segment_view import SegmentView
+from segcate.matching._logit import independent_columns
+
+Float = npt.NDArray[np.float64]
+
+# The bias regression takes the covariates only where this many donors stand for each parameter.
+DONORS_PER_PARAMETER = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """Outcomes less the regression of the donor arm, one array for each focal arm.
+
+    Attributes
+    ----------
+    residual : pair of float64 arrays of shape (n_positions,) or None
+        ``y - mu(Z)`` with mu fitted for focal rows of arm 0 (mu_1) and of arm 1 (mu_0); None for an
+        arm that is not focal.
+    note : text for the segment's status, empty where there is nothing to say
+    """
+
+    residual: tuple[Float | None, Float | None]
+    note: str
+
+    def for_focal_arm(self, arm: int) -> Float:
+        """Return the residuals used for focal rows of an arm."""
+        values = self.residual[arm]
+        if values is None:
+            raise ValueError(f"arm {arm} is not focal")
+        return values
+
+
+def adjust(view: SegmentView, Z: Float, adjustment: Any) -> Adjusted:
+    """Take the donor regression out of the outcomes.
+
+    Parameters
+    ----------
+    view : the segment
+    Z : float64 array of shape (n_rows, n_encoded)
+        Covariates of all rows of X; only those of the segment are read.
+    adjustment : None, "bias" or a regressor
+    """
+    residual: list[Float | None] = [None, None]
+    note = ""
+    for arm in (0, 1):
+        if not view.is_focal_arm(arm):
+            continue
+        if adjustment is None:
+            residual[arm] = view.y
+        else:
+            used = view.in_arm(1 - arm) & (view.uses > 0)
+            mu, said = _donor_regression(view, Z, used, adjustment)
+            residual[arm] = view.y - mu
+            note = note or said
+    return Adjusted((residual[0], residual[1]), note)
+
+
+def _donor_regression(
+    view: SegmentView, Z: Float, used: npt.NDArray[np.bool_], adjustment: Any
+) -> tuple[Float, str]:
+    """Fit y on Z among the donors, weighted by K, and predict it for the whole segment."""
+    at = np.flatnonzero(used)
+    if adjustment != "bias":
+        model = clone(adjustment)
+        model.fit(Z[view.rows[at]], view.y[at], sample_weight=view.uses[at])
+        return np.asarray(model.predict(Z[view.rows]), dtype=np.float64), ""
+    columns, note = _affordable_columns(view, Z, at)
+    if columns is None:
+        return np.zeros(len(view.y)), note
+    design = np.column_stack([np.ones(len(at)), columns[at]])
+    fit = least_squares(design, view.y[at], view.uses[at])
+    return columns @ fit.coef[1:], note
+
+
+def _affordable_columns(
+    view: SegmentView, Z: Float, at: npt.NDArray[np.intp]
+) -> tuple[Float | None, str]:
+    """Return the covariates, or the score alone where the donors are too few for them."""
+    score = view.score[:, None]
+    if Z.shape[1] == 0:
+        return score, ""
+    n_columns = Z.shape[1]
+    if len(at) < DONORS_PER_PARAMETER * (n_columns + 1):
+        n_columns = int(independent_columns(Z, view.rows[at]).sum())
+    if len(at) >= DONORS_PER_PARAMETER * (n_columns + 1):
+        return Z[view.rows], ""
+    if len(at) >= DONORS_PER_PARAMETER * 2:
+        return score, f"bias adjusted on the score alone ({len(at)} donors)"
+    return None, f"no bias adjustment ({len(at)} donors)"
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedEffect:
+    """The effect of a segment and the terms its variance is made of.
+
+    Attributes
+    ----------
+    effect : the estimate
+    tau : float64 array of shape (n_positions,)
+        Effect on each matched focal row, NaN elsewhere.
+    """
+
+    effect: float
+    tau: Float
+
+
+def matched_effect(view: SegmentView, adjusted: Adjusted) -> MatchedEffect:
+    """Average the differences between focal rows and their matched sets."""
+    tau = np.full(len(view.y), np.nan)
+    for arm in (0, 1):
+        if not view.is_focal_arm(arm):
+            continue
+        r = adjusted.for_focal_arm(arm)
+        gap = r - view.means_over_sets(r)
+        at = (view.own > 0) & view.in_arm(arm)
+        tau[at] = gap[at] if arm == 1 else -gap[at]
+    at = view.own > 0
+    return MatchedEffect(float(view.own[at] @ tau[at] / view.total), tau)

@@ -1,0 +1,302 @@
+"""From a design and an outcome to one estimate a segment: the numbers behind `SegmentMatching`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.parallel import Parallel, delayed
+
+from segcate.effects._abadie_imbens import (
+    abadie_imbens_variance,
+    common_variance,
+    conditional_variances,
+)
+from segcate.effects._adjustment import Adjusted, MatchedEffect, adjust, matched_effect
+from segcate.effects._clustered import (
+    RowScores,
+    difference_scores,
+    group_sums,
+    pair_and_unit_variance,
+    pair_variance,
+)
+from segcate.effects._estimated_score import ScoreModel, estimated_score_correction
+from segcate.effects._g_computation import g_computation
+from segcate.effects._segment_view import SegmentView, segment_view
+from segcate.matching import _sample
+from segcate.matching._design import Design
+
+Float = npt.NDArray[np.float64]
+
+OK = "ok"
+# Below this many treated the 2016 correction undercovers and "auto" leaves it out.
+_FEWEST_FOR_2016 = 100
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateOptions:
+    """How to turn matched sets into effects."""
+
+    estimand: str
+    adjustment: Any
+    std_error: str
+    inference: str
+    n_variance_neighbors: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEstimate:
+    """The estimate of one segment.
+
+    Attributes
+    ----------
+    status : "ok", "ok: ..." with remarks, or the reason why there is no estimate
+    effect, variance : NaN without an estimate
+    n, n_treated, n_control : rows of the segment
+    n_matched : focal rows with a match
+    total : weight of the matched focal rows
+    method : how the standard error was made
+    group_sums : float64 array of shape (n_groups,) or None
+        Scores summed by group, for covariances between segments.
+    group_totals : float64 array of shape (n_groups,) or None
+        Weight of the matched focal rows in each group.
+    n_groups : groups that take part
+    total_squares : sum of the squared focal weights
+    n_smaller_focal : matched focal rows; for the ATE those of the arm that has fewer
+    n_donors, max_uses, max_distance : distinct donors, the largest K, the widest matched set
+    """
+
+    status: str
+    effect: float
+    variance: float
+    n: int
+    n_treated: int
+    n_control: int
+    n_matched: int
+    total: float
+    method: str = ""
+    group_sums: Float | None = None
+    group_totals: Float | None = None
+    n_groups: int = 0
+    total_squares: float = 0.0
+    n_smaller_focal: int = 0
+    n_donors: int = 0
+    max_uses: float = 0.0
+    max_distance: float = float("nan")
+
+    @property
+    def is_estimated(self) -> bool:
+        """Tell whether there is an effect."""
+        return self.status.startswith(OK)
+
+
+def estimate_segments(
+    design: Design, y: Float, options: EstimateOptions, n_jobs: int | None
+) -> list[SegmentEstimate]:
+    """Estimate every segment on its own.
+
+    Segments run in threads where `n_jobs` asks for several: the kernels let go of Python's lock, and
+    nothing is copied.
+    """
+    n_segments = design.data.segment.n_segments
+    cell = 2 * design.data.segment.codes + design.data.treatment
+    counts = np.bincount(cell, minlength=2 * n_segments).reshape(-1, 2)
+    return list(
+        Parallel(n_jobs=n_jobs, prefer="threads")(
+            delayed(_estimate_segment)(design, y, code, counts[code], options)
+            for code in range(n_segments)
+        )
+    )
+
+
+def _estimate_segment(
+    design: Design,
+    y: Float,
+    code: int,
+    counts: npt.NDArray[np.int64],
+    options: EstimateOptions,
+) -> SegmentEstimate:
+    view = segment_view(design, y, code, options.estimand)
+    empty = _without_estimate(design, view, counts)
+    if empty.status:
+        return empty
+    adjusted: Adjusted | None = None
+    if isinstance(options.adjustment, str) and options.adjustment == "linear":
+        found, scores = g_computation(view, design.encoded.values, options.inference)
+    else:
+        adjusted = adjust(view, design.encoded.values, options.adjustment)
+        found = matched_effect(view, adjusted)
+        scores = None
+    variance = _variance(design, view, adjusted, found, scores, options)
+    notes = [design.propensity.notes[code], adjusted.note if adjusted else ""]
+    if not variance.value > 0:
+        notes.append("no standard error (no spread of outcomes in the matched sets)")
+    said = "; ".join(note for note in notes if note)
+    return replace(
+        empty,
+        status=f"{OK}: {said}" if said else OK,
+        effect=found.effect,
+        variance=variance.value if variance.value > 0 else float("nan"),
+        method=variance.method,
+        group_sums=variance.group_sums,
+        group_totals=variance.group_totals,
+        n_groups=variance.n_groups,
+        total_squares=float(view.own @ view.own),
+        n_smaller_focal=min(_matched_focal(view)),
+        n_donors=int((view.uses > 0).sum()),
+        max_uses=float(view.uses.max()),
+        max_distance=_widest_set(view),
+    )
+
+
+def _matched_focal(view: SegmentView) -> list[int]:
+    """Count the matched rows of every focal arm."""
+    return [
+        int(((view.own > 0) & view.in_arm(arm)).sum()) for arm in (0, 1) if view.is_focal_arm(arm)
+    ]
+
+
+def _widest_set(view: SegmentView) -> float:
+    at = view.own > 0
+    if len(view.donors):
+        ends = (view.donors[view.start[at]], view.donors[view.stop[at] - 1])
+    else:
+        ends = (view.start[at], view.stop[at] - 1)
+    return float(max(np.abs(view.score[at] - view.score[end]).max() for end in ends))
+
+
+def _without_estimate(
+    design: Design, view: SegmentView, counts: npt.NDArray[np.int64]
+) -> SegmentEstimate:
+    """Count the segment's rows and say why it has no estimate; an empty status means it has one."""
+    n_control, n_treated = int(counts[0]), int(counts[1])
+    n = n_control + n_treated
+    n_matched = int((view.own > 0).sum())
+    found = SegmentEstimate("", np.nan, np.nan, n, n_treated, n_control, n_matched, view.total)
+    if n_treated == 0:
+        return replace(found, status="no treated rows")
+    if n_treated == n:
+        return replace(found, status="no control rows")
+    if n_matched == 0:
+        codes = design.sample.status[design.data.segment.codes == view.code]
+        why = {
+            _sample.CALIPER: "caliper took all matches",
+            _sample.OUTSIDE_SUPPORT: "no overlap of scores",
+            _sample.ZERO_WEIGHT: "weights are zero",
+        }
+        seen = [code for code in why if (codes == code).any()]
+        return replace(found, status=why[seen[0]] if seen else "no matches")
+    if _is_disjoint(view):
+        return replace(found, status="no overlap of scores")
+    if min(_matched_focal(view)) < 2:
+        return replace(found, status="too few matched rows")
+    if int((view.uses > 0).sum()) < 2:
+        return replace(found, status="too few distinct matches")
+    return found
+
+
+def _is_disjoint(view: SegmentView) -> bool:
+    """Tell whether all scores of one arm lie above all of the other."""
+    treated, control = view.score[view.is_treated], view.score[~view.is_treated]
+    return bool(treated.min() > control.max() or control.min() > treated.max())
+
+
+@dataclass(frozen=True, slots=True)
+class _Variance:
+    """A variance, how it was made, and the sums over groups behind it."""
+
+    value: float
+    method: str
+    group_sums: Float | None = None
+    group_totals: Float | None = None
+    n_groups: int = 0
+
+
+def _variance(
+    design: Design,
+    view: SegmentView,
+    adjusted: Adjusted | None,
+    found: MatchedEffect,
+    scores: RowScores | None,
+    options: EstimateOptions,
+) -> _Variance:
+    """Estimate the variance by the method asked for.
+
+    `adjusted` is None after g-computation, which brings its own `scores`.
+    """
+    method = options.std_error
+    if adjusted is not None:
+        if method.startswith("abadie-imbens"):
+            return _abadie_imbens(design, view, adjusted, found, options)
+        if method == "pair" and options.inference == "sample":
+            sigma2 = conditional_variances(view, options.n_variance_neighbors)
+            return _Variance(abadie_imbens_variance(view, found, sigma2, "sample"), method)
+        scores = difference_scores(view, adjusted, found)
+    if scores is None:
+        raise ValueError(f"std_error={method!r} has neither adjusted outcomes nor row scores")
+    if method == "pair":
+        return _Variance(pair_variance(view, scores), method)
+    if method == "pair+unit":
+        return _Variance(pair_and_unit_variance(view, scores), method)
+    return _group_variance(design, view, scores)
+
+
+def _group_variance(design: Design, view: SegmentView, scores: RowScores) -> _Variance:
+    groups = design.data.groups
+    if groups is None:
+        raise ValueError("std_error='group' needs groups")
+    n_all = int(groups.max()) + 1
+    sums, n_groups = group_sums(view, scores, groups, n_all)
+    totals = np.bincount(groups[view.rows], view.own, n_all)
+    factor = n_groups / (n_groups - 1) if n_groups > 1 else np.nan
+    sums = sums * np.sqrt(factor)
+    return _Variance(float(sums @ sums), "group", sums, totals, n_groups)
+
+
+def _abadie_imbens(
+    design: Design,
+    view: SegmentView,
+    adjusted: Adjusted,
+    found: MatchedEffect,
+    options: EstimateOptions,
+) -> _Variance:
+    """Return the 2006 variance, the 2016 one, or (auto) the larger where both are valid."""
+    if options.n_variance_neighbors == 0:
+        sigma2 = common_variance(view, adjusted, found.effect)
+    else:
+        sigma2 = conditional_variances(view, options.n_variance_neighbors)
+    base = abadie_imbens_variance(view, found, sigma2, options.inference)
+    wants = options.std_error
+    if wants == "abadie-imbens":
+        return _Variance(base, wants)
+    model = score_model(design, view)
+    if wants == "abadie-imbens-auto":
+        n_focal = int((view.own > 0).sum())
+        if model is None or n_focal < _FEWEST_FOR_2016 or options.inference == "sample":
+            return _Variance(base, "abadie-imbens")
+    if model is None:
+        return _Variance(float("nan"), "abadie-imbens-2016")
+    correction = estimated_score_correction(
+        view, model, adjusted, found, design.sample.n_neighbors, options.n_variance_neighbors + 1
+    )
+    if wants == "abadie-imbens-auto" and correction <= 0:
+        return _Variance(base, "abadie-imbens")
+    return _Variance(base + correction, "abadie-imbens-2016")
+
+
+def score_model(design: Design, view: SegmentView) -> ScoreModel | None:
+    """Return the segment's logit for the 2016 variance; None where that theory does not hold.
+
+    It holds for an unpenalised logit fitted in this segment, unweighted, without caliper, common
+    support or exact columns.
+    """
+    fit = design.propensity.logits[view.code]
+    limited = np.isfinite(design.sample.caliper[view.code]) or len(view.bounds) != 3
+    n_rows = int((design.data.segment.codes == view.code).sum())
+    if fit is None or limited or len(view.weight) or n_rows != len(view.rows):
+        return None
+    Z = design.encoded.values[view.rows][:, fit.kept]
+    p = design.propensity.propensity[view.rows]
+    return ScoreModel(np.column_stack([np.ones(len(Z)), Z]), p, p * (1 - p), fit.covariance)

@@ -1,0 +1,80 @@
+"""Weighted least squares the way R's `lm` does it: aliased columns, from the left, get coefficient 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve
+
+from segcate.matching._logit import independent_in_gram
+
+Float = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class LeastSquares:
+    """A weighted least-squares fit of y on a design matrix.
+
+    Attributes
+    ----------
+    coef : float64 array of shape (n_columns,); 0 for aliased columns
+    kept : bool array of shape (n_columns,)
+    bread : float64 array of shape (n_columns, n_columns)
+        Inverse of ``X' W X``; 0 in aliased rows and columns.
+    """
+
+    coef: Float
+    kept: npt.NDArray[np.bool_]
+    bread: Float
+
+    @property
+    def rank(self) -> int:
+        """Count the columns that are not aliased."""
+        return int(self.kept.sum())
+
+
+def least_squares(design: Float, y: Float, weight: Float | None = None) -> LeastSquares:
+    """Fit ``y = design @ coef`` by weighted least squares.
+
+    The first column should be the constant: with it the other columns are centred before the normal
+    equations are formed, and one step of refinement follows, so that figures agree with a QR
+    decomposition to about 1e-12.
+
+    Parameters
+    ----------
+    design : float64 array of shape (n_rows, n_columns), first column constant 1
+    y : float64 array of shape (n_rows,)
+    weight : float64 array of shape (n_rows,), default=None
+    """
+    w = np.ones(len(y)) if weight is None else weight
+    mass = w.sum()
+    shift = (w @ design) / mass
+    shift[0] = 0.0
+    centred = design - shift
+    scale = np.sqrt((w @ centred**2) / mass)
+    size = np.abs(shift) + scale
+    varying = scale > 1e-12 * np.maximum(size, 1e-300)
+    centred /= np.where(varying, scale, 1.0)
+    gram = (centred * w[:, None]).T @ centred / mass
+    kept = independent_in_gram(gram, varying)
+    centred = centred[:, kept]
+    factor = cho_factor(gram[np.ix_(kept, kept)])
+    beta = np.zeros(centred.shape[1])
+    for _ in range(2):
+        beta += cho_solve(factor, centred.T @ (w * (y - centred @ beta)) / mass)
+    to_raw = _to_raw_scale(shift[kept], scale[kept])
+    coef = np.zeros(design.shape[1])
+    coef[kept] = to_raw @ beta
+    bread = np.zeros((design.shape[1], design.shape[1]))
+    inverse = cho_solve(factor, np.eye(len(beta))) / mass
+    bread[np.ix_(kept, kept)] = to_raw @ inverse @ to_raw.T
+    return LeastSquares(coef, kept, bread)
+
+
+def _to_raw_scale(shift: Float, scale: Float) -> Float:
+    """Matrix that turns coefficients of centred and scaled columns into those of the raw ones."""
+    out = np.diag(1.0 / scale)
+    out[0, :] -= shift / scale
+    return out

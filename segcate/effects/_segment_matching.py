@@ -1,0 +1,475 @@
+"""SegmentMatching: the effect of a treatment in every segment, by matching inside the segment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_is_fitted
+
+from segcate import _frames
+from segcate._validation import (
+    EffectData,
+    Segment,
+    check_effect_data,
+    check_features,
+    check_in_unit_interval,
+    check_option,
+    code_segments,
+    find_segment_column,
+    listed,
+)
+from segcate.base import EffectEstimatorMixin
+from segcate.effects._effect_table import EffectTable, SegmentContrasts
+from segcate.effects._estimate import EstimateOptions, SegmentEstimate, estimate_segments
+from segcate.effects._heterogeneity import Heterogeneity
+from segcate.effects._pool import pool
+from segcate.effects._summary import summary_text
+from segcate.exceptions import EmptySegmentError
+from segcate.matching import PropensityMatcher
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Float = npt.NDArray[np.float64]
+
+STD_ERRORS = ("auto", "abadie-imbens", "abadie-imbens-2016", "pair", "pair+unit", "group")
+
+
+class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
+    """Estimate the effect of a treatment in every segment, by matching inside the segment.
+
+    Use it on observational data whose segments and covariates were measured before the treatment, to
+    say where the treatment helped, by how much and how sure one can be. The segments must not have
+    been chosen by looking at `y`; where a search chose them, see `honest_effects`.
+
+    Parameters
+    ----------
+    matcher : PropensityMatcher, default=None
+        How to match; None is ``PropensityMatcher()``: three neighbours with replacement on the
+        log-odds of a logistic regression fitted in the segment. Its own `segment` is ignored.
+    estimand : {"att", "atc", "ate"}, default="att"
+        Effect on the treated, on the controls, or on all, in units of y (a risk difference when y
+        is 0/1).
+    adjustment : None, "bias", "linear" or regressor, default="bias"
+        None: difference in matched means. "bias": Abadie & Imbens (2011), a linear regression among
+        the matches takes out what differs within matched sets; on the score alone where donors are
+        fewer than 10 a parameter (the status says so). "linear": g-computation from a regression
+        with treatment interactions on the matched rows. A regressor (it must accept
+        `sample_weight`) stands in for the linear regression of "bias".
+    std_error : {"auto", "abadie-imbens", "abadie-imbens-2016", "pair", "pair+unit", "group"}
+        "abadie-imbens" (2006): matching with replacement, the score taken as known.
+        "abadie-imbens-2016": for a score estimated by our logistic regression in the segment.
+        "pair": clustered by matched set, without replacement. "pair+unit": by matched set and row,
+        after linear adjustment with replacement. "group": clustered by `groups`. "auto" (default)
+        takes the one that is valid for the design, see Notes.
+    inference : {"population", "sample"}, default="population"
+        Whether the rows stand for a population, or for themselves (covariates held fixed).
+    confidence_level : float in (0, 1), default=0.95
+        Of the intervals.
+    segment : "auto", str, int or None, default="auto"
+        Column of X that holds the segments; None: all rows are one segment.
+    on_empty : {"raise", "nan", "overall"}, default="raise"
+        What a segment without an estimate, or first seen by `predict`, gets: an error, NaN, or the
+        overall effect (flagged in `status`).
+    n_variance_neighbors : int >= 0, default=2
+        Rows of the same arm from which the variance of y around each row is estimated; 0 takes one
+        variance for all rows (valid under equal variances only).
+    n_jobs : int, default=None
+        Segments estimated at the same time, in threads.
+
+    Attributes
+    ----------
+    effects_ : DataFrame, one row a segment, ordered by label (noise, -1, first)
+        status, n, n_treated, n_control, n_matched, effect, std_error, ci_low, ci_high, z, p_value,
+        p_adjusted (Holm), shrunken_effect, p_adjusted_bh, shrunken_ci_low, shrunken_ci_high.
+    overall_ : Series
+        The same for everyone: segments weighted by their matched rows.
+    heterogeneity_ : Heterogeneity
+        Cochran's Q, its p-value, tau^2, over segments with at least 20 matched rows.
+    matcher_ : PropensityMatcher
+        The fitted matcher: `propensity_`, `matched_`, `balance_`.
+    balance_ : DataFrame
+        That of the matcher.
+    std_error_method_ : str
+        The method that "auto" chose, or the one asked for.
+    segment_labels_ : array of shape (n_segments,)
+    n_features_in_, feature_names_in_ : as in scikit-learn
+
+    See Also
+    --------
+    segcate.matching.PropensityMatcher : Look at the matches before the outcome.
+    segcate.model_selection.honest_effects : Search on one half, estimate on the other.
+
+    Notes
+    -----
+    "auto" takes: "group" where `groups` are given; "pair" without replacement; "pair+unit" with
+    replacement after linear adjustment; otherwise "abadie-imbens", in each segment the larger of
+    the 2006 and the 2016 variance where our own logit was fitted in it and at least 100 rows are
+    matched, and 2006 elsewhere. Intervals use Student's t below 100 matched rows (n - 1 degrees of
+    freedom) and over groups (G - 1).
+
+    Assumed: given the covariates in X, treatment is as good as random within the segment; both arms
+    occur at every score; one row's treatment does not touch another's outcome.
+
+    References
+    ----------
+    Abadie & Imbens (2006), Econometrica 74:235-267; (2011), JBES 29:1-11; (2016), Econometrica
+    84:781-807. Abadie & Spiess (2022), JASA 117:983-995. Lips, Camacho & van de Velden (2023).
+
+    Examples
+    --------
+    >>> from segcate.datasets import make_segmented_users
+    >>> from segcate.effects import SegmentMatching
+    >>> users = make_segmented_users(4000, n_segments=3, random_state=0)
+    >>> X = users.X.assign(segment=users.segment)
+    >>> model = SegmentMatching().fit(X, users.y, treatment=users.treatment)
+    >>> model.effects_[["n_treated", "effect", "std_error"]].round(2)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        matcher: PropensityMatcher | None = None,
+        *,
+        estimand: str = "att",
+        adjustment: Any = "bias",
+        std_error: str = "auto",
+        inference: str = "population",
+        confidence_level: float = 0.95,
+        segment: Segment = "auto",
+        on_empty: str = "raise",
+        n_variance_neighbors: int = 2,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.matcher = matcher
+        self.estimand = estimand
+        self.adjustment = adjustment
+        self.std_error = std_error
+        self.inference = inference
+        self.confidence_level = confidence_level
+        self.segment = segment
+        self.on_empty = on_empty
+        self.n_variance_neighbors = n_variance_neighbors
+        self.n_jobs = n_jobs
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        treatment: Any = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+        propensity: Any = None,
+    ) -> SegmentMatching:
+        """Match inside every segment and estimate its effect.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Covariates and the segment column.
+        y : array-like of shape (n_samples,)
+            Outcome, 0/1 or measured.
+        treatment : array-like of shape (n_samples,), values in {0, 1} or bool
+            Arm of each row; 1 is treated.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0. They weigh the focal rows of the estimand and the matches in each
+            set; only with replacement.
+        groups : array-like of shape (n_samples,), default=None
+            Clusters of dependent rows (schools, households), for the standard error.
+        propensity : array-like of shape (n_samples,), values inside (0, 1), default=None
+            Known or cross-fitted propensities; nothing is fitted then.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If an input or parameter is missing, misaligned or out of range, or if no standard error
+            is valid for the design.
+        EmptySegmentError
+            If a segment has no estimate and ``on_empty="raise"``.
+        """
+        owner = type(self).__name__
+        matcher = self._check_parameters(owner)
+        data = check_effect_data(
+            self,
+            X,
+            y,
+            treatment=treatment,
+            segment=self.segment,
+            sample_weight=sample_weight,
+            groups=groups,
+            propensity=propensity,
+        )
+        method = _choose_std_error(owner, self, matcher, data)
+        if data.y is None:
+            raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
+        design = matcher._make_design(data, self.estimand)
+        options = EstimateOptions(
+            self.estimand, self.adjustment, method, self.inference, int(self.n_variance_neighbors)
+        )
+        estimates = estimate_segments(design, data.y, options, self.n_jobs)
+        self._refuse_empty(owner, data, estimates)
+        self._refuse_unsupported(owner, data, estimates)
+        table = pool(
+            estimates,
+            data.segment,
+            inference=self.inference,
+            confidence_level=self.confidence_level,
+        )
+        matcher._store(design, self.estimand)
+        self.matcher_ = matcher
+        self.std_error_method_ = _method_name(method, estimates)
+        self.segment_labels_ = data.segment.labels
+        self._segment_position = data.segment.position
+        self._table = table
+        self._reuse = np.array([(e.n_donors, e.max_uses, e.max_distance) for e in estimates])
+        return self
+
+    def predict(self, X: Any) -> Float:
+        """Return the effect of the segment of each row.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            With the columns of `fit`; only the segment is read.
+
+        Returns
+        -------
+        effect : float64 array of shape (n_samples,), in units of y
+
+        Raises
+        ------
+        EmptySegmentError
+            If a row's segment was not seen in `fit`, or has no estimate, and ``on_empty="raise"``.
+        """
+        check_is_fitted(self)
+        owner = type(self).__name__
+        X = check_features(self, X, reset=False)
+        if self._segment_position is None:
+            return np.full(_frames.n_rows(X), self._filled_effects()[0])
+        found = code_segments(owner, X, self._segment_position, may_look_like_ids=True)
+        place = {label: i for i, label in enumerate(self.segment_labels_.tolist())}
+        at = np.array([place.get(label, -1) for label in found.labels.tolist()], dtype=np.intp)
+        unseen = [label for label, i in zip(found.labels.tolist(), at, strict=True) if i < 0]
+        if unseen and self.on_empty == "raise":
+            raise EmptySegmentError(
+                f"{owner}.predict: segments {listed(unseen)} were not seen in fit, which knew "
+                f"{listed(place)}. Set on_empty='nan' or 'overall', or fit on rows of every segment."
+            )
+        beyond = self._table.overall[0] if self.on_empty == "overall" else np.nan
+        effects = np.append(self._filled_effects(), beyond)
+        return np.asarray(effects[at][found.codes])
+
+    def summary(self) -> str:
+        """Describe design, effects, heterogeneity and weak points as text."""
+        check_is_fitted(self)
+        return summary_text(self)
+
+    def contrasts(self, matrix: Any = None) -> SegmentContrasts:
+        """Compare segments with each other.
+
+        Parameters
+        ----------
+        matrix : array-like of shape (n_contrasts, n_segments), mapping or list of mappings
+            Coefficients of each combination, segments in the order of `effects_`, or as
+            ``{label: coefficient}``; None (default): all pairwise differences.
+
+        Returns
+        -------
+        SegmentContrasts
+            `table` with Holm-adjusted p-values, and `joint`, a Wald test of all at once.
+        """
+        check_is_fitted(self)
+        return self._table.contrasts(matrix)
+
+    @property
+    def effects_(self) -> pd.DataFrame:
+        """Table of effects, one row a segment."""
+        return self._table.frame(fill_overall=self.on_empty == "overall")
+
+    @property
+    def overall_(self) -> pd.Series[Any]:
+        """The effect for everyone."""
+        return self._table.overall_row()
+
+    @property
+    def heterogeneity_(self) -> Heterogeneity:
+        """Cochran's Q over the segments, its p-value, tau^2."""
+        return self._table.heterogeneity()
+
+    @property
+    def balance_(self) -> pd.DataFrame:
+        """Balance before and after matching, from the matcher."""
+        return self.matcher_.balance_
+
+    def set_params(self, **params: Any) -> SegmentMatching:
+        """Set parameters; those of the matcher (`matcher__caliper`) need an instance of it."""
+        nested = [name for name in params if name.startswith("matcher__")]
+        if nested and params.get("matcher", self.matcher) is None:
+            raise ValueError(
+                f"{type(self).__name__}: {listed(nested)} cannot be set because `matcher` is None. Give it an "
+                "instance: SegmentMatching(PropensityMatcher())."
+            )
+        super().set_params(**params)
+        return self
+
+    def _filled_effects(self) -> Float:
+        """Effects, gaps filled with the overall one where `on_empty` says so."""
+        table: EffectTable = self._table
+        if self.on_empty == "overall":
+            return np.where(table.is_estimated, table.effect, table.overall[0])
+        return table.effect
+
+    def _check_parameters(self, owner: str) -> PropensityMatcher:
+        """Check our own parameters and return a fresh matcher."""
+        check_option(owner, "estimand", self.estimand, ("att", "atc", "ate"))
+        check_option(owner, "std_error", self.std_error, STD_ERRORS)
+        check_option(owner, "inference", self.inference, ("population", "sample"))
+        check_option(owner, "on_empty", self.on_empty, ("raise", "nan", "overall"))
+        check_in_unit_interval(owner, "confidence_level", self.confidence_level)
+        j = self.n_variance_neighbors
+        if isinstance(j, bool) or not isinstance(j, int | np.integer) or j < 0:
+            raise ValueError(
+                f"{owner}: `n_variance_neighbors` must be an integer of at least 0; got {j!r}."
+            )
+        if isinstance(self.adjustment, str):
+            check_option(owner, "adjustment", self.adjustment, ("bias", "linear"))
+        elif self.adjustment is not None and not hasattr(self.adjustment, "predict"):
+            raise TypeError(
+                f"{owner}: `adjustment` must be None, 'bias', 'linear' or a regressor; got {self.adjustment!r}."
+            )
+        if self.matcher is None:
+            return PropensityMatcher()
+        if not isinstance(self.matcher, PropensityMatcher):
+            raise TypeError(
+                f"{owner}: `matcher` must be a PropensityMatcher or None; got {self.matcher!r}."
+            )
+        return clone(self.matcher)
+
+    def _refuse_empty(self, owner: str, data: EffectData, estimates: list[SegmentEstimate]) -> None:
+        gaps = [
+            f"segment {label!r}: {e.status} ({e.n_treated} treated, {e.n_control} control)"
+            for label, e in zip(data.segment.labels.tolist(), estimates, strict=True)
+            if not e.is_estimated
+        ]
+        if gaps and (self.on_empty == "raise" or len(gaps) == len(estimates)):
+            more = f" and {len(gaps) - 5} more" if len(gaps) > 5 else ""
+            raise EmptySegmentError(
+                f"{owner}: {len(gaps)} of {len(estimates)} segments have no estimate: {'; '.join(gaps[:5])}{more} "
+                f"(n_samples={data.n_rows}). Merge them into others, widen the caliper, or set on_empty='nan' or "
+                "'overall'."
+            )
+
+    def _refuse_unsupported(
+        self, owner: str, data: EffectData, estimates: list[SegmentEstimate]
+    ) -> None:
+        if self.std_error != "abadie-imbens-2016":
+            return
+        bad = [
+            label
+            for label, e in zip(data.segment.labels.tolist(), estimates, strict=True)
+            if e.is_estimated and not np.isfinite(e.variance)
+        ]
+        if bad:
+            raise ValueError(
+                f"{owner}: std_error='abadie-imbens-2016' is valid for our logistic regression, fitted without "
+                "penalty or weights in the segment, and matches without caliper, common support or exact columns; "
+                f"that fails in the segments {listed(bad)}. Use std_error='auto' or 'abadie-imbens'."
+            )
+
+
+class _Rule(NamedTuple):
+    """One reason why a standard error is not valid for a design."""
+
+    applies: bool
+    why: str
+
+
+def _choose_std_error(
+    owner: str, model: SegmentMatching, matcher: PropensityMatcher, data: EffectData
+) -> str:
+    """Pick the valid method, or check the one asked for."""
+    is_linear = isinstance(model.adjustment, str) and model.adjustment == "linear"
+    if is_linear and model.estimand == "ate":
+        raise ValueError(
+            f"{owner}: adjustment='linear' estimates effects on the treated or on the controls; with "
+            "estimand='ate' use adjustment='bias'."
+        )
+    method = model.std_error
+    if method == "auto":
+        if data.groups is not None:
+            method = "group"
+        elif not matcher.replacement:
+            method = "pair"
+        else:
+            method = "pair+unit" if is_linear else "abadie-imbens-auto"
+    for rule in _rules(method, model, matcher, data, is_linear):
+        if rule.applies:
+            raise ValueError(f"{owner}: std_error={method.removesuffix('-auto')!r} {rule.why}")
+    return method
+
+
+def _rules(
+    method: str,
+    model: SegmentMatching,
+    matcher: PropensityMatcher,
+    data: EffectData,
+    is_linear: bool,
+) -> list[_Rule]:
+    sample = model.inference == "sample"
+    by_theory = method.startswith("abadie-imbens")
+    return [
+        _Rule(
+            by_theory and not matcher.replacement,
+            "is for matching with replacement. Without it use 'pair' (or 'auto').",
+        ),
+        _Rule(
+            by_theory and is_linear,
+            "does not know adjustment='linear'. Use 'pair+unit' (or 'auto'), or adjustment='bias'.",
+        ),
+        _Rule(
+            by_theory and data.groups is not None,
+            "takes rows as independent, but `groups` were given. Use 'group' (or 'auto'), or leave the groups out.",
+        ),
+        _Rule(
+            method == "abadie-imbens-2016" and (sample or model.n_variance_neighbors == 0),
+            "needs inference='population' and `n_variance_neighbors` of at least 1.",
+        ),
+        _Rule(
+            method == "pair" and matcher.replacement,
+            "is for matching without replacement: a row used twice ties its pairs together. Use 'abadie-imbens', "
+            "after linear adjustment 'pair+unit' (or 'auto').",
+        ),
+        _Rule(
+            method in ("pair", "pair+unit") and data.groups is not None,
+            "leaves the dependence within `groups` out. Use 'group' (or 'auto').",
+        ),
+        _Rule(
+            method == "pair+unit" and model.estimand == "ate",
+            "is for one focal arm. With estimand='ate' use 'abadie-imbens' (or 'auto').",
+        ),
+        _Rule(
+            method == "pair+unit" and sample and not is_linear,
+            "is for inference='population' unless adjustment='linear'. Use 'abadie-imbens'.",
+        ),
+        _Rule(method == "group" and data.groups is None, "needs `groups=` in fit."),
+        _Rule(
+            method == "group" and sample and not is_linear,
+            "is for inference='population' unless adjustment='linear'.",
+        ),
+    ]
+
+
+def _method_name(method: str, estimates: list[SegmentEstimate]) -> str:
+    if method != "abadie-imbens-auto":
+        return method
+    used = {e.method for e in estimates if e.is_estimated}
+    if used == {"abadie-imbens"}:
+        return "abadie-imbens"
+    return "abadie-imbens (the larger of 2006 and 2016)"

@@ -1,0 +1,122 @@
+"""One segment of a matched sample, with the outcome: what every estimate and variance works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate.matching._design import FOCAL_ARMS, Design
+from segcate.matching._windows import window_means
+
+Float = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int32]
+
+_NONE = np.empty(0)
+_NO_DONORS = np.empty(0, np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentView:
+    """Rows of one segment in sorted order (cell, arm, score), positions counted from 0.
+
+    Attributes
+    ----------
+    code : segment code
+    rows : row of X at each position
+    y, score : outcome and score
+    is_treated : arm of each position
+    own : weight of each position as a focal row: its sample weight, 0 where it is not focal or
+        found no match
+    uses, squared_uses : K and K2 of each position as a donor
+    start, stop, donors : matched sets; empty `donors` means that the windows are the sets
+    weight : sample weights, an empty array for none
+    bounds : where the controls and treated of each cell begin
+    estimand : "att", "atc" or "ate"
+    """
+
+    code: int
+    rows: Index
+    y: Float
+    score: Float
+    is_treated: npt.NDArray[np.bool_]
+    own: Float
+    uses: Float
+    squared_uses: Float
+    start: Index
+    stop: Index
+    donors: Index
+    weight: Float
+    bounds: npt.NDArray[np.int64]
+    estimand: str
+
+    @property
+    def total(self) -> float:
+        """Weight of all matched focal rows."""
+        return float(self.own.sum())
+
+    @property
+    def sign(self) -> Float:
+        """1 for treated positions, -1 for controls."""
+        return np.where(self.is_treated, 1.0, -1.0)
+
+    def is_focal_arm(self, arm: int) -> bool:
+        """Tell whether rows of this arm look for matches."""
+        return FOCAL_ARMS[self.estimand][arm]
+
+    def in_arm(self, arm: int) -> npt.NDArray[np.bool_]:
+        """Mark the positions of an arm."""
+        return self.is_treated if arm == 1 else ~self.is_treated
+
+    def means_over_sets(self, values: Float) -> Float:
+        """Average `values` over the matched set of each position; NaN where it is empty."""
+        return np.asarray(window_means(values, self.start, self.stop, self.donors, self.weight))
+
+
+def segment_view(design: Design, y: Float, code: int, estimand: str) -> SegmentView:
+    """Cut one segment out of a design."""
+    sample = design.sample
+    part = sample.segment_slice(code)
+    cells = np.flatnonzero(sample.cell_segment == code)
+    first = part.start
+    bounds = (
+        sample.bounds[2 * cells[0] : 2 * cells[-1] + 3] - first
+        if len(cells)
+        else np.zeros(1, np.int64)
+    )
+    rows = sample.order[part]
+    start, stop, donors = sample.start[part], sample.stop[part], _NO_DONORS
+    is_matched = stop > start
+    if sample.donors is not None:
+        low = int(start[is_matched].min()) if is_matched.any() else 0
+        high = int(stop[is_matched].max()) if is_matched.any() else 0
+        donors = sample.donors[low:high] - np.int32(first)
+        start, stop = start - np.int32(low), stop - np.int32(low)
+    elif first:
+        start, stop = start - np.int32(first), stop - np.int32(first)
+    start, stop = (
+        np.where(is_matched, start, 0).astype(np.int32),
+        np.where(is_matched, stop, 0).astype(np.int32),
+    )
+    own = is_matched.astype(np.float64)
+    weight = _NONE
+    if sample.sample_weight is not None:
+        weight = sample.sample_weight[part]
+        own *= weight
+    return SegmentView(
+        code=code,
+        rows=rows,
+        y=y[rows],
+        score=sample.score[part],
+        is_treated=design.data.treatment[rows].astype(bool),
+        own=own,
+        uses=sample.uses[part],
+        squared_uses=sample.squared_uses[part],
+        start=start,
+        stop=stop,
+        donors=donors,
+        weight=weight,
+        bounds=bounds,
+        estimand=estimand,
+    )

@@ -1,0 +1,6 @@
+"""Like with like: propensity scores inside segments, nearest neighbours, balance."""
+
+from segcate.matching._matcher import PropensityMatcher
+from segcate.matching._sample import MatchedSample
+
+__all__ = ["MatchedSample", "PropensityMatcher"]

@@ -1,0 +1,383 @@
+"""The design stage in one pass: propensity, score, caliper, matched sets. No outcome is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from segcate import _frames
+from segcate._frames import EncodedColumns
+from segcate._validation import EffectData, check_option, listed
+from segcate.matching import _sample
+from segcate.matching._greedy import ORDERS, match_without_replacement
+from segcate.matching._propensity import (
+    PropensityFit,
+    check_scores,
+    classifier_propensity,
+    given_propensity,
+    logit_propensity,
+)
+from segcate.matching._sample import MatchedSample
+from segcate.matching._sort import sort_rows
+from segcate.matching._windows import count_uses, match_with_replacement
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+FOCAL_ARMS = {"att": (False, True), "atc": (True, False), "ate": (True, True)}
+_NONE = np.empty(0)
+_NO_DONORS = np.empty(0, np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class MatchingOptions:
+    """How to match: the parameters of a PropensityMatcher, and the estimand."""
+
+    estimator: Any = None
+    n_neighbors: int = 3
+    replacement: bool = True
+    caliper: float | None = None
+    caliper_scale: str = "sd"
+    score_scale: str = "logit"
+    pool_propensity: bool = False
+    order: str = "largest"
+    exact: Any = None
+    common_support: str | None = None
+    n_jobs: int | None = None
+    priority: Float | None = None
+    estimand: str = "att"
+    tie_tolerance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """A matched sample with everything that an effect and its standard error need beside y.
+
+    Attributes
+    ----------
+    data : the checked input
+    encoded : covariates as numbers
+    propensity : how the score came about
+    sample : who is matched with whom
+    """
+
+    data: EffectData
+    encoded: EncodedColumns
+    propensity: PropensityFit
+    sample: MatchedSample
+
+
+def check_matching_options(owner: str, options: MatchingOptions) -> None:
+    """Refuse values that no matching can work with."""
+    k = options.n_neighbors
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise ValueError(f"{owner}: `n_neighbors` must be an integer of at least 1; got {k!r}.")
+    check_option(owner, "replacement", options.replacement, (True, False))
+    check_option(owner, "pool_propensity", options.pool_propensity, (True, False))
+    check_option(owner, "caliper_scale", options.caliper_scale, ("sd", "raw"))
+    check_option(owner, "score_scale", options.score_scale, ("logit", "probability"))
+    check_option(owner, "order", options.order, ORDERS)
+    check_option(
+        owner, "common_support", options.common_support, (None, "treated", "control", "both")
+    )
+    width = options.caliper
+    if width is not None and (
+        isinstance(width, bool) or not isinstance(width, int | float | np.number) or not width >= 0
+    ):
+        raise ValueError(
+            f"{owner}: `caliper` must be None or a number of at least 0 (in standard deviations of the score, or in "
+            f"its own units with caliper_scale='raw'); got {width!r}."
+        )
+    if options.estimand == "ate" and not options.replacement:
+        raise ValueError(
+            f"{owner}: estimand='ate' needs `replacement=True`: without replacement the treated and the controls "
+            "would compete for each other. Use 'att' or 'atc', or match with replacement."
+        )
+
+
+def make_design(owner: str, data: EffectData, options: MatchingOptions) -> Design:
+    """Match every focal row inside its segment.
+
+    Parameters
+    ----------
+    owner : name of the estimator, for messages
+    data : the checked input; its `y` is not looked at
+    options : how to match
+    """
+    check_matching_options(owner, options)
+    exact, covariates = _split_exact(owner, data, options.exact)
+    encoded = _frames.encode_columns(data.X, covariates)
+    propensity = _fit_propensity(owner, data, encoded, options)
+    score = propensity.linear if options.score_scale == "logit" else propensity.propensity
+    counts = np.bincount(
+        2 * data.segment.codes + data.treatment, minlength=2 * data.segment.n_segments
+    )
+    mixed = (counts.reshape(-1, 2) > 0).all(axis=1)
+    check_scores(owner, score, propensity.propensity, mixed[data.segment.codes])
+    sample = _match(data, score, exact, options)
+    return Design(data, encoded, propensity, sample)
+
+
+def _split_exact(owner: str, data: EffectData, exact: Any) -> tuple[Int | None, list[int]]:
+    """Code the combinations of the exact columns; return them and the columns left as covariates."""
+    if exact is None:
+        return None, data.covariates
+    names = _frames.column_names(data.X)
+    wanted = [exact] if isinstance(exact, str | int) else list(exact)
+    positions = []
+    for column in wanted:
+        if isinstance(column, str):
+            if names is None or column not in names:
+                known = (
+                    "X is an array without names"
+                    if names is None
+                    else f"its columns are {listed(names)}"
+                )
+                raise ValueError(f"{owner}: X has no column {column!r} for `exact`; {known}.")
+            positions.append(names.index(column))
+        else:
+            positions.append(range(data.X.shape[1])[column])
+    codes = np.zeros(data.n_rows, dtype=np.intp)
+    for position in positions:
+        part, levels = _frames.sorted_codes(_frames.column_values(data.X, position))
+        codes = codes * len(levels) + part
+        codes = np.unique(codes, return_inverse=True)[1]
+    return codes, [i for i in data.covariates if i not in positions]
+
+
+def _fit_propensity(
+    owner: str, data: EffectData, encoded: EncodedColumns, options: MatchingOptions
+) -> PropensityFit:
+    if data.propensity is not None:
+        return given_propensity(data.propensity, data.segment.n_segments)
+    if encoded.values.shape[1] == 0:
+        raise ValueError(
+            f"{owner}: X has no covariates beside the segment, so there is nothing to fit a propensity on. Keep the "
+            "covariates in X (segmenters pass them through), or hand in `propensity=`."
+        )
+    rows_of = rows_by_code(data.segment.codes, data.segment.n_segments)
+    if options.estimator is not None:
+        return classifier_propensity(
+            owner,
+            options.estimator,
+            data,
+            rows_of,
+            pooled=options.pool_propensity,
+            n_jobs=options.n_jobs,
+        )
+    _refuse_missing(owner, data, encoded)
+    return logit_propensity(
+        data, encoded, rows_of, pooled=options.pool_propensity, n_jobs=options.n_jobs
+    )
+
+
+def _refuse_missing(owner: str, data: EffectData, encoded: EncodedColumns) -> None:
+    gaps = np.isnan(encoded.values.sum(axis=0))
+    if gaps.any():
+        counts = np.isnan(encoded.values[:, gaps]).sum(axis=0)
+        names = [
+            f"{encoded.names[j]} ({n})" for j, n in zip(np.flatnonzero(gaps), counts, strict=True)
+        ]
+        raise ValueError(
+            f"{owner}: Input X contains NaN, in the columns {listed(names)}, and a logistic regression cannot take "
+            "them. Impute before this step (a missing-indicator keeps the information), or pass an `estimator` that "
+            "can, such as HistGradientBoostingClassifier."
+        )
+
+
+def rows_by_code(codes: Int, n_codes: int) -> Sequence[Int]:
+    """Return the rows of each code, ascending."""
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.searchsorted(codes[order], np.arange(1, n_codes)))
+
+
+def _match(
+    data: EffectData, score: Float, exact: Int | None, options: MatchingOptions
+) -> MatchedSample:
+    """Form cells, apply support and caliper, and match."""
+    codes, n_segments = data.segment.codes, data.segment.n_segments
+    status = _first_status(data, score, options)
+    if exact is None:
+        cell, cell_segment = codes, np.arange(n_segments, dtype=np.intp)
+    else:
+        combined, cell = np.unique(codes * (int(exact.max()) + 1) + exact, return_inverse=True)
+        cell_segment = (combined // (int(exact.max()) + 1)).astype(np.intp)
+    if (status > _sample.NOT_FOCAL).any():
+        cell = np.where(status > _sample.NOT_FOCAL, -1, cell)
+    order, bounds = sort_rows(cell, len(cell_segment), data.treatment, score)
+    sorted_score = score[order]
+    caliper, deviation = _caliper_width(sorted_score, bounds, cell_segment, n_segments, options)
+    weight = None if data.sample_weight is None else data.sample_weight[order]
+    start, stop, donors = _matched_sets(
+        sorted_score,
+        order,
+        bounds,
+        caliper[cell_segment],
+        options.tie_tolerance * deviation[cell_segment] ** 2,
+        weight,
+        options,
+    )
+    uses, squares = count_uses(
+        start,
+        stop,
+        _NO_DONORS if donors is None else donors,
+        _NONE if weight is None else weight,
+        _NONE if weight is None else weight,
+        len(order),
+    )
+    _say_why_unmatched(
+        status,
+        order,
+        bounds,
+        start,
+        stop,
+        sorted_score,
+        caliper[cell_segment],
+        options.replacement,
+        np.array(FOCAL_ARMS[options.estimand]),
+    )
+    return MatchedSample(
+        order,
+        bounds,
+        cell_segment,
+        sorted_score,
+        start,
+        stop,
+        donors,
+        uses,
+        squares,
+        status,
+        int(options.n_neighbors),
+        bool(options.replacement),
+        caliper,
+        weight,
+        _row_ids(data.X),
+    )
+
+
+def _matched_sets(
+    score: Float,
+    order: npt.NDArray[np.int32],
+    bounds: npt.NDArray[np.int64],
+    caliper: Float,
+    tie_tolerance: Float,
+    weight: Float | None,
+    options: MatchingOptions,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32] | None]:
+    focal_arms = FOCAL_ARMS[options.estimand]
+    if options.replacement:
+        start, stop = match_with_replacement(
+            score,
+            bounds,
+            focal_arms=focal_arms,
+            n_neighbors=int(options.n_neighbors),
+            caliper=caliper,
+            tie_tolerance=tie_tolerance,
+            weight=weight,
+        )
+        return start, stop, None
+    return match_without_replacement(
+        score,
+        order,
+        bounds,
+        focal_arm=focal_arms.index(True),
+        n_neighbors=int(options.n_neighbors),
+        caliper=caliper,
+        order=options.order,
+        priority=options.priority,
+    )
+
+
+def _row_ids(X: Any) -> npt.NDArray[Any] | None:
+    index = _frames.index_of(X)
+    if index is None or (index.dtype.kind in "iu" and index.equals(type(index)(range(len(index))))):
+        return None
+    return np.asarray(index)
+
+
+def _first_status(data: EffectData, score: Float, options: MatchingOptions) -> npt.NDArray[np.int8]:
+    """Mark rows that do not take part: no weight, no score, outside common support."""
+    focal = np.array(FOCAL_ARMS[options.estimand])
+    status = np.where(focal[data.treatment], _sample.MATCHED, _sample.NOT_FOCAL).astype(np.int8)
+    if data.sample_weight is not None:
+        status[data.sample_weight == 0] = _sample.ZERO_WEIGHT
+    no_score = np.isnan(score)
+    if no_score.any():
+        status[no_score & focal[data.treatment]] = _sample.NO_DONOR
+        score[no_score] = 0.0
+    if options.common_support is not None:
+        status[_outside_support(data, score, status, options.common_support)] = (
+            _sample.OUTSIDE_SUPPORT
+        )
+    return status
+
+
+def _outside_support(
+    data: EffectData, score: Float, status: npt.NDArray[np.int8], which: str
+) -> npt.NDArray[np.bool_]:
+    """Mark rows whose score lies outside the range of the other arm in their segment."""
+    codes, n = data.segment.codes, data.segment.n_segments
+    counted = status != _sample.ZERO_WEIGHT
+    low, high = np.full((n, 2), np.inf), np.full((n, 2), -np.inf)
+    np.minimum.at(low, (codes[counted], data.treatment[counted]), score[counted])
+    np.maximum.at(high, (codes[counted], data.treatment[counted]), score[counted])
+    other = 1 - data.treatment
+    outside = (score < low[codes, other]) | (score > high[codes, other])
+    outside &= np.isfinite(low[codes, other]) & counted
+    if which != "both":
+        outside &= data.treatment == (1 if which == "treated" else 0)
+    return outside
+
+
+def _caliper_width(
+    score: Float,
+    bounds: npt.NDArray[np.int64],
+    cell_segment: Int,
+    n_segments: int,
+    options: MatchingOptions,
+) -> tuple[Float, Float]:
+    """Return the caliper and the score's standard deviation (ddof 1) in each segment."""
+    width = np.full(n_segments, np.inf)
+    deviation = np.zeros(n_segments)
+    if options.caliper is None and options.tie_tolerance == 0:
+        return width, deviation
+    for s in range(n_segments):
+        cells = np.flatnonzero(cell_segment == s)
+        part = score[bounds[2 * cells[0]] : bounds[2 * cells[-1] + 2]] if len(cells) else score[:0]
+        deviation[s] = part.std(ddof=1) if len(part) > 1 else 0.0
+    if options.caliper is not None:
+        width[:] = options.caliper * (deviation if options.caliper_scale == "sd" else 1.0)
+    return width, deviation
+
+
+@numba.njit(cache=True, nogil=True)
+def _say_why_unmatched(  # type: ignore[no-untyped-def]
+    status, order, bounds, start, stop, score, caliper, replacement, focal
+):
+    for c in range(len(caliper)):
+        for arm in range(2):
+            if not focal[arm]:
+                continue
+            first, last = bounds[2 * c + 1 - arm], bounds[2 * c + 2 - arm]
+            for i in range(bounds[2 * c + arm], bounds[2 * c + arm + 1]):
+                if stop[i] > start[i]:
+                    continue
+                if first == last:
+                    status[order[i]] = 3
+                elif replacement or not _within(score, score[i], first, last, caliper[c]):
+                    status[order[i]] = 4
+                else:
+                    status[order[i]] = 5
+
+
+@numba.njit(cache=True, nogil=True)
+def _within(score, x, first, last, caliper):  # type: ignore[no-untyped-def]
+    """Tell whether any of the scores first:last lies within the caliper of x."""
+    at = first + np.searchsorted(score[first:last], x)
+    below = at > first and x - score[at - 1] <= caliper
+    return below or (at < last and score[at] - x <= caliper)

@@ -1,0 +1,228 @@
+"""Logistic regression to machine precision, with what the variance of a matched effect needs of it.
+
+Abadie & Imbens (2016) correct the variance for the estimated score; that takes the exact maximum of
+the likelihood and the covariance of its coefficients, and ties of the score must survive rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+Float = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.integer[Any]]
+Centre = tuple[Rows, Float]
+
+_BLOCK = 16_384
+_MAX_ITERATIONS = 60
+_TOLERANCE = 1e-11
+_ALIASED = 1e-10
+
+
+@dataclass(frozen=True, slots=True)
+class LogitFit:
+    """A fitted logistic regression.
+
+    Attributes
+    ----------
+    coef : float64 array of shape (1 + n_columns,), the constant first; 0 for aliased columns
+    kept : bool array of shape (n_columns,)
+        Columns that are not constant and not a linear combination of earlier ones.
+    covariance : float64 array of shape (1 + n_kept, 1 + n_kept)
+        Inverse of the observed information, constant first.
+    converged : bool
+        False when the arms can be separated, so that no finite maximum exists.
+    penalised : bool
+    """
+
+    coef: Float
+    kept: npt.NDArray[np.bool_]
+    covariance: Float
+    converged: bool
+    penalised: bool
+
+
+def independent_columns(Z: Float, rows: Rows | None = None) -> npt.NDArray[np.bool_]:
+    """Mark the columns that are neither constant nor a combination of earlier ones.
+
+    A column is dropped when less than 1e-10 of its variance is left after regression on a constant
+    and the columns kept before it (a Cholesky factorisation of the correlation matrix).
+    """
+    mean, scale, correlation = _moments(Z, rows)
+    varying = scale > 1e-12 * np.maximum(1.0, np.abs(mean))
+    return independent_in_gram(correlation, varying)
+
+
+def independent_in_gram(gram: Float, candidates: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Mark the candidates that a left-to-right Cholesky of a unit-diagonal `gram` keeps."""
+    kept = np.zeros(len(gram), dtype=bool)
+    factor = np.zeros_like(gram)
+    for j in np.flatnonzero(candidates):
+        before = np.flatnonzero(kept)
+        row = np.zeros(len(before))
+        for a, i in enumerate(before):  # forward substitution against the columns kept so far
+            row[a] = (gram[j, i] - row[:a] @ factor[i, before[:a]]) / factor[i, i]
+        left = gram[j, j] - row @ row
+        if left > _ALIASED:
+            kept[j] = True
+            factor[j, before] = row
+            factor[j, j] = np.sqrt(left)
+    return kept
+
+
+def _moments(
+    Z: Float, rows: Rows | None, centre: Centre | None = None
+) -> tuple[Float, Float, Float]:
+    """Mean, standard deviation and correlation of the columns, block by block."""
+    n = len(Z) if rows is None else len(rows)
+    total = np.zeros(Z.shape[1])
+    for block in _blocks(Z, rows, centre):
+        total += block.sum(axis=0)
+    mean = total / n
+    cross = np.zeros((Z.shape[1], Z.shape[1]))
+    for block in _blocks(Z, rows, centre):
+        centred = block - mean
+        cross += centred.T @ centred
+    scale = np.sqrt(np.diag(cross) / n)
+    safe = np.where(scale > 0, scale, 1.0)
+    return mean, scale, cross / n / np.outer(safe, safe)
+
+
+def _blocks(Z: Float, rows: Rows | None, centre: Centre | None) -> Iterator[Float]:
+    """Yield the rows of Z, a few thousand at a time."""
+    n = len(Z) if rows is None else len(rows)
+    for begin in range(0, n, _BLOCK):
+        part = slice(begin, begin + _BLOCK)
+        at = np.arange(begin, min(begin + _BLOCK, n)) if rows is None else rows[part]
+        yield Z[at] if centre is None else Z[at] - centre[1][centre[0][at]]
+
+
+def fit_logit(
+    Z: Float,
+    treatment: npt.NDArray[np.int8],
+    *,
+    rows: Rows | None = None,
+    weight: Float | None = None,
+    offset: Float | None = None,
+    centre: Centre | None = None,
+    penalty: float = 0.0,
+) -> LogitFit:
+    """Fit P(treated | z) = 1 / (1 + exp(-(offset + b0 + z'b))) by Newton's method.
+
+    Parameters
+    ----------
+    Z : float64 array of shape (n_rows, n_columns)
+    treatment : int8 array of shape (n_rows,), values 0 and 1
+    rows : integer array, default=None
+        The rows to use; they are gathered block by block, never copied as a whole.
+    weight : float64 array of shape (n_rows,), default=None
+    offset : float64 array of shape (n_rows,), default=None
+        Added to the linear predictor of each row.
+    centre : pair of codes (n_rows,) and means (n_codes, n_columns), default=None
+        Subtract from each row the means of its code before the fit.
+    penalty : float, default=0
+        Ridge on the slopes of the standardised columns: ``penalty / 2 * sum(b**2)``; the constant is
+        never penalised.
+
+    Returns
+    -------
+    LogitFit
+        With coefficients on the scale of Z.
+    """
+    rows = np.arange(len(Z)) if rows is None else rows
+    mean, scale, correlation = _moments(Z, rows, centre)
+    varying = scale > 1e-12 * np.maximum(1.0, np.abs(mean))
+    kept = independent_in_gram(correlation, varying)
+    problem = _Problem(
+        Z, treatment, rows, weight, offset, centre, mean[kept], scale[kept], kept, penalty
+    )
+    beta, information, converged = _newton(problem)
+    to_raw = np.zeros((len(beta), len(beta)))
+    to_raw[0, 0] = 1.0
+    to_raw[0, 1:] = -mean[kept] / scale[kept]
+    to_raw[np.arange(1, len(beta)), np.arange(1, len(beta))] = 1.0 / scale[kept]
+    coef = np.zeros(1 + Z.shape[1])
+    raw = to_raw @ beta
+    coef[0] = raw[0]
+    coef[1:][kept] = raw[1:]
+    covariance = to_raw @ np.linalg.pinv(information, hermitian=True) @ to_raw.T
+    return LogitFit(coef, kept, covariance, converged, penalty > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    Z: Float
+    treatment: npt.NDArray[np.int8]
+    rows: Rows
+    weight: Float | None
+    offset: Float | None
+    centre: Centre | None
+    mean: Float
+    scale: Float
+    kept: npt.NDArray[np.bool_]
+    penalty: float
+
+    def derivatives(self, beta: Float) -> tuple[float, Float, Float]:
+        """Return the penalised deviance / 2, its gradient and its Hessian at `beta`."""
+        ridge = np.full(len(beta), self.penalty)
+        ridge[0] = 0.0
+        loss = 0.5 * float(ridge @ beta**2)
+        gradient = ridge * beta
+        hessian = np.diag(ridge)
+        columns = np.flatnonzero(self.kept)
+        for begin in range(0, len(self.rows), _BLOCK):
+            rows = self.rows[begin : begin + _BLOCK]
+            design = np.empty((len(rows), len(beta)))
+            design[:, 0] = 1.0
+            values = self.Z[rows]
+            if self.centre is not None:
+                values -= self.centre[1][self.centre[0][rows]]
+            design[:, 1:] = (values[:, columns] - self.mean) / self.scale
+            eta = design @ beta + (0.0 if self.offset is None else self.offset[rows])
+            p = expit(eta)
+            t = self.treatment[rows]
+            w = np.ones(len(rows)) if self.weight is None else self.weight[rows]
+            loss += float(w @ (np.logaddexp(0.0, eta) - t * eta))
+            gradient += design.T @ (w * (p - t))
+            hessian += (design * (w * p * (1 - p))[:, None]).T @ design
+        return loss, gradient, hessian
+
+
+def _newton(problem: _Problem) -> tuple[Float, Float, bool]:
+    """Return the minimum, the Hessian there, and whether it is a true minimum (no separation)."""
+    beta = np.zeros(1 + int(problem.kept.sum()))
+    loss, gradient, hessian = problem.derivatives(beta)
+    for _ in range(_MAX_ITERATIONS):
+        try:
+            step = np.linalg.solve(hessian, gradient)
+        except np.linalg.LinAlgError:
+            return beta, hessian, False
+        shrink = 1.0
+        while True:
+            trial = beta - shrink * step
+            new_loss, new_gradient, new_hessian = problem.derivatives(trial)
+            if new_loss <= loss + 1e-12 * abs(loss) or shrink < 1e-4:
+                break
+            shrink /= 2
+        beta, loss, gradient, hessian = trial, new_loss, new_gradient, new_hessian
+        if np.abs(shrink * step).max() < _TOLERANCE * max(1.0, np.abs(beta).max()):
+            return beta, hessian, bool(np.linalg.cond(hessian) < 1e14)
+    return beta, hessian, False
+
+
+@numba.njit(cache=True, nogil=True)
+def linear_predictor(Z, coef, rows):  # type: ignore[no-untyped-def]
+    """Return b0 + z'b for the given rows, summed in one fixed order: equal rows, equal scores."""
+    out = np.empty(len(rows))
+    for a in range(len(rows)):
+        total = coef[0]
+        for j in range(Z.shape[1]):
+            total += Z[rows[a], j] * coef[j + 1]
+        out[a] = total
+    return out

@@ -1,0 +1,282 @@
+"""PropensityMatcher: the design stage as an estimator. No outcome is needed, or looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+
+from segcate._routing import DESIGN_REQUEST
+from segcate._validation import EffectData, Segment, check_effect_data
+from segcate.matching._balance import Balance, balance, effective_sample_size
+from segcate.matching._design import Design, MatchingOptions, make_design
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Float = npt.NDArray[np.float64]
+
+
+class PropensityMatcher(BaseEstimator):
+    """Match treated and control rows on the propensity score, inside each segment.
+
+    Use it to look at balance and overlap before any outcome is shown; hand an (unfitted) instance to
+    `segcate.effects.SegmentMatching` for effects. Matches never cross a segment.
+
+    Parameters
+    ----------
+    estimator : classifier with `predict_proba`, default=None
+        Model of the propensity; it gets the covariates as they came. None is a logistic regression
+        without penalty on encoded columns (strings and categories as 0/1 columns). A segment whose
+        smaller arm has fewer than 10 rows a slope shrinks its slopes to those common to all
+        segments, and one whose arms can be separated is fitted with a ridge; `score_notes_` says so.
+    n_neighbors : int, default=3
+        Matches wanted for each focal row. With replacement, all rows tied with the last are kept.
+    replacement : bool, default=True
+        Whether a row may serve as a match more than once.
+    caliper : float >= 0, default=None
+        Largest distance allowed (inclusive), in units of `caliper_scale`. None: no limit.
+    caliper_scale : {"sd", "raw"}, default="sd"
+        "sd": standard deviations (ddof 1) of the score over the rows of the segment; "raw": units of
+        the score.
+    score_scale : {"logit", "probability"}, default="logit"
+        Match on log-odds or on the probability.
+    pool_propensity : bool, default=False
+        Fit one model for all segments. Ours then has an intercept in every segment and slopes that are
+        shrunk to common ones; a classifier gets 0/1 columns of the segments.
+    order : {"largest", "smallest", "data", "random", "closest"}, default="largest"
+        Without replacement: who chooses first, by score, row, at random, or nearest pair first.
+    exact : column or sequence of columns, default=None
+        Columns, by name or position, on which matched rows must agree. They are no covariates.
+    common_support : {None, "treated", "control", "both"}, default=None
+        Leave out rows of these arms whose score lies outside the range of the other arm.
+    segment : "auto", str, int or None, default="auto"
+        Column of X that holds the segments; None: all rows are one segment. "auto" takes the column
+        `segment`, or the only one whose name ends in `__segment`.
+    n_jobs : int, default=None
+        Segments whose propensity is fitted at the same time.
+    random_state : int, RandomState or None, default=None
+        Used with ``order="random"``.
+
+    Attributes
+    ----------
+    propensity_ : float64 array of shape (n_samples,)
+        NaN in segments without both arms.
+    matched_ : MatchedSample
+        Pairs, weights, rows unmatched and why.
+    effective_sample_size_ : float64 array of shape (n_segments, 2)
+        Of controls and treated in the matched sample, ``(sum w)^2 / sum w^2``.
+    segment_labels_ : array of shape (n_segments,)
+        Sorted; the noise segment -1 comes first.
+    score_notes_ : dict of segment label to str
+        What is special about the score of a segment; empty texts are left out.
+    n_features_in_, feature_names_in_ : as in scikit-learn
+
+    See Also
+    --------
+    segcate.effects.SegmentMatching : Effects per segment from these matches.
+
+    Notes
+    -----
+    Matching without replacement is greedy and breaks ties of the score by row order, so the answer
+    depends on the order of the rows; with replacement it does not. Weights count as that many rows:
+    a match of weight 2 fills two places of `n_neighbors`. They need ``replacement=True``.
+
+    References
+    ----------
+    Rosenbaum & Rubin (1983), Biometrika 70:41-55. Austin (2011), Pharmaceutical Statistics
+    10:150-161, for calipers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from segcate.matching import PropensityMatcher
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 2))
+    >>> treatment = (rng.random(200) < 1 / (1 + np.exp(1 - X[:, 0]))).astype(int)
+    >>> matcher = PropensityMatcher(n_neighbors=1, segment=None).fit(X, treatment=treatment)
+    >>> print(matcher.balance_.loc["all", ["smd_before", "smd_after"]].round(2).to_string(header=False))
+    covariate
+    propensity  0.72  0.03
+    x0          0.82  0.02
+    x1          0.12 -0.06
+    """
+
+    __metadata_request__fit = DESIGN_REQUEST
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        n_neighbors: int = 3,
+        replacement: bool = True,
+        caliper: float | None = None,
+        caliper_scale: str = "sd",
+        score_scale: str = "logit",
+        pool_propensity: bool = False,
+        order: str = "largest",
+        exact: Any = None,
+        common_support: str | None = None,
+        segment: Segment = "auto",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.n_neighbors = n_neighbors
+        self.replacement = replacement
+        self.caliper = caliper
+        self.caliper_scale = caliper_scale
+        self.score_scale = score_scale
+        self.pool_propensity = pool_propensity
+        self.order = order
+        self.exact = exact
+        self.common_support = common_support
+        self.segment = segment
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        treatment: Any = None,
+        sample_weight: Any = None,
+        propensity: Any = None,
+    ) -> PropensityMatcher:
+        """Match the treated rows of every segment with its control rows.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Covariates and the segment column.
+        y : ignored
+            Present for scikit-learn; the design does not look at outcomes.
+        treatment : array-like of shape (n_samples,), values in {0, 1} or bool
+            Arm of each row; 1 is treated.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0.
+        propensity : array-like of shape (n_samples,), values inside (0, 1), default=None
+            Known or cross-fitted propensities; nothing is fitted then.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If an input is missing, misaligned or out of range.
+        OverlapError
+            If a propensity model gives exactly 0 or 1 and log-odds are asked for.
+        """
+        data = check_effect_data(
+            self,
+            X,
+            treatment=treatment,
+            segment=self.segment,
+            sample_weight=sample_weight,
+            propensity=propensity,
+            needs_outcome=False,
+        )
+        self._store(self._make_design(data, "att"), "att")
+        return self
+
+    def _make_design(self, data: EffectData, estimand: str) -> Design:
+        """Run the design stage for an estimand (SegmentMatching's way in)."""
+        needs_priority = not self.replacement and self.order == "random"
+        if data.sample_weight is not None and not self.replacement:
+            raise ValueError(
+                f"{type(self).__name__}: `sample_weight` needs `replacement=True`: without replacement each row "
+                "stands for one, so weights have no meaning. Match with replacement, or leave the weights out."
+            )
+        options = MatchingOptions(
+            estimator=self.estimator,
+            n_neighbors=self.n_neighbors,
+            replacement=self.replacement,
+            caliper=self.caliper,
+            caliper_scale=self.caliper_scale,
+            score_scale=self.score_scale,
+            pool_propensity=self.pool_propensity,
+            order=self.order,
+            exact=self.exact,
+            common_support=self.common_support,
+            n_jobs=self.n_jobs,
+            priority=check_random_state(self.random_state).random_sample(data.n_rows)
+            if needs_priority
+            else None,
+            estimand=estimand,
+        )
+        return make_design(type(self).__name__, data, options)
+
+    def _store(self, design: Design, estimand: str) -> None:
+        """Keep what is worth looking at of a design; covariates and input are let go."""
+        data, sample = design.data, design.sample
+        self.propensity_ = design.propensity.propensity
+        self.matched_ = sample
+        self.segment_labels_ = data.segment.labels
+        labels = data.segment.labels.tolist()
+        self.score_notes_ = {
+            label: note for label, note in zip(labels, design.propensity.notes, strict=True) if note
+        }
+        weights = sample.weights
+        n_segments = data.segment.n_segments
+        self.effective_sample_size_ = effective_sample_size(
+            weights, data.treatment, data.segment.codes, n_segments
+        )
+        self._balance = _measure_balance(design, weights, estimand)
+
+    @property
+    def balance_(self) -> pd.DataFrame:
+        """Balance of the arms before and after matching, one row a segment and covariate.
+
+        Columns: weighted means after matching, standardised mean difference (`smd_*`; unit: standard
+        deviation of the treated in the raw sample), variance ratio (treated over control; NaN for 0/1
+        columns) and Kolmogorov-Smirnov distance, each `_before` and `_after` matching.
+        """
+        import pandas as pd
+
+        found: Balance = self._balance
+        index = pd.MultiIndex.from_product(
+            [self.segment_labels_.tolist(), found.columns], names=["segment", "covariate"]
+        )
+        columns = {
+            "mean_treated": found.mean_treated[..., 1],
+            "mean_control": found.mean_control[..., 1],
+        }
+        for name in ("difference", "variance_ratio", "ks"):
+            short = "smd" if name == "difference" else name
+            for k, when in enumerate(("before", "after")):
+                columns[f"{short}_{when}"] = getattr(found, name)[..., k]
+        return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=index)
+
+
+def _measure_balance(design: Design, weights: Float, estimand: str) -> Balance:
+    data = design.data
+    propensity = np.nan_to_num(design.propensity.propensity, nan=0.5)
+    parts = [
+        balance(
+            Z,
+            names,
+            data.treatment,
+            data.segment.codes,
+            data.segment.n_segments,
+            data.sample_weight,
+            weights,
+            estimand,
+        )
+        for Z, names in (
+            (propensity[:, None], ("propensity",)),
+            (design.encoded.values, design.encoded.names),
+        )
+    ]
+    return Balance(
+        parts[0].columns + parts[1].columns,
+        *(
+            np.concatenate([getattr(part, name) for part in parts], axis=1)
+            for name in ("mean_treated", "mean_control", "difference", "variance_ratio", "ks")
+        ),
+    )

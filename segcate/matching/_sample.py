@@ -1,0 +1,174 @@
+"""What matching returns: who is matched with whom, how often, and who is not and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Float = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int32]
+
+MATCHED, NOT_FOCAL, OUTSIDE_SUPPORT, NO_DONOR, CALIPER, EXHAUSTED, ZERO_WEIGHT = range(7)
+REASONS = (
+    "matched",
+    "not looking for a match",
+    "outside common support",
+    "no row of the other arm",
+    "no row within the caliper",
+    "rows of the other arm used up",
+    "weight zero",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedSample:
+    """Matched sets of rows.
+
+    The rows that took part stand in sorted order: by cell (segment and exact columns), controls
+    before treated, ascending score. The matched set of the focal row at position i is
+    ``donors[start[i]:stop[i]]``, or the positions ``start[i]:stop[i]`` themselves when `donors` is
+    None, as with replacement.
+
+    Attributes
+    ----------
+    order : int32 array of shape (n_positions,)
+        Row of X at each position.
+    bounds : int64 array of shape (2 * n_cells + 1,)
+        Where the controls and the treated of each cell begin.
+    cell_segment : intp array of shape (n_cells,)
+        Segment code of each cell; cells of a segment stand together.
+    score : float64 array of shape (n_positions,)
+        Score that was matched on, on the matcher's `score_scale`.
+    start, stop : int32 arrays of shape (n_positions,)
+        Matched set of each focal position.
+    donors : int32 array or None
+        Positions that `start` and `stop` point into.
+    uses, squared_uses : float64 arrays of shape (n_positions,)
+        How often each position serves as a match: K, the sum of its shares in the matched sets, and
+        the sum of the squared shares.
+    status : int8 array of shape (n_rows,)
+        Index into `REASONS` for every row of X.
+    n_neighbors : int
+    replacement : bool
+    caliper : float64 array of shape (n_segments,)
+        Caliper of each segment in units of `score`; infinite for none.
+    sample_weight : float64 array of shape (n_positions,) or None
+    ids : array of shape (n_rows,) or None
+        Index labels of X, None when rows are simply numbered.
+    """
+
+    order: Index
+    bounds: npt.NDArray[np.int64]
+    cell_segment: npt.NDArray[np.intp]
+    score: Float
+    start: Index
+    stop: Index
+    donors: Index | None
+    uses: Float
+    squared_uses: Float
+    status: npt.NDArray[np.int8]
+    n_neighbors: int
+    replacement: bool
+    caliper: Float
+    sample_weight: Float | None = None
+    ids: npt.NDArray[Any] | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Count the rows of X, matched or not."""
+        return len(self.status)
+
+    @property
+    def is_matched(self) -> npt.NDArray[np.bool_]:
+        """Mark the focal positions that found a match."""
+        return self.stop > self.start
+
+    @property
+    def weights(self) -> Float:
+        """Weight of every row of X in the matched sample.
+
+        A matched focal row counts its sample weight (1 without weights) and a donor the sum of its
+        shares; rows outside the matched sample have weight 0. Within an arm the weights sum to the
+        number (or weight) of matched focal rows.
+        """
+        own = self.is_matched.astype(np.float64)
+        if self.sample_weight is not None:
+            own *= self.sample_weight
+        out = np.zeros(self.n_rows)
+        out[self.order] = own + self.uses
+        return out
+
+    def segment_slice(self, segment: int) -> slice:
+        """Return the positions of a segment."""
+        cells = np.flatnonzero(self.cell_segment == segment)
+        if len(cells) == 0:
+            return slice(0, 0)
+        return slice(int(self.bounds[2 * cells[0]]), int(self.bounds[2 * cells[-1] + 2]))
+
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """List every matched pair.
+
+        One row a pair: `segment` (code), `focal` and `match` (rows of X, or its index labels), `rank`
+        (0 for the nearest), `distance` (in units of the score) and `weight` (share of the match in
+        its set).
+        """
+        import pandas as pd
+
+        size = self.stop - self.start
+        focal = np.repeat(np.arange(len(size)), size)
+        offset = np.arange(len(focal)) - np.repeat(np.cumsum(size) - size, size)
+        at = self.start[focal] + offset
+        match = at if self.donors is None else self.donors[at]
+        distance = np.abs(self.score[focal] - self.score[match])
+        mass = np.ones(len(match)) if self.sample_weight is None else self.sample_weight[match]
+        total = np.bincount(focal, mass, len(size))
+        cell = np.searchsorted(self.bounds[::2], focal, side="right") - 1
+        names = np.arange(self.n_rows) if self.ids is None else self.ids
+        frame = pd.DataFrame(
+            {
+                "segment": self.cell_segment[cell],
+                "focal": names[self.order[focal]],
+                "match": names[self.order[match]],
+                "distance": distance,
+                "weight": mass / total[focal],
+                "_focal_row": self.order[focal],
+                "_match_row": self.order[match],
+            }
+        ).sort_values(["_focal_row", "distance", "_match_row"], kind="stable", ignore_index=True)
+        frame.insert(3, "rank", frame.groupby("_focal_row").cumcount())
+        return frame.drop(columns=["_focal_row", "_match_row"])
+
+    @property
+    def unmatched(self) -> pd.DataFrame:
+        """List the rows that looked for a match in vain (`row`, `reason`), and the rows left out."""
+        import pandas as pd
+
+        rows = np.flatnonzero(self.status >= OUTSIDE_SUPPORT)
+        names = np.arange(self.n_rows) if self.ids is None else self.ids
+        return pd.DataFrame(
+            {"row": names[rows], "reason": [REASONS[code] for code in self.status[rows]]}
+        )
+
+    def distances(self) -> Float:
+        """Return the distance of each focal position to the farthest of its matches, NaN for none."""
+        if self.donors is not None:
+            return _farthest(self.score, self.start, self.stop, self.donors)
+        low = np.abs(self.score - self.score[self.start])
+        high = np.abs(self.score - self.score[np.maximum(self.stop - 1, 0)])
+        return np.where(self.is_matched, np.maximum(low, high), np.nan)
+
+
+def _farthest(score: Float, start: Index, stop: Index, donors: Index) -> Float:
+    size = stop - start
+    focal = np.repeat(np.arange(len(size)), size)
+    at = np.repeat(start - (np.cumsum(size) - size), size) + np.arange(len(focal))
+    out = np.full(len(size), np.nan)
+    np.fmax.at(out, focal, np.abs(score[focal] - score[donors[at]]))
+    return out
