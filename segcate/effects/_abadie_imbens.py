@@ -19,8 +19,7 @@ def conditional_variances(view: SegmentView, n_neighbors: int) -> Float:
     and all tied with them (as `Matching` with Var.calc and Stata's ``vce(robust, nn())``). NaN for a
     row that is alone in its arm.
     """
-    no_tolerance = np.zeros((len(view.bounds) - 1) // 2)
-    start, stop = same_arm_windows(view.score, view.bounds, n_neighbors, no_tolerance)
+    start, stop = same_arm_windows(view.score, view.bounds, n_neighbors, view.tie_tolerance)
     return np.asarray(window_variances(view.y, start, stop))
 
 

@@ -84,15 +84,14 @@ def estimated_score_correction(
 
 def _arm_windows(view: SegmentView, n_neighbors: int) -> tuple[npt.NDArray[np.int32], ...]:
     """Windows of the J nearest (ties kept): own arm with the row itself among them, other arm."""
-    none = np.zeros((len(view.bounds) - 1) // 2)
-    own = same_arm_windows(view.score, view.bounds, n_neighbors - 1, none)
+    own = same_arm_windows(view.score, view.bounds, n_neighbors - 1, view.tie_tolerance)
     other = match_with_replacement(
         view.score,
         view.bounds,
         focal_arms=(True, True),
         n_neighbors=n_neighbors,
-        caliper=np.full(len(none), np.inf),
-        tie_tolerance=none,
+        caliper=np.full(len(view.tie_tolerance), np.inf),
+        tie_tolerance=view.tie_tolerance,
     )
     return (*own, *other)
 
@@ -136,8 +135,7 @@ def _spread_covariances(y, start, stop, coefficient, shares):  # type: ignore[no
 
 def _local_means(view: SegmentView, y: Float, n_neighbors: int) -> tuple[Float, Float]:
     """Mean of y among the J nearest of arm 0 and of arm 1, the row itself left out."""
-    none = np.zeros((len(view.bounds) - 1) // 2)
-    start, stop = same_arm_windows(view.score, view.bounds, n_neighbors, none)
+    start, stop = same_arm_windows(view.score, view.bounds, n_neighbors, view.tie_tolerance)
     other_start, other_stop = _arm_windows(view, n_neighbors)[2:]
     before = np.concatenate([[0.0], np.cumsum(y - y.mean())])
     size = np.maximum(stop - start - 1, 1)

@@ -33,6 +33,7 @@ class SegmentView:
     start, stop, donors : matched sets; empty `donors` means that the windows are the sets
     weight : sample weights, an empty array for none
     bounds : where the controls and treated of each cell begin
+    tie_tolerance : squared distance within which neighbours are tied, one a cell
     estimand : "att", "atc" or "ate"
     """
 
@@ -49,6 +50,7 @@ class SegmentView:
     donors: Index
     weight: Float
     bounds: npt.NDArray[np.int64]
+    tie_tolerance: Float
     estimand: str
 
     @property
@@ -118,5 +120,6 @@ def segment_view(design: Design, y: Float, code: int, estimand: str) -> SegmentV
         donors=donors,
         weight=weight,
         bounds=bounds,
+        tie_tolerance=sample.tie_tolerance[cells],
         estimand=estimand,
     )

@@ -212,13 +212,14 @@ def _match(
     order, bounds = sort_rows(cell, len(cell_segment), data.treatment, score)
     sorted_score = score[order]
     caliper, deviation = _caliper_width(sorted_score, bounds, cell_segment, n_segments, options)
+    tolerance = options.tie_tolerance * deviation[cell_segment] ** 2
     weight = None if data.sample_weight is None else data.sample_weight[order]
     start, stop, donors = _matched_sets(
         sorted_score,
         order,
         bounds,
         caliper[cell_segment],
-        options.tie_tolerance * deviation[cell_segment] ** 2,
+        tolerance,
         weight,
         options,
     )
@@ -255,6 +256,7 @@ def _match(
         int(options.n_neighbors),
         bool(options.replacement),
         caliper,
+        tolerance,
         weight,
         _row_ids(data.X),
     )

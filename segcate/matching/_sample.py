@@ -58,6 +58,8 @@ class MatchedSample:
     replacement : bool
     caliper : float64 array of shape (n_segments,)
         Caliper of each segment in units of `score`; infinite for none.
+    tie_tolerance : float64 array of shape (n_cells,)
+        Squared distance by which neighbours may differ and still be tied; 0 unless asked for.
     sample_weight : float64 array of shape (n_positions,) or None
     ids : array of shape (n_rows,) or None
         Index labels of X, None when rows are simply numbered.
@@ -76,6 +78,7 @@ class MatchedSample:
     n_neighbors: int
     replacement: bool
     caliper: Float
+    tie_tolerance: Float
     sample_weight: Float | None = None
     ids: npt.NDArray[Any] | None = None
 
