@@ -17,7 +17,7 @@ from scipy.special import digamma, ndtri
 Float = npt.NDArray[np.float64]
 RankKind = Literal["qini", "autoc"]
 
-__all__ = ["RankKind", "RankScore", "rank_score"]
+__all__ = ["RankKind", "RankScore", "rank_difference", "rank_score"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,29 +116,56 @@ def rank_score(
         raise ValueError(
             f"rank_score: `kind` must be one of {list(get_args(RankKind))}; got {kind!r}."
         )
-    score, effect = (
-        _vector("prediction", prediction, None),
-        _vector("psi", psi, np.shape(prediction)),
-    )
+    score = _vector("prediction", prediction, None)
+    effect = _vector("psi", psi, score.shape)
     weight = None if sample_weight is None else _checked_weight(sample_weight, score.shape, kind)
     clusters = None if groups is None else np.asarray(groups)
-    present = slice(None) if weight is None or weight.all() else weight > 0
-    if not isinstance(present, slice):
-        score, effect, weight = (
-            score[present],
-            effect[present],
-            None if weight is None else weight[present],
-        )
-        clusters = None if clusters is None else clusters[present]
+    shape, present = score.shape, None if weight is None or weight.all() else weight > 0
+    if present is not None:
+        score, effect, weight, clusters = _rows(present, score, effect, weight, clusters)
     order = np.argsort(score, kind="stable")[::-1]
-    value, influence = _value_and_influence(
-        score[order], effect[order], None if weight is None else weight[order], kind
+    score, effect, weight, clusters = _rows(order, score, effect, weight, clusters)
+    value, influence = _value_and_influence(score, effect, weight, kind)
+    std_error, n_units = _std_error(influence, weight, clusters)
+    if not with_influence:
+        return RankScore(value, std_error, n_units)
+    in_row_order = np.zeros(shape)
+    in_row_order[order if present is None else np.flatnonzero(present)[order]] = influence
+    return RankScore(value, std_error, n_units, in_row_order)
+
+
+def rank_difference(
+    ours: RankScore, theirs: RankScore, sample_weight: Any = None, *, groups: Any = None
+) -> RankScore:
+    """Return one score less another on the same rows, psi, weights and groups.
+
+    Both must come with their influence.
+    """
+    if ours.influence is None or theirs.influence is None:
+        raise ValueError("rank_difference: both scores need `with_influence=True`.")
+    influence = ours.influence - theirs.influence
+    weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    clusters = None if groups is None else np.asarray(groups)
+    if weight is not None:
+        _, influence, weight, clusters = _rows(weight > 0, weight, influence, weight, clusters)
+    std_error, n_units = _std_error(influence, weight, clusters)
+    return RankScore(ours.value - theirs.value, std_error, n_units)
+
+
+def _rows(
+    rows: npt.NDArray[Any],
+    score: Float,
+    psi: Float,
+    weight: Float | None,
+    clusters: npt.NDArray[Any] | None,
+) -> tuple[Float, Float, Float | None, npt.NDArray[Any] | None]:
+    """Take rows of everything that is there."""
+    return (
+        score[rows],
+        psi[rows],
+        None if weight is None else weight[rows],
+        None if clusters is None else clusters[rows],
     )
-    std_error, n_units = _std_error(influence, weight, clusters, order)
-    kept = (
-        _in_row_order(influence, order, present, np.shape(prediction)) if with_influence else None
-    )
-    return RankScore(value, std_error, n_units, kept)
 
 
 def _value_and_influence(
@@ -184,31 +211,18 @@ def _area_weight(reached: Float, total: float, kind: RankKind) -> Float:
 
 
 def _std_error(
-    influence: Float,
-    weight: Float | None,
-    clusters: npt.NDArray[Any] | None,
-    order: npt.NDArray[np.intp],
+    influence: Float, weight: Float | None, clusters: npt.NDArray[Any] | None
 ) -> tuple[float, int]:
     """Return the standard error of a weighted mean of influences, and its number of units."""
     total = float(len(influence)) if weight is None else float(weight.sum())
-    part = influence if weight is None else influence * weight[order]
+    part = influence if weight is None else influence * weight
     if clusters is not None:
         codes = np.unique(clusters, return_inverse=True)[1]
-        part = np.bincount(codes[order], weights=part).astype(np.float64)
+        part = np.bincount(codes, weights=part).astype(np.float64)
     n_units = len(part)
     if n_units < 2:
         return math.nan, n_units
     return math.sqrt(n_units / (n_units - 1) * float(part @ part)) / total, n_units
-
-
-def _in_row_order(
-    influence: Float, order: npt.NDArray[np.intp], present: Any, shape: tuple[int, ...]
-) -> Float:
-    """Undo the sort; rows of weight 0 have no influence."""
-    rows = np.arange(shape[0])[present][order]
-    result = np.zeros(shape)
-    result[rows] = influence
-    return result
 
 
 def _vector(name: str, values: Any, shape: tuple[int, ...] | None) -> Float:

@@ -1,0 +1,126 @@
+"""Deal rows, or whole groups of rows, to folds so that both arms are everywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+__all__ = ["deal_groups", "deal_rows", "treatment_strata"]
+
+_ARMS = ((1, "treated"), (0, "control"))
+
+
+def treatment_strata(
+    owner: str,
+    treatment: npt.NDArray[np.int8],
+    y: Float | None,
+    *,
+    n_outcome_bins: int,
+    min_rows: int,
+) -> Int:
+    """Code the strata treatment x outcome, each with at least `min_rows` rows.
+
+    An outcome of few values is stratified by value, any other by its quantiles within the arm; bins
+    become fewer until each is large enough, down to one.
+    """
+    strata = np.zeros(len(treatment), dtype=np.intp)
+    for arm, word in _ARMS:
+        rows = np.flatnonzero(treatment == arm)
+        if len(rows) < min_rows:
+            raise ValueError(
+                f"{owner}: `treatment` has {len(rows)} {word} rows, and every part needs at least "
+                f"one, so at least {min_rows} are needed. Lower the number of splits or parts."
+            )
+        bins = 0 if y is None else _outcome_bins(y[rows], n_outcome_bins, min_rows)
+        strata[rows] = arm * n_outcome_bins + bins
+    return strata
+
+
+def _outcome_bins(y: Float, n_bins: int, min_rows: int) -> Int:
+    levels = np.unique(y)
+    if len(levels) <= n_bins:
+        bins = np.searchsorted(levels, y)
+        if np.bincount(bins).min() >= min_rows:
+            return bins
+    for k in range(min(n_bins, len(y) // min_rows), 1, -1):
+        edges = np.unique(np.quantile(y, np.arange(1, k) / k))
+        bins = np.searchsorted(edges, y)
+        counts = np.bincount(bins)
+        if counts[counts > 0].min() >= min_rows:
+            return bins
+    return np.zeros(len(y), dtype=np.intp)
+
+
+def deal_rows(strata: Int, n_folds: int, rng: np.random.RandomState | None) -> Int:
+    """Return the fold of each row: the rows of a stratum go to the folds in turn.
+
+    Sizes of folds differ by one row at most. Without `rng` the turns follow the order of the rows,
+    so that data sorted by anything spread over all folds.
+    """
+    start = np.arange(len(strata)) if rng is None else rng.permutation(len(strata))
+    order = start[np.argsort(strata[start], kind="stable")]
+    fold = np.empty(len(strata), dtype=np.intp)
+    fold[order] = np.arange(len(strata)) % n_folds
+    return fold
+
+
+def deal_groups(strata: Int, groups: Int, shares: Float, rng: np.random.RandomState | None) -> Int:
+    """Return the part of each row: whole groups go to parts of the wanted shares.
+
+    Groups with the same count of rows in every stratum are dealt evenly at once; what is left over
+    goes, large groups first, where the strata are furthest behind. Without `rng` ties follow the
+    order of the group codes.
+
+    Parameters
+    ----------
+    strata : intp array of shape (n_rows,)
+        Stratum of each row.
+    groups : intp array of shape (n_rows,), values 0 to n_groups - 1
+        Group of each row.
+    shares : float64 array of shape (n_parts,)
+        Wanted share of each part; they sum to 1.
+    rng : RandomState or None
+        Breaks ties, and decides which of like groups goes where.
+    """
+    n_groups, n_strata = int(groups.max()) + 1, int(strata.max()) + 1
+    counts = np.bincount(groups * n_strata + strata, minlength=n_groups * n_strata)
+    profiles, profile_of = np.unique(
+        counts.reshape(n_groups, n_strata), axis=0, return_inverse=True
+    )
+    n_like = np.bincount(profile_of.ravel(), minlength=len(profiles))
+    n_in_part = _allot(profiles.astype(np.float64), n_like, shares, rng)
+
+    start = np.arange(n_groups) if rng is None else rng.permutation(n_groups)
+    members = start[np.argsort(profile_of.ravel()[start], kind="stable")]
+    # Within a profile the parts take turns: slot j of c goes by (j + 1/2) / c.
+    flat = n_in_part.ravel()
+    first = np.cumsum(flat) - flat
+    turn = (np.arange(n_groups) - np.repeat(first, flat) + 0.5) / np.repeat(flat, flat)
+    order = np.lexsort((turn, np.repeat(np.arange(len(profiles)), n_like)))
+    part = np.empty(n_groups, dtype=np.intp)
+    part[members] = np.repeat(np.tile(np.arange(len(shares)), len(profiles)), flat)[order]
+    return part[groups]
+
+
+def _allot(
+    profiles: Float, n_like: Int, shares: Float, rng: np.random.RandomState | None
+) -> npt.NDArray[np.int64]:
+    """Decide how many groups of each profile go to each part."""
+    allotted: npt.NDArray[np.int64] = np.floor(n_like[:, None] * shares + 1e-9).astype(np.int64)
+    left_over = n_like - allotted.sum(axis=1)
+    totals = np.maximum(n_like @ profiles, 1.0)
+    filled = allotted.T @ profiles
+    first = np.arange(len(profiles)) if rng is None else rng.permutation(len(profiles))
+    size = np.floor(np.log2(profiles[first].sum(axis=1)))
+    for p in first[np.argsort(-size, kind="stable")]:
+        scaled = profiles[p] / totals**2
+        for _ in range(left_over[p]):
+            surplus = 2 * (filled / shares[:, None] - totals) @ scaled
+            cost = surplus + (profiles[p] @ scaled) / shares
+            part = int(np.argmin(cost))
+            allotted[p, part] += 1
+            filled[part] += profiles[p]
+    return allotted

@@ -1,0 +1,13 @@
+"""Splitters that keep both arms, and honest estimates after a search."""
+
+from segcate.model_selection._split import (
+    TreatmentStratifiedGroupKFold,
+    TreatmentStratifiedKFold,
+    TreatmentStratifiedShuffleSplit,
+)
+
+__all__ = [
+    "TreatmentStratifiedGroupKFold",
+    "TreatmentStratifiedKFold",
+    "TreatmentStratifiedShuffleSplit",
+]

@@ -1,0 +1,364 @@
+"""Splitters that keep both arms in every fold, and whole groups together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import BaseCrossValidator, StratifiedShuffleSplit
+from sklearn.utils import check_random_state
+
+from segcate._folds import deal_groups, deal_rows, treatment_strata
+from segcate._routing import SPLIT_REQUEST, how_to_pass
+from segcate._validation import Float, Int, check_groups, check_outcome, check_treatment
+
+__all__ = [
+    "TreatmentStratifiedGroupKFold",
+    "TreatmentStratifiedKFold",
+    "TreatmentStratifiedShuffleSplit",
+]
+
+Split = tuple[Int, Int]
+
+
+class _TreatmentSplitter(BaseCrossValidator):  # type: ignore[misc]
+    """What the three splitters share: they ask for treatment and groups, and check what comes."""
+
+    # `groups` too, so that a splitter that cannot honour them hears of them and can say so.
+    __metadata_request__split: ClassVar[dict[str, Any]] = {**SPLIT_REQUEST, "groups": True}
+
+    n_splits: int
+    n_outcome_bins: int
+    random_state: Any
+
+    def get_n_splits(
+        self, X: Any = None, y: Any = None, groups: Any = None, treatment: Any = None
+    ) -> int:
+        """Return the number of splits.
+
+        Parameters
+        ----------
+        X, y, groups, treatment : object, default=None
+            Unused; present for scikit-learn.
+
+        Returns
+        -------
+        int
+            `n_splits`.
+        """
+        return self.n_splits
+
+    def split(
+        self, X: Any, y: Any = None, groups: Any = None, treatment: Any = None
+    ) -> Iterator[Split]:
+        """Yield the rows to fit on and the rows to score on.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows to split; only their number and index are looked at.
+        y : array-like of shape (n_samples,), default=None
+            Outcome to balance over the folds; None balances the treatment alone.
+        groups : array-like of shape (n_samples,), default=None
+            Groups that must not be torn apart.
+        treatment : array-like of shape (n_samples,), values in {0, 1}
+            Arm of each row. A search passes it on with metadata routing switched on.
+
+        Yields
+        ------
+        train, test : intp arrays
+            Positions of rows, ascending.
+
+        Raises
+        ------
+        ValueError
+            If `treatment` is missing or not 0/1, if an arm has too few rows, or if `groups` came to
+            a splitter that cannot honour them (or did not come to the one that needs them).
+        """
+        owner = type(self).__name__
+        self._check_parameters(owner)
+        if treatment is None:
+            raise ValueError(
+                f"{owner} needs `treatment` to keep both arms in every fold, but none came, and so "
+                f"none would reach the scorer. {how_to_pass('treatment')} In a search that is "
+                "`search.fit(X, y, treatment=...)`, in cross_validate `params={'treatment': ...}`."
+            )
+        arm = check_treatment(owner, treatment, X)
+        outcome = None if y is None else check_outcome(owner, y, X)
+        for train, test in self._parts(X, arm, outcome, self._checked_groups(owner, groups, X)):
+            _check_both_arms(owner, arm, train, test)
+            yield train, test
+
+    def _parts(
+        self, X: Any, arm: npt.NDArray[np.int8], y: Float | None, groups: Any
+    ) -> Iterator[Split]:
+        raise NotImplementedError
+
+    def _check_parameters(self, owner: str) -> None:
+        fewest = 1 if isinstance(self, TreatmentStratifiedShuffleSplit) else 2
+        for name, least in (("n_splits", fewest), ("n_outcome_bins", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise ValueError(
+                    f"{owner}: `{name}` must be an integer of at least {least}; got {value!r}."
+                )
+
+    def _checked_groups(self, owner: str, groups: Any, X: Any) -> Int | None:
+        if groups is not None:
+            raise ValueError(
+                f"{owner} was given `groups` and would tear them apart: rows of one group would be "
+                "fitted on and scored on. Use cv=TreatmentStratifiedGroupKFold(...), or leave "
+                "`groups` out if rows are independent."
+            )
+        return None
+
+
+class TreatmentStratifiedKFold(_TreatmentSplitter):
+    """Split rows into folds with the same share of treated rows and the same outcomes.
+
+    The splitter to use in every search over effect estimators. It also guards against the mistake
+    that scikit-learn passes over: without metadata routing a search scores without the treatment,
+    warns, and returns its first candidate; this splitter stops it with an error.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    shuffle : bool, default=False
+        Deal the rows of a stratum to the folds at random. False deals them in turn, in the order of
+        the rows: reproducible, and data sorted by anything still spread over all folds.
+    n_outcome_bins : int, default=5
+        Strata are treatment x outcome: the values of y where there are at most this many, otherwise
+        quantile bins within the arm; fewer where a bin would have fewer rows than there are folds.
+        1 ignores y.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the shuffle; unused without it.
+
+    See Also
+    --------
+    TreatmentStratifiedGroupKFold : Keeps whole groups together.
+
+    Notes
+    -----
+    Asks for `treatment` on the class: no `set_split_request` is needed. It asks for `groups` too,
+    and raises when it gets them. Folds depend on the order of the rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from segcate.model_selection import TreatmentStratifiedKFold
+    >>> treatment = np.repeat([0, 1], [6, 4])
+    >>> cv = TreatmentStratifiedKFold(2)
+    >>> for train, test in cv.split(np.zeros((10, 1)), treatment=treatment):
+    ...     print(test, treatment[test].mean())
+    [0 2 4 6 8] 0.4
+    [1 3 5 7 9] 0.4
+    """
+
+    def __init__(
+        self,
+        n_splits: int = 5,
+        *,
+        shuffle: bool = False,
+        n_outcome_bins: int = 5,
+        random_state: Any = None,
+    ) -> None:
+        self.n_splits = n_splits
+        self.shuffle = shuffle
+        self.n_outcome_bins = n_outcome_bins
+        self.random_state = random_state
+
+    def _parts(
+        self, X: Any, arm: npt.NDArray[np.int8], y: Float | None, groups: Any
+    ) -> Iterator[Split]:
+        strata = treatment_strata(
+            type(self).__name__,
+            arm,
+            y,
+            n_outcome_bins=self.n_outcome_bins,
+            min_rows=self.n_splits,
+        )
+        rng = check_random_state(self.random_state) if self.shuffle else None
+        yield from _each_fold(deal_rows(strata, self.n_splits, rng), self.n_splits)
+
+
+class TreatmentStratifiedGroupKFold(_TreatmentSplitter):
+    """Split whole groups into folds that are alike in treatment and outcome.
+
+    For rows that depend on each other: schools, households, repeated rows of one user. No group is
+    in two folds, so that a score is not flattered by rows that were as good as seen.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    shuffle : bool, default=False
+        Break ties, and decide which of like groups goes where, at random. False does so in the
+        order of the group labels.
+    n_outcome_bins : int, default=5
+        Strata are treatment x outcome, as in `TreatmentStratifiedKFold`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the shuffle; unused without it.
+
+    See Also
+    --------
+    TreatmentStratifiedKFold : For independent rows.
+
+    Notes
+    -----
+    Groups with equal counts in all strata are dealt evenly; the rest go, large ones first, to the
+    fold whose strata are furthest behind. Folds of few or unequal groups differ in size; a fold
+    that ends up with one arm only is an error. Folds do not depend on the order of the rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from segcate.model_selection import TreatmentStratifiedGroupKFold
+    >>> school = np.repeat(["a", "b", "c", "d"], 3)
+    >>> treatment = np.tile([0, 0, 1], 4)
+    >>> cv = TreatmentStratifiedGroupKFold(2)
+    >>> for train, test in cv.split(np.zeros((12, 1)), groups=school, treatment=treatment):
+    ...     print(school[test], treatment[test].sum())
+    ['a' 'a' 'a' 'c' 'c' 'c'] 2
+    ['b' 'b' 'b' 'd' 'd' 'd'] 2
+    """
+
+    def __init__(
+        self,
+        n_splits: int = 5,
+        *,
+        shuffle: bool = False,
+        n_outcome_bins: int = 5,
+        random_state: Any = None,
+    ) -> None:
+        self.n_splits = n_splits
+        self.shuffle = shuffle
+        self.n_outcome_bins = n_outcome_bins
+        self.random_state = random_state
+
+    def _parts(
+        self, X: Any, arm: npt.NDArray[np.int8], y: Float | None, groups: Any
+    ) -> Iterator[Split]:
+        owner = type(self).__name__
+        n_groups = int(groups.max()) + 1
+        if n_groups < self.n_splits:
+            raise ValueError(
+                f"{owner}: `groups` holds {n_groups} groups, too few for n_splits={self.n_splits}. "
+                f"Use at most {n_groups} folds."
+            )
+        strata = treatment_strata(
+            owner, arm, y, n_outcome_bins=self.n_outcome_bins, min_rows=self.n_splits
+        )
+        shares = np.full(self.n_splits, 1 / self.n_splits)
+        rng = check_random_state(self.random_state) if self.shuffle else None
+        yield from _each_fold(deal_groups(strata, groups, shares, rng), self.n_splits)
+
+    def _checked_groups(self, owner: str, groups: Any, X: Any) -> Int | None:
+        if groups is None:
+            raise ValueError(
+                f"{owner} needs `groups`, but none came. {how_to_pass('groups')} If rows are "
+                "independent use TreatmentStratifiedKFold."
+            )
+        return check_groups(owner, groups, X)
+
+
+class TreatmentStratifiedShuffleSplit(_TreatmentSplitter):
+    """Draw random splits of a wanted size that are alike in treatment and outcome.
+
+    For many repeats, or for test sets smaller than a fold. Test sets of different splits overlap.
+
+    Parameters
+    ----------
+    n_splits : int, default=10
+        Number of random splits, at least 1.
+    test_size : float or int, default=None
+        Share, inside (0, 1), or number of rows to score on. None: what `train_size` leaves, or 0.1.
+    train_size : float or int, default=None
+        Share or number of rows to fit on. None: what `test_size` leaves.
+    n_outcome_bins : int, default=5
+        Strata are treatment x outcome, as in `TreatmentStratifiedKFold`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draws.
+
+    See Also
+    --------
+    TreatmentStratifiedKFold : Every row is scored on once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from segcate.model_selection import TreatmentStratifiedShuffleSplit
+    >>> treatment = np.tile([0, 0, 1], 20)
+    >>> cv = TreatmentStratifiedShuffleSplit(3, test_size=0.2, random_state=0)
+    >>> for train, test in cv.split(np.zeros((60, 1)), treatment=treatment):
+    ...     print(len(train), len(test), treatment[test].sum())
+    48 12 4
+    48 12 4
+    48 12 4
+    """
+
+    def __init__(
+        self,
+        n_splits: int = 10,
+        *,
+        test_size: float | int | None = None,
+        train_size: float | int | None = None,
+        n_outcome_bins: int = 5,
+        random_state: Any = None,
+    ) -> None:
+        self.n_splits = n_splits
+        self.test_size = test_size
+        self.train_size = train_size
+        self.n_outcome_bins = n_outcome_bins
+        self.random_state = random_state
+
+    def _parts(
+        self, X: Any, arm: npt.NDArray[np.int8], y: Float | None, groups: Any
+    ) -> Iterator[Split]:
+        draws = StratifiedShuffleSplit(
+            self.n_splits,
+            test_size=self.test_size,
+            train_size=self.train_size,
+            random_state=self.random_state,
+        )
+        smallest = min(self._shares(len(arm)))
+        strata = treatment_strata(
+            type(self).__name__,
+            arm,
+            y,
+            n_outcome_bins=self.n_outcome_bins,
+            min_rows=max(2, math.ceil(1 / smallest)),
+        )
+        for train, test in draws.split(np.zeros((len(arm), 1)), strata):
+            yield np.sort(train), np.sort(test)
+
+    def _shares(self, n: int) -> tuple[float, float]:
+        """Shares of the rows to score on and to fit on; StratifiedShuffleSplit checks the sizes."""
+        test, train = (
+            None if size is None else size / n if isinstance(size, int | np.integer) else size
+            for size in (self.test_size, self.train_size)
+        )
+        if test is None:
+            test = 0.1 if train is None else 1 - train
+        train = 1 - test if train is None else train
+        least = 1 / n
+        return max(test, least), max(train, least)
+
+
+def _each_fold(fold: Int, n_folds: int) -> Iterator[Split]:
+    for k in range(n_folds):
+        yield np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+
+
+def _check_both_arms(owner: str, arm: npt.NDArray[np.int8], train: Int, test: Int) -> None:
+    for part, rows in (("to fit on", train), ("to score on", test)):
+        n_treated = int(arm[rows].sum())
+        if n_treated in (0, len(rows)):
+            raise ValueError(
+                f"{owner}: of {len(rows)} rows {part}, {n_treated} are treated, and both arms are "
+                "needed. Use fewer splits or larger parts; if whole groups are treated together, "
+                "each arm needs at least as many groups as there are splits."
+            )
