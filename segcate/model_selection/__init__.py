@@ -1,5 +1,6 @@
 """Splitters that keep both arms, and honest estimates after a search."""
 
+from segcate.model_selection._honest import HonestEffects, honest_effects
 from segcate.model_selection._split import (
     TreatmentStratifiedGroupKFold,
     TreatmentStratifiedKFold,
@@ -7,7 +8,9 @@ from segcate.model_selection._split import (
 )
 
 __all__ = [
+    "HonestEffects",
     "TreatmentStratifiedGroupKFold",
     "TreatmentStratifiedKFold",
     "TreatmentStratifiedShuffleSplit",
+    "honest_effects",
 ]
