@@ -27,7 +27,8 @@ class Row:
     ----------
     name : segment, or "overall"
     effect, low, high : estimate and interval, NaN where there is none
-    status : "ok", or why there is no estimate, or what is special about it
+    status : "ok" or "ok: ..." for an estimate of the segment's own; anything else says why there is
+        none, or whose estimate stands in
     n_treated : treated rows, None where unknown
     is_overall : whether the line is everyone together
     """
@@ -49,6 +50,11 @@ class Row:
     def has_interval(self) -> bool:
         """Tell whether there is an interval to draw."""
         return bool(np.isfinite(self.low) and np.isfinite(self.high))
+
+    @property
+    def is_own(self) -> bool:
+        """Tell whether the estimate is the segment's own."""
+        return self.status == "ok" or self.status.startswith("ok:")
 
     @property
     def label(self) -> str:
@@ -160,10 +166,10 @@ def decimals_for(rows: list[Row]) -> int:
 
 
 def remarks(rows: list[Row]) -> str:
-    """List what is special about estimates that are drawn open, most frequent first."""
+    """List what stands in for estimates that are drawn open, most frequent first."""
     special: dict[str, int] = {}
     for row in rows:
-        if row.has_estimate and row.status != "ok" and not row.is_overall:
+        if row.has_estimate and not row.is_own:
             special[row.status] = special.get(row.status, 0) + 1
     if not special:
         return ""

@@ -285,7 +285,7 @@ def _draw_row(ax: Any, row: Row, y: float, limits: tuple[float, float], size: fl
     ax.plot(
         [row.effect], [y], marker="D" if row.is_overall else "s", color=_MAIN,
         markersize=0.6 * size, markeredgecolor=_MAIN,
-        markerfacecolor=_MAIN if row.status == "ok" else "white",
+        markerfacecolor=_MAIN if row.is_own else "white",
     )  # fmt: skip
 
 

@@ -102,13 +102,16 @@ def test_segment_without_estimate_says_why_and_gets_no_point():
     assert squares == [0, 1, 3]
 
 
-def test_remark_makes_an_open_square_and_a_line_below():
-    table = make_table(4)
-    table["status"] = ["ok", "score alone", "score alone", "pooled"]
+def test_borrowed_estimate_makes_an_open_square_and_a_line_below():
+    table = make_table(5)
+    borrowed = ["overall effect (no controls)", "overall effect (no controls)", "pooled"]
+    table["status"] = ["ok", *borrowed, "ok: adjusted on the score alone"]
     display = SegmentEffectDisplay.from_predictions(table)
     faces = [ln.get_markerfacecolor() for ln in display.ax_.lines if ln.get_marker() == "s"]
-    assert [face == "white" for face in faces] == [False, True, True, True]
-    assert display.ax_.get_xlabel().endswith("\nOpen squares: score alone (2); pooled (1).")
+    assert [face == "white" for face in faces] == [False, True, True, True, False]
+    assert display.ax_.get_xlabel().endswith(
+        "\nOpen squares: overall effect (no controls) (2); pooled (1)."
+    )
 
 
 def test_a_very_wide_interval_is_cut_with_an_arrowhead_and_written_whole():

@@ -1,0 +1,264 @@
+"""The analysis behind the command line: a study in, tables and text out; nothing is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from segcate._cli_table import Study, UserError
+from segcate._validation import listed
+from segcate.effects import SegmentMatching
+from segcate.matching import PropensityMatcher
+from segcate.plots import SegmentEffectDisplay
+from segcate.segmentation import HDBSCANSegmenter, KMeansSegmenter, segment_profile
+
+# Below this absolute standardised difference arms are commonly called balanced (Stuart 2010).
+_BALANCED = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the user asked for.
+
+    Attributes
+    ----------
+    segments : "kmeans" or "hdbscan"; unused where the study has a segment column
+    n_clusters : clusters of k-means
+    cluster_on : columns to cluster on, () for all numeric ones
+    min_cluster_size : smallest cluster of HDBSCAN
+    tune : whether to search for the number of clusters on one half of the rows
+    estimand : "att", "atc" or "ate"
+    confidence_level : of the intervals
+    random_state : seed of everything random
+    """
+
+    segments: str = "kmeans"
+    n_clusters: int = 6
+    cluster_on: tuple[str, ...] = ()
+    min_cluster_size: int = 100
+    tune: bool = False
+    estimand: str = "att"
+    confidence_level: float = 0.95
+    random_state: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What came out.
+
+    Attributes
+    ----------
+    effects, balance, profile : tables, one row a segment (balance: a segment and covariate)
+    overall : the effect for everyone
+    summary : text
+    model : the fitted estimator
+    notes : remarks on the way to the numbers
+    """
+
+    effects: pd.DataFrame
+    overall: Any
+    balance: pd.DataFrame
+    profile: pd.DataFrame
+    summary: str
+    model: Any
+    notes: tuple[str, ...] = ()
+
+
+def analyse(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findings:
+    """Segment, match, estimate.
+
+    Parameters
+    ----------
+    study : data, checked
+    plan : what to do
+    progress : called with a line of text before each stage
+
+    Returns
+    -------
+    Findings
+    """
+    if study.segment is not None:
+        return _on_given_segments(study, plan, progress)
+    _check_clustered_columns(study, plan)
+    segmenter = _segmenter(plan)
+    progress(f"segmenting {len(study.X):,} rows with {type(segmenter).__name__}")
+    X = segmenter.fit_transform(study.X)
+    progress(f"matching and estimating in {segmenter.n_segments_} segments")
+    matching = _matching(plan, "segment")
+    matching.fit(X, study.y, **_metadata(study))
+    return _findings(matching, study.X, segmenter.labels_)
+
+
+def _on_given_segments(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findings:
+    column = str(study.segment)
+    labels = study.X[column]
+    progress(f"matching and estimating in {labels.nunique()} segments of column {column!r}")
+    matching = _matching(plan, column)
+    matching.fit(study.X, study.y, **_metadata(study))
+    return _findings(matching, study.X.drop(columns=column), labels.to_numpy())
+
+
+def _metadata(study: Study) -> dict[str, Any]:
+    return {
+        "treatment": study.treatment,
+        "groups": study.groups,
+        "propensity": study.propensity,
+    }
+
+
+def _matching(plan: Plan, segment: str) -> SegmentMatching:
+    return SegmentMatching(
+        PropensityMatcher(random_state=plan.random_state),
+        estimand=plan.estimand,
+        confidence_level=plan.confidence_level,
+        segment=segment,
+        on_empty="nan",
+    )
+
+
+def _segmenter(plan: Plan) -> Any:
+    columns = list(plan.cluster_on) or None
+    if plan.segments == "kmeans":
+        return KMeansSegmenter(plan.n_clusters, columns=columns, random_state=plan.random_state)
+    return HDBSCANSegmenter(plan.min_cluster_size, columns=columns, random_state=plan.random_state)
+
+
+def _check_clustered_columns(study: Study, plan: Plan) -> None:
+    """Refuse columns to cluster on that are not there, or none at all."""
+    numeric = study.X.select_dtypes(["number", "bool"]).columns
+    unknown = [name for name in plan.cluster_on if name not in numeric]
+    if unknown:
+        raise UserError(
+            f"--cluster-on: {listed(unknown)} are not numeric covariates; those are "
+            f"{listed(numeric, 20)}."
+        )
+    if len(numeric) == 0:
+        raise UserError(
+            "no covariate is numeric, so there is nothing to cluster on. Name a column that holds "
+            "segments with --segment-column."
+        )
+
+
+def _findings(model: Any, X: pd.DataFrame, labels: Any, notes: tuple[str, ...] = ()) -> Findings:
+    return Findings(
+        effects=model.effects_,
+        overall=model.overall_,
+        balance=model.balance_,
+        profile=segment_profile(X, labels),
+        summary=model.summary(),
+        model=model,
+        notes=notes,
+    )
+
+
+def worst_balance(balance: pd.DataFrame) -> pd.DataFrame:
+    """Per segment: the largest absolute standardised difference and how many are above 0.1."""
+    sizes = balance[["smd_before", "smd_after"]].abs()
+    table = sizes.groupby(level="segment", sort=False).max()
+    table.columns = ["largest_before", "largest_after"]
+    above = (sizes["smd_after"] > _BALANCED).groupby(level="segment", sort=False).sum()
+    table["above_0.1_after"] = above
+    table["worst_after"] = [
+        "" if rows.isna().all() else _covariates(rows)[int(np.nanargmax(rows))]
+        for _, rows in sizes["smd_after"].groupby(level="segment", sort=False)
+    ]
+    return table
+
+
+def _covariates(rows: pd.Series) -> list[str]:
+    return [str(name) for name in rows.index.get_level_values("covariate")]
+
+
+def write_findings(study: Study, findings: Findings, folder: Path) -> list[Path]:
+    """Write tables, summary, report and (where matplotlib is there) the forest plot.
+
+    Returns
+    -------
+    list of Path
+        The files, in the order they were written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = {
+        "effects.csv": findings.effects,
+        "balance.csv": findings.balance,
+        "profile.csv": findings.profile,
+    }
+    for name, table in tables.items():
+        table.to_csv(folder / name)
+    (folder / "summary.txt").write_text(findings.summary + "\n", encoding="utf-8")
+    files = [folder / name for name in (*tables, "summary.txt")]
+    picture = _draw(study, findings, folder / "forest.png")
+    report = report_text(study, findings, picture is not None)
+    (folder / "report.md").write_text(report, encoding="utf-8")
+    return [*files, *([picture] if picture else []), folder / "report.md"]
+
+
+def _draw(study: Study, findings: Findings, file: Path) -> Path | None:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        return None
+    height = 1.5 + 0.27 * (len(findings.effects) + 1)
+    figure = Figure(figsize=(6.4, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    SegmentEffectDisplay.from_estimator(
+        findings.model, units=study.units or f"units of {study.outcome}", ax=figure.subplots()
+    )
+    figure.savefig(file, dpi=150)
+    return file
+
+
+def report_text(study: Study, findings: Findings, has_picture: bool) -> str:
+    """Write the findings as one Markdown page."""
+    n_treated = int(study.treatment.sum())
+    shown = findings.effects[
+        ["n_treated", "n_control", "effect", "std_error", "ci_low", "ci_high", "p_adjusted"]
+    ]
+    parts = [
+        f"# Effect of {study.treated_name} on {study.outcome}",
+        f"{study.title}: {len(study.X):,} rows, {n_treated:,} treated, "
+        f"{study.X.shape[1] - (study.segment is not None)} covariates.",
+        *(f"* {note}" for note in (*study.notes, *findings.notes)),
+        *([f"Source: {study.source}"] if study.source else []),
+        "## Effects by segment",
+        markdown_table(shown),
+        *(["![Forest plot](forest.png)"] if has_picture else []),
+        "```\n" + findings.summary + "\n```",
+        "## Who the segments are",
+        "Means of numeric covariates and shares of the levels of the others.",
+        markdown_table(findings.profile.T),
+        "## Balance of the arms",
+        "Standardised mean differences between the arms, before and after matching; below 0.1 is "
+        "commonly called balanced. All of them stand in `balance.csv`.",
+        markdown_table(worst_balance(findings.balance)),
+        "## What this rests on",
+        "Given the covariates, who was treated is as good as random within a segment; nothing the "
+        "treatment changes is among the covariates; one row's treatment does not touch another's "
+        "outcome. No computation can check this.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """Write a table in Markdown, numbers with four significant digits."""
+    head = [str(table.index.name or ""), *map(str, table.columns)]
+    rows = [
+        [str(label), *map(_cell, row)]
+        for label, row in zip(table.index, table.to_numpy(object), strict=True)
+    ]
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines
+    )
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float | np.floating):
+        return "" if np.isnan(value) else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int | np.integer) else str(value)

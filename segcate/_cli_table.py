@@ -1,0 +1,350 @@
+"""The command line's input: a file, the columns it was asked to use, and what is wrong with them."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import gzip
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from segcate._validation import listed
+
+_CSV = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+_PARQUET = (".parquet", ".pq")
+_SEPARATORS = {";": "--sep ';'", "\t": "--sep tab", "|": "--sep '|'", ",": "--sep ,"}
+# A text column with more levels than this is taken for an id or free text, not for a category.
+_MOST_LEVELS = 100
+
+
+class UserError(ValueError):
+    """Tell the user what is wrong with the call or the file; shown without a traceback."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Which column plays which part; None and () where the user said nothing."""
+
+    outcome: str
+    treatment: str
+    control: str | None = None
+    segment: str | None = None
+    groups: str | None = None
+    propensity: str | None = None
+    covariates: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+    def named(self) -> dict[str, str]:
+        """Columns that the user named, by option."""
+        single = {
+            "--outcome": self.outcome,
+            "--treatment": self.treatment,
+            "--segment-column": self.segment,
+            "--groups": self.groups,
+            "--propensity": self.propensity,
+        }
+        return {option: column for option, column in single.items() if column is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Data ready for an analysis.
+
+    Attributes
+    ----------
+    X : DataFrame, covariates and the segment column if there is one
+    y, treatment : Series with the rows of X; treatment holds 0 and 1
+    groups, propensity : Series or None
+    segment : name of the segment column in X, or None
+    title, outcome, treated_name, units, source : texts for the report
+    notes : what was done to the data on the way
+    """
+
+    X: pd.DataFrame
+    y: pd.Series
+    treatment: pd.Series
+    title: str
+    outcome: str
+    treated_name: str
+    groups: pd.Series | None = None
+    propensity: pd.Series | None = None
+    segment: str | None = None
+    units: str | None = None
+    source: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def read_table(path: Path, sep: str | None = None, encoding: str = "utf-8") -> pd.DataFrame:
+    """Read a CSV or Parquet file whole, or say why it cannot be read."""
+    if not path.exists():
+        raise UserError(f"there is no file {str(path)!r}. {_near_files(path)}".strip())
+    if path.is_dir():
+        raise UserError(f"{str(path)!r} is a folder; name the file in it.")
+    name = path.name.lower()
+    if name.endswith(_PARQUET):
+        table = _read_parquet(path)
+    elif name.endswith(_CSV):
+        table = _read_csv(path, sep or ("\t" if ".tsv" in name else ","), encoding)
+    else:
+        raise UserError(
+            f"{path.name!r} must end in one of {', '.join(_CSV + _PARQUET)}, so that its format is "
+            "known. Rename or convert it."
+        )
+    if len(table) == 0:
+        raise UserError(f"{path.name!r} has column names but no rows.")
+    return table
+
+
+def _near_files(path: Path) -> str:
+    """Suggest files beside it with a like name."""
+    if not path.parent.is_dir():
+        return f"There is no folder {str(path.parent)!r} either."
+    others = [file.name for file in path.parent.iterdir() if file.is_file()]
+    close = difflib.get_close_matches(path.name, others, n=3)
+    return f"Did you mean {listed(close)}?" if close else "Check the path."
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path)
+    except ImportError as error:
+        raise UserError("reading Parquet needs pyarrow: `pip install pyarrow`.") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path.name!r} is not a Parquet file that can be read: {error}") from error
+    table.columns = [str(name) for name in table.columns]
+    has_names = any(name is not None for name in table.index.names)
+    return table.reset_index(drop=not has_names)
+
+
+def _read_csv(path: Path, sep: str, encoding: str) -> pd.DataFrame:
+    try:
+        names = _header(path, sep, encoding)
+        _check_header(path.name, names, sep)
+        return pd.read_csv(path, sep=sep, encoding=encoding, low_memory=False)
+    except pd.errors.ParserError as error:
+        raise UserError(
+            f"{path.name!r} is not a regular table: {str(error).strip()}. Check the separator "
+            "(--sep) and quotes."
+        ) from error
+    except (UnicodeDecodeError, LookupError) as error:
+        raise UserError(
+            f"{path.name!r} cannot be read as {encoding}: {error}. Pass its encoding, for example "
+            "--encoding latin-1."
+        ) from error
+    except gzip.BadGzipFile as error:
+        raise UserError(f"{path.name!r} is not a gzip file: {error}.") from error
+
+
+def _header(path: Path, sep: str, encoding: str) -> list[str]:
+    """Read the first line that holds anything."""
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    with opened(path, "rt", encoding=encoding, newline="") as lines:
+        for row in csv.reader(lines, delimiter=sep):
+            if row:
+                return [name.removeprefix("\ufeff") for name in row]
+    raise UserError(f"{path.name!r} is empty.")
+
+
+def _check_header(file: str, names: list[str], sep: str) -> None:
+    repeated = [name for name, count in Counter(names).items() if count > 1 and name]
+    if repeated:
+        raise UserError(f"{file!r} has columns of the same name: {listed(repeated)}. Rename them.")
+    if len(names) > 1:
+        return
+    for other, option in _SEPARATORS.items():
+        if other != sep and other in names[0]:
+            kind = "tabs" if other == "\t" else repr(other)
+            raise UserError(
+                f"{file!r} has a single column, {names[0][:60]!r}, when read with separator "
+                f"{sep!r}. Its name holds "
+                f"{kind}: try {option}."
+            )
+    raise UserError(f"{file!r} has a single column, {names[0][:60]!r}; at least two are needed.")
+
+
+def make_study(table: pd.DataFrame, roles: Roles, title: str, drop_missing: bool = False) -> Study:
+    """Pick and check the columns; refuse gaps, or drop their rows when told to."""
+    _check_roles(table, roles)
+    notes: list[str] = []
+    covariates = _covariates(table, roles, notes)
+    used = [*roles.named().values(), *covariates]
+    table = _without_gaps(table, used, roles, drop_missing, notes)
+    treatment, treated_name = _two_arms(table[roles.treatment], roles, notes)
+    for name in covariates:
+        _check_covariate(table[name], notes)
+    if roles.segment is not None:
+        covariates = [*covariates, roles.segment]
+    return Study(
+        X=table[covariates],
+        y=_numeric_outcome(table[roles.outcome]),
+        treatment=treatment,
+        title=title,
+        outcome=roles.outcome,
+        treated_name=treated_name,
+        groups=None if roles.groups is None else table[roles.groups],
+        propensity=None if roles.propensity is None else table[roles.propensity],
+        segment=roles.segment,
+        notes=tuple(notes),
+    )
+
+
+def _check_roles(table: pd.DataFrame, roles: Roles) -> None:
+    """Check that every named column exists and plays one part only."""
+    asked = list(roles.named().items())
+    asked += [("--covariates", name) for name in roles.covariates]
+    asked += [("--ignore", name) for name in roles.ignore]
+    for option, name in asked:
+        if name not in table.columns:
+            raise UserError(_no_such_column(option, name, table.columns))
+    parts: dict[str, str] = {}
+    for option, name in asked:
+        if name in parts:
+            raise UserError(
+                f"column {name!r} is named twice, by {parts[name]} and {option}; it can play one "
+                "part only."
+            )
+        parts[name] = option
+
+
+def _no_such_column(option: str, name: str, columns: Iterable[Any]) -> str:
+    names = [str(column) for column in columns]
+    lower = {column.lower(): column for column in names}
+    close = difflib.get_close_matches(name.lower(), list(lower), n=3, cutoff=0.6)
+    hint = f" Did you mean {listed(lower[c] for c in close)}?" if close else ""
+    return f"{option}: there is no column {name!r}.{hint} The columns are {listed(names, 20)}."
+
+
+def _covariates(table: pd.DataFrame, roles: Roles, notes: list[str]) -> list[str]:
+    """Take the covariates asked for, or all columns that play no other part."""
+    if roles.covariates:
+        return list(roles.covariates)
+    taken = {*roles.named().values(), *roles.ignore}
+    names = [name for name in table.columns if name not in taken]
+    nameless = [name for name in names if name.startswith("Unnamed: ")]
+    if nameless:
+        notes.append(
+            f"{len(nameless)} column(s) without a name (a saved row index?) are not used as "
+            "covariates"
+        )
+        names = [name for name in names if name not in nameless]
+    if not names:
+        raise UserError(
+            "no covariates are left: every column plays another part. See --covariates."
+        )
+    return names
+
+
+def _without_gaps(
+    table: pd.DataFrame, used: Sequence[str], roles: Roles, drop_missing: bool, notes: list[str]
+) -> pd.DataFrame:
+    """Refuse missing values in columns that need to be whole, or drop those rows and count them.
+
+    A covariate of text or categories may have gaps: they are a level of their own.
+    """
+    named = set(roles.named().values())
+    numeric = set(table[used].select_dtypes(["number", "datetime"]).columns)
+    whole = [name for name in used if name in named or name in numeric]
+    gaps = table[whole].isna()
+    counts = {name: int(n) for name, n in gaps.sum().items() if n}
+    if not counts:
+        return table
+    n_rows = int(gaps.any(axis=1).sum())
+    found = ", ".join(f"{name} ({n})" for name, n in list(counts.items())[:8])
+    found += f" and {len(counts) - 8} more columns" if len(counts) > 8 else ""
+    if not drop_missing:
+        raise UserError(
+            f"{n_rows} of {len(table)} rows have missing values in {found}. Pass --drop-missing to "
+            "leave those rows "
+            "out, or --ignore a covariate."
+        )
+    if n_rows == len(table):
+        raise UserError(f"every row has a missing value in {found}; none is left.")
+    notes.append(f"{n_rows} of {len(table)} rows dropped for missing values in {found}")
+    return table[~gaps.any(axis=1)].reset_index(drop=True)
+
+
+def _two_arms(column: pd.Series, roles: Roles, notes: list[str]) -> tuple[pd.Series, str]:
+    """Code the treatment 0 and 1, and name what 1 stands for."""
+    counts = column.value_counts()
+    if len(counts) < 2:
+        raise UserError(
+            f"--treatment: column {column.name!r} holds one value only ({listed(counts.index)}); "
+            "an effect needs two arms."
+        )
+    if roles.control is None:
+        if column.dtype.kind in "biuf" and set(counts.index) == {0, 1}:
+            return column.astype(np.int64), f"{column.name} = 1"
+        what = "two values that are not 0 and 1" if len(counts) == 2 else f"{len(counts)} values"
+        raise UserError(
+            f"--treatment: column {column.name!r} holds {what}: {listed(counts.index)}. Name the "
+            "untreated one with "
+            "--control LABEL" + (" (all others then count as treated)." if len(counts) > 2 else ".")
+        )
+    control = _find_label(column, roles.control, counts.index)
+    treated = [f"{label} ({n:,})" for label, n in counts.items() if label != control]
+    notes.append(
+        f"{column.name}: control is {control} ({counts[control]:,}), treated is "
+        f"{', '.join(treated)}"
+    )
+    name = (
+        f"{column.name} = {treated[0].rsplit(' (', 1)[0]}"
+        if len(treated) == 1
+        else f"{column.name} other than {control}"
+    )
+    return (column != control).astype(np.int64), name
+
+
+def _find_label(column: pd.Series, text: str, labels: Iterable[Any]) -> Any:
+    """Find the arm that the user typed; numbers are compared as numbers."""
+    known = list(labels)
+    for label in known:
+        if str(label) == text:
+            return label
+        try:
+            if not isinstance(label, str) and float(label) == float(text):
+                return label
+        except ValueError:
+            continue
+    raise UserError(
+        f"--control: {text!r} does not occur in column {column.name!r}; its values are "
+        f"{listed(known, 10)}."
+    )
+
+
+def _numeric_outcome(column: pd.Series) -> pd.Series:
+    if column.dtype.kind not in "biuf":
+        raise UserError(
+            f"--outcome: column {column.name!r} must hold numbers (measured, or 0 and 1); it holds "
+            f"{listed(column.unique())}. Recode it."
+        )
+    return column.astype(np.float64)
+
+
+def _check_covariate(column: pd.Series, notes: list[str]) -> None:
+    """Refuse columns that no model could use, and point at those that look like ids."""
+    name, n_levels = column.name, column.nunique()
+    if column.dtype.kind in "mM":
+        raise UserError(
+            f"covariate {name!r} holds dates; turn them into numbers (days since ...), or pass "
+            f"--ignore {name}."
+        )
+    if column.dtype.kind in "biuf":
+        looks_counted = column.dtype.kind in "iu" and n_levels == len(column) > 50
+        if looks_counted:
+            notes.append(
+                f"covariate {name!r} has a different whole number in every row; if it is an id, "
+                f"pass --ignore {name}"
+            )
+        return
+    if n_levels > _MOST_LEVELS:
+        raise UserError(
+            f"covariate {name!r} holds text with {n_levels} different values in {len(column)} "
+            "rows; it looks like an id "
+            f"or free text. Pass --ignore {name}, or group its values (at most {_MOST_LEVELS})."
+        )
