@@ -115,16 +115,15 @@ def check_in_unit_interval(owner: str, name: str, value: Any) -> None:
         raise ValueError(f"{owner}: `{name}` must be a number inside (0, 1); got {value!r}.")
 
 
-def check_features(estimator: Any, X: Any, *, reset: bool) -> Any:
+def check_features(estimator: Any, X: Any, *, reset: bool, allow_missing: bool = True) -> Any:
     """Check X and remember (or compare) its columns; a frame stays a frame, all else becomes floats.
 
-    Infinite values are refused. NaN passes: whether a model can take it is that model's affair.
+    Infinite values are refused, and NaN too unless `allow_missing`.
     """
     owner = type(estimator).__name__
     if not _frames.is_frame(X):
-        return validate_data(
-            estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan"
-        )
+        finite = "allow-nan" if allow_missing else True
+        return validate_data(estimator, X, reset=reset, dtype=np.float64, ensure_all_finite=finite)
     rows, columns = X.shape
     if rows == 0 or columns == 0:
         raise ValueError(
@@ -137,14 +136,34 @@ def check_features(estimator: Any, X: Any, *, reset: bool) -> Any:
             f"{owner}: X has columns of the same name: {listed(repeated)}. Rename them."
         )
     validate_data(estimator, X, reset=reset, skip_check_array=True)
+    _check_numbers(owner, X, names, allow_missing)
+    return X
+
+
+def _check_numbers(owner: str, X: Any, names: list[str], allow_missing: bool) -> None:
+    """Refuse infinity, and NaN where nothing can take it, in the numeric columns of a frame."""
+    gaps = []
     for i in _frames.numeric_positions(X):
         column = _frames.column_values(X, i)
-        if column.dtype.kind == "f" and np.isinf(column).any():
+        if column.dtype.kind not in "fO":
+            continue
+        column = column.astype(np.float64)
+        n_infinite = int(np.isinf(column).sum())
+        if n_infinite:
             raise ValueError(
-                f"{owner}: X contains infinity in column {names[i]!r} ({int(np.isinf(column).sum())} rows). "
+                f"{owner}: X contains infinity in column {names[i]!r} ({n_infinite} rows). "
                 "Replace those values or drop the rows first."
             )
-    return X
+        n_missing = 0 if allow_missing else int(np.isnan(column).sum())
+        if n_missing:
+            gaps.append(f"{names[i]} ({n_missing})")
+    if gaps:
+        more = f" and {len(gaps) - 5} more columns" if len(gaps) > 5 else ""
+        raise ValueError(
+            f"{owner}: Input X contains NaN, in the columns {', '.join(gaps[:5])}{more}, and the models in use "
+            "cannot take it. Impute before this step (a missing-indicator keeps the information), or choose models "
+            "that can, such as HistGradientBoostingClassifier for the propensity."
+        )
 
 
 def check_outcome(owner: str, y: Any, X: Any) -> Float:
@@ -202,11 +221,11 @@ def check_weights(owner: str, sample_weight: Any, X: Any) -> Float | None:
     if sample_weight is None:
         return None
     _check_same_index(owner, "sample_weight", sample_weight, X)
-    if np.ndim(sample_weight) == 0:
+    values = np.asarray(sample_weight, dtype=np.float64)
+    if values.ndim == 0:
         raise ValueError(
             f"{owner}: `sample_weight` must be an array with one weight a row; got {sample_weight!r}."
         )
-    values = np.asarray(sample_weight, dtype=np.float64)
     if values.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {values.ndim}D array.")
     _check_length(owner, "sample_weight", values, X)
@@ -354,14 +373,14 @@ def check_effect_data(
     groups: Any = None,
     propensity: Any = None,
     needs_outcome: bool = True,
+    allow_missing: bool = False,
 ) -> EffectData:
     """Check all that a fit was given, in the order a user would want to hear of it."""
     owner = type(estimator).__name__
-    raw = X
-    X = check_features(estimator, X, reset=True)
+    X = check_features(estimator, X, reset=True, allow_missing=allow_missing)
     if needs_outcome or y is not None:
-        y = check_outcome(owner, y, raw)
-    codes = check_treatment(owner, treatment, raw)
+        y = check_outcome(owner, y, X)
+    codes = check_treatment(owner, treatment, X)
     if len(codes) == 1:
         raise ValueError(
             f"{owner}: X has n_samples=1 row; comparing two arms needs at least 1 row in each."
@@ -377,9 +396,9 @@ def check_effect_data(
         treatment=codes,
         segment=code_segments(owner, X, find_segment_column(owner, X, segment)),
         y=y,
-        sample_weight=check_weights(owner, sample_weight, raw),
-        groups=check_groups(owner, groups, raw),
-        propensity=check_propensity(owner, propensity, raw),
+        sample_weight=check_weights(owner, sample_weight, X),
+        groups=check_groups(owner, groups, X),
+        propensity=check_propensity(owner, propensity, X),
     )
 
 

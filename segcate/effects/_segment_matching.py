@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from segcate import _frames
@@ -205,6 +206,7 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
             sample_weight=sample_weight,
             groups=groups,
             propensity=propensity,
+            allow_missing=self._takes_missing(matcher, propensity is not None),
         )
         method = _choose_std_error(owner, self, matcher, data)
         if data.y is None:
@@ -227,6 +229,7 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
         self.std_error_method_ = _method_name(method, estimates)
         self.segment_labels_ = data.segment.labels
         self._segment_position = data.segment.position
+        self._allows_missing = self._takes_missing(matcher, propensity is not None)
         self._table = table
         self._reuse = np.array([(e.n_donors, e.max_uses, e.max_distance) for e in estimates])
         return self
@@ -250,7 +253,7 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         owner = type(self).__name__
-        X = check_features(self, X, reset=False)
+        X = check_features(self, X, reset=False, allow_missing=self._allows_missing)
         if self._segment_position is None:
             return np.full(_frames.n_rows(X), self._filled_effects()[0])
         found = code_segments(owner, X, self._segment_position, may_look_like_ids=True)
@@ -318,6 +321,19 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
             )
         super().set_params(**params)
         return self
+
+    def _takes_missing(self, matcher: PropensityMatcher | None, has_propensity: bool) -> bool:
+        """Tell whether both the propensity and the adjustment can do with NaN in X."""
+        knows_score = has_propensity or (matcher is not None and matcher._takes_missing())
+        if self.adjustment is None or isinstance(self.adjustment, str):
+            return knows_score and self.adjustment is None
+        return knows_score and bool(get_tags(self.adjustment).input_tags.allow_nan)
+
+    def __sklearn_tags__(self) -> Any:
+        """X may hold strings and categories in a frame, and NaN where the models take it."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self._takes_missing(self.matcher, has_propensity=False)
+        return tags
 
     def _filled_effects(self) -> Float:
         """Effects, gaps filled with the overall one where `on_empty` says so."""

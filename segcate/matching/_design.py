@@ -170,24 +170,9 @@ def _fit_propensity(
             pooled=options.pool_propensity,
             n_jobs=options.n_jobs,
         )
-    _refuse_missing(owner, data, encoded)
     return logit_propensity(
         data, encoded, rows_of, pooled=options.pool_propensity, n_jobs=options.n_jobs
     )
-
-
-def _refuse_missing(owner: str, data: EffectData, encoded: EncodedColumns) -> None:
-    gaps = np.isnan(encoded.values.sum(axis=0))
-    if gaps.any():
-        counts = np.isnan(encoded.values[:, gaps]).sum(axis=0)
-        names = [
-            f"{encoded.names[j]} ({n})" for j, n in zip(np.flatnonzero(gaps), counts, strict=True)
-        ]
-        raise ValueError(
-            f"{owner}: Input X contains NaN, in the columns {listed(names)}, and a logistic regression cannot take "
-            "them. Impute before this step (a missing-indicator keeps the information), or pass an `estimator` that "
-            "can, such as HistGradientBoostingClassifier."
-        )
 
 
 def rows_by_code(codes: Int, n_codes: int) -> Sequence[Int]:

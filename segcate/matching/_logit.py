@@ -23,6 +23,8 @@ _BLOCK = 16_384
 _MAX_ITERATIONS = 60
 _TOLERANCE = 1e-11
 _ALIASED = 1e-10
+# Log-odds per standard deviation beyond which a slope is on its way to infinity.
+_RUNAWAY = 1e3
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,8 @@ def _newton(problem: _Problem) -> tuple[Float, Float, bool]:
         try:
             step = np.linalg.solve(hessian, gradient)
         except np.linalg.LinAlgError:
+            return beta, hessian, False
+        if not np.abs(beta - step).max() < _RUNAWAY:
             return beta, hessian, False
         shrink = 1.0
         while True:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, get_tags
 
 from segcate._routing import DESIGN_REQUEST
 from segcate._validation import EffectData, Segment, check_effect_data
@@ -181,9 +181,20 @@ class PropensityMatcher(BaseEstimator):
             sample_weight=sample_weight,
             propensity=propensity,
             needs_outcome=False,
+            allow_missing=propensity is not None or self._takes_missing(),
         )
         self._store(self._make_design(data, "att"), "att")
         return self
+
+    def _takes_missing(self) -> bool:
+        """Tell whether the propensity model can be fitted with NaN in X."""
+        return self.estimator is not None and bool(get_tags(self.estimator).input_tags.allow_nan)
+
+    def __sklearn_tags__(self) -> Any:
+        """X may hold strings and categories in a frame, and NaN where the model takes it."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self._takes_missing()
+        return tags
 
     def _make_design(self, data: EffectData, estimand: str) -> Design:
         """Run the design stage for an estimand (SegmentMatching's way in)."""

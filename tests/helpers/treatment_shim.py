@@ -1,0 +1,123 @@
+"""Effect estimators under scikit-learn's checks, which never pass a treatment.
+
+The shim makes the treatment of a row from its contents, so that repeating a row equals weighting it,
+and takes all rows as one segment.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from segcate.effects import SegmentMatching
+from segcate.matching import PropensityMatcher
+
+
+def treatment_of(X: Any) -> np.ndarray:
+    """Treat about half of the rows, by what they hold; both arms occur if two rows differ."""
+    values = np.nan_to_num(np.asarray(X, dtype=np.float64), posinf=0.0, neginf=0.0)
+    mixed = np.sin(1e3 * np.round(values, 8) @ np.sin(1.0 + 7.0 * np.arange(values.shape[1])))
+    arms = (mixed > 0).astype(int)
+    if arms.min() == arms.max() and mixed.min() < mixed.max():
+        arms = (mixed > np.median(np.unique(mixed))).astype(int)
+    return arms
+
+
+def _is_odd(X: Any) -> bool:
+    """Tell containers that no treatment can be made of: complex numbers."""
+    return getattr(getattr(X, "dtype", None), "kind", "") == "c"
+
+
+def propensity_of(X: Any) -> np.ndarray | None:
+    """Hand in propensities where the rows are too few for any model not to separate the arms."""
+    if _is_odd(X):
+        return None
+    try:
+        values = np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    if values.ndim != 2 or 0 in values.shape or not np.isfinite(values).all():
+        return None
+    if len(np.unique(values, axis=0)) >= 3 * values.shape[1]:
+        return None
+    return 0.5 + 0.3 * np.sin(1e2 * np.round(values, 8) @ np.cos(np.arange(values.shape[1])))
+
+
+def _safe_treatment(X: Any) -> Any:
+    """Return a treatment where X can carry one; the estimator's own checks judge the rest."""
+    if _is_odd(X):
+        return np.arange(len(X)) % 2
+    try:
+        values = np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.arange(len(X)) % 2 if hasattr(X, "__len__") else None
+    if values.ndim != 2 or 0 in values.shape:
+        return np.arange(len(values)) % 2 if values.ndim else None
+    return treatment_of(values)
+
+
+class CheckedSegmentMatching(SegmentMatching):
+    """SegmentMatching that finds its treatment in X."""
+
+    def __init__(
+        self,
+        matcher: PropensityMatcher | None = None,
+        *,
+        estimand: str = "att",
+        adjustment: Any = "bias",
+        std_error: str = "auto",
+        inference: str = "population",
+        confidence_level: float = 0.95,
+        segment: Any = None,
+        on_empty: str = "overall",
+        n_variance_neighbors: int = 2,
+        n_jobs: int | None = None,
+    ) -> None:
+        super().__init__(
+            matcher, estimand=estimand, adjustment=adjustment, std_error=std_error,
+            inference=inference, confidence_level=confidence_level, segment=segment,
+            on_empty=on_empty, n_variance_neighbors=n_variance_neighbors, n_jobs=n_jobs,
+        )  # fmt: skip
+
+    def fit(self, X, y, *, treatment=None, sample_weight=None, groups=None, propensity=None):
+        """Fit with a treatment made of the rows."""
+        if treatment is None:
+            treatment = _safe_treatment(X)
+        if propensity is None:
+            propensity = propensity_of(X)
+        return super().fit(
+            X, y, treatment=treatment, sample_weight=sample_weight, groups=groups,
+            propensity=propensity,
+        )  # fmt: skip
+
+    def score(self, X, y=None, *, treatment=None, sample_weight=None, pseudo_outcome=None):
+        """Score on y in place of effect scores."""
+        psi = y if pseudo_outcome is None else pseudo_outcome
+        return super().score(X, y, sample_weight=sample_weight, pseudo_outcome=psi)
+
+
+class CheckedPropensityMatcher(PropensityMatcher):
+    """PropensityMatcher that finds its treatment in X."""
+
+    def __init__(
+        self, estimator=None, *, n_neighbors=3, replacement=True, caliper=None, caliper_scale="sd",
+        score_scale="logit", pool_propensity=False, order="largest", exact=None,
+        common_support=None, segment=None, n_jobs=None, random_state=None,
+    ):  # fmt: skip
+        super().__init__(
+            estimator, n_neighbors=n_neighbors, replacement=replacement, caliper=caliper,
+            caliper_scale=caliper_scale, score_scale=score_scale, pool_propensity=pool_propensity,
+            order=order, exact=exact, common_support=common_support, segment=segment, n_jobs=n_jobs,
+            random_state=random_state,
+        )  # fmt: skip
+
+    def fit(self, X, y=None, *, treatment=None, sample_weight=None, propensity=None):
+        """Fit with a treatment made of the rows."""
+        if treatment is None:
+            treatment = _safe_treatment(X)
+        if propensity is None:
+            propensity = propensity_of(X)
+        return super().fit(
+            X, y, treatment=treatment, sample_weight=sample_weight, propensity=propensity
+        )
