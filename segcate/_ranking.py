@@ -108,9 +108,10 @@ def rank_score(
     :math:`H` the harmonic number. The influence of a row in block b is
 
     .. math:: (\psi_i - \bar\psi_b) \frac{A(K_b) - A(K_{b-1})}{K_b - K_{b-1}} +
-        \sum_{g \ge b} \{A(K_g) - A(K_g - 1)\} (\bar\psi_g - \bar\psi_{g+1}),
+        \sum_{g \ge b} a(K_g) (\bar\psi_g - \bar\psi_{g+1}),
 
-    centred: its first term is the row's own score, its second what the row does to the ranks below.
+    centred, with slope :math:`a(K) = 1/2 - K/W` (qini) or :math:`A(K) - A(K - 1)` (autoc): its
+    first term is the row's own score, its second what the row does to the ranks below it.
     """
     if kind not in get_args(RankKind):
         raise ValueError(
@@ -181,14 +182,12 @@ def _value_and_influence(
     mean = (
         psi if all_distinct else _block_sums(psi if weight is None else psi * weight, ends) / mass
     )
-    area = np.diff(_area_weight(reached, total, kind), prepend=0.0)
+    area, slope = _area_weight(reached, total, kind)
+    area = np.diff(area, prepend=0.0)
     value = float(mean @ area) / total
 
     tail = np.zeros(len(ends))
-    step = np.minimum(reached[:-1], 1.0)
-    slope = _area_weight(reached[:-1], total, kind) - _area_weight(reached[:-1] - step, total, kind)
-    slope *= -np.diff(mean) / step
-    tail[:-1] = np.cumsum(slope[::-1])[::-1]
+    tail[:-1] = np.cumsum((slope[:-1] * -np.diff(mean))[::-1])[::-1]
     if all_distinct:
         influence = tail
     else:
@@ -203,11 +202,12 @@ def _block_sums(values: Float, ends: npt.NDArray[np.intp]) -> Float:
     return sums
 
 
-def _area_weight(reached: Float, total: float, kind: RankKind) -> Float:
-    """Weight of psi in the area, summed over the ranks down to `reached`; 0 at both ends."""
+def _area_weight(reached: Float, total: float, kind: RankKind) -> tuple[Float, Float]:
+    """Return A, the area weight of the ranks down to `reached` (0 at both ends), and its slope."""
     if kind == "qini":
-        return reached * (total - reached) / (2.0 * total)
-    return reached * (float(digamma(total + 1.0)) - digamma(reached + 1.0))
+        return reached * (total - reached) / (2.0 * total), 0.5 - reached / total
+    to_go = float(digamma(total + 1.0)) - digamma(reached + 1.0)
+    return reached * to_go, to_go - 1.0 + 1.0 / np.maximum(reached, 1.0)
 
 
 def _std_error(

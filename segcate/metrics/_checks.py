@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import column_or_1d
 
-from segcate._validation import Float, _check_length, _check_same_index
+from segcate import _frames
+from segcate._validation import Float, _check_same_index
 
 _PREDICTION_ADVICE = (
     "Rows without an effect cannot be ranked: give every segment one (`on_empty='overall'`), merge "
@@ -26,7 +27,12 @@ def check_vector(owner: str, name: str, values: Any, reference: Any, advice: str
             f"{owner}: `{name}` must be one number for every row; got shape {array.shape} of "
             f"{array.dtype}."
         )
-    _check_length(owner, name, array, reference)
+    n_rows = _frames.n_rows(reference)
+    if len(array) != n_rows:
+        raise ValueError(
+            f"{owner}: `{name}` has {len(array)} values for {n_rows} rows; one for every row is "
+            "needed."
+        )
     array = array.astype(np.float64)
     n_bad = int((~np.isfinite(array)).sum())
     if n_bad:
