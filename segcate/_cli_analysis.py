@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
 
 from segcate._cli_table import Study, UserError
 from segcate._validation import listed
 from segcate.effects import SegmentMatching
 from segcate.matching import PropensityMatcher
+from segcate.metrics import qini_scorer
+from segcate.model_selection import (
+    TreatmentStratifiedGroupKFold,
+    TreatmentStratifiedKFold,
+    honest_effects,
+)
 from segcate.plots import SegmentEffectDisplay
 from segcate.segmentation import HDBSCANSegmenter, KMeansSegmenter, segment_profile
 
 # Below this absolute standardised difference arms are commonly called balanced (Stuart 2010).
 _BALANCED = 0.1
+_N_FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,8 @@ def analyse(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findin
     if study.segment is not None:
         return _on_given_segments(study, plan, progress)
     _check_clustered_columns(study, plan)
+    if plan.tune:
+        return _tuned(study, plan, progress)
     segmenter = _segmenter(plan)
     progress(f"segmenting {len(study.X):,} rows with {type(segmenter).__name__}")
     X = segmenter.fit_transform(study.X)
@@ -101,6 +112,47 @@ def _on_given_segments(study: Study, plan: Plan, progress: Callable[[str], None]
     matching = _matching(plan, column)
     matching.fit(study.X, study.y, **_metadata(study))
     return _findings(matching, study.X.drop(columns=column), labels.to_numpy())
+
+
+def _tuned(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findings:
+    """Choose the segments on one half of the rows, estimate on the other."""
+    step, candidates = _candidates(study, plan)
+    kind = TreatmentStratifiedKFold if study.groups is None else TreatmentStratifiedGroupKFold
+    search = GridSearchCV(
+        Pipeline(
+            [
+                ("segment", _segmenter(plan)),
+                ("effects", _matching(plan, "segment").set_params(on_empty="overall")),
+            ]
+        ),
+        {f"segment__{step}": candidates},
+        scoring=qini_scorer,
+        cv=kind(_N_FOLDS, shuffle=True, random_state=plan.random_state),
+    )
+    progress(f"searching on half of the rows: {step} in {candidates}, {_N_FOLDS} folds")
+    honest = honest_effects(
+        search, study.X, study.y, **_metadata(study), random_state=plan.random_state
+    )
+    model = honest.estimator.set_params(on_empty="nan")
+    rows = study.X.iloc[honest.estimation_idx]
+    labels = honest.pipeline[:-1].transform(rows)["segment"].to_numpy()
+    chosen = honest.best_params[f"segment__{step}"]
+    note = (
+        f"{step} = {chosen} was chosen among {candidates} on {len(honest.design_idx):,} rows; all "
+        f"figures come from the {len(labels):,} others"
+    )
+    progress(f"note: {note}")
+    findings = _findings(model, rows, labels, (note,))
+    return replace(findings, summary=honest.summary())
+
+
+def _candidates(study: Study, plan: Plan) -> tuple[str, list[int]]:
+    """Name the parameter to search over and its values."""
+    if plan.segments == "kmeans":
+        return "n_clusters", list(range(2, max(8, plan.n_clusters) + 1))
+    n_rows = len(study.X)
+    sizes = {max(10, int(round(n_rows * share))) for share in (0.01, 0.02, 0.05, 0.1)}
+    return "min_cluster_size", sorted(sizes)
 
 
 def _metadata(study: Study) -> dict[str, Any]:

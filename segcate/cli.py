@@ -76,6 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace, progress: Progress) -> None:
     path = Path(arguments.data)
+    if arguments.tune and arguments.segment_column is not None:
+        raise UserError(
+            "--tune chooses segments, and --segment-column gives them; use one of them."
+        )
     progress(f"reading {path}")
     sep = _SEPARATORS.get(arguments.sep, arguments.sep)
     table = read_table(path, sep, arguments.encoding)
@@ -219,8 +223,6 @@ def _add_analysis_options(
     add("--out", default=out, metavar="DIR", help=f"folder for tables, report, plot; {default}")
     add("--quiet", action="store_true", help="no progress lines")
     add("--debug", action="store_true", help="show where an error came from")
-    if not parser.get_default("segment_column"):
-        parser.set_defaults(segment_column=None)
 
 
 def _names(text: str) -> tuple[str, ...]:

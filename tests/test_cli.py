@@ -9,13 +9,23 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 
-from segcate._cli_analysis import Plan, analyse, markdown_table, worst_balance
+from segcate import _cli_analysis
+from segcate._cli_analysis import Plan, _candidates, analyse, markdown_table, worst_balance
 from segcate._cli_table import Roles, Study, UserError, make_study, read_table
 from segcate.cli import main
 from segcate.datasets import make_segmented_users
 from segcate.effects import SegmentMatching
 from segcate.matching import PropensityMatcher
+from segcate.metrics import qini_scorer
+from segcate.model_selection import (
+    TreatmentStratifiedGroupKFold,
+    TreatmentStratifiedKFold,
+    honest_effects,
+)
+from segcate.segmentation import KMeansSegmenter
 
 FILES = ["balance.csv", "effects.csv", "forest.png", "profile.csv", "report.md", "summary.txt"]
 
@@ -129,6 +139,49 @@ def test_report_names_rows_notes_and_picture(file, tmp_path, users):
     assert "users.csv: 594 rows" in report
     assert "* 6 of 600 rows dropped for missing values in spend (5), x0 (3)" in report
     assert "![Forest plot](forest.png)" in report
+
+
+@pytest.mark.parametrize("options", [(), ("--groups", "school")])
+def test_tuned_effects_are_the_honest_ones(file, tmp_path, users, options, monkeypatch, capsys):
+    monkeypatch.setattr(_cli_analysis, "_candidates", lambda study, plan: ("n_clusters", [1, 2]))
+    ignored = "region,score" if options else "region,score,school"
+    basic = (*BASIC[:4], "--ignore", ignored, "--out", tmp_path / "out", "--tune")
+    assert run("run", file, *basic, *options) == 0
+    X, groups = users[["x0", "x1"]], users["school"] if options else None
+    folds = TreatmentStratifiedGroupKFold if options else TreatmentStratifiedKFold
+    pipe = make_pipeline(
+        KMeansSegmenter(random_state=0),
+        SegmentMatching(PropensityMatcher(random_state=0), on_empty="overall"),
+    )
+    search = GridSearchCV(
+        pipe,
+        {"kmeanssegmenter__n_clusters": [1, 2]},
+        scoring=qini_scorer,
+        cv=folds(5, shuffle=True, random_state=0),
+    )
+    honest = honest_effects(
+        search, X, users["spend"], treatment=users["offer"], groups=groups, random_state=0
+    )
+    written = pd.read_csv(tmp_path / "out" / "effects.csv", index_col="segment")
+    numbers = ["n_treated", "effect", "std_error"]
+    np.testing.assert_allclose(written[numbers], honest.effects_[numbers], rtol=1e-9)
+    assert written["n"].sum() == len(honest.estimation_idx)
+    profile = pd.read_csv(tmp_path / "out" / "profile.csv", index_col="segment")
+    assert profile["n"].tolist() == written["n"].tolist()
+    assert "Honest effects  searched on" in capsys.readouterr().out
+    assert "all figures come from the" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_tune_and_given_segments_exclude_each_other(file, capsys):
+    text = error_of(capsys, "run", file, *BASIC, "--segment-column", "region", "--tune")
+    assert "--tune chooses segments, and --segment-column gives them" in text
+
+
+def test_candidates_of_a_search():
+    study = Study(pd.DataFrame({"x": range(1000)}), None, None, "", "", "")
+    assert _candidates(study, Plan(n_clusters=4)) == ("n_clusters", [2, 3, 4, 5, 6, 7, 8])
+    assert _candidates(study, Plan(n_clusters=10))[1][-1] == 10
+    assert _candidates(study, Plan("hdbscan")) == ("min_cluster_size", [10, 20, 50, 100])
 
 
 def test_quiet_prints_no_progress(file, capsys):
