@@ -6,6 +6,23 @@ from segcate._treatment import encode_treatment
 __version__ = "0.1.0"
 
 # Types that `skops.io.load` and MLflow must be told to trust, to store any pipeline of ours.
-SKOPS_TRUSTED_TYPES: list[str] = []
+SKOPS_TRUSTED_TYPES: list[str] = [
+    "hdbscan.hdbscan_.HDBSCAN",
+    "joblib.memory.Memory",
+    "segcate.segmentation._cluster.ClusterSegmenter",
+    "segcate.segmentation._clustering.Clustering",
+    "segcate.segmentation._density_tree.DensityTree",
+    "segcate.segmentation._groups.GroupSegmenter",
+    "segcate.segmentation._hdbscan.HDBSCANSegmenter",
+    "segcate.segmentation._kmeans.KMeansSegmenter",
+    "segcate.segmentation._merging.Merging",
+    "segcate.segmentation._nearest.Metric",
+    "segcate.segmentation._nearest.NearestCenter",
+    "segcate.segmentation._nearest.NearestRow",
+    "segcate.segmentation._row_lookup.RowLookup",
+    "segcate.segmentation._rules.RuleSegmenter",
+    "sklearn.cluster._bisect_k_means._BisectingTree",
+    "sklearn.cluster._kmeans._kmeans_single_lloyd",
+]
 
 __all__ = ["SKOPS_TRUSTED_TYPES", "__version__", "encode_treatment", "routing"]

@@ -89,8 +89,8 @@ class SegmenterMixin(OneToOneFeatureMixin, TransformerMixin):
 
     A segmenter's `fit(X, y=None)` calls `check_features` and `_check_column` and stores `labels_`;
     `_label_rows(X)` labels checked rows, in the way of the container: names on a frame, integer codes
-    on an array. `labels_` must equal `predict` of the rows it was fitted on: `fit_transform` appends
-    it without labelling them twice.
+    on an array. `labels_` must equal `predict` of the rows it was fitted on: `fit_transform`
+    appends it without labelling them twice.
 
     Attributes
     ----------
@@ -114,8 +114,8 @@ class SegmenterMixin(OneToOneFeatureMixin, TransformerMixin):
         Returns
         -------
         array of shape (n_samples,)
-            What `transform` writes into the segment column: labels for a frame; for an array integers
-            (of a named segment the position in `segment_names_`).
+            What `transform` writes into the segment column: labels for a frame; for an array
+            integers (of a named segment the position in `segment_names_`).
         """
         check_is_fitted(self)
         return self._label_rows(check_features(self, X, reset=False))
@@ -180,9 +180,10 @@ class SegmenterMixin(OneToOneFeatureMixin, TransformerMixin):
         self._check_column(X)
         if isinstance(X, pd.DataFrame) and not all(isinstance(name, str) for name in X.columns):
             raise ValueError(
-                f"{type(self).__name__}.transform: the columns of X are not named by strings (the first is "
-                f"{X.columns[0]!r}), and a column {self.column!r} beside them would make names that "
-                "scikit-learn refuses. Rename them, `X.columns = X.columns.astype(str)`, or pass X.to_numpy()."
+                f"{type(self).__name__}.transform: the columns of X are not named by strings (the "
+                f"first is {X.columns[0]!r}), and a column {self.column!r} beside them would make "
+                "names that scikit-learn refuses. Rename them, `X.columns = "
+                "X.columns.astype(str)`, or pass X.to_numpy()."
             )
         return _frames.append_column(X, self.column, labels)
 
@@ -190,14 +191,15 @@ class SegmenterMixin(OneToOneFeatureMixin, TransformerMixin):
         """Refuse a name that is no name, or that X has already."""
         if not isinstance(self.column, str) or not self.column:
             raise ValueError(
-                f"{type(self).__name__}: `column` must be a string that is not empty; got {self.column!r}. It names "
-                "the column that transform appends."
+                f"{type(self).__name__}: `column` must be a string that is not empty; got "
+                f"{self.column!r}. It names the column that transform appends."
             )
         self._check_new_name(_frames.column_names(X) or [])
 
     def _check_new_name(self, names: Any) -> None:
         if self.column in list(names):
             raise ValueError(
-                f"{type(self).__name__}: X already has a column {self.column!r}, the name of the column that "
-                "transform appends. Drop or rename it, or pass another name, `column='segment_2'`."
+                f"{type(self).__name__}: X already has a column {self.column!r}, the name of the "
+                "column that transform appends. Drop or rename it, or pass another name, "
+                "`column='segment_2'`."
             )

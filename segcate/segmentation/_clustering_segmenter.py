@@ -1,0 +1,105 @@
+"""What the segmenters that cluster rows share: fit, labels, and the state they keep."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+
+from segcate._validation import check_features
+from segcate.base import SegmenterMixin
+from segcate.exceptions import SegcateWarning
+from segcate.segmentation._clustering import ClusteringOptions, fit_clustering, last_step
+from segcate.segmentation._columns import blame_rows, numeric_matrix, resolve_columns
+
+__all__ = ["ClusteringSegmenter", "check_count"]
+
+
+class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
+    """Cluster some columns of X; a subclass says with which clusterer and options.
+
+    Subclasses store `columns`, `column` and `random_state` among their parameters.
+    """
+
+    columns: Any
+    random_state: Any
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        """Find the segments of X.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows to cluster. Columns outside `columns` may hold anything.
+        y : None
+            Unused; present for scikit-learn.
+
+        Returns
+        -------
+        self
+            The fitted segmenter.
+
+        Raises
+        ------
+        ValueError
+            If a clustered column is missing from X, is not numeric, or has NaN or infinity; if X
+            has a column named `column`; if there are fewer rows than the clusterer needs.
+
+        Warns
+        -----
+        SegcateWarning
+            If every row is noise.
+        """
+        owner = type(self).__name__
+        options = self._options()
+        X = check_features(self, X, reset=True)
+        self._check_column(X)
+        self.column_positions_ = resolve_columns(owner, X, self.columns)
+        rows = self._clustered_columns(X)
+        rng = check_random_state(self.random_state)
+        with blame_rows(owner, rows):
+            clusterer = self._new_clusterer(rows)
+            self._clustering, self.labels_ = fit_clustering(clusterer, rows, options, rng)
+        self.clusterer_ = self._clustering.model
+        self.segments_, self.segment_sizes_ = np.unique(self.labels_, return_counts=True)
+        self.n_segments_ = len(self.segments_)
+        if self.segments_.tolist() == [-1]:
+            warnings.warn(
+                f"{owner}: {type(last_step(self.clusterer_)).__name__} found no cluster; all "
+                f"{len(self.labels_)} rows are noise, one segment -1. Ask for smaller clusters, "
+                "or scale the columns.",
+                SegcateWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def _label_rows(self, X: Any) -> Any:
+        rows = self._clustered_columns(X)
+        with blame_rows(type(self).__name__, rows):
+            return self._clustering.label(rows)
+
+    def _clustered_columns(self, X: Any) -> Any:
+        """Return the columns that the clusterer is given: a float64 matrix."""
+        return numeric_matrix(type(self).__name__, X, self.column_positions_)
+
+    @abstractmethod
+    def _new_clusterer(self, rows: Any) -> Any:
+        """Return a clusterer to be fitted on `rows`."""
+
+    @abstractmethod
+    def _options(self) -> ClusteringOptions:
+        """Check the parameters and return what is done with noise, small segments, many rows."""
+
+
+def check_count(owner: str, name: str, value: Any, least: int, *, optional: bool = True) -> None:
+    """Raise unless `value` is a whole number >= `least` (or None where that is allowed)."""
+    if value is None and optional:
+        return
+    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_whole or value < least:
+        allowed = f"an integer of at least {least}" + (" or None" if optional else "")
+        raise ValueError(f"{owner}: `{name}` must be {allowed}; got {value!r}.")

@@ -1,0 +1,222 @@
+"""Segments out of columns that users are grouped by already: region, plan, region and plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from segcate import _frames
+from segcate._validation import check_features, listed
+from segcate.base import SegmenterMixin
+from segcate.segmentation._columns import column_label, resolve_columns
+
+Int = npt.NDArray[np.int64]
+Labels = npt.NDArray[Any]
+
+__all__ = ["GroupSegmenter"]
+
+
+class GroupSegmenter(SegmenterMixin, BaseEstimator):
+    """Segment rows by the values of one or more columns: each observed combination is a segment.
+
+    Use it for segments that a team already has. Columns of many values make segments of few rows;
+    bin them first (`pd.cut`), or use `RuleSegmenter` for ranges.
+
+    Parameters
+    ----------
+    by : name, position, sequence of those, boolean mask or callable
+        Columns to group by, also by `make_column_selector`.
+    default : label or None, default=None
+        Segment for combinations that were not seen in fit; it may be an observed one. None raises.
+        Beside segments of another kind (a text beside integers) all of them become text.
+    column : str, default="segment"
+        Name of the column that `transform` appends.
+
+    Attributes
+    ----------
+    segment_names_ : array of shape (n_names,)
+        The segments, sorted: the values of a single column, or "a | b" for several; then `default`,
+        where it is new. In arrays a segment is the position here.
+    labels_ : array of shape (n_samples,)
+        Segment of each row of fit, equal to `predict` of those rows.
+    segment_sizes_ : intp array of shape (n_segments,)
+        Rows of each observed segment, in the order of `segment_names_`.
+    n_segments_ : int
+        Count of observed segments.
+    column_positions_ : intp array of shape (n_by,)
+        Positions in X of the columns grouped by.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : object array of shape (n_features_in_,)
+        Their names, where X is a frame.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing from X or has missing values, if two combinations would get one name,
+        or if a combination was not seen in fit and `default` is None.
+
+    See Also
+    --------
+    RuleSegmenter : segments by conditions.
+
+    Notes
+    -----
+    Whole floats count as integers, other numbers as their text. A category without rows is no
+    segment. Neither row order nor container matters.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from segcate.segmentation import GroupSegmenter
+    >>> X = pd.DataFrame({"region": ["north", "south", "north"], "paid": [1, 0, 0]})
+    >>> GroupSegmenter("region").fit_transform(X)["segment"].tolist()
+    ['north', 'south', 'north']
+    >>> GroupSegmenter(["region", "paid"]).fit(X).labels_.tolist()
+    ['north | 1', 'south | 0', 'north | 0']
+    """
+
+    def __init__(self, by: Any, *, default: Any = None, column: str = "segment") -> None:
+        self.by = by
+        self.default = default
+        self.column = column
+
+    def fit(self, X: Any, y: Any = None) -> GroupSegmenter:
+        """Find the combinations in X.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows to group.
+        y : None
+            Unused; present for scikit-learn.
+
+        Returns
+        -------
+        self
+            The fitted segmenter.
+
+        Raises
+        ------
+        ValueError
+            If a column of `by` is missing from X or has missing values; if X has a column named
+            `column`; if two combinations would get one name.
+        """
+        owner = type(self).__name__
+        X = check_features(self, X, reset=True)
+        self._check_column(X)
+        if self.by is None:
+            raise ValueError(f"{owner}: `by` must name the columns to group by; got None.")
+        self.column_positions_ = resolve_columns(owner, X, self.by, argument="by")
+        values = self._values(X)
+        self._levels = [_frames.sorted_codes(column)[1] for column in values]
+        self._steps: list[Int] = []
+        codes = self._combine(values, learn=True)
+        n_observed = len(self._steps[-1])
+        self.segment_names_ = self._with_default(self._names(codes, values))
+        self.n_segments_ = n_observed
+        self.segment_sizes_ = np.bincount(codes, minlength=n_observed)
+        self.labels_ = self._in_container(X, codes)
+        return self
+
+    def _label_rows(self, X: Any) -> Labels:
+        values = self._values(X)
+        codes = self._combine(values, learn=False)
+        is_new = codes < 0
+        if is_new.any():
+            if self.default is None:
+                self._raise_unseen(X, values, is_new)
+            codes[is_new] = self._default_code
+        return self._in_container(X, codes)
+
+    def _in_container(self, X: Any, codes: Int) -> Labels:
+        return self.segment_names_[codes] if _frames.is_frame(X) else codes
+
+    def _values(self, X: Any) -> list[Labels]:
+        """Return the columns grouped by, whole floats as integers, without missing values."""
+        values = []
+        for i in self.column_positions_:
+            column = _frames.column_values(X, int(i))
+            n_missing = int(pd.isna(column).sum())
+            if n_missing:
+                raise ValueError(
+                    f"{type(self).__name__}: column {column_label(X, int(i))!r} has missing values "
+                    f"(NaN) in {n_missing} of {len(column)} rows. Give those a group of their own, "
+                    "for example fillna('unknown'), or drop the rows."
+                )
+            values.append(_plain(column))
+        return values
+
+    def _combine(self, values: list[Labels], *, learn: bool) -> Int:
+        """Code the combination of each row in sorted order; -1 is one that fit has not seen.
+
+        Column by column: the combinations so far times the levels of the next column, then only the
+        observed ones, so that no code outgrows the rows.
+        """
+        codes = np.zeros(len(values[0]), dtype=np.int64)
+        for j, column in enumerate(values):
+            levels = self._levels[j]
+            level = pd.Index(levels).get_indexer(pd.Index(column)).astype(np.int64)
+            is_new = (codes < 0) | (level < 0)
+            keys = codes * len(levels) + level
+            if learn:
+                self._steps.append(np.unique(keys))
+            seen = self._steps[j]
+            codes = np.minimum(np.searchsorted(seen, keys), len(seen) - 1)
+            codes[is_new | (seen[codes] != keys)] = -1
+        return codes
+
+    def _names(self, codes: Int, values: list[Labels]) -> Labels:
+        """Name each observed combination after its first row."""
+        first = np.unique(codes, return_index=True)[1]
+        if len(values) == 1 and values[0].dtype.kind in "iub":
+            return values[0][first]
+        names = [
+            " | ".join(map(str, row))
+            for row in zip(*(v[first].tolist() for v in values), strict=True)
+        ]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(
+                f"{type(self).__name__}: different combinations get the same name: "
+                f"{listed(repeated)}. Rename the values of a column, so that text differs and "
+                "holds no ' | '."
+            )
+        return np.array(names)
+
+    def _with_default(self, names: Labels) -> Labels:
+        if self.default is None:
+            return names
+        added = np.array([self.default])
+        if added.dtype.kind != names.dtype.kind:
+            added, names = added.astype(str), names.astype(str)
+        if added[0] not in names.tolist():
+            names = np.concatenate([names, added])
+        self._default_code = names.tolist().index(added[0])
+        return names
+
+    def _raise_unseen(self, X: Any, values: list[Labels], is_new: npt.NDArray[np.bool_]) -> None:
+        rows = zip(*(column[is_new].tolist() for column in values), strict=True)
+        unseen = sorted({" | ".join(map(str, row)) for row in rows})
+        columns = ", ".join(column_label(X, int(i)) for i in self.column_positions_)
+        raise ValueError(
+            f"{type(self).__name__}: {int(is_new.sum())} of {len(is_new)} rows have values of "
+            f"({columns}) that fit has not seen: {listed(unseen)}. Fit on rows that hold every "
+            "combination, or name a segment for them, `default='other'`."
+        )
+
+
+def _plain(column: Labels) -> Labels:
+    """Return whole numbers as integers, dates as text, and all else as it is."""
+    if column.dtype.kind in "mM":
+        return column.astype(str)
+    if column.dtype.kind == "O" and pd.api.types.infer_dtype(column) == "integer":
+        return column.astype(np.int64)
+    if column.dtype.kind == "f":
+        is_whole = (np.abs(column) < 2**53) & (column == np.floor(column))
+        return column.astype(np.int64) if is_whole.all() else column
+    return column

@@ -1,0 +1,191 @@
+"""Segments by k-means (Lloyd 1982)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.cluster import KMeans
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from segcate.segmentation._clustering import ClusteringOptions, last_step
+from segcate.segmentation._clustering_segmenter import ClusteringSegmenter
+
+__all__ = ["KMeansSegmenter"]
+
+
+class KMeansSegmenter(ClusteringSegmenter):
+    """Segment rows by k-means: each row goes to the nearest of `n_clusters` centres.
+
+    Use it for compact segments of numeric columns and for many rows. It finds as many segments as
+    it is asked for, also where there are none; look at `segment_profile` and tune `n_clusters` by a
+    score. For segments of other shapes, or rows that fit nowhere, use `HDBSCANSegmenter`.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        Count of segments, >= 1.
+    columns : names, positions, boolean mask, callable or None, default=None
+        Columns to cluster on, also by `make_column_selector`. None means all numeric ones. All
+        columns of X go through `transform` untouched.
+    scale : bool, default=True
+        Divide the clustered columns by their standard deviation (ddof 0, constant columns by 1)
+        after taking off their mean. False clusters them as they are.
+    init : {"k-means++", "random"}, array of shape (n_clusters, n_clustered) or callable
+        Where to start, default "k-means++". An array holds centres in the units of X, with `scale`
+        or without, its columns in the order of `columns`; segment i grows from row i. A callable is
+        given scaled rows.
+    n_init : int or "auto", default=10
+        Starts to choose the best of. With an array as `init` there is one.
+    max_iter : int, default=300
+        Iterations of a start.
+    random_state : int, RandomState or None, default=None
+        Draws the starts.
+    column : str, default="segment"
+        Name of the column that `transform` appends.
+
+    Attributes
+    ----------
+    labels_ : int64 array of shape (n_samples,), values 0 to n_clusters - 1
+        Segment of each row of fit, equal to `predict` of those rows.
+    cluster_centers_ : float64 array of shape (n_clusters, n_clustered)
+        Centre of each segment in the units of X; row i is segment i.
+    segments_ : int64 array of shape (n_segments,)
+        The segments found, ascending.
+    segment_sizes_ : intp array of shape (n_segments,)
+        Rows in each.
+    n_segments_ : int
+        Count of segments; below `n_clusters` only where X has fewer different rows.
+    n_iter_ : int
+        Iterations of the best start.
+    clusterer_ : KMeans or Pipeline
+        The fitted clusterer, behind a StandardScaler with `scale=True`.
+    column_positions_ : intp array of shape (n_clustered,)
+        Positions in X of the columns clustered on.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : object array of shape (n_features_in_,)
+        Their names, where X is a frame.
+
+    Raises
+    ------
+    ValueError
+        If a parameter or a column is not as described, or there are fewer rows than clusters.
+
+    See Also
+    --------
+    ClusterSegmenter : any other clusterer, with sampling and merging of small segments.
+
+    Notes
+    -----
+    A row at one distance from several centres goes to the one with the smallest number; labels do
+    not depend on the rows beside. The starts drawn from `random_state` depend on the order of the
+    rows; from an array as `init` the segments do not.
+
+    References
+    ----------
+    Lloyd, S. P. (1982). Least squares quantization in PCM. IEEE Transactions on Information Theory
+    28(2), 129-137. doi:10.1109/TIT.1982.1056489
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from segcate.segmentation import KMeansSegmenter
+    >>> X = pd.DataFrame({"age": [20, 22, 60, 61], "visits": [1, 2, 9, 8], "city": list("abab")})
+    >>> segmenter = KMeansSegmenter(2, init=[[20, 1], [60, 9]])
+    >>> segmenter.fit_transform(X)
+       age  visits city  segment
+    0   20       1    a        0
+    1   22       2    b        0
+    2   60       9    a        1
+    3   61       8    b        1
+    >>> segmenter.cluster_centers_.round(6)
+    array([[21. ,  1.5],
+           [60.5,  8.5]])
+    """
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        columns: Any = None,
+        scale: bool = True,
+        init: Any = "k-means++",
+        n_init: int | str = 10,
+        max_iter: int = 300,
+        random_state: Any = None,
+        column: str = "segment",
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.columns = columns
+        self.scale = scale
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self.column = column
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        """Find the segments of X.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows to cluster. Columns outside `columns` may hold anything.
+        y : None
+            Unused; present for scikit-learn.
+
+        Returns
+        -------
+        self
+            The fitted segmenter.
+
+        Raises
+        ------
+        ValueError
+            If a clustered column is missing from X, is not numeric, or has NaN or infinity; if X
+            has a column named `column`; if there are fewer rows than clusters.
+        """
+        super().fit(X, y)
+        kmeans = last_step(self.clusterer_)
+        self.n_iter_ = int(kmeans.n_iter_)
+        centers = kmeans.cluster_centers_
+        if isinstance(self.clusterer_, Pipeline):
+            centers = self.clusterer_[0].inverse_transform(centers)
+        self.cluster_centers_: npt.NDArray[np.float64] = centers
+        return self
+
+    def _options(self) -> ClusteringOptions:
+        return ClusteringOptions()
+
+    def _new_clusterer(self, rows: Any) -> Any:
+        init, n_init = self.init, self.n_init
+        if not isinstance(init, str) and not callable(init):
+            init, n_init = self._starting_centers(rows), 1
+        kmeans = KMeans(
+            self.n_clusters,
+            init=init,
+            n_init=n_init,
+            max_iter=self.max_iter,
+            random_state=self.random_state,
+        )
+        if not self.scale:
+            return kmeans
+        return Pipeline([("scale", StandardScaler()), ("cluster", kmeans)])
+
+    def _starting_centers(self, rows: Any) -> npt.NDArray[np.float64]:
+        centers = np.asarray(self.init, dtype=np.float64)
+        wanted = (self.n_clusters, rows.shape[1])
+        if centers.shape != wanted or not np.isfinite(centers).all():
+            n_bad = int((~np.isfinite(centers)).sum())
+            raise ValueError(
+                f"{type(self).__name__}: an array as `init` must be finite and of shape "
+                f"(n_clusters, clustered columns) = {wanted}; got shape {centers.shape} with "
+                f"{n_bad} values that are not finite. Give one row of means for each segment, in "
+                "the order of `columns`."
+            )
+        if self.scale:
+            centers = StandardScaler().fit(rows).transform(centers)
+        return centers

@@ -1,0 +1,292 @@
+"""Segments by rules that a team writes down: conditions on columns, the first that holds wins."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from segcate import _frames
+from segcate._validation import check_features, listed
+from segcate.base import SegmenterMixin
+from segcate.exceptions import SegcateWarning
+
+Mask = npt.NDArray[np.bool_]
+Labels = npt.NDArray[Any]
+
+__all__ = ["RuleSegmenter"]
+
+
+class RuleSegmenter(SegmenterMixin, BaseEstimator):
+    """Segment rows by rules: the first rule that holds for a row names its segment.
+
+    Use it for segments defined by the business. For all combinations of some columns
+    `GroupSegmenter` is shorter.
+
+    Parameters
+    ----------
+    rules : mapping of str to str or callable
+        Segment names and their conditions, in order of precedence. A string is a query as in
+        `DataFrame.query`, for example ``"visits > 3 and plan == 'gold'"``; the columns of an array
+        are x0, x1, ... A callable is given X and returns one boolean for each row; make it a
+        function of a module, because a lambda can be neither pickled nor stored.
+    default : str or None, default="other"
+        Segment of the rows for which no rule holds. None raises if there are any.
+    column : str, default="segment"
+        Name of the column that `transform` appends.
+
+    Attributes
+    ----------
+    segment_names_ : array of str of shape (n_rules + 1,)
+        The names in the order of the rules, then `default`; in arrays a segment is the position
+        here.
+    labels_ : array of shape (n_samples,)
+        Segment of each row of fit, equal to `predict` of those rows.
+    segment_sizes_ : intp array of shape (n_rules + 1,)
+        Rows of each segment in fit, in the order of `segment_names_`, 0 included.
+    n_segments_ : int
+        Count of segments that have rows.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : object array of shape (n_features_in_,)
+        Their names, where X is a frame.
+
+    Raises
+    ------
+    TypeError
+        If `rules` is no mapping of names to queries or callables, or a result is not boolean.
+    ValueError
+        If a query names an unknown column or cannot be read, or no rule holds for a row and
+        `default` is None.
+
+    Warns
+    -----
+    SegcateWarning
+        If a rule gives its segment to no row of fit.
+
+    See Also
+    --------
+    GroupSegmenter : segments by the values of columns.
+
+    Notes
+    -----
+    A condition on a missing value does not hold, so that such a row goes on to the next rule. A
+    query may use columns, numbers, text and their methods, no outside variables (``@name``).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from segcate.segmentation import RuleSegmenter
+    >>> X = pd.DataFrame({"visits": [0, 5, 9], "plan": ["free", "free", "gold"]})
+    >>> rules = {"paying": "plan == 'gold'", "active": "visits > 3"}
+    >>> segmenter = RuleSegmenter(rules, default="idle")
+    >>> segmenter.fit(X).labels_.tolist()
+    ['idle', 'active', 'paying']
+    >>> segmenter.transform(X.tail(1))
+       visits  plan segment
+    2       9  gold  paying
+    """
+
+    def __init__(
+        self,
+        rules: Mapping[str, str | Callable[[Any], Any]],
+        *,
+        default: str | None = "other",
+        column: str = "segment",
+    ) -> None:
+        self.rules = rules
+        self.default = default
+        self.column = column
+
+    def fit(self, X: Any, y: Any = None) -> RuleSegmenter:
+        """Check the rules on X and label its rows.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows to label.
+        y : None
+            Unused; present for scikit-learn.
+
+        Returns
+        -------
+        self
+            The fitted segmenter.
+
+        Raises
+        ------
+        TypeError
+            If `rules` is no mapping of names to queries or callables, or a result is not boolean.
+        ValueError
+            If a query names an unknown column or cannot be read; if X has a column named `column`;
+            if no rule holds for a row and `default` is None.
+
+        Warns
+        -----
+        SegcateWarning
+            If a rule gives its segment to no row.
+        """
+        self._check_rules()
+        X = check_features(self, X, reset=True)
+        self._check_column(X)
+        names = list(self.rules) + ([] if self.default is None else [self.default])
+        self.segment_names_ = np.array(names)
+        codes, n_holding = self._apply(X)
+        self.segment_sizes_ = np.bincount(codes, minlength=len(names))
+        self.n_segments_ = int((self.segment_sizes_ > 0).sum())
+        self.labels_ = self._in_container(X, codes)
+        self._warn_idle(n_holding)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        """Allow missing values: a condition on one does not hold."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _label_rows(self, X: Any) -> Labels:
+        return self._in_container(X, self._apply(X)[0])
+
+    def _in_container(self, X: Any, codes: npt.NDArray[np.int64]) -> Labels:
+        return self.segment_names_[codes] if _frames.is_frame(X) else codes
+
+    def _apply(self, X: Any) -> tuple[npt.NDArray[np.int64], list[int]]:
+        """Return the code of each row, and for how many rows each rule holds."""
+        codes = np.full(_frames.n_rows(X), len(self.rules), dtype=np.int64)
+        n_holding: list[int] = []
+        for i, (name, rule) in reversed(list(enumerate(self.rules.items()))):
+            holds = self._evaluate(X, name, rule)
+            codes[holds] = i
+            n_holding.insert(0, int(holds.sum()))
+        n_left = int((codes == len(self.rules)).sum())
+        if n_left and self.default is None:
+            raise ValueError(
+                f"{type(self).__name__}: no rule holds for {n_left} of {len(codes)} rows, and "
+                "default=None gives them no segment. Add a rule, or name one, `default='other'`."
+            )
+        return codes, n_holding
+
+    def _evaluate(self, X: Any, name: str, rule: Any) -> Mask:
+        owner = type(self).__name__
+        if isinstance(rule, str):
+            known = getattr(self, "feature_names_in_", None)
+            return _as_mask(owner, name, _run_query(owner, X, name, rule, known), X)
+        try:
+            result = rule(X)
+        except Exception as error:
+            error.add_note(f"Raised by the rule {name!r} of {owner}.")
+            raise
+        return _as_mask(owner, name, result, X)
+
+    def _check_rules(self) -> None:
+        owner = type(self).__name__
+        if not isinstance(self.rules, Mapping) or not self.rules:
+            raise TypeError(
+                f"{owner}: `rules` must be a mapping of names to queries or callables that is not "
+                f"empty; got {self.rules!r}. Write for example {{'active': 'visits > 3'}}."
+            )
+        for name, rule in self.rules.items():
+            if not isinstance(name, str) or not (isinstance(rule, str) or callable(rule)):
+                raise TypeError(
+                    f"{owner}: in `rules` a name must be a string and a rule a query string or a "
+                    f"callable of X; got {name!r}: {rule!r}."
+                )
+        if self.default is not None and not isinstance(self.default, str):
+            raise TypeError(f"{owner}: `default` must be a string or None; got {self.default!r}.")
+        if self.default in self.rules:
+            raise ValueError(
+                f"{owner}: default={self.default!r} is also the name of a rule. Choose another "
+                "name."
+            )
+
+    def _warn_idle(self, n_holding: list[int]) -> None:
+        idle = [
+            f"{name!r} (holds for {n} rows" + (", all taken by earlier rules)" if n else ")")
+            for name, size, n in zip(self.rules, self.segment_sizes_, n_holding, strict=False)
+            if not size
+        ]
+        if idle:
+            more = f" and {len(idle) - 5} more" if len(idle) > 5 else ""
+            warnings.warn(
+                f"{type(self).__name__}: rules that give their segment to no row of fit: "
+                f"{', '.join(idle[:5])}{more}. Check the condition, or the order of the rules.",
+                SegcateWarning,
+                stacklevel=3,
+            )
+
+
+def _run_query(owner: str, X: Any, name: str, query: str, known: Any) -> Any:
+    """Evaluate a query on the columns that it may name."""
+    what = f"{owner}: the rule {name!r} ({query!r})"
+    if "@" in query:
+        raise ValueError(
+            f"{what} refers to an outside variable with '@', which is not there when the segmenter "
+            "is used elsewhere. Write the value itself, or use a callable."
+        )
+    view = _query_view(X, query, known)
+    try:
+        return view.eval(query, engine="python", local_dict={}, global_dict={})
+    except pd.errors.UndefinedVariableError as error:
+        names = _frames.column_names(X) or _array_names(X, known)
+        raise ValueError(
+            f"{what} names an unknown column: {error}. The columns of X are {listed(names)}; put "
+            "names with blanks into backticks, and text into quotes."
+        ) from error
+    except SyntaxError as error:
+        raise ValueError(
+            f"{what} cannot be read: {error.msg}. Write it as for DataFrame.query, for example "
+            "\"visits > 3 and plan == 'gold'\"."
+        ) from error
+    except Exception as error:
+        raise ValueError(
+            f"{what} cannot be evaluated on X: {type(error).__name__}: {error}. Compare numbers "
+            "with numbers and text with text."
+        ) from error
+
+
+def _array_names(X: Any, known: Any) -> list[str]:
+    return [f"x{i}" for i in range(X.shape[1])] if known is None else [str(name) for name in known]
+
+
+def _query_view(X: Any, query: str, known: Any) -> pd.DataFrame:
+    """Return a pandas frame of the columns whose name occurs in the query."""
+    if isinstance(X, pd.DataFrame):
+        return X
+    names = _frames.column_names(X) or _array_names(X, known)
+    used = {name: _frames.column_values(X, i) for i, name in enumerate(names) if name in query}
+    return pd.DataFrame(used, index=pd.RangeIndex(_frames.n_rows(X)))
+
+
+def _as_mask(owner: str, name: str, result: Any, X: Any) -> Mask:
+    """Return a rule's result as booleans; a missing one counts as False."""
+    n = _frames.n_rows(X)
+    if isinstance(result, bool | np.bool_):
+        return np.full(n, bool(result))
+    theirs, ours = _frames.index_of(result), _frames.index_of(X)
+    if theirs is not None and ours is not None and len(theirs) == n and not ours.equals(theirs):
+        raise ValueError(
+            f"{owner}: the rule {name!r} returned a Series whose index differs from that of X. "
+            "Return the rows in the order of X."
+        )
+    values = np.asarray(result.to_numpy() if hasattr(result, "to_numpy") else result)
+    if values.shape != (n,):
+        raise ValueError(
+            f"{owner}: the rule {name!r} gave a result of shape {values.shape} for {n} rows; a "
+            "condition gives one True or False for each row."
+        )
+    if values.dtype.kind == "O":
+        entries = pd.Series(values)
+        present = entries[entries.notna()]
+        if all(isinstance(value, bool | np.bool_) for value in present.unique()):
+            values = entries.where(entries.notna(), False).to_numpy().astype(bool)
+    if values.dtype != bool:
+        raise TypeError(
+            f"{owner}: the rule {name!r} gave {values.dtype} values ({listed(values[:3])}); a "
+            "condition gives True or False. Compare with something, for example `visits > 3`."
+        )
+    return values

@@ -1,0 +1,71 @@
+"""scikit-learn's own checks, on every segmenter and on many clusterers behind one."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hdbscan import HDBSCAN as PackageHDBSCAN
+from sklearn.cluster import (
+    DBSCAN,
+    HDBSCAN,
+    AgglomerativeClustering,
+    BisectingKMeans,
+    KMeans,
+    MiniBatchKMeans,
+)
+from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+
+from segcate.segmentation import (
+    ClusterSegmenter,
+    GroupSegmenter,
+    HDBSCANSegmenter,
+    KMeansSegmenter,
+    RuleSegmenter,
+)
+
+
+def first_is_positive(X):
+    return np.asarray(X)[:, 0] > 0
+
+
+SEGMENTERS = [
+    KMeansSegmenter(n_clusters=3, n_init=2, random_state=0),
+    KMeansSegmenter(n_clusters=2, scale=False, n_init=1),
+    HDBSCANSegmenter(min_cluster_size=3),
+    HDBSCANSegmenter(min_cluster_size=3, noise="nearest", max_fit_samples=15, random_state=0),
+    ClusterSegmenter(KMeans(3, n_init=2)),
+    ClusterSegmenter(MiniBatchKMeans(3, n_init=2), min_size=3, random_state=1),
+    ClusterSegmenter(BisectingKMeans(3), max_fit_samples=20, random_state=1),
+    ClusterSegmenter(GaussianMixture(2), random_state=1),
+    ClusterSegmenter(AgglomerativeClustering(2)),
+    ClusterSegmenter(AgglomerativeClustering(3, metric="manhattan", linkage="average"), min_size=2),
+    ClusterSegmenter(DBSCAN(eps=0.8, min_samples=3)),
+    ClusterSegmenter(DBSCAN(eps=0.8, min_samples=3), noise="nearest"),
+    ClusterSegmenter(HDBSCAN(min_cluster_size=3, copy=True), noise="nearest"),
+    ClusterSegmenter(PackageHDBSCAN(min_cluster_size=3)),
+    ClusterSegmenter(make_pipeline(StandardScaler(), PCA(1), DBSCAN(eps=0.5))),
+    ClusterSegmenter(make_pipeline(StandardScaler(), KMeans(3, n_init=2))),
+    RuleSegmenter({"high": first_is_positive, "middle": "x0 > -0.5"}),
+    GroupSegmenter(by=[0], default="new"),
+]
+
+# The count on scikit-learn 1.6, the oldest supported; fewer means that checks went missing.
+LEAST_CHECKS = 45
+
+
+@pytest.mark.filterwarnings("ignore")
+@parametrize_with_checks(SEGMENTERS)
+def test_segmenter_passes(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("segmenter", SEGMENTERS, ids=repr)
+def test_enough_checks_ran(segmenter):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        checks = list(estimator_checks_generator(segmenter))
+    assert len(checks) >= LEAST_CHECKS
