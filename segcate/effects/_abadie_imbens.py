@@ -12,15 +12,29 @@ from segcate.matching._windows import same_arm_windows, window_variances
 Float = npt.NDArray[np.float64]
 
 
-def conditional_variances(view: SegmentView, n_neighbors: int) -> Float:
+def conditional_variances(view: SegmentView, n_neighbors: int, detrend: bool = False) -> Float:
     """Estimate Var(y | score, arm) at each position.
 
     The sample variance of the row itself, its `n_neighbors` nearest rows of the same arm and cell,
     and all tied with them (as `Matching` with Var.calc and Stata's ``vce(robust, nn())``). NaN for a
-    row that is alone in its arm.
+    row that is alone in its arm. With `detrend` the outcome is first taken less its linear regression
+    on the score within the arm: where rows are few, neighbours lie far apart, and their distance
+    would count as variance.
     """
     start, stop = same_arm_windows(view.score, view.bounds, n_neighbors, view.tie_tolerance)
-    return np.asarray(window_variances(view.y, start, stop))
+    y = _less_trend(view) if detrend else view.y
+    return np.asarray(window_variances(y, start, stop))
+
+
+def _less_trend(view: SegmentView) -> Float:
+    out = view.y.copy()
+    for arm in (0, 1):
+        at = view.in_arm(arm)
+        gap = view.score[at] - view.score[at].mean()
+        spread = float(gap @ gap)
+        if spread > 0:
+            out[at] -= gap * float(gap @ out[at]) / spread
+    return out
 
 
 def common_variance(view: SegmentView, adjusted: Adjusted, effect: float) -> Float:

@@ -266,7 +266,8 @@ def _abadie_imbens(
     if options.n_variance_neighbors == 0:
         sigma2 = common_variance(view, adjusted, found.effect)
     else:
-        sigma2 = conditional_variances(view, options.n_variance_neighbors)
+        is_auto_sample = options.std_error.endswith("auto") and options.inference == "sample"
+        sigma2 = conditional_variances(view, options.n_variance_neighbors, detrend=is_auto_sample)
     base = abadie_imbens_variance(view, found, sigma2, options.inference)
     wants = options.std_error
     if wants == "abadie-imbens":
