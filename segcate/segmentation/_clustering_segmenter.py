@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 
 from segcate._validation import check_features
@@ -16,7 +18,7 @@ from segcate.exceptions import SegcateWarning
 from segcate.segmentation._clustering import ClusteringOptions, fit_clustering, last_step
 from segcate.segmentation._columns import blame_rows, numeric_matrix, resolve_columns
 
-__all__ = ["ClusteringSegmenter", "check_count"]
+__all__ = ["ClusteringSegmenter", "array_scaler", "behind_scaler", "check_count"]
 
 
 class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
@@ -93,6 +95,16 @@ class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
     @abstractmethod
     def _options(self) -> ClusteringOptions:
         """Check the parameters and return what is done with noise, small segments, many rows."""
+
+
+def behind_scaler(clusterer: Any) -> Pipeline:
+    """Put a StandardScaler in front of a clusterer."""
+    return Pipeline([("scale", array_scaler()), ("cluster", clusterer)])
+
+
+def array_scaler() -> StandardScaler:
+    """Return a StandardScaler that gives arrays, whatever scikit-learn's global output setting."""
+    return StandardScaler().set_output(transform="default")
 
 
 def check_count(owner: str, name: str, value: Any, least: int, *, optional: bool = True) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
-
 from segcate import _frames
 from segcate._validation import check_option
 from segcate.segmentation._clustering import ClusteringOptions
-from segcate.segmentation._clustering_segmenter import ClusteringSegmenter, check_count
+from segcate.segmentation._clustering_segmenter import (
+    ClusteringSegmenter,
+    behind_scaler,
+    check_count,
+)
 
 __all__ = ["HDBSCANSegmenter"]
 
@@ -182,6 +183,4 @@ class HDBSCANSegmenter(ClusteringSegmenter):
             algorithm="generic" if self.metric == "cosine" else "best",
             core_dist_n_jobs=1,
         )
-        if not self.scale:
-            return clusterer
-        return Pipeline([("scale", StandardScaler()), ("cluster", clusterer)])
+        return behind_scaler(clusterer) if self.scale else clusterer

@@ -8,10 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.cluster import KMeans
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 from segcate.segmentation._clustering import ClusteringOptions, last_step
-from segcate.segmentation._clustering_segmenter import ClusteringSegmenter
+from segcate.segmentation._clustering_segmenter import (
+    ClusteringSegmenter,
+    array_scaler,
+    behind_scaler,
+)
 
 __all__ = ["KMeansSegmenter"]
 
@@ -171,9 +174,7 @@ class KMeansSegmenter(ClusteringSegmenter):
             max_iter=self.max_iter,
             random_state=self.random_state,
         )
-        if not self.scale:
-            return kmeans
-        return Pipeline([("scale", StandardScaler()), ("cluster", kmeans)])
+        return behind_scaler(kmeans) if self.scale else kmeans
 
     def _starting_centers(self, rows: Any) -> npt.NDArray[np.float64]:
         centers = np.asarray(self.init, dtype=np.float64)
@@ -187,5 +188,5 @@ class KMeansSegmenter(ClusteringSegmenter):
                 "the order of `columns`."
             )
         if self.scale:
-            centers = StandardScaler().fit(rows).transform(centers)
+            centers = array_scaler().fit(rows).transform(centers)
         return centers

@@ -46,7 +46,10 @@ def is_grown(X):
 
 
 ENCODED = make_pipeline(
-    make_column_transformer((OneHotEncoder(), ["plan"]), (StandardScaler(), ["age"])), KMeans(2)
+    make_column_transformer(
+        (OneHotEncoder(sparse_output=False), ["plan"]), (StandardScaler(), ["age"])
+    ),
+    KMeans(2),
 )
 ON_FRAMES = [
     KMeansSegmenter(3, random_state=0),
