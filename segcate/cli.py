@@ -14,6 +14,8 @@ from typing import Any
 from segcate import __version__
 from segcate._cli_table import Roles, Study, UserError, make_study, read_table
 
+__all__ = ["main"]
+
 _SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 _EPILOG = """examples:
   segcate run users.csv --outcome spend --treatment got_mail --control no

@@ -1,0 +1,47 @@
+"""Sphinx configuration: user guide in Markdown, API reference from docstrings, a gallery."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import segcate
+
+project = "segcate"
+author = "The segcate founders"
+copyright = "2026, the segcate founders"  # noqa: A001
+version = release = segcate.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
+exclude_patterns = ["_build", "examples/**"]
+html_theme = "pydata_sphinx_theme"
+html_title = "segcate"
+html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+myst_enable_extensions = ["dollarmath", "deflist"]
+myst_heading_anchors = 3
+
+autosummary_generate = True
+# Methods stand on their class's page; inherited ones are scikit-learn's and documented there.
+numpydoc_show_class_members = True
+numpydoc_show_inherited_class_members = False
+numpydoc_class_members_toctree = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"plot_",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_memory": False,
+    "remove_config_comments": True,
+}

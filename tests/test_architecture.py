@@ -1,0 +1,198 @@
+"""The shape of the house: who imports whom, how long modules are, what an import costs."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "segcate"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+LONGEST = 600
+
+# Rooms in the order of the design: a room may import from those before it, never from those after.
+ROOMS = {
+    "foundations": 0,
+    "segmentation": 1,
+    "matching": 2,
+    "effects": 3,
+    "cate": 3,
+    "metrics": 4,
+    "model_selection": 5,
+    "plots": 6,
+    "cards": 6,
+    "cli": 7,
+}
+# Rooms that stand beside the order, with all that they may import from.
+ANNEXES = {"datasets": {"foundations"}, "temporal": {"foundations", "metrics"}}
+
+
+def room_of(dotted: str) -> str:
+    """Name the room of a module `segcate.x._y`; modules at the top are the foundations or the CLI."""
+    parts = dotted.split(".")
+    if len(parts) == 1:
+        return "foundations"
+    if parts[1] in ROOMS or parts[1] in ANNEXES:
+        return parts[1]
+    return "cli" if parts[1].startswith("_cli_") else "foundations"
+
+
+def imports_of(source: str) -> set[str]:
+    """Dotted names of all segcate modules that a source imports, at the top or inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports are not used here"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.split(".")[0] == "segcate"}
+
+
+def is_allowed(importer: str, imported: str) -> bool:
+    """Tell whether one room may import from another."""
+    if importer == imported:
+        return True
+    if importer in ANNEXES:
+        return imported in ANNEXES[importer]
+    if imported == "datasets":
+        return importer == "cli"
+    if imported in ANNEXES:
+        return False
+    return ROOMS[imported] < ROOMS[importer]
+
+
+def dotted_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted_name)
+def test_imports_point_up_the_page(path):
+    importer = room_of(dotted_name(path))
+    wrong = [
+        name
+        for name in imports_of(path.read_text(encoding="utf-8"))
+        if not is_allowed(importer, room_of(name))
+    ]
+    assert not wrong, f"{dotted_name(path)} ({importer}) must not import {wrong}"
+
+
+@pytest.mark.parametrize(
+    ("importer", "source", "allowed"),
+    [
+        ("plots", "from segcate.metrics import qini_score", True),
+        ("metrics", "from segcate.plots import SegmentEffectDisplay", False),
+        ("metrics", "def f():\n    from segcate.plots import X", False),
+        ("matching", "from segcate import _frames", True),
+        ("matching", "import segcate.effects._pool", False),
+        ("effects", "from segcate import cate", False),
+        ("effects", "from segcate.datasets import load_nhefs", False),
+        ("cli", "from segcate.datasets import load_nhefs", True),
+        ("foundations", "from segcate.effects import SegmentMatching", False),
+        ("temporal", "from segcate.metrics import qini_score", True),
+        ("temporal", "from segcate.effects import SegmentMatching", False),
+        ("datasets", "from segcate._validation import listed", True),
+        ("datasets", "from segcate.effects import SegmentMatching", False),
+    ],
+)
+def test_the_rule_itself(importer, source, allowed):
+    (name,) = imports_of(source)
+    assert is_allowed(importer, room_of(name)) is allowed
+
+
+def test_every_folder_is_a_known_room():
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert folders <= {*ROOMS, *ANNEXES}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted_name)
+def test_modules_are_short(path):
+    n_lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert n_lines <= LONGEST, f"{n_lines} lines: split it"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted_name)
+def test_only_public_parts_of_scikit_learn_are_used(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        private = [n for n in names if n.startswith("sklearn") and re.search(r"\._", n)]
+        assert not private
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Top-level packages that a fresh interpreter has loaded after a statement."""
+    code = f"import sys; {statement}; print(*sorted({{m.partition('.')[0] for m in sys.modules}}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return set(done.stdout.split())
+
+
+OPTIONAL = {"torch", "matplotlib", "causalml", "hdbscan", "polars", "causaldata", "statsmodels"}
+
+
+def test_import_of_the_package_loads_nothing_heavy():
+    assert not loaded_after("import segcate") & (OPTIONAL | {"numba"})
+
+
+def test_no_room_loads_an_optional_package_when_imported():
+    rooms = [name for name in ROOMS if (PACKAGE / name / "__init__.py").exists()]
+    names = ", ".join(f"segcate.{name}" for name in [*rooms, "datasets", "cli"])
+    assert not loaded_after(f"import {names}") & OPTIONAL
+
+
+def test_import_takes_under_a_second_beyond_scikit_learn():
+    code = (
+        "import time, sklearn.base, sklearn.utils, sklearn.metrics; start = time.perf_counter(); "
+        "import segcate; print(time.perf_counter() - start)"
+    )
+    best = min(
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                             cwd=ROOT).stdout)
+        for _ in range(3)
+    )  # fmt: skip
+    assert best < 1.0
+
+
+def documented() -> dict[str, set[str]]:
+    """Read the names of each module in the API reference."""
+    found: dict[str, set[str]] = {}
+    module = ""
+    for line in (ROOT / "docs" / "api" / "index.rst").read_text(encoding="utf-8").splitlines():
+        if line.startswith(".. currentmodule:: "):
+            module = line.removeprefix(".. currentmodule:: ").strip()
+            found[module] = set()
+        elif re.fullmatch(r"   \w+", line):
+            found[module].add(line.strip())
+    return found
+
+
+def public() -> dict[str, set[str]]:
+    """Collect the public names of the package: what each `__all__` lists."""
+    rooms = [f"segcate.{path.parent.name}" for path in sorted(PACKAGE.glob("*/__init__.py"))]
+    modules = [
+        f"segcate.{path.stem}" for path in PACKAGE.glob("*.py") if not path.stem.startswith("_")
+    ]
+    if not importlib.util.find_spec("torch"):
+        rooms = [name for name in rooms if name != "segcate.temporal"]
+    return {
+        name: {n for n in importlib.import_module(name).__all__ if not n.startswith("__")}
+        for name in ["segcate", *rooms, *modules]
+    }
+
+
+def test_api_reference_lists_exactly_the_public_names():
+    assert documented() == public()
