@@ -68,7 +68,7 @@ def append_column(X: Any, name: str, values: npt.NDArray[Any]) -> Any:
         frame = nw.from_native(X, eager_only=True)
         content = values.tolist() if values.dtype == object else values
         backend = nw.get_native_namespace(frame)
-        return frame.with_columns(nw.new_series(name, content, backend=backend)).to_native()
+        return frame.with_columns(nw.new_series(name, content, native_namespace=backend)).to_native()
     return np.column_stack([np.asarray(X), values])
 
 
