@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -12,16 +13,20 @@ from segcate.matching._windows import same_arm_windows, window_variances
 Float = npt.NDArray[np.float64]
 
 
-def conditional_variances(view: SegmentView, n_neighbors: int, detrend: bool = False) -> Float:
+def conditional_variances(
+    view: SegmentView, n_neighbors: int, inference: str, detrend: bool = False
+) -> Float:
     """Estimate Var(y | score, arm) at each position.
 
     The sample variance of the row itself, its `n_neighbors` nearest rows of the same arm and cell,
     and all tied with them (as `Matching` with Var.calc and Stata's ``vce(robust, nn())``). NaN for a
-    row that is alone in its arm. With `detrend` the outcome is first taken less its linear regression
+    row that is alone in its arm, and in an arm whose rows are no donors, which population inference
+    does not ask about. With `detrend` the outcome is first taken less its linear regression
     on the score within the arm: where rows are few, neighbours lie far apart, and their distance
     would count as variance.
     """
-    start, stop = same_arm_windows(view.score, view.bounds, n_neighbors, view.tie_tolerance)
+    arms = (True, True) if inference == "sample" else (view.is_focal_arm(1), view.is_focal_arm(0))
+    start, stop = same_arm_windows(view.score, view.bounds, n_neighbors, view.tie_tolerance, arms)
     y = _less_trend(view) if detrend else view.y
     return np.asarray(window_variances(y, start, stop))
 
@@ -67,12 +72,28 @@ def abadie_imbens_variance(
     One formula for ATT, ATC and ATE (theorems 6 and 7): for the ATT a treated row has K = 0 and a
     control f = 0. NaN where a row whose sigma2 is needed stands alone in its arm.
     """
-    if inference == "sample":
-        factor = (view.own + view.uses) ** 2
-        spread = 0.0
-    else:
-        factor = view.uses**2 + 2 * view.own * view.uses - view.squared_uses
-        at = view.own > 0
-        spread = float(view.own[at] ** 2 @ (found.tau[at] - found.effect) ** 2)
-    needed = np.abs(factor) > 1e-12
-    return (spread + float(factor[needed] @ sigma2[needed])) / view.total**2
+    total = _sum_of_terms(
+        view.own,
+        view.uses,
+        view.squared_uses,
+        found.tau,
+        found.effect,
+        sigma2,
+        inference == "sample",
+    )
+    return float(total) / view.total**2
+
+
+@numba.njit(cache=True, nogil=True)
+def _sum_of_terms(own, uses, squares, tau, effect, sigma2, holds_covariates):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(len(own)):
+        if holds_covariates:
+            factor = (own[i] + uses[i]) ** 2
+        else:
+            factor = uses[i] ** 2 + 2 * own[i] * uses[i] - squares[i]
+            if own[i] > 0:
+                total += own[i] ** 2 * (tau[i] - effect) ** 2
+        if abs(factor) > 1e-12:
+            total += factor * sigma2[i]
+    return total

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
@@ -124,12 +125,23 @@ class MatchedEffect:
 def matched_effect(view: SegmentView, adjusted: Adjusted) -> MatchedEffect:
     """Average the differences between focal rows and their matched sets."""
     tau = np.full(len(view.y), np.nan)
+    total = 0.0
     for arm in (0, 1):
-        if not view.is_focal_arm(arm):
-            continue
-        r = adjusted.for_focal_arm(arm)
-        gap = r - view.means_over_sets(r)
-        at = (view.own > 0) & view.in_arm(arm)
-        tau[at] = gap[at] if arm == 1 else -gap[at]
-    at = view.own > 0
-    return MatchedEffect(float(view.own[at] @ tau[at] / view.total), tau)
+        if view.is_focal_arm(arm):
+            r = adjusted.for_focal_arm(arm)
+            total += _fill_differences(
+                tau, r, view.means_over_sets(r), view.own, view.is_treated, arm
+            )
+    return MatchedEffect(total / view.total, tau)
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill_differences(tau, r, means, own, is_treated, arm):  # type: ignore[no-untyped-def]
+    """Write treated minus control for the matched focal rows of an arm; return their weighted sum."""
+    sign = 1.0 if arm == 1 else -1.0
+    total = 0.0
+    for i in range(len(r)):
+        if own[i] > 0 and is_treated[i] == (arm == 1):
+            tau[i] = sign * (r[i] - means[i])
+            total += own[i] * tau[i]
+    return total

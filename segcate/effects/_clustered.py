@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -41,27 +42,55 @@ def difference_scores(view: SegmentView, adjusted: Adjusted, found: MatchedEffec
     focal = np.zeros(len(view.y))
     donor = np.zeros(len(view.y))
     for arm in (0, 1):
-        if not view.is_focal_arm(arm):
-            continue
-        r = adjusted.for_focal_arm(arm)
-        sign = 1.0 if arm == 1 else -1.0
-        at = (view.own > 0) & view.in_arm(arm)
-        used = (view.uses > 0) & view.in_arm(1 - arm)
-        share_effect = float(view.own[at] @ found.tau[at] / view.own[at].sum()) if at.any() else 0.0
-        centre = np.average(r[at], weights=view.own[at]) if at.any() else 0.0
-        focal[at] = sign * (r[at] - centre) + (share_effect - found.effect)
-        if used.any():
-            donor[used] = -sign * (r[used] - np.average(r[used], weights=view.uses[used]))
-    return RowScores(focal / view.total, donor / view.total, 2)
+        if view.is_focal_arm(arm):
+            r = adjusted.for_focal_arm(arm)
+            _add_deviations(
+                r, view.own, view.uses, found.tau, view.is_treated, arm, found.effect, view.total,
+                focal, donor,
+            )  # fmt: skip
+    return RowScores(focal, donor, 2)
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_deviations(r, own, uses, tau, is_treated, arm, effect, total, focal, donor):  # type: ignore[no-untyped-def]
+    """Add the deviations of the focal rows of one arm and of their donors, over the total weight."""
+    sign = 1.0 if arm == 1 else -1.0
+    mass, mean, arm_effect, used, used_mean = 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(len(r)):
+        if is_treated[i] == (arm == 1):
+            if own[i] > 0:
+                mass += own[i]
+                mean += own[i] * r[i]
+                arm_effect += own[i] * tau[i]
+        else:
+            used += uses[i]
+            used_mean += uses[i] * r[i]
+    if mass == 0.0:
+        return
+    mean, arm_effect, used_mean = mean / mass, arm_effect / mass, used_mean / used
+    for i in range(len(r)):
+        if is_treated[i] == (arm == 1):
+            if own[i] > 0:
+                focal[i] = (sign * (r[i] - mean) + arm_effect - effect) / total
+        elif uses[i] > 0:
+            donor[i] = -sign * (r[i] - used_mean) / total
 
 
 def pair_variance(view: SegmentView, scores: RowScores) -> float:
     """Sum the scores within each matched set, square, and add up (HC1 factor)."""
-    at = view.own > 0
-    sums = view.own[at] * (scores.focal[at] + view.means_over_sets(scores.donor)[at])
-    n_rows = int(at.sum() + (view.uses > 0).sum())
-    n_sets = int(at.sum())
-    return float(sums @ sums) * _one_way_factor(n_sets, n_rows, scores.n_parameters)
+    n_sets = int(np.count_nonzero(view.own))
+    n_rows = n_sets + int(np.count_nonzero(view.uses))
+    total = _sum_of_squared_sets(view.own, scores.focal, view.means_over_sets(scores.donor))
+    return float(total) * _one_way_factor(n_sets, n_rows, scores.n_parameters)
+
+
+@numba.njit(cache=True, nogil=True)
+def _sum_of_squared_sets(own, focal, donor_means):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(len(own)):
+        if own[i] > 0:
+            total += (own[i] * (focal[i] + donor_means[i])) ** 2
+    return total
 
 
 def pair_and_unit_variance(view: SegmentView, scores: RowScores) -> float:

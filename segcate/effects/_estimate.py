@@ -100,26 +100,19 @@ def estimate_segments(
     Segments run in threads where `n_jobs` asks for several: the kernels let go of Python's lock, and
     nothing is copied.
     """
-    n_segments = design.data.segment.n_segments
-    cell = 2 * design.data.segment.codes + design.data.treatment
-    counts = np.bincount(cell, minlength=2 * n_segments).reshape(-1, 2)
     return list(
         Parallel(n_jobs=n_jobs, prefer="threads")(
-            delayed(_estimate_segment)(design, y, code, counts[code], options)
-            for code in range(n_segments)
+            delayed(_estimate_segment)(design, y, code, options)
+            for code in range(design.data.segment.n_segments)
         )
     )
 
 
 def _estimate_segment(
-    design: Design,
-    y: Float,
-    code: int,
-    counts: npt.NDArray[np.int64],
-    options: EstimateOptions,
+    design: Design, y: Float, code: int, options: EstimateOptions
 ) -> SegmentEstimate:
     view = segment_view(design, y, code, options.estimand)
-    empty = _without_estimate(design, view, counts)
+    empty = _without_estimate(design, view)
     if empty.status:
         return empty
     adjusted: Adjusted | None = None
@@ -167,11 +160,9 @@ def _widest_set(view: SegmentView) -> float:
     return float(max(np.abs(view.score[at] - view.score[end]).max() for end in ends))
 
 
-def _without_estimate(
-    design: Design, view: SegmentView, counts: npt.NDArray[np.int64]
-) -> SegmentEstimate:
+def _without_estimate(design: Design, view: SegmentView) -> SegmentEstimate:
     """Count the segment's rows and say why it has no estimate; an empty status means it has one."""
-    n_control, n_treated = int(counts[0]), int(counts[1])
+    n_control, n_treated = (int(count) for count in design.counts[view.code])
     n = n_control + n_treated
     n_matched = int((view.own > 0).sum())
     found = SegmentEstimate("", np.nan, np.nan, n, n_treated, n_control, n_matched, view.total)
@@ -231,7 +222,7 @@ def _variance(
         if method.startswith("abadie-imbens"):
             return _abadie_imbens(design, view, adjusted, found, options)
         if method == "pair" and options.inference == "sample":
-            sigma2 = conditional_variances(view, options.n_variance_neighbors)
+            sigma2 = conditional_variances(view, options.n_variance_neighbors, "sample")
             return _Variance(abadie_imbens_variance(view, found, sigma2, "sample"), method)
         scores = difference_scores(view, adjusted, found)
     if scores is None:
@@ -267,7 +258,9 @@ def _abadie_imbens(
         sigma2 = common_variance(view, adjusted, found.effect)
     else:
         is_auto_sample = options.std_error.endswith("auto") and options.inference == "sample"
-        sigma2 = conditional_variances(view, options.n_variance_neighbors, detrend=is_auto_sample)
+        sigma2 = conditional_variances(
+            view, options.n_variance_neighbors, options.inference, detrend=is_auto_sample
+        )
     base = abadie_imbens_variance(view, found, sigma2, options.inference)
     wants = options.std_error
     if wants == "abadie-imbens":
@@ -295,8 +288,8 @@ def score_model(design: Design, view: SegmentView) -> ScoreModel | None:
     """
     fit = design.propensity.logits[view.code]
     limited = np.isfinite(design.sample.caliper[view.code]) or len(view.bounds) != 3
-    n_rows = int((design.data.segment.codes == view.code).sum())
-    if fit is None or limited or len(view.weight) or n_rows != len(view.rows):
+    left_out = len(view.rows) < design.counts[view.code].sum()
+    if fit is None or limited or left_out or len(view.weight):
         return None
     Z = design.encoded.values[view.rows][:, fit.kept]
     p = design.propensity.propensity[view.rows]

@@ -84,7 +84,9 @@ def estimated_score_correction(
 
 def _arm_windows(view: SegmentView, n_neighbors: int) -> tuple[npt.NDArray[np.int32], ...]:
     """Windows of the J nearest (ties kept): own arm with the row itself among them, other arm."""
-    own = same_arm_windows(view.score, view.bounds, n_neighbors - 1, view.tie_tolerance)
+    own = same_arm_windows(
+        view.score, view.bounds, n_neighbors - 1, view.tie_tolerance, (True, True)
+    )
     other = match_with_replacement(
         view.score,
         view.bounds,
@@ -135,7 +137,9 @@ def _spread_covariances(y, start, stop, coefficient, shares):  # type: ignore[no
 
 def _local_means(view: SegmentView, y: Float, n_neighbors: int) -> tuple[Float, Float]:
     """Mean of y among the J nearest of arm 0 and of arm 1, the row itself left out."""
-    start, stop = same_arm_windows(view.score, view.bounds, n_neighbors, view.tie_tolerance)
+    start, stop = same_arm_windows(
+        view.score, view.bounds, n_neighbors, view.tie_tolerance, (True, True)
+    )
     other_start, other_stop = _arm_windows(view, n_neighbors)[2:]
     before = np.concatenate([[0.0], np.cumsum(y - y.mean())])
     size = np.maximum(stop - start - 1, 1)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate.matching._design import FOCAL_ARMS, Design
+from segcate.matching._sample import MatchedSample
 from segcate.matching._windows import window_means
 
 Float = npt.NDArray[np.float64]
@@ -81,37 +82,25 @@ def segment_view(design: Design, y: Float, code: int, estimand: str) -> SegmentV
     sample = design.sample
     part = sample.segment_slice(code)
     cells = np.flatnonzero(sample.cell_segment == code)
-    first = part.start
-    bounds = (
-        sample.bounds[2 * cells[0] : 2 * cells[-1] + 3] - first
-        if len(cells)
-        else np.zeros(1, np.int64)
-    )
+    bounds = np.zeros(1, np.int64)
+    if len(cells):
+        bounds = sample.bounds[2 * cells[0] : 2 * cells[-1] + 3] - part.start
+    start, stop, donors = _local_sets(sample, part)
     rows = sample.order[part]
-    start, stop, donors = sample.start[part], sample.stop[part], _NO_DONORS
-    is_matched = stop > start
-    if sample.donors is not None:
-        low = int(start[is_matched].min()) if is_matched.any() else 0
-        high = int(stop[is_matched].max()) if is_matched.any() else 0
-        donors = sample.donors[low:high] - np.int32(first)
-        start, stop = start - np.int32(low), stop - np.int32(low)
-    elif first:
-        start, stop = start - np.int32(first), stop - np.int32(first)
-    start, stop = (
-        np.where(is_matched, start, 0).astype(np.int32),
-        np.where(is_matched, stop, 0).astype(np.int32),
-    )
-    own = is_matched.astype(np.float64)
+    own = (stop > start).astype(np.float64)
     weight = _NONE
     if sample.sample_weight is not None:
         weight = sample.sample_weight[part]
         own *= weight
+    is_treated = np.zeros(len(rows), dtype=bool)
+    for cell in range(len(cells)):
+        is_treated[bounds[2 * cell + 1] : bounds[2 * cell + 2]] = True
     return SegmentView(
         code=code,
         rows=rows,
         y=y[rows],
         score=sample.score[part],
-        is_treated=design.data.treatment[rows].astype(bool),
+        is_treated=is_treated,
         own=own,
         uses=sample.uses[part],
         squared_uses=sample.squared_uses[part],
@@ -123,3 +112,19 @@ def segment_view(design: Design, y: Float, code: int, estimand: str) -> SegmentV
         tie_tolerance=sample.tie_tolerance[cells],
         estimand=estimand,
     )
+
+
+def _local_sets(sample: MatchedSample, part: slice) -> tuple[Index, Index, Index]:
+    """Matched sets of a run of positions, counted from its beginning; unmatched ones are empty."""
+    start, stop = sample.start[part], sample.stop[part]
+    shift, donors = np.int32(part.start), _NO_DONORS
+    if sample.donors is not None:
+        is_matched = stop > start
+        low = int(start[is_matched].min()) if is_matched.any() else 0
+        high = int(stop[is_matched].max()) if is_matched.any() else 0
+        donors = sample.donors[low:high] - shift
+        shift = np.int32(low)
+    if shift == 0:
+        return start, stop, donors
+    # An unmatched position has start == stop; both are 0 then, or lie in a run of donors.
+    return np.maximum(start - shift, 0), np.maximum(stop - shift, 0), donors

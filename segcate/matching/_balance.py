@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -33,95 +34,141 @@ class Balance:
     ks: Float
 
 
-def balance(
-    Z: Float,
-    columns: tuple[str, ...],
+@dataclass(frozen=True, slots=True)
+class SortedColumn:
+    """A column with its rows in order: segment, controls before treated, ascending value.
+
+    Attributes
+    ----------
+    values : float64 array of shape (n_positions,)
+    before, after : weights at each position without and with matching
+    bounds : int64 array of shape (2 * n_segments + 1,)
+    """
+
+    values: Float
+    before: Float
+    after: Float
+    bounds: npt.NDArray[np.int64]
+
+
+def sort_column(
+    z: Float,
     treatment: npt.NDArray[np.int8],
     segment: npt.NDArray[np.intp],
     n_segments: int,
     base_weight: Float | None,
     matched_weight: Float,
-    estimand: str,
-) -> Balance:
-    """Compare the arms in every segment.
+) -> SortedColumn:
+    """Sort a column for `measure_columns`."""
+    order, bounds = sort_rows(segment, n_segments, treatment, z)
+    before = np.ones(len(order)) if base_weight is None else base_weight[order]
+    return SortedColumn(z[order], before, matched_weight[order], bounds)
+
+
+def measure_column(column: SortedColumn, estimand: str) -> Float:
+    """Compare the arms on one column in every segment.
 
     The mean difference is divided by the standard deviation of the treated for the ATT, of the
     controls for the ATC, and by ``sqrt((s1^2 + s0^2) / 2)`` for the ATE, always of the raw sample;
     a 0/1 column has ``s = sqrt(p (1 - p))``. Variances divide by ``1 - sum(w^2)`` with weights of
     sum 1, which is n - 1 without weights.
+
+    Returns
+    -------
+    float64 array of shape (5, n_segments, 2)
+        mean_treated, mean_control, difference, variance_ratio, ks; last axis: before, after.
     """
-    shape = (n_segments, Z.shape[1], 2)
-    out = {name: np.full(shape, np.nan) for name in ("m1", "m0", "smd", "vr", "ks")}
-    cell = 2 * segment + treatment
-    base = np.ones(len(cell)) if base_weight is None else base_weight
-    zeros = np.zeros(len(cell), np.int8)
-    for j in range(Z.shape[1]):
-        z = Z[:, j]
-        is_binary = bool(((z == 0) | (z == 1)).all())
-        order, bounds = (None, None) if is_binary else sort_rows(segment, n_segments, zeros, z)
-        scale = None
-        for k, weight in enumerate((base, matched_weight)):
-            mean, variance = _moments(z, weight, cell, 2 * n_segments, is_binary)
-            if scale is None:
-                scale = _scale(variance[1::2], variance[0::2], estimand)
-            gap = mean[1::2] - mean[0::2]
-            out["m1"][:, j, k], out["m0"][:, j, k] = mean[1::2], mean[0::2]
-            with np.errstate(divide="ignore", invalid="ignore"):
-                out["smd"][:, j, k] = np.where(gap == 0, 0.0, gap / scale)
-                if not is_binary:
-                    out["vr"][:, j, k] = variance[1::2] / variance[0::2]
-            if order is None or bounds is None:
-                out["ks"][:, j, k] = np.abs(gap)
-            else:
-                out["ks"][:, j, k] = _ks(z, order, bounds, treatment, weight)
-    return Balance(columns, out["m1"], out["m0"], out["smd"], out["vr"], out["ks"])
-
-
-def _moments(
-    z: Float, weight: Float, cell: npt.NDArray[np.intp], n_cells: int, is_binary: bool
-) -> tuple[Float, Float]:
-    """Weighted mean and variance of z in every cell (NaN where a cell is empty)."""
-    mass = np.bincount(cell, weight, n_cells)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.bincount(cell, weight * z, n_cells) / mass
+    z = column.values
+    is_binary = _is_binary(z)
+    out = np.full((5, len(column.bounds) // 2, 2), np.nan)
+    scale = np.empty(0)
+    for k, weight in enumerate((column.before, column.after)):
+        mean, variance = _moments(z, weight, column.bounds)
         if is_binary:
-            return mean, mean * (1 - mean)
-        spread = np.bincount(cell, weight * (z - np.nan_to_num(mean)[cell]) ** 2, n_cells) / mass
-        concentration = np.bincount(cell, weight**2, n_cells) / mass**2
-        return mean, spread / (1 - concentration)
-
-
-def _scale(treated: Float, control: Float, estimand: str) -> Float:
-    by_estimand = {"att": treated, "atc": control, "ate": (treated + control) / 2}
-    return np.sqrt(by_estimand[estimand])
-
-
-def _ks(
-    z: Float,
-    order: npt.NDArray[np.int32],
-    bounds: npt.NDArray[np.int64],
-    treatment: npt.NDArray[np.int8],
-    weight: Float,
-) -> Float:
-    """Kolmogorov-Smirnov distance between the arms in each segment, ties taken together."""
-    out = np.full((len(bounds) - 1) // 2, np.nan)
-    for s in range(len(out)):
-        rows = order[bounds[2 * s] : bounds[2 * s + 1]]
-        w, is_treated = weight[rows], treatment[rows] == 1
-        mass = w[is_treated].sum(), w[~is_treated].sum()
-        if min(mass) <= 0:
-            continue
-        gap = np.cumsum(np.where(is_treated, w / mass[0], -w / mass[1]))
-        last_of_tie = np.append(z[rows][1:] != z[rows][:-1], True)
-        out[s] = np.abs(gap[last_of_tie]).max()
+            variance = mean * (1 - mean)
+        if k == 0:
+            parts = {"att": variance[1::2], "atc": variance[0::2]}
+            scale = np.sqrt(parts.get(estimand, (variance[1::2] + variance[0::2]) / 2))
+        gap = mean[1::2] - mean[0::2]
+        out[0, :, k], out[1, :, k] = mean[1::2], mean[0::2]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out[2, :, k] = np.where(gap == 0, 0.0, gap / scale)
+            if not is_binary:
+                out[3, :, k] = variance[1::2] / variance[0::2]
+        out[4, :, k] = _largest_gap(z, weight, column.bounds)
     return out
 
 
-def effective_sample_size(
-    weight: Float, treatment: npt.NDArray[np.int8], segment: npt.NDArray[np.intp], n_segments: int
-) -> Float:
+@numba.njit(cache=True, nogil=True)
+def _is_binary(z):  # type: ignore[no-untyped-def]
+    for value in z:  # noqa: SIM110
+        if value != 0.0 and value != 1.0:
+            return False
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
+def _moments(z, weight, bounds):  # type: ignore[no-untyped-def]
+    """Weighted mean and variance of every slice; NaN where it is empty or weighs nothing."""
+    n = len(bounds) - 1
+    mean = np.full(n, np.nan)
+    variance = np.full(n, np.nan)
+    for b in range(n):
+        mass, square, total = 0.0, 0.0, 0.0
+        for i in range(bounds[b], bounds[b + 1]):
+            mass += weight[i]
+            square += weight[i] * weight[i]
+            total += weight[i] * z[i]
+        if mass <= 0:
+            continue
+        mean[b] = total / mass
+        spread = 0.0
+        for i in range(bounds[b], bounds[b + 1]):
+            spread += weight[i] * (z[i] - mean[b]) ** 2
+        left = 1 - square / mass**2
+        if left > 1e-15:
+            variance[b] = spread / mass / left
+    return mean, variance
+
+
+@numba.njit(cache=True, nogil=True)
+def _largest_gap(z, weight, bounds):  # type: ignore[no-untyped-def]
+    """Kolmogorov-Smirnov distance between the arms of each segment, by one merge; ties together."""
+    out = np.full(len(bounds) // 2, np.nan)
+    for s in range(len(out)):
+        c, c1, t, t1 = bounds[2 * s], bounds[2 * s + 1], bounds[2 * s + 1], bounds[2 * s + 2]
+        mass_c = weight[c:c1].sum()
+        mass_t = weight[t:t1].sum()
+        if mass_c <= 0 or mass_t <= 0:
+            continue
+        below_c, below_t, widest = 0.0, 0.0, 0.0
+        while c < c1 or t < t1:
+            at = z[c] if t == t1 or (c < c1 and z[c] <= z[t]) else z[t]
+            while c < c1 and z[c] == at:
+                below_c += weight[c]
+                c += 1
+            while t < t1 and z[t] == at:
+                below_t += weight[t]
+                t += 1
+            widest = max(widest, abs(below_t / mass_t - below_c / mass_c))
+        out[s] = widest
+    return out
+
+
+def effective_sample_size(weight: Float, bounds: npt.NDArray[np.int64]) -> Float:
     """Return ``(sum w)^2 / sum w^2`` of each segment and arm: shape (n_segments, 2), control first."""
-    cell = 2 * segment + treatment
-    total = np.bincount(cell, weight, 2 * n_segments)
-    square = np.bincount(cell, weight**2, 2 * n_segments)
-    return np.divide(total**2, square, out=np.zeros_like(total), where=square > 0).reshape(-1, 2)
+    totals, squares = _sums(weight, bounds)
+    return np.divide(totals**2, squares, out=np.zeros_like(totals), where=squares > 0).reshape(
+        -1, 2
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def _sums(weight, bounds):  # type: ignore[no-untyped-def]
+    total = np.zeros(len(bounds) - 1)
+    square = np.zeros(len(bounds) - 1)
+    for b in range(len(bounds) - 1):
+        for i in range(bounds[b], bounds[b + 1]):
+            total[b] += weight[i]
+            square[b] += weight[i] * weight[i]
+    return total, square

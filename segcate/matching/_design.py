@@ -64,12 +64,15 @@ class Design:
     encoded : covariates as numbers
     propensity : how the score came about
     sample : who is matched with whom
+    counts : int64 array of shape (n_segments, 2)
+        Rows of each segment in the control and the treated arm.
     """
 
     data: EffectData
     encoded: EncodedColumns
     propensity: PropensityFit
     sample: MatchedSample
+    counts: npt.NDArray[np.int64]
 
 
 def check_matching_options(owner: str, options: MatchingOptions) -> None:
@@ -116,11 +119,11 @@ def make_design(owner: str, data: EffectData, options: MatchingOptions) -> Desig
     score = propensity.linear if options.score_scale == "logit" else propensity.propensity
     counts = np.bincount(
         2 * data.segment.codes + data.treatment, minlength=2 * data.segment.n_segments
-    )
-    mixed = (counts.reshape(-1, 2) > 0).all(axis=1)
-    check_scores(owner, score, propensity.propensity, mixed[data.segment.codes])
+    ).reshape(-1, 2)
+    mixed = (counts > 0).all(axis=1)
+    check_scores(owner, score, propensity.propensity, mixed, data.segment.codes)
     sample = _match(data, score, exact, options)
-    return Design(data, encoded, propensity, sample)
+    return Design(data, encoded, propensity, sample, counts)
 
 
 def _split_exact(owner: str, data: EffectData, exact: Any) -> tuple[Int | None, list[int]]:
@@ -192,8 +195,9 @@ def _match(
     else:
         combined, cell = np.unique(codes * (int(exact.max()) + 1) + exact, return_inverse=True)
         cell_segment = (combined // (int(exact.max()) + 1)).astype(np.intp)
-    if (status > _sample.NOT_FOCAL).any():
-        cell = np.where(status > _sample.NOT_FOCAL, -1, cell)
+    left_out = status > _sample.NOT_FOCAL
+    if left_out.any():
+        cell = np.where(left_out, -1, cell)
     order, bounds = sort_rows(cell, len(cell_segment), data.treatment, score)
     sorted_score = score[order]
     caliper, deviation = _caliper_width(sorted_score, bounds, cell_segment, n_segments, options)
@@ -290,7 +294,8 @@ def _row_ids(X: Any) -> npt.NDArray[Any] | None:
 def _first_status(data: EffectData, score: Float, options: MatchingOptions) -> npt.NDArray[np.int8]:
     """Mark rows that do not take part: no weight, no score, outside common support."""
     focal = np.array(FOCAL_ARMS[options.estimand])
-    status = np.where(focal[data.treatment], _sample.MATCHED, _sample.NOT_FOCAL).astype(np.int8)
+    by_arm = np.where(focal, _sample.MATCHED, _sample.NOT_FOCAL).astype(np.int8)
+    status = by_arm[data.treatment]
     if data.sample_weight is not None:
         status[data.sample_weight == 0] = _sample.ZERO_WEIGHT
     no_score = np.isnan(score)

@@ -11,7 +11,13 @@ from sklearn.utils import check_random_state, get_tags
 
 from segcate._routing import DESIGN_REQUEST
 from segcate._validation import EffectData, Segment, check_effect_data
-from segcate.matching._balance import Balance, balance, effective_sample_size
+from segcate.matching._balance import (
+    Balance,
+    SortedColumn,
+    effective_sample_size,
+    measure_column,
+    sort_column,
+)
 from segcate.matching._design import Design, MatchingOptions, make_design
 
 if TYPE_CHECKING:
@@ -233,12 +239,7 @@ class PropensityMatcher(BaseEstimator):
         self.score_notes_ = {
             label: note for label, note in zip(labels, design.propensity.notes, strict=True) if note
         }
-        weights = sample.weights
-        n_segments = data.segment.n_segments
-        self.effective_sample_size_ = effective_sample_size(
-            weights, data.treatment, data.segment.codes, n_segments
-        )
-        self._balance = _measure_balance(design, weights, estimand)
+        self._balance, self.effective_sample_size_ = _measure_balance(design, estimand)
 
     @property
     def balance_(self) -> pd.DataFrame:
@@ -265,29 +266,27 @@ class PropensityMatcher(BaseEstimator):
         return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=index)
 
 
-def _measure_balance(design: Design, weights: Float, estimand: str) -> Balance:
-    data = design.data
-    propensity = np.nan_to_num(design.propensity.propensity, nan=0.5)
-    parts = [
-        balance(
-            Z,
-            names,
-            data.treatment,
-            data.segment.codes,
-            data.segment.n_segments,
-            data.sample_weight,
-            weights,
-            estimand,
-        )
-        for Z, names in (
-            (propensity[:, None], ("propensity",)),
-            (design.encoded.values, design.encoded.names),
-        )
-    ]
-    return Balance(
-        parts[0].columns + parts[1].columns,
-        *(
-            np.concatenate([getattr(part, name) for part in parts], axis=1)
-            for name in ("mean_treated", "mean_control", "difference", "variance_ratio", "ks")
-        ),
-    )
+def _measure_balance(design: Design, estimand: str) -> tuple[Balance, Float]:
+    """Measure balance of the propensity and of every covariate, and the effective sample sizes."""
+    data, sample = design.data, design.sample
+    n_segments = data.segment.n_segments
+    whole = len(sample.order) == data.n_rows and len(sample.cell_segment) == n_segments
+    row_weights = None if whole and not design.encoded.names else sample.weights
+
+    def column(z: Float) -> SortedColumn:
+        return sort_column(
+            z, data.treatment, data.segment.codes, n_segments, data.sample_weight,
+            sample.weights if row_weights is None else row_weights,
+        )  # fmt: skip
+
+    if whole:  # the matched sample is already sorted by segment, arm and score
+        before = np.ones(data.n_rows) if sample.sample_weight is None else sample.sample_weight
+        score = design.propensity.propensity[sample.order]
+        first = SortedColumn(score, before, sample.sorted_weights, sample.bounds)
+    else:
+        first = column(np.nan_to_num(design.propensity.propensity, nan=0.5))
+    found = [measure_column(first, estimand)]
+    found += [measure_column(column(z), estimand) for z in design.encoded.values.T]
+    statistics = np.stack(found, axis=2)
+    names = ("propensity", *design.encoded.names)
+    return Balance(names, *statistics), effective_sample_size(first.after, first.bounds)

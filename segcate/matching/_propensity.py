@@ -215,10 +215,17 @@ def _fit_classifier(
 
 
 def check_scores(
-    owner: str, score: Float, propensity: Float, has_both_arms: npt.NDArray[np.bool_]
+    owner: str,
+    score: Float,
+    propensity: Float,
+    has_both_arms: npt.NDArray[np.bool_],
+    codes: Rows,
 ) -> None:
     """Refuse scores that are not finite in segments that have both arms."""
-    bad = has_both_arms & ~np.isfinite(score)
+    bad = ~np.isfinite(score)
+    if not bad.any():
+        return
+    bad &= has_both_arms[codes]
     if not bad.any():
         return
     n_gap = int((bad & np.isnan(propensity)).sum())

@@ -100,12 +100,18 @@ class MatchedSample:
         shares; rows outside the matched sample have weight 0. Within an arm the weights sum to the
         number (or weight) of matched focal rows.
         """
+        out = np.zeros(self.n_rows)
+        out[self.order] = self.sorted_weights
+        return out
+
+    @property
+    def sorted_weights(self) -> Float:
+        """Weight of every position in the matched sample."""
         own = self.is_matched.astype(np.float64)
         if self.sample_weight is not None:
             own *= self.sample_weight
-        out = np.zeros(self.n_rows)
-        out[self.order] = own + self.uses
-        return out
+        own += self.uses
+        return own
 
     def segment_slice(self, segment: int) -> slice:
         """Return the positions of a segment."""

@@ -229,14 +229,17 @@ def _add_steps(uses, squares, steps, square_steps, weight):  # type: ignore[no-u
 
 
 @numba.njit(cache=True, nogil=True)
-def same_arm_windows(score, bounds, n_others, tolerance):  # type: ignore[no-untyped-def]
+def same_arm_windows(score, bounds, n_others, tolerance, arms):  # type: ignore[no-untyped-def]
     """Window of each row's own arm: itself, its `n_others` nearest others, and all tied with them.
 
-    Rows of equal score share a window. Where the arm has fewer others, all of them are taken.
+    Rows of equal score share a window. Where the arm has fewer others, all of them are taken. Rows
+    of an arm that `arms` leaves out get an empty window.
     """
     start = np.zeros(len(score), np.int32)
     stop = np.zeros(len(score), np.int32)
     for b in range(len(bounds) - 1):
+        if not arms[b % 2]:
+            continue
         first, last = bounds[b], bounds[b + 1]
         m = min(n_others + 1, last - first)
         lo = first
