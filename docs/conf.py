@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import segcate
 
 project = "segcate"
 author = "The segcate founders"
-copyright = "2026, the segcate founders"  # noqa: A001
+copyright = "2026, the segcate founders"
 version = release = segcate.__version__
 
 extensions = [
@@ -45,3 +46,13 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "remove_config_comments": True,
 }
+
+
+def escape_fitted_names(app, what, name, obj, options, lines):
+    """Keep ``(n_features_in_,)`` from being read as a link, which RST ends with an underscore."""
+    lines[:] = [re.sub(r"\((\w+)_,", r"(\1\\_,", line) for line in lines]
+
+
+def setup(app):
+    """Connect what runs before numpydoc reads a docstring."""
+    app.connect("autodoc-process-docstring", escape_fitted_names, priority=400)

@@ -151,7 +151,7 @@ def _candidates(study: Study, plan: Plan) -> tuple[str, list[int]]:
     if plan.segments == "kmeans":
         return "n_clusters", list(range(2, max(8, plan.n_clusters) + 1))
     n_rows = len(study.X)
-    sizes = {max(10, int(round(n_rows * share))) for share in (0.01, 0.02, 0.05, 0.1)}
+    sizes = {max(10, round(n_rows * share)) for share in (0.01, 0.02, 0.05, 0.1)}
     return "min_cluster_size", sorted(sizes)
 
 

@@ -1,4 +1,4 @@
-"""The command line's input: a file, the columns it was asked to use, and what is wrong with them."""
+"""The command line's input: a file, the columns to use, and what is wrong with them."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 Quitting smoking and weight: effects by segment
 ===============================================
 
-Did quitting smoking make people heavier, and did it so for everyone alike? 1,566 smokers of NHEFS, 403
-of whom quit between 1971 and 1982. Nobody was assigned to quit, so quitters differ from the others, and
-each is compared with three others of the same segment who were as likely to quit.
+Did quitting smoking make people heavier, and did it so for everyone alike? 1,566 smokers of NHEFS,
+403 of whom quit between 1971 and 1982. Nobody was assigned to quit, so quitters differ from the
+others, and each is compared with three others of the same segment who were as likely to quit.
 """
 
 # %%

@@ -63,14 +63,14 @@ def load_nhefs() -> Bunch:
     Returns
     -------
     data : Bunch
-        X : DataFrame of shape (1566, 9)
-            ``sex``, ``race``, ``education``, ``active``, ``exercise`` as categories; ``age`` in
-            years, ``smokeintensity`` in cigarettes a day, ``smokeyrs`` in years, ``wt71`` in kg.
-        y : Series of float64, ``wt82_71``: weight change 1971 to 1982 in kg
-        treatment : Series of int64, ``qsmk``: 1 if the person quit smoking
-        n_incomplete : int, rows left out because the outcome or a covariate is missing (63 of
-        1,629, all of them without a weight in 1982)
-        feature_names, description, source
+        * ``X`` : DataFrame of shape (1566, 9): ``sex``, ``race``, ``education``, ``active``,
+          ``exercise`` as categories; ``age`` in years, ``smokeintensity`` in cigarettes a day,
+          ``smokeyrs`` in years, ``wt71`` in kg
+        * ``y`` : Series of float64, ``wt82_71``: weight change 1971 to 1982 in kg
+        * ``treatment`` : Series of int64, ``qsmk``: 1 if the person quit smoking
+        * ``n_incomplete`` : int, rows left out because the outcome or a covariate is missing (63 of
+          1,629, all of them without a weight in 1982)
+        * ``feature_names``, ``description``, ``source``
 
     Raises
     ------
@@ -124,12 +124,12 @@ def load_nsw(*, control: Literal["experiment", "cps"] = "experiment") -> Bunch:
     Returns
     -------
     data : Bunch
-        X : DataFrame of shape (445, 8) or (16177, 8)
-            ``age`` and ``educ`` in years, ``black``, ``hisp``, ``marr``, ``nodegree`` 0/1, ``re74``
-            and ``re75``: real earnings in 1974 and 1975 in US dollars.
-        y : Series of float64, ``re78``: real earnings in 1978 in US dollars
-        treatment : Series of int64, ``treat``: 1 if offered the programme
-        feature_names, description, source
+        * ``X`` : DataFrame of shape (445, 8) or (16177, 8): ``age`` and ``educ`` in years,
+          ``black``, ``hisp``, ``marr``, ``nodegree`` 0/1, ``re74`` and ``re75``: real earnings in
+          1974 and 1975 in US dollars
+        * ``y`` : Series of float64, ``re78``: real earnings in 1978 in US dollars
+        * ``treatment`` : Series of int64, ``treat``: 1 if offered the programme
+        * ``feature_names``, ``description``, ``source``
 
     Raises
     ------

@@ -76,16 +76,16 @@ def fetch_learning_mindset(
     Returns
     -------
     data : Bunch
-        X : DataFrame of shape (n_samples, 10)
-            ``S3`` expected success (1 to 7), ``C1`` race or ethnicity, ``C2`` gender, ``C3`` first
-            generation, ``XC`` urbanicity of the school, ``X1`` to ``X5`` school means of mindsets,
-            achievement, minority share, poverty, size. C1, C2, C3 and XC hold codes, not amounts.
-        y : Series of float64, ``Y``: achievement
-        treatment : Series of int64, ``Z``
-        groups : Series of int64, ``schoolid``
-        extra : DataFrame, columns of the file beyond the thirteen
-        is_original : bool, whether all values equal those of the public file
-        feature_names, description, source, path
+        * ``X`` : DataFrame of shape (n_samples, 10): ``S3`` expected success (1 to 7), ``C1`` race
+          or ethnicity, ``C2`` gender, ``C3`` first generation, ``XC`` urbanicity of the school,
+          ``X1`` to ``X5`` school means of mindsets, achievement, minority share, poverty, size.
+          C1, C2, C3 and XC hold codes, not amounts.
+        * ``y`` : Series of float64, ``Y``: achievement
+        * ``treatment`` : Series of int64, ``Z``
+        * ``groups`` : Series of int64, ``schoolid``
+        * ``extra`` : DataFrame, columns of the file beyond the thirteen
+        * ``is_original`` : bool, whether all values equal those of the public file
+        * ``feature_names``, ``description``, ``source``, ``path``
 
     Raises
     ------

@@ -154,20 +154,20 @@ def make_segmented_users(
     Returns
     -------
     data : Bunch
-        X : DataFrame or array of shape (n_samples, n_features), segments not included
-        y : float64 of shape (n_samples,)
-        treatment : int64 of shape (n_samples,), values 0 and 1
-        segment : int64 of shape (n_samples,), the true segment
-        groups : int64 of shape (n_samples,), or None
-        propensity : float64 of shape (n_samples,), the true probability of treatment
-        effect : float64 of shape (n_samples,), the true effect in units of y
-        att : float64 of shape (n_segments,), population ATT of each segment, exact
-        att_sample : float64 of shape (n_segments,), mean effect of the treated users drawn; NaN in
-        a segment without treated users
-        truth : DataFrame indexed by segment: ``n``, ``n_treated``, and ``att``, ``atc``, ``ate``
-        with their ``_sample`` twins
-        overall : dict with the same keys, for all segments together
-        feature_names, description
+        * ``X`` : DataFrame or array of shape (n_samples, n_features), segments not included
+        * ``y`` : float64 of shape (n_samples,)
+        * ``treatment`` : int64 of shape (n_samples,), values 0 and 1
+        * ``segment`` : int64 of shape (n_samples,), the true segment
+        * ``groups`` : int64 of shape (n_samples,), or None
+        * ``propensity`` : float64 of shape (n_samples,), the true probability of treatment
+        * ``effect`` : float64 of shape (n_samples,), the true effect in units of y
+        * ``att`` : float64 of shape (n_segments,), population ATT of each segment, exact
+        * ``att_sample`` : float64 of shape (n_segments,), mean effect of the treated users drawn;
+          NaN in a segment without treated users
+        * ``truth`` : DataFrame indexed by segment: ``n``, ``n_treated``, and ``att``, ``atc``,
+          ``ate`` with their ``_sample`` twins
+        * ``overall`` : dict with the same keys, for all segments together
+        * ``feature_names``, ``description``
 
     Raises
     ------
