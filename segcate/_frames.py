@@ -14,14 +14,23 @@ import pandas as pd
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
+# A text column with more levels than this, most of them in one row only, is no category.
+_MOST_LEVELS = 20
+
 
 def is_frame(X: Any) -> bool:
     """Tell whether X is a pandas or polars DataFrame (or another eager frame narwhals knows)."""
+    if isinstance(X, pd.DataFrame):  # narwhals would say so, too, but takes its time
+        return True
+    if isinstance(X, np.ndarray | list):
+        return False
     return isinstance(nw.from_native(X, eager_only=True, pass_through=True), nw.DataFrame)
 
 
 def column_names(X: Any) -> list[str] | None:
     """Return the column names of a frame, None for an array."""
+    if isinstance(X, pd.DataFrame):
+        return [str(name) for name in X.columns]
     return (
         [str(name) for name in nw.from_native(X, eager_only=True).columns] if is_frame(X) else None
     )
@@ -34,14 +43,27 @@ def n_rows(X: Any) -> int:
 
 def column_values(X: Any, position: int) -> npt.NDArray[Any]:
     """Return one column as a numpy array (missing strings come as None or NaN)."""
+    if isinstance(X, pd.DataFrame):
+        return _pandas_values(X.iloc[:, position])
     if is_frame(X):
         frame = nw.from_native(X, eager_only=True)
         return np.asarray(frame.get_column(frame.columns[position]).to_numpy())
     return np.asarray(X)[:, position]
 
 
+def _pandas_values(column: pd.Series[Any]) -> npt.NDArray[Any]:
+    """Return a column's values; numbers of pandas' own nullable types become floats with NaN."""
+    kind = column.dtype
+    if pd.api.types.is_extension_array_dtype(kind) and pd.api.types.is_numeric_dtype(kind):
+        plain = np.float64 if column.hasnans else getattr(kind, "numpy_dtype", np.float64)
+        return column.to_numpy(dtype=plain, na_value=np.nan)
+    return column.to_numpy()
+
+
 def select_columns(X: Any, positions: Sequence[int]) -> Any:
     """Return X with the columns at `positions` alone, in that order, in the container it came in."""
+    if isinstance(X, pd.DataFrame):
+        return X.iloc[:, list(positions)]
     if is_frame(X):
         frame = nw.from_native(X, eager_only=True)
         return frame.select([frame.columns[i] for i in positions]).to_native()
@@ -51,6 +73,8 @@ def select_columns(X: Any, positions: Sequence[int]) -> Any:
 def take_rows(X: Any, rows: npt.NDArray[Any]) -> Any:
     """Return the rows at the integer positions `rows` (or where a boolean mask holds)."""
     rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+    if isinstance(X, pd.DataFrame):
+        return X.iloc[rows]
     if is_frame(X):
         return nw.from_native(X, eager_only=True)[rows].to_native()
     return np.asarray(X)[rows]
@@ -68,7 +92,9 @@ def append_column(X: Any, name: str, values: npt.NDArray[Any]) -> Any:
         frame = nw.from_native(X, eager_only=True)
         content = values.tolist() if values.dtype == object else values
         backend = nw.get_native_namespace(frame)
-        return frame.with_columns(nw.new_series(name, content, native_namespace=backend)).to_native()
+        return frame.with_columns(
+            nw.new_series(name, content, native_namespace=backend)
+        ).to_native()
     return np.column_stack([np.asarray(X), values])
 
 
@@ -95,6 +121,12 @@ class EncodedColumns:
 
 def numeric_positions(X: Any) -> list[int]:
     """Return the positions of the numeric and boolean columns (all of them for an array)."""
+    if isinstance(X, pd.DataFrame):
+        return [
+            i
+            for i, kind in enumerate(X.dtypes)
+            if pd.api.types.is_any_real_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind)
+        ]
     if not is_frame(X):
         return list(range(np.asarray(X).shape[1]))
     schema = nw.from_native(X, eager_only=True).schema
@@ -106,7 +138,8 @@ def encode_columns(X: Any, positions: Sequence[int], *, drop_first: bool = True)
 
     Levels are sorted; with `drop_first` the first one is the reference and gets no column. A missing
     value of a string or category column is a level of its own (``column=<missing>``); NaN in a numeric
-    column stays NaN, for the caller to refuse.
+    column stays NaN, for the caller to refuse. Dates are refused, and text with a level for every
+    other row.
     """
     numeric = set(numeric_positions(X))
     names = column_names(X)
@@ -121,7 +154,12 @@ def encode_columns(X: Any, positions: Sequence[int], *, drop_first: bool = True)
             labels.append(name)
             source.append(i)
             continue
-        block, levels = _indicator_columns(column, drop_first)
+        if column.dtype.kind in "mM":
+            raise TypeError(
+                f"Column {name!r} of X holds dates, and models take numbers. Turn it into some, for example the days "
+                "since a fixed date, or drop it."
+            )
+        block, levels = _indicator_columns(name, column, drop_first)
         blocks.append(block)
         labels += [f"{name}={level}" for level in levels]
         source += [i] * len(levels)
@@ -131,9 +169,16 @@ def encode_columns(X: Any, positions: Sequence[int], *, drop_first: bool = True)
     )
 
 
-def _indicator_columns(column: npt.NDArray[Any], drop_first: bool) -> tuple[Float, list[str]]:
+def _indicator_columns(
+    name: str, column: npt.NDArray[Any], drop_first: bool
+) -> tuple[Float, list[str]]:
     """One 0/1 column per sorted level."""
     codes, levels = sorted_codes(column)
+    if len(levels) > max(_MOST_LEVELS, len(column) / 2):
+        raise ValueError(
+            f"Column {name!r} of X has {len(levels)} different values in {len(column)} rows: it looks like an id or "
+            "free text, not like a category. Drop it, or group its values."
+        )
     names = ["<missing>" if is_missing(level) else str(level) for level in levels.tolist()]
     start = 1 if drop_first else 0
     block = np.zeros((len(column), len(names) - start))

@@ -26,6 +26,7 @@ from segcate.effects._estimated_score import ScoreModel, estimated_score_correct
 from segcate.effects._g_computation import g_computation
 from segcate.effects._segment_view import SegmentView, segment_view
 from segcate.matching import _sample
+from segcate.matching._balance import is_binary_column
 from segcate.matching._design import Design
 
 Float = npt.NDArray[np.float64]
@@ -33,6 +34,10 @@ Float = npt.NDArray[np.float64]
 OK = "ok"
 # Below this many treated the 2016 correction undercovers and "auto" leaves it out.
 _FEWEST_FOR_2016 = 100
+# A 0/1 outcome with fewer events than this in an arm gives intervals that are not to be trusted.
+FEWEST_EVENTS = 5
+# A standard error below this share of the largest |y| is rounding, not spread.
+_ROUNDING = 1e-13
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +128,20 @@ def _estimate_segment(
         found = matched_effect(view, adjusted)
         scores = None
     variance = _variance(design, view, adjusted, found, scores, options)
+    has_spread = variance.value > (_ROUNDING * np.abs(view.y).max()) ** 2
     notes = [design.propensity.notes[code], adjusted.note if adjusted else ""]
-    if not variance.value > 0:
-        notes.append("no standard error (no spread of outcomes in the matched sets)")
+    if not has_spread:
+        notes.append(
+            "no standard error (too few rows to estimate a variance from)"
+            if np.isnan(variance.value)
+            else "no standard error (no spread of outcomes in the matched sets)"
+        )
     said = "; ".join(note for note in notes if note)
     return replace(
         empty,
         status=f"{OK}: {said}" if said else OK,
         effect=found.effect,
-        variance=variance.value if variance.value > 0 else float("nan"),
+        variance=variance.value if has_spread else float("nan"),
         method=variance.method,
         group_sums=variance.group_sums,
         group_totals=variance.group_totals,
@@ -142,6 +152,16 @@ def _estimate_segment(
         max_uses=float(view.uses.max()),
         max_distance=_widest_set(view),
     )
+
+
+def _rare_events(view: SegmentView) -> str:
+    """Say so where a 0/1 outcome has too few events (or non-events) for a normal interval."""
+    if not is_binary_column(view.y):
+        return ""
+    used = (view.own > 0) | (view.uses > 0)
+    events = [view.y[used & view.in_arm(arm)] for arm in (0, 1)]
+    fewest = min(min(y.sum(), len(y) - y.sum()) for y in events)
+    return f"fewer than {FEWEST_EVENTS} events in an arm" if fewest < FEWEST_EVENTS else ""
 
 
 def _matched_focal(view: SegmentView) -> list[int]:
@@ -176,6 +196,7 @@ def _without_estimate(design: Design, view: SegmentView) -> SegmentEstimate:
             _sample.CALIPER: "caliper took all matches",
             _sample.OUTSIDE_SUPPORT: "no overlap of scores",
             _sample.ZERO_WEIGHT: "weights are zero",
+            _sample.NO_DONOR: "no rows of both arms in any cell of the exact columns",
         }
         seen = [code for code in why if (codes == code).any()]
         return replace(found, status=why[seen[0]] if seen else "no matches")
@@ -221,9 +242,6 @@ def _variance(
     if adjusted is not None:
         if method.startswith("abadie-imbens"):
             return _abadie_imbens(design, view, adjusted, found, options)
-        if method == "pair" and options.inference == "sample":
-            sigma2 = conditional_variances(view, options.n_variance_neighbors, "sample")
-            return _Variance(abadie_imbens_variance(view, found, sigma2, "sample"), method)
         scores = difference_scores(view, adjusted, found)
     if scores is None:
         raise ValueError(f"std_error={method!r} has neither adjusted outcomes nor row scores")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import get_tags
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from segcate import _frames
 from segcate._validation import (
@@ -21,6 +21,7 @@ from segcate._validation import (
     code_segments,
     find_segment_column,
     listed,
+    takes_missing,
 )
 from segcate.base import EffectEstimatorMixin
 from segcate.effects._effect_table import EffectTable, SegmentContrasts
@@ -28,14 +29,17 @@ from segcate.effects._estimate import EstimateOptions, SegmentEstimate, estimate
 from segcate.effects._heterogeneity import Heterogeneity
 from segcate.effects._pool import pool
 from segcate.effects._summary import summary_text
-from segcate.exceptions import EmptySegmentError
+from segcate.exceptions import EmptySegmentError, SegcateWarning
 from segcate.matching import PropensityMatcher
+from segcate.matching._propensity import check_classifier
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Float = npt.NDArray[np.float64]
 
+# Below this many groups clustered standard errors run low, even with Student's t.
+FEWEST_GROUPS = 30
 STD_ERRORS = ("auto", "abadie-imbens", "abadie-imbens-2016", "pair", "pair+unit", "group")
 
 
@@ -61,7 +65,8 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
         with treatment interactions on the matched rows. A regressor (it must accept
         `sample_weight`) stands in for the linear regression of "bias".
     std_error : {"auto", "abadie-imbens", "abadie-imbens-2016", "pair", "pair+unit", "group"}
-        "abadie-imbens" (2006): matching with replacement, the score taken as known.
+        "abadie-imbens" (2006): matching with replacement, the score taken as known; with
+        ``inference="sample"`` any matching.
         "abadie-imbens-2016": for a score estimated by our logistic regression in the segment.
         "pair": clustered by matched set, without replacement. "pair+unit": by matched set and row,
         after linear adjustment with replacement. "group": clustered by `groups`. "auto" (default)
@@ -109,7 +114,8 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
     "auto" takes: "group" where `groups` are given; "pair" without replacement; "pair+unit" with
     replacement after linear adjustment; otherwise "abadie-imbens", in each segment the larger of
     the 2006 and the 2016 variance where our own logit was fitted in it and at least 100 rows are
-    matched, and 2006 elsewhere. Intervals use Student's t below 100 matched rows (n - 1 degrees of
+    matched, and 2006 elsewhere. With ``inference="sample"`` the variance of 2006 holds for any
+    matches, so that without linear adjustment it stands for "pair" too. Intervals use Student's t below 100 matched rows (n - 1 degrees of
     freedom) and over groups (G - 1).
 
     Assumed: given the covariates in X, treatment is as good as random within the segment; both arms
@@ -194,6 +200,11 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
             is valid for the design.
         EmptySegmentError
             If a segment has no estimate and ``on_empty="raise"``.
+
+        Warns
+        -----
+        SegcateWarning
+            If there are fewer than 30 `groups`.
         """
         owner = type(self).__name__
         matcher = self._check_parameters(owner)
@@ -218,6 +229,7 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
         estimates = estimate_segments(design, data.y, options, self.n_jobs)
         self._refuse_empty(owner, data, estimates)
         self._refuse_unsupported(owner, data, estimates)
+        _warn_of_few_groups(owner, method, data)
         table = pool(
             estimates,
             data.segment,
@@ -253,7 +265,13 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         owner = type(self).__name__
-        X = check_features(self, X, reset=False, allow_missing=self._allows_missing)
+        X = check_features(
+            self,
+            X,
+            reset=False,
+            allow_missing=self._allows_missing,
+            segment=self._segment_position,
+        )
         if self._segment_position is None:
             return np.full(_frames.n_rows(X), self._filled_effects()[0])
         found = code_segments(owner, X, self._segment_position, may_look_like_ids=True)
@@ -325,9 +343,7 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
     def _takes_missing(self, matcher: PropensityMatcher | None, has_propensity: bool) -> bool:
         """Tell whether both the propensity and the adjustment can do with NaN in X."""
         knows_score = has_propensity or (matcher is not None and matcher._takes_missing())
-        if self.adjustment is None or isinstance(self.adjustment, str):
-            return knows_score and self.adjustment is None
-        return knows_score and bool(get_tags(self.adjustment).input_tags.allow_nan)
+        return knows_score and (self.adjustment is None or takes_missing(self.adjustment))
 
     def __sklearn_tags__(self) -> Any:
         """X may hold strings and categories in a frame, and NaN where the models take it."""
@@ -356,17 +372,30 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
             )
         if isinstance(self.adjustment, str):
             check_option(owner, "adjustment", self.adjustment, ("bias", "linear"))
-        elif self.adjustment is not None and not hasattr(self.adjustment, "predict"):
-            raise TypeError(
-                f"{owner}: `adjustment` must be None, 'bias', 'linear' or a regressor; got {self.adjustment!r}."
-            )
+        elif self.adjustment is not None:
+            self._check_regressor(owner)
         if self.matcher is None:
             return PropensityMatcher()
         if not isinstance(self.matcher, PropensityMatcher):
             raise TypeError(
                 f"{owner}: `matcher` must be a PropensityMatcher or None; got {self.matcher!r}."
             )
+        check_classifier(type(self.matcher).__name__, self.matcher.estimator)
         return clone(self.matcher)
+
+    def _check_regressor(self, owner: str) -> None:
+        """Refuse an adjustment that is no regressor, or cannot weigh its rows."""
+        model = self.adjustment
+        if isinstance(model, type) or not hasattr(model, "fit") or not hasattr(model, "predict"):
+            raise TypeError(
+                f"{owner}: `adjustment` must be None, 'bias', 'linear' or a regressor (an instance with `fit` and "
+                f"`predict`); got {model!r}."
+            )
+        if not has_fit_parameter(model, "sample_weight"):
+            raise TypeError(
+                f"{owner}: `adjustment` must be a regressor whose fit takes `sample_weight`, as matches weigh by how "
+                f"often they serve; {type(model).__name__} does not. Use 'bias' or 'linear', or another regressor."
+            )
 
     def _refuse_empty(self, owner: str, data: EffectData, estimates: list[SegmentEstimate]) -> None:
         gaps = [
@@ -421,10 +450,11 @@ def _choose_std_error(
     if method == "auto":
         if data.groups is not None:
             method = "group"
-        elif not matcher.replacement:
-            method = "pair"
+        elif is_linear:
+            method = "pair+unit" if matcher.replacement else "pair"
         else:
-            method = "pair+unit" if is_linear else "abadie-imbens-auto"
+            is_known = matcher.replacement or model.inference == "sample"
+            method = "abadie-imbens-auto" if is_known else "pair"
     for rule in _rules(method, model, matcher, data, is_linear):
         if rule.applies:
             raise ValueError(f"{owner}: std_error={method.removesuffix('-auto')!r} {rule.why}")
@@ -442,8 +472,8 @@ def _rules(
     by_theory = method.startswith("abadie-imbens")
     return [
         _Rule(
-            by_theory and not matcher.replacement,
-            "is for matching with replacement. Without it use 'pair' (or 'auto').",
+            by_theory and not matcher.replacement and not sample,
+            "is for matching with replacement, or inference='sample'. Use 'pair' (or 'auto').",
         ),
         _Rule(
             by_theory and is_linear,
@@ -463,6 +493,10 @@ def _rules(
             "after linear adjustment 'pair+unit' (or 'auto').",
         ),
         _Rule(
+            method == "pair" and sample and not is_linear,
+            "is for inference='population' unless adjustment='linear'. Use 'abadie-imbens' (or 'auto').",
+        ),
+        _Rule(
             method in ("pair", "pair+unit") and data.groups is not None,
             "leaves the dependence within `groups` out. Use 'group' (or 'auto').",
         ),
@@ -472,7 +506,7 @@ def _rules(
         ),
         _Rule(
             method == "pair+unit" and sample and not is_linear,
-            "is for inference='population' unless adjustment='linear'. Use 'abadie-imbens'.",
+            "is for inference='population' unless adjustment='linear'. Use 'abadie-imbens' (or 'auto').",
         ),
         _Rule(method == "group" and data.groups is None, "needs `groups=` in fit."),
         _Rule(
@@ -480,6 +514,19 @@ def _rules(
             "is for inference='population' unless adjustment='linear'.",
         ),
     ]
+
+
+def _warn_of_few_groups(owner: str, method: str, data: EffectData) -> None:
+    if method != "group" or data.groups is None:
+        return
+    n_groups = int(data.groups.max()) + 1
+    if n_groups < FEWEST_GROUPS:
+        warnings.warn(
+            f"{owner}: standard errors clustered by {n_groups} groups run low below {FEWEST_GROUPS}, above all "
+            "where whole groups were treated. Read the intervals as too narrow.",
+            SegcateWarning,
+            stacklevel=3,
+        )
 
 
 def _method_name(method: str, estimates: list[SegmentEstimate]) -> str:

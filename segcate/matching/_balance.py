@@ -79,7 +79,7 @@ def measure_column(column: SortedColumn, estimand: str) -> Float:
         mean_treated, mean_control, difference, variance_ratio, ks; last axis: before, after.
     """
     z = column.values
-    is_binary = _is_binary(z)
+    is_binary = is_binary_column(z)
     out = np.full((5, len(column.bounds) // 2, 2), np.nan)
     scale = np.empty(0)
     for k, weight in enumerate((column.before, column.after)):
@@ -100,7 +100,8 @@ def measure_column(column: SortedColumn, estimand: str) -> Float:
 
 
 @numba.njit(cache=True, nogil=True)
-def _is_binary(z):  # type: ignore[no-untyped-def]
+def is_binary_column(z):  # type: ignore[no-untyped-def]
+    """Tell whether all values are 0 or 1."""
     for value in z:  # noqa: SIM110
         if value != 0.0 and value != 1.0:
             return False
@@ -133,7 +134,10 @@ def _moments(z, weight, bounds):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _largest_gap(z, weight, bounds):  # type: ignore[no-untyped-def]
-    """Kolmogorov-Smirnov distance between the arms of each segment, by one merge; ties together."""
+    """Kolmogorov-Smirnov distance between the arms of each segment, by one merge; ties together.
+
+    NaN for a segment with missing values.
+    """
     out = np.full(len(bounds) // 2, np.nan)
     for s in range(len(out)):
         c, c1, t, t1 = bounds[2 * s], bounds[2 * s + 1], bounds[2 * s + 1], bounds[2 * s + 2]
@@ -144,6 +148,9 @@ def _largest_gap(z, weight, bounds):  # type: ignore[no-untyped-def]
         below_c, below_t, widest = 0.0, 0.0, 0.0
         while c < c1 or t < t1:
             at = z[c] if t == t1 or (c < c1 and z[c] <= z[t]) else z[t]
+            if at != at:  # a missing value: it equals nothing, not even itself
+                widest = np.nan
+                break
             while c < c1 and z[c] == at:
                 below_c += weight[c]
                 c += 1

@@ -9,6 +9,7 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from segcate import _frames
 from segcate._frames import EncodedColumns
@@ -113,6 +114,7 @@ def make_design(owner: str, data: EffectData, options: MatchingOptions) -> Desig
     options : how to match
     """
     check_matching_options(owner, options)
+    _check_weight_scale(owner, data, options)
     exact, covariates = _split_exact(owner, data, options.exact)
     encoded = _frames.encode_columns(data.X, covariates)
     propensity = _fit_propensity(owner, data, encoded, options)
@@ -126,31 +128,63 @@ def make_design(owner: str, data: EffectData, options: MatchingOptions) -> Desig
     return Design(data, encoded, propensity, sample, counts)
 
 
+def _check_weight_scale(owner: str, data: EffectData, options: MatchingOptions) -> None:
+    """Refuse weights so small that every match would be taken: they count as rows."""
+    if data.sample_weight is None:
+        return
+    for arm in (0, 1):
+        weight = data.sample_weight[data.treatment == arm]
+        if (
+            FOCAL_ARMS[options.estimand][1 - arm]
+            and 0 < weight.sum() < options.n_neighbors <= (weight > 0).sum()
+        ):
+            raise ValueError(
+                f"{owner}: `sample_weight` sums to {weight.sum():.3g} over the {len(weight)} rows of treatment={arm}, "
+                f"less than n_neighbors={options.n_neighbors}. Weights count as rows here (a match of weight 2 fills "
+                "two places), so every row would be matched with all of them. Scale the weights to mean 1: "
+                "`sample_weight / sample_weight.mean()`."
+            )
+
+
 def _split_exact(owner: str, data: EffectData, exact: Any) -> tuple[Int | None, list[int]]:
     """Code the combinations of the exact columns; return them and the columns left as covariates."""
     if exact is None:
         return None, data.covariates
-    names = _frames.column_names(data.X)
-    wanted = [exact] if isinstance(exact, str | int) else list(exact)
-    positions = []
-    for column in wanted:
-        if isinstance(column, str):
-            if names is None or column not in names:
-                known = (
-                    "X is an array without names"
-                    if names is None
-                    else f"its columns are {listed(names)}"
-                )
-                raise ValueError(f"{owner}: X has no column {column!r} for `exact`; {known}.")
-            positions.append(names.index(column))
-        else:
-            positions.append(range(data.X.shape[1])[column])
+    positions = _exact_positions(owner, data, exact)
     codes = np.zeros(data.n_rows, dtype=np.intp)
     for position in positions:
         part, levels = _frames.sorted_codes(_frames.column_values(data.X, position))
         codes = codes * len(levels) + part
         codes = np.unique(codes, return_inverse=True)[1]
     return codes, [i for i in data.covariates if i not in positions]
+
+
+def _exact_positions(owner: str, data: EffectData, exact: Any) -> list[int]:
+    """Resolve the columns of `exact`, names or positions, to positions in X."""
+    names = _frames.column_names(data.X)
+    n_columns = data.X.shape[1]
+    known = "X is an array without names" if names is None else f"its columns are {listed(names)}"
+    is_one = isinstance(exact, str | int | np.integer)
+    if not is_one and not isinstance(exact, list | tuple | np.ndarray | pd.Index):
+        raise TypeError(
+            f"{owner}: `exact` must be None, a column or a list of columns (names or positions); got {exact!r}."
+        )
+    positions = []
+    for column in [exact] if is_one else exact:
+        if isinstance(column, str) and names is not None and column in names:
+            positions.append(names.index(column))
+        elif (
+            isinstance(column, int | np.integer)
+            and not isinstance(column, bool)
+            and -n_columns <= column < n_columns
+        ):
+            positions.append(int(column) % n_columns)
+        else:
+            raise ValueError(
+                f"{owner}: X has no column {column!r} for `exact`; {known}, {n_columns} in all. Name columns of X, "
+                "or give their positions."
+            )
+    return positions
 
 
 def _fit_propensity(
@@ -189,7 +223,10 @@ def _match(
 ) -> MatchedSample:
     """Form cells, apply support and caliper, and match."""
     codes, n_segments = data.segment.codes, data.segment.n_segments
-    status = _first_status(data, score, options)
+    no_score = np.isnan(score)
+    if no_score.any():
+        score = np.where(no_score, 0.0, score)
+    status = _first_status(data, score, no_score, options)
     if exact is None:
         cell, cell_segment = codes, np.arange(n_segments, dtype=np.intp)
     else:
@@ -200,9 +237,11 @@ def _match(
         cell = np.where(left_out, -1, cell)
     order, bounds = sort_rows(cell, len(cell_segment), data.treatment, score)
     sorted_score = score[order]
-    caliper, deviation = _caliper_width(sorted_score, bounds, cell_segment, n_segments, options)
-    tolerance = options.tie_tolerance * deviation[cell_segment] ** 2
     weight = None if data.sample_weight is None else data.sample_weight[order]
+    caliper, deviation = _caliper_width(
+        sorted_score, weight, bounds, cell_segment, n_segments, options
+    )
+    tolerance = options.tie_tolerance * deviation[cell_segment] ** 2
     start, stop, donors = _matched_sets(
         sorted_score,
         order,
@@ -291,17 +330,17 @@ def _row_ids(X: Any) -> npt.NDArray[Any] | None:
     return np.asarray(index)
 
 
-def _first_status(data: EffectData, score: Float, options: MatchingOptions) -> npt.NDArray[np.int8]:
+def _first_status(
+    data: EffectData, score: Float, no_score: npt.NDArray[np.bool_], options: MatchingOptions
+) -> npt.NDArray[np.int8]:
     """Mark rows that do not take part: no weight, no score, outside common support."""
     focal = np.array(FOCAL_ARMS[options.estimand])
     by_arm = np.where(focal, _sample.MATCHED, _sample.NOT_FOCAL).astype(np.int8)
     status = by_arm[data.treatment]
     if data.sample_weight is not None:
         status[data.sample_weight == 0] = _sample.ZERO_WEIGHT
-    no_score = np.isnan(score)
     if no_score.any():
         status[no_score & focal[data.treatment]] = _sample.NO_DONOR
-        score[no_score] = 0.0
     if options.common_support is not None:
         status[_outside_support(data, score, status, options.common_support)] = (
             _sample.OUTSIDE_SUPPORT
@@ -328,6 +367,7 @@ def _outside_support(
 
 def _caliper_width(
     score: Float,
+    weight: Float | None,
     bounds: npt.NDArray[np.int64],
     cell_segment: Int,
     n_segments: int,
@@ -340,11 +380,23 @@ def _caliper_width(
         return width, deviation
     for s in range(n_segments):
         cells = np.flatnonzero(cell_segment == s)
-        part = score[bounds[2 * cells[0]] : bounds[2 * cells[-1] + 2]] if len(cells) else score[:0]
-        deviation[s] = part.std(ddof=1) if len(part) > 1 else 0.0
+        if len(cells):
+            part = slice(bounds[2 * cells[0]], bounds[2 * cells[-1] + 2])
+            deviation[s] = _deviation(score[part], None if weight is None else weight[part])
     if options.caliper is not None:
         width[:] = options.caliper * (deviation if options.caliper_scale == "sd" else 1.0)
     return width, deviation
+
+
+def _deviation(score: Float, weight: Float | None) -> float:
+    """Standard deviation with denominator n - 1; a weight counts as that many rows."""
+    if weight is None:
+        return float(score.std(ddof=1)) if len(score) > 1 else 0.0
+    total = float(weight.sum())
+    if total <= 1:
+        return 0.0
+    mean = weight @ score / total
+    return float(np.sqrt(weight @ (score - mean) ** 2 / (total - 1)))
 
 
 @numba.njit(cache=True, nogil=True)

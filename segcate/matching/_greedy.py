@@ -48,13 +48,13 @@ def match_without_replacement(
     start, stop : int32 arrays of shape (n_positions,)
         Run in `donors` that holds the matches of each focal position, in the order they were made.
     donors : int32 array
-        Positions of matched donors; each at most once.
+        Positions of matched donors, each at most once; -1 in places that stayed empty.
     """
     n = len(score)
     n_focal = int((bounds[focal_arm + 1 :: 2] - bounds[focal_arm:-1:2]).sum())
     start = np.zeros(n, np.int32)
     stop = np.zeros(n, np.int32)
-    donors = np.empty(n_focal * n_neighbors, np.int32)
+    donors = np.full(n_focal * n_neighbors, -1, np.int32)
     keys = np.empty(0) if priority is None else priority[rows]
     _match_cells(
         score,

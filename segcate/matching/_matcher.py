@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state, get_tags
+from sklearn.utils import check_random_state
 
 from segcate._routing import DESIGN_REQUEST
-from segcate._validation import EffectData, Segment, check_effect_data
+from segcate._validation import EffectData, Segment, check_effect_data, takes_missing
 from segcate.matching._balance import (
     Balance,
     SortedColumn,
@@ -19,6 +19,7 @@ from segcate.matching._balance import (
     sort_column,
 )
 from segcate.matching._design import Design, MatchingOptions, make_design
+from segcate.matching._propensity import check_classifier
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -179,6 +180,7 @@ class PropensityMatcher(BaseEstimator):
         OverlapError
             If a propensity model gives exactly 0 or 1 and log-odds are asked for.
         """
+        check_classifier(type(self).__name__, self.estimator)
         data = check_effect_data(
             self,
             X,
@@ -194,7 +196,7 @@ class PropensityMatcher(BaseEstimator):
 
     def _takes_missing(self) -> bool:
         """Tell whether the propensity model can be fitted with NaN in X."""
-        return self.estimator is not None and bool(get_tags(self.estimator).input_tags.allow_nan)
+        return takes_missing(self.estimator)
 
     def __sklearn_tags__(self) -> Any:
         """X may hold strings and categories in a frame, and NaN where the model takes it."""

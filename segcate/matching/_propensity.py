@@ -150,6 +150,16 @@ def _fit_segment(
     return fit_logit(Z, treatment, rows=rows, weight=weight, penalty=_SEPARATION_PENALTY)
 
 
+def check_classifier(owner: str, estimator: Any) -> None:
+    """Refuse what is neither None nor a classifier that can be fitted."""
+    is_usable = hasattr(estimator, "fit") and hasattr(estimator, "predict_proba")
+    if estimator is not None and (isinstance(estimator, type) or not is_usable):
+        raise TypeError(
+            f"{owner}: `estimator` must be a classifier (an instance with `fit` and `predict_proba`) or None; got "
+            f"{estimator!r}. Use None for a logistic regression."
+        )
+
+
 def classifier_propensity(
     owner: str,
     estimator: Any,
@@ -160,11 +170,6 @@ def classifier_propensity(
     n_jobs: int | None,
 ) -> PropensityFit:
     """Fit a classifier on the covariates as they came, in every segment or once for all."""
-    if not hasattr(estimator, "fit") or not hasattr(estimator, "predict_proba"):
-        raise TypeError(
-            f"{owner}: `estimator` must be a classifier with `fit` and `predict_proba`; got {estimator!r}. "
-            "Use None for a logistic regression."
-        )
     features = _frames.select_columns(data.X, data.covariates)
     propensity = np.full(data.n_rows, np.nan)
     if pooled:
