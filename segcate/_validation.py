@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import column_or_1d
+import pandas as pd
+from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from segcate import _frames
@@ -31,6 +32,7 @@ __all__ = [
     "code_segments",
     "find_segment_column",
     "listed",
+    "takes_missing",
 ]
 
 
@@ -115,52 +117,98 @@ def check_in_unit_interval(owner: str, name: str, value: Any) -> None:
         raise ValueError(f"{owner}: `{name}` must be a number inside (0, 1); got {value!r}.")
 
 
-def check_features(estimator: Any, X: Any, *, reset: bool, allow_missing: bool = True) -> Any:
+def takes_missing(model: Any) -> bool:
+    """Tell whether a model says that it can be fitted with NaN in X."""
+    is_tagged = hasattr(model, "__sklearn_tags__") and not isinstance(model, type)
+    return is_tagged and bool(get_tags(model).input_tags.allow_nan)
+
+
+def check_features(
+    estimator: Any,
+    X: Any,
+    *,
+    reset: bool,
+    allow_missing: bool = True,
+    segment: Segment = None,
+) -> Any:
     """Check X and remember (or compare) its columns; a frame stays a frame, all else becomes floats.
 
-    Infinite values are refused, and NaN too unless `allow_missing`.
+    Infinite values are refused, and NaN too unless `allow_missing`. Of gaps in the column `segment`
+    (a name or position) `code_segments` tells.
     """
     owner = type(estimator).__name__
+    _refuse_repeated_names(owner, X)
     if not _frames.is_frame(X):
-        finite = "allow-nan" if allow_missing else True
-        return validate_data(estimator, X, reset=reset, dtype=np.float64, ensure_all_finite=finite)
+        X = validate_data(
+            estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan"
+        )
+        if not allow_missing and np.isnan(X.sum()):
+            names = [f"x{i}" for i in range(X.shape[1])]
+            skipped = _position(segment, names)
+            _refuse_gaps(
+                owner,
+                {
+                    name: int(np.isnan(X[:, i]).sum())
+                    for i, name in enumerate(names)
+                    if i != skipped
+                },
+            )
+        return X
     rows, columns = X.shape
     if rows == 0 or columns == 0:
         raise ValueError(
             f"{owner}: X has {rows} rows and {columns} columns; at least one of each is needed."
         )
-    names = _frames.column_names(X) or []
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(
-            f"{owner}: X has columns of the same name: {listed(repeated)}. Rename them."
-        )
     validate_data(estimator, X, reset=reset, skip_check_array=True)
-    _check_numbers(owner, X, names, allow_missing)
+    names = _frames.column_names(X) or []
+    gaps = _count_gaps(owner, X, names, skipped=_position(segment, names))
+    if not allow_missing:
+        _refuse_gaps(owner, gaps)
     return X
 
 
-def _check_numbers(owner: str, X: Any, names: list[str], allow_missing: bool) -> None:
-    """Refuse infinity, and NaN where nothing can take it, in the numeric columns of a frame."""
-    gaps = []
+def _refuse_repeated_names(owner: str, X: Any) -> None:
+    if isinstance(X, pd.DataFrame) and not X.columns.is_unique:
+        repeated = X.columns[X.columns.duplicated()].unique()
+        raise ValueError(
+            f"{owner}: X has columns of the same name: {listed(repeated.astype(str))}. Rename them."
+        )
+
+
+def _position(segment: Segment, names: list[str]) -> int | None:
+    """Return the position of the segment column if it is easy to tell, else None."""
+    if isinstance(segment, str):
+        segment = "segment" if segment == "auto" else segment
+        return names.index(segment) if segment in names else None
+    is_position = isinstance(segment, int | np.integer) and bool(names)
+    return int(segment) % len(names) if is_position and segment is not None else None
+
+
+def _count_gaps(owner: str, X: Any, names: list[str], skipped: int | None) -> dict[str, int]:
+    """Count NaN in the numeric columns of a frame; refuse infinity."""
+    gaps = {}
     for i in _frames.numeric_positions(X):
         column = _frames.column_values(X, i)
-        if column.dtype.kind not in "fO":
+        if i == skipped or column.dtype.kind not in "fO":
             continue
-        column = column.astype(np.float64)
+        column = _numbers(owner, f"column {names[i]!r} of X", column, "numbers")
         n_infinite = int(np.isinf(column).sum())
         if n_infinite:
             raise ValueError(
                 f"{owner}: X contains infinity in column {names[i]!r} ({n_infinite} rows). "
                 "Replace those values or drop the rows first."
             )
-        n_missing = 0 if allow_missing else int(np.isnan(column).sum())
-        if n_missing:
-            gaps.append(f"{names[i]} ({n_missing})")
-    if gaps:
-        more = f" and {len(gaps) - 5} more columns" if len(gaps) > 5 else ""
+        gaps[names[i]] = int(np.isnan(column).sum())
+    return gaps
+
+
+def _refuse_gaps(owner: str, gaps: dict[str, int]) -> None:
+    """Raise if any column has missing values, and say which."""
+    found = [f"{name} ({n})" for name, n in gaps.items() if n]
+    if found:
+        more = f" and {len(found) - 5} more columns" if len(found) > 5 else ""
         raise ValueError(
-            f"{owner}: Input X contains NaN, in the columns {', '.join(gaps[:5])}{more}, and the models in use "
+            f"{owner}: Input X contains NaN, in the columns {', '.join(found[:5])}{more}, and the models in use "
             "cannot take it. Impute before this step (a missing-indicator keeps the information), or choose models "
             "that can, such as HistGradientBoostingClassifier for the propensity."
         )
@@ -173,16 +221,7 @@ def check_outcome(owner: str, y: Any, X: Any) -> Float:
             f"This {owner} estimator requires y to be passed, but the target y is None: an effect needs an outcome."
         )
     _check_same_index(owner, "y", y, X)
-    values = column_or_1d(y, warn=True)
-    if values.dtype.kind not in "iufb":
-        try:
-            values = values.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"{owner}: y must be numeric (0/1 or measured); found {listed(np.unique(values.astype(str)))}. "
-                "Recode it to numbers."
-            ) from error
-    values = values.astype(np.float64)
+    values = _numbers(owner, "y", _column(owner, "y", y, warn=True), "numeric (0/1 or measured)")
     n_bad = int((~np.isfinite(values)).sum())
     if n_bad:
         raise ValueError(
@@ -198,7 +237,7 @@ def check_treatment(owner: str, treatment: Any, X: Any) -> npt.NDArray[np.int8]:
     if treatment is None:
         raise ValueError(f"{owner} needs `treatment`, but none came. {how_to_pass('treatment')}")
     _check_same_index(owner, "treatment", treatment, X)
-    values = column_or_1d(treatment)
+    values = _column(owner, "treatment", treatment)
     _check_length(owner, "treatment", values, X)
     if values.dtype.kind in "iub" and len(values) and values.min() >= 0 and values.max() <= 1:
         return values.astype(np.int8)
@@ -208,7 +247,7 @@ def check_treatment(owner: str, treatment: Any, X: Any) -> npt.NDArray[np.int8]:
             f"{owner}: `treatment` is missing (NaN) in {int((codes == len(levels) - 1).sum())} of {len(values)} "
             "rows. Drop those rows, or say which arm they were in."
         )
-    if levels.dtype.kind not in "iufb" or not np.isin(levels.astype(np.float64), [0.0, 1.0]).all():
+    if not _are_numbers(levels) or not np.isin(levels.astype(np.float64), [0.0, 1.0]).all():
         raise ValueError(
             f"{owner}: `treatment` must hold only 0 and 1 (1 = treated); found {{{listed(levels)}}}. "
             "Recode it, for example `treatment == 'offer'`, or with segcate.encode_treatment(labels, control=...)."
@@ -221,13 +260,14 @@ def check_weights(owner: str, sample_weight: Any, X: Any) -> Float | None:
     if sample_weight is None:
         return None
     _check_same_index(owner, "sample_weight", sample_weight, X)
-    values = np.asarray(sample_weight, dtype=np.float64)
+    values = np.asarray(sample_weight)
     if values.ndim == 0:
         raise ValueError(
             f"{owner}: `sample_weight` must be an array with one weight a row; got {sample_weight!r}."
         )
     if values.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {values.ndim}D array.")
+    values = _numbers(owner, "`sample_weight`", values, "numbers, at least 0")
     _check_length(owner, "sample_weight", values, X)
     if not np.isfinite(values).all() or (values < 0).any():
         raise ValueError(
@@ -246,14 +286,17 @@ def check_propensity(owner: str, propensity: Any, X: Any) -> Float | None:
     if propensity is None:
         return None
     _check_same_index(owner, "propensity", propensity, X)
-    values = column_or_1d(propensity).astype(np.float64)
+    values = _column(owner, "propensity", propensity)
     _check_length(owner, "propensity", values, X)
-    n_bad = int((~((values > 0) & (values < 1))).sum())
-    if n_bad:
+    values = _numbers(owner, "`propensity`", values, "numbers inside (0, 1)")
+    is_bad = ~((values > 0) & (values < 1))
+    if is_bad.any():
+        n_missing = int(np.isnan(values).sum())
+        found = listed(np.unique(values[is_bad & ~np.isnan(values)]))
         raise ValueError(
-            f"{owner}: `propensity` must lie strictly inside (0, 1); {n_bad} of {len(values)} values do not "
-            f"(smallest {np.nanmin(values):.3g}, largest {np.nanmax(values):.3g}, NaN {int(np.isnan(values).sum())}). "
-            "Rows that could never, or would always, be treated have no counterpart: drop them and say so."
+            f"{owner}: `propensity` must lie strictly inside (0, 1); {int(is_bad.sum())} of {len(values)} values do "
+            f"not ({found or 'no number'}; NaN {n_missing}). Rows that could never, or would always, be treated "
+            "have no counterpart: drop them and say so."
         )
     return values
 
@@ -263,7 +306,7 @@ def check_groups(owner: str, groups: Any, X: Any) -> Int | None:
     if groups is None:
         return None
     _check_same_index(owner, "groups", groups, X)
-    values = column_or_1d(groups)
+    values = _column(owner, "groups", groups)
     _check_length(owner, "groups", values, X)
     codes, levels = _frames.sorted_codes(values)
     if any(_frames.is_missing(level) for level in levels.tolist()):
@@ -353,10 +396,10 @@ def _integral(owner: str, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
             f"{owner}: the segment column has missing values in {n_missing} of {len(column)} rows. "
             "Give those rows a segment of their own (noise is -1)."
         )
-    whole = column == np.floor(column)
+    whole = (column == np.floor(column)) & np.isfinite(column)
     if not whole.all():
         raise ValueError(
-            f"{owner}: the segment column holds fractions ({listed(np.unique(column[~whole]))}); segments are labels: "
+            f"{owner}: the segment column holds fractions or infinity ({listed(np.unique(column[~whole]))}); segments are labels: "
             "strings, integers or whole floats. Was the right column named in `segment=`?"
         )
     return column.astype(np.int64)
@@ -377,7 +420,7 @@ def check_effect_data(
 ) -> EffectData:
     """Check all that a fit was given, in the order a user would want to hear of it."""
     owner = type(estimator).__name__
-    X = check_features(estimator, X, reset=True, allow_missing=allow_missing)
+    X = check_features(estimator, X, reset=True, allow_missing=allow_missing, segment=segment)
     if needs_outcome or y is not None:
         y = check_outcome(owner, y, X)
     codes = check_treatment(owner, treatment, X)
@@ -400,6 +443,43 @@ def check_effect_data(
         groups=check_groups(owner, groups, X),
         propensity=check_propensity(owner, propensity, X),
     )
+
+
+def _column(owner: str, name: str, values: Any, *, warn: bool = False) -> npt.NDArray[Any]:
+    """Return `values` as a one-dimensional array; a single column counts as one."""
+    shape = np.asarray(values).shape
+    if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1):
+        return np.asarray(column_or_1d(values, warn=warn))
+    raise ValueError(
+        f"{owner}: `{name}` must be one-dimensional, one value for every row of X (y should be a 1d array); "
+        f"got {type(values).__name__} of shape {shape}. Pass a column or a 1d array."
+    )
+
+
+def _are_numbers(values: npt.NDArray[Any]) -> bool:
+    """Tell whether an array holds real numbers, bools or gaps only, also one of dtype object."""
+    if values.dtype.kind != "O":
+        return values.dtype.kind in "iufb"
+    return pd.api.types.infer_dtype(values, skipna=True) in _NUMERIC
+
+
+_NUMERIC = frozenset({"integer", "floating", "mixed-integer-float", "boolean", "decimal", "empty"})
+
+
+def _numbers(owner: str, name: str, values: npt.NDArray[Any], allowed: str) -> Float:
+    """Return `values` as floats (gaps as NaN); refuse text, dates and complex numbers."""
+    if values.dtype.kind == "c":
+        raise ValueError(
+            f"{owner}: {name} must be {allowed}. Complex data not supported: take the real part."
+        )
+    if not _are_numbers(values):
+        raise ValueError(
+            f"{owner}: {name} must be {allowed}; found {listed(np.unique(values.astype(str)))}. "
+            "Recode it to numbers."
+        )
+    if values.dtype.kind == "O":
+        values = np.where(pd.isna(values), np.nan, values)
+    return values.astype(np.float64)
 
 
 def _check_length(owner: str, name: str, values: npt.NDArray[Any], X: Any) -> None:

@@ -105,11 +105,10 @@ class PropensityMatcher(BaseEstimator):
     >>> X = rng.normal(size=(200, 2))
     >>> treatment = (rng.random(200) < 1 / (1 + np.exp(1 - X[:, 0]))).astype(int)
     >>> matcher = PropensityMatcher(n_neighbors=1, segment=None).fit(X, treatment=treatment)
-    >>> print(matcher.balance_.loc["all", ["smd_before", "smd_after"]].round(2).to_string(header=False))
-    covariate
-    propensity  0.72  0.03
-    x0          0.82  0.02
-    x1          0.12 -0.06
+    >>> matcher.balance_.loc["all", "smd_before"].round(2).to_dict()
+    {'propensity': 0.72, 'x0': 0.82, 'x1': 0.12}
+    >>> matcher.balance_.loc["all", "smd_after"].round(2).to_dict()
+    {'propensity': 0.03, 'x0': 0.02, 'x1': -0.06}
     """
 
     __metadata_request__fit = DESIGN_REQUEST
