@@ -139,8 +139,10 @@ def _without_merging(model: Any, sample: Any, options: ClusteringOptions) -> Clu
         space = dense(clustering.space(sample))
         assigner = _assigner(final, space, labels)
         clustering = replace(clustering, assigner=assigner, lookup=build_lookup(sample, labels))
-    if options.noise == "nearest" and (labels == -1).any():
-        space, inside = dense(clustering.space(sample)), labels != -1
+    inside = labels != -1
+    has_noise = clustering.assigner is not None or not inside.all()
+    if options.noise == "nearest" and has_noise:
+        space = dense(clustering.space(sample))
         bound = np.full(int(inside.sum()), np.inf)
         nearest = NearestRow(space[inside], labels[inside], bound, _metric(final))
         clustering = replace(clustering, clustered=nearest)

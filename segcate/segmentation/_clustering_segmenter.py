@@ -63,7 +63,7 @@ class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
         self.column_positions_ = resolve_columns(owner, X, self.columns)
         rows = self._clustered_columns(X)
         rng = check_random_state(self.random_state)
-        with blame_rows(owner, rows):
+        with blame_rows(owner, rows, fitting=True):
             clusterer = self._new_clusterer(rows)
             self._clustering, self.labels_ = fit_clustering(clusterer, rows, options, rng)
         self.clusterer_ = self._clustering.model
@@ -81,7 +81,7 @@ class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
 
     def _label_rows(self, X: Any) -> Any:
         rows = self._clustered_columns(X)
-        with blame_rows(type(self).__name__, rows):
+        with blame_rows(type(self).__name__, rows, fitting=False):
             return self._clustering.label(rows)
 
     def _clustered_columns(self, X: Any) -> Any:

@@ -187,25 +187,25 @@ def _refuse(
 
 
 @contextmanager
-def blame_rows(owner: str, rows: Any) -> Iterator[None]:
-    """Say what is wrong with the rows when a clusterer raises: one row, or missing values."""
+def blame_rows(owner: str, rows: Any, *, fitting: bool) -> Iterator[None]:
+    """Say what is wrong with the rows when a clusterer raises: missing values, or one row."""
     try:
         yield
     except ValueError as error:
         n_rows = _frames.n_rows(rows)
-        if n_rows == 1:
+        counts = missing_counts(rows)
+        bad = [f"{column_label(rows, i)!r} ({n})" for i, n in enumerate(counts) if n]
+        if bad and "NaN" in str(error):
+            raise ValueError(
+                f"{owner}: clustered columns have missing values (NaN): {', '.join(bad[:5])} of "
+                f"{n_rows} rows, and the clusterer cannot take them. Put an imputer into its "
+                "Pipeline, or leave those columns out of `columns`."
+            ) from error
+        if fitting and n_rows == 1:
             raise ValueError(
                 f"{owner}: X has n_samples=1 row, and the clusterer needs more: {error}"
             ) from error
-        counts = missing_counts(rows)
-        bad = [f"{column_label(rows, i)!r} ({n})" for i, n in enumerate(counts) if n]
-        if not bad or "NaN" not in str(error):
-            raise
-        raise ValueError(
-            f"{owner}: clustered columns have missing values (NaN): {', '.join(bad[:5])} of "
-            f"{n_rows} rows, and the clusterer cannot take them. Put an imputer into "
-            "its Pipeline, or leave those columns out of `columns`."
-        ) from error
+        raise
 
 
 def missing_counts(rows: Any) -> list[int]:

@@ -99,6 +99,23 @@ def test_new_rows_of_a_clusterer_without_predict(clusterer):
     assert clone(segmenter).set_params(noise="segment").fit(X).predict([[0.0, 12.0]])[0] >= 0
 
 
+@pytest.mark.parametrize(
+    "clusterer",
+    [HDBSCAN(min_cluster_size=20, copy=True), OPTICS(min_samples=20), DBSCAN(eps=0.6)],
+    ids=str,
+)
+def test_rows_of_fit_keep_the_label_of_the_clusterer(clusterer):
+    X, _ = blobs(300)
+    X[::10] += np.random.default_rng(1).uniform(-4, 4, (30, 2))
+    segmenter = ClusterSegmenter(clusterer).fit(X)
+    own = segmenter.clusterer_.labels_
+    np.testing.assert_array_equal(segmenter.labels_, own)
+    # The rule for new rows would take some noise for a cluster, or would not: it is not asked.
+    by_rule = ClusterSegmenter(clusterer).fit(X).predict(X + 1e-9)
+    assert (own == -1).any()
+    assert (by_rule != own).any() or isinstance(clusterer, DBSCAN)
+
+
 def test_new_rows_of_dbscan_follow_its_own_rule():
     X = np.array([[0.0], [0.4], [0.8], [1.2], [5.0], [5.4], [5.8], [9.0]])
     segmenter = ClusterSegmenter(DBSCAN(eps=0.5, min_samples=3)).fit(X)
@@ -106,6 +123,20 @@ def test_new_rows_of_dbscan_follow_its_own_rule():
     # Core samples are 0.4, 0.8 and 5.4; rows beside a border row alone are noise.
     new = np.array([[0.0], [-0.05], [-0.2], [1.25], [1.35], [5.9], [5.95], [9.0], [9.1]])
     assert segmenter.predict(new).tolist() == [0, 0, -1, 0, -1, 1, -1, -1, -1]
+
+
+@pytest.mark.parametrize(
+    "clusterer",
+    [AgglomerativeClustering(3), DBSCAN(eps=1.5), PackageHDBSCAN(min_cluster_size=20)],
+    ids=str,
+)
+def test_nearest_leaves_no_new_row_noise(X, clusterer):
+    segmenter = ClusterSegmenter(clusterer, noise="nearest").fit(X)
+    assert segmenter.segments_.min() == 0
+    corners = segmenter.predict([[0.0, 0.0], [12.0, 0.0], [0.0, 12.0]])
+    assert len(set(corners)) == 3
+    far = np.array([[-90.0, -90.0], [99.0, 0.0], [0.0, 99.0]])
+    np.testing.assert_array_equal(segmenter.predict(far), corners)
 
 
 def test_metric_of_the_clusterer_measures_new_rows():
@@ -190,6 +221,8 @@ def test_gaps_that_a_pipeline_cannot_take_are_named(pipe):
     segmenter = ClusterSegmenter(pipe, random_state=0).fit(X)
     with pytest.raises(ValueError, match=r"missing values \(NaN\): 'b' \(2\)"):
         segmenter.predict(broken)
+    with pytest.raises(ValueError, match=r"missing values \(NaN\): 'b' \(1\) of 1 rows"):
+        segmenter.predict(broken[3:4])
 
 
 def test_search_reaches_into_the_clusterer_and_chooses_it(X):

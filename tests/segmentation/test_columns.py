@@ -100,6 +100,14 @@ def test_missing_values_are_counted_by_column(X):
         numeric_matrix("Owner", X, np.array([0, 1]))
 
 
+def test_infinity_is_counted_by_column():
+    X = pd.DataFrame({"a": [1.0, np.inf], "b": pd.array([-np.inf, None], dtype="Float64")})
+    with pytest.raises(ValueError, match=r"missing values.*'b' \(1\)"):
+        numeric_matrix("Owner", X, np.array([0, 1]))
+    with pytest.raises(ValueError, match=r"infinity, in rows of 2: 'a' \(1\), 'b' \(1\)"):
+        numeric_matrix("Owner", X.fillna(0.0), np.array([0, 1]))
+
+
 def test_many_bad_columns_are_cut_short():
     X = np.full((2, 8), np.nan)
     with pytest.raises(ValueError, match=r"'x4' \(2\) and 3 more"):

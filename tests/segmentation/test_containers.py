@@ -25,6 +25,7 @@ from segcate.segmentation import (
     KMeansSegmenter,
     RuleSegmenter,
 )
+from tests.helpers.names import stable_name
 
 NUMERIC = ["age", "visits"]
 
@@ -72,8 +73,8 @@ ON_ARRAYS = [s for s in ON_FRAMES[:10] if s.columns is None] + [
     RuleSegmenter({"grown": "x1 > 6"}),
     GroupSegmenter([1]),
 ]
-on_frames = pytest.mark.parametrize("segmenter", ON_FRAMES, ids=repr)
-on_arrays = pytest.mark.parametrize("segmenter", ON_ARRAYS, ids=repr)
+on_frames = pytest.mark.parametrize("segmenter", ON_FRAMES, ids=stable_name)
+on_arrays = pytest.mark.parametrize("segmenter", ON_ARRAYS, ids=stable_name)
 
 
 @on_frames
@@ -266,7 +267,7 @@ def test_infinity_is_refused(segmenter):
 CLUSTERED = [s for s in ON_FRAMES if hasattr(s, "columns") and s.columns is None]
 
 
-@pytest.mark.parametrize("segmenter", CLUSTERED, ids=repr)
+@pytest.mark.parametrize("segmenter", CLUSTERED, ids=stable_name)
 def test_gaps_in_clustered_columns_are_named_and_others_pass(segmenter):
     X = make_frame()
     broken = X.copy()
@@ -281,7 +282,7 @@ def test_gaps_in_clustered_columns_are_named_and_others_pass(segmenter):
     assert out["age"].isna().sum() == 3
 
 
-@pytest.mark.parametrize("segmenter", [KMeansSegmenter(2), GroupSegmenter([0])], ids=repr)
+@pytest.mark.parametrize("segmenter", [KMeansSegmenter(2), GroupSegmenter([0])], ids=stable_name)
 def test_frame_with_numbers_for_names_is_refused_by_transform(segmenter):
     X = pd.DataFrame(np.repeat(np.eye(2), 5, axis=0))
     assert len(clone(segmenter).fit(X).labels_) == 10

@@ -47,3 +47,11 @@ def test_nothing_but_noise():
         -1,
         -1,
     ]
+
+
+def test_means_move_as_segments_grow():
+    # The row at 1.9 joins the two at 0. Their mean, 0.63, is nearer to 3.9 than to -3; 0 is not.
+    space = np.repeat([[0.0], [1.9], [3.9], [-3.0]], [2, 1, 10, 10], axis=0)
+    labels = np.repeat([0, 1, 2, 3], [2, 1, 10, 10])
+    merged = plan_merging(space, labels, 4).apply(labels, space)
+    assert merged.tolist() == [2] * 13 + [3] * 10

@@ -28,6 +28,7 @@ from segcate.segmentation import (
     KMeansSegmenter,
     RuleSegmenter,
 )
+from tests.helpers.names import stable_name
 
 
 def first_is_positive(X):
@@ -82,6 +83,6 @@ def test_segmenter_passes(segmenter, check):
         pytest.skip(str(reason))
 
 
-@pytest.mark.parametrize("segmenter", SEGMENTERS, ids=repr)
+@pytest.mark.parametrize("segmenter", SEGMENTERS, ids=stable_name)
 def test_enough_checks_ran(segmenter):
     assert len(checks_of(segmenter)) >= LEAST_CHECKS
