@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
+from segcate import matching as matching_package
 from segcate._cli_table import Study, UserError
 from segcate._validation import listed
 from segcate.effects import SegmentMatching
@@ -99,7 +100,7 @@ def analyse(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findin
     segmenter = _segmenter(plan)
     progress(f"segmenting {len(study.X):,} rows with {type(segmenter).__name__}")
     X = segmenter.fit_transform(study.X)
-    progress(f"matching and estimating in {segmenter.n_segments_} segments")
+    progress(f"matching and estimating in {segmenter.n_segments_} segments{_first_time()}")
     matching = _matching(plan, "segment")
     matching.fit(X, study.y, **_metadata(study))
     return _findings(matching, study.X, segmenter.labels_)
@@ -108,7 +109,8 @@ def analyse(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findin
 def _on_given_segments(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findings:
     column = str(study.segment)
     labels = study.X[column]
-    progress(f"matching and estimating in {labels.nunique()} segments of column {column!r}")
+    where = f"{labels.nunique()} segments of column {column!r}"
+    progress(f"matching and estimating in {where}{_first_time()}")
     matching = _matching(plan, column)
     matching.fit(study.X, study.y, **_metadata(study))
     return _findings(matching, study.X.drop(columns=column), labels.to_numpy())
@@ -129,7 +131,9 @@ def _tuned(study: Study, plan: Plan, progress: Callable[[str], None]) -> Finding
         scoring=qini_scorer,
         cv=kind(_N_FOLDS, shuffle=True, random_state=plan.random_state),
     )
-    progress(f"searching on half of the rows: {step} in {candidates}, {_N_FOLDS} folds")
+    progress(
+        f"searching on half of the rows: {step} in {candidates}, {_N_FOLDS} folds{_first_time()}"
+    )
     honest = honest_effects(
         search, study.X, study.y, **_metadata(study), random_state=plan.random_state
     )
@@ -153,6 +157,12 @@ def _candidates(study: Study, plan: Plan) -> tuple[str, list[int]]:
     n_rows = len(study.X)
     sizes = {max(10, round(n_rows * share)) for share in (0.01, 0.02, 0.05, 0.1)}
     return "min_cluster_size", sorted(sizes)
+
+
+def _first_time() -> str:
+    """Warn of the wait when kernels are not compiled yet; later runs find them on disk."""
+    cache = Path(matching_package.__file__).parent / "__pycache__"
+    return "" if any(cache.glob("*.nbi")) else " (compiling first, about half a minute, once)"
 
 
 def _metadata(study: Study) -> dict[str, Any]:
