@@ -33,7 +33,7 @@ FILES = ["balance.csv", "effects.csv", "forest.png", "profile.csv", "report.md",
 @pytest.fixture(scope="module")
 def users():
     data = make_segmented_users(
-        600, n_segments=2, n_features=2, treated_share=0.4, n_groups=30, random_state=0
+        600, n_segments=2, n_features=2, treated_share=0.4, n_groups=200, random_state=0
     )
     return data.X.assign(
         region=np.where(data.segment == 0, "north", "south"),
