@@ -9,6 +9,11 @@ __version__ = "0.1.0"
 SKOPS_TRUSTED_TYPES: list[str] = [
     "hdbscan.hdbscan_.HDBSCAN",
     "joblib.memory.Memory",
+    "segcate.effects._effect_table.EffectTable",
+    "segcate.effects._segment_matching.SegmentMatching",
+    "segcate.matching._balance.Balance",
+    "segcate.matching._matcher.PropensityMatcher",
+    "segcate.matching._sample.MatchedSample",
     "segcate.segmentation._cluster.ClusterSegmenter",
     "segcate.segmentation._clustering.Clustering",
     "segcate.segmentation._density_tree.DensityTree",
