@@ -12,6 +12,9 @@ from segcate.matching._sort import sort_rows
 
 Float = npt.NDArray[np.float64]
 
+# Means and deviations closer than this share of the mean differ by rounding only.
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True, slots=True)
 class Balance:
@@ -90,6 +93,7 @@ def measure_column(column: SortedColumn, estimand: str) -> Float:
             parts = {"att": variance[1::2], "atc": variance[0::2]}
             scale = np.sqrt(parts.get(estimand, (variance[1::2] + variance[0::2]) / 2))
         gap = mean[1::2] - mean[0::2]
+        gap[np.abs(gap) <= _ROUNDING * np.abs(mean[1::2])] = 0.0
         out[0, :, k], out[1, :, k] = mean[1::2], mean[0::2]
         with np.errstate(divide="ignore", invalid="ignore"):
             out[2, :, k] = np.where(gap == 0, 0.0, gap / scale)
@@ -128,7 +132,8 @@ def _moments(z, weight, bounds):  # type: ignore[no-untyped-def]
             spread += weight[i] * (z[i] - mean[b]) ** 2
         left = 1 - square / mass**2
         if left > 1e-15:
-            variance[b] = spread / mass / left
+            is_constant = spread <= mass * (_ROUNDING * mean[b]) ** 2
+            variance[b] = 0.0 if is_constant else spread / mass / left
     return mean, variance
 
 

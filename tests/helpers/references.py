@@ -2,6 +2,9 @@
 
 Each record of the references carries the call it came from as text; here that text becomes scores,
 calipers, exact columns and the like, for the naive code and for the package alike.
+
+Where ../shared is missing, the copies in tests/reference/matching stand in: two data sets with an
+open licence and the records that the package can reproduce.
 """
 
 from __future__ import annotations
@@ -10,12 +13,14 @@ import json
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import rankdata
 
+from segcate.matching import PropensityMatcher
 from tests.helpers.naive_matching import (
     Design,
     pooled_within_covariance,
@@ -25,6 +30,7 @@ from tests.helpers.naive_matching import (
 )
 from tests.helpers.shared import SHARED, shared_path
 
+COPIES = Path(__file__).resolve().parents[1] / "reference" / "matching"
 STUDIES = ("lalonde", "nsw_dw", "cattaneo2", "black_politicians")
 LARGE = {"cattaneo2", "black_politicians"}
 
@@ -50,10 +56,18 @@ class Study:
         return self.frame[name].to_numpy() if name in self.frame else self.cluster
 
 
+def matching_file(kind: str, *parts: str) -> Path:
+    """Return a file of ../shared/data/matching or ../shared/reference/matching, or its copy."""
+    copy = COPIES.joinpath(*parts)
+    if not (SHARED / kind / "matching").exists() and copy.exists():
+        return copy
+    return shared_path(kind, "matching", *parts)
+
+
 @lru_cache
 def study(name: str) -> Study:
-    frame = pd.read_csv(shared_path("data", "matching", f"{name}.csv"))
-    scores = pd.read_csv(shared_path("data", "matching", f"{name}_ps.csv"))
+    frame = pd.read_csv(matching_file("data", f"{name}.csv"))
+    scores = pd.read_csv(matching_file("data", f"{name}_ps.csv"))
     return Study(
         name=name,
         frame=frame,
@@ -69,12 +83,12 @@ def study(name: str) -> Study:
 @lru_cache
 def records(system: str, name: str) -> dict:
     """Return {spec: record} of "matchit" or "matching" on a study."""
-    return json.loads(shared_path("reference", "matching", f"{system}_{name}.json").read_text())
+    return json.loads(matching_file("reference", f"{system}_{name}.json").read_text())
 
 
 @lru_cache
 def _table(system: str, name: str, what: str) -> dict[str, pd.DataFrame]:
-    path = shared_path("reference", "matching", "pairs", f"{system}_{name}_{what}.csv.gz")
+    path = matching_file("reference", "pairs", f"{system}_{name}_{what}.csv.gz")
     return dict(list(pd.read_csv(path).groupby("spec")))
 
 
@@ -105,16 +119,16 @@ def matchit_unit_weights(name: str, spec: str) -> tuple[np.ndarray, np.ndarray]:
     return weight, pair
 
 
-def specs(system: str, *, having: str = "") -> list:
-    """Return (study, spec) parameters whose call contains `having`; large studies are slow.
+def specs(system: str, *, having: str = "", slow: bool = True) -> list:
+    """Return (study, spec) parameters whose call contains `having`; large studies are `slow`.
 
-    On a machine without ../shared, one parameter whose test skips itself.
+    On a machine without ../shared only the studies that the repository has a copy of.
     """
-    if not (SHARED / "reference" / "matching").exists():
-        return [pytest.param("lalonde", "none", id="needs ../shared")]
+    is_here = (SHARED / "reference" / "matching").exists()
     return [
-        pytest.param(name, spec, marks=[pytest.mark.slow] if name in LARGE else [])
+        pytest.param(name, spec, marks=[pytest.mark.slow] if slow and name in LARGE else [])
         for name in STUDIES
+        if is_here or (COPIES / f"{system}_{name}.json").exists()
         for spec, record in records(system, name).items()
         if having in record["call"]
     ]
@@ -136,6 +150,63 @@ class MatchItCall:
     replacement: bool
     points: np.ndarray | None
     options: dict = field(default_factory=dict)
+
+
+# What a call of MatchIt asks for that the package has no parameter for: text in the call -> why.
+NOT_OFFERED = {
+    "method='full'": "full matching is a later step",
+    "method='optimal'": "optimal matching is a later step",
+    "method='subclass'": "subclassification is a later step",
+    "method='quick'": "generalised full matching is a later step",
+    "method='cem'": "coarsened exact matching is a later step",
+    "method='exact'": "exact matching without a score is a later step",
+    "distance='": "distances between covariates are a later step",
+    "mahvars": "distances between covariates are a later step",
+    "antiexact": "no parameter: rows that must differ",
+    "reuse.max": "no parameter: controls that may serve twice, but not more often",
+    "max.controls": "no parameter: a variable number of matches",
+    "m.order='farthest'": "no such order",
+}
+
+
+def why_left_out(call: str) -> str:
+    """Return why the package cannot do what a call of MatchIt does; empty if it can."""
+    return next((why for text, why in NOT_OFFERED.items() if text in call), "")
+
+
+@dataclass(frozen=True)
+class PublicCall:
+    """A record as arguments of the public estimators, `segment=None`."""
+
+    X: pd.DataFrame
+    propensity: np.ndarray
+    matcher: PropensityMatcher
+    estimand: str
+
+
+def public_matchit_call(data: Study, record: dict) -> PublicCall:
+    """Read a record of MatchIt's nearest-neighbour matching on a score."""
+    call = record["call"]
+    X = data.frame[record["covariates"]]
+    exact = None
+    if (name := _named(call, r", exact=~(\w+)", "")) != "":  # stays a covariate of the regression
+        X, exact = X.assign(cell=data.column(name).astype(str)), "cell"
+    caliper = 0.2 if "caliper=.2" in call else 0.01 if "caliper=.01" in call else None
+    matcher = PropensityMatcher(
+        n_neighbors=int(_named(call, r"ratio=(\d+)", "1")),
+        replacement="replace=TRUE" in call,
+        caliper=caliper,
+        caliper_scale="raw" if caliper == 0.01 else "sd",
+        score_scale="logit" if "qlogis" in call else "probability",
+        order=_named(call, r"m\.order='(\w+)'", "largest"),
+        exact=exact,
+        common_support={"both": "both", "treated": "treated"}.get(
+            _named(call, r"discard='(\w+)'", "")
+        ),
+        segment=None,
+    )
+    propensity = data.ps if "distance=ps (with ties)" in call else data.ps_tiefree
+    return PublicCall(X, propensity, matcher, record["estimand"].lower())
 
 
 def matchit_call(data: Study, record: dict) -> MatchItCall:

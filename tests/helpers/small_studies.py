@@ -1,4 +1,4 @@
-"""Small random studies with everything that makes matching hard: ties, thin arms, cells, weights."""
+"""Small random studies with what makes matching hard: ties, thin arms, cells, weights."""
 
 from __future__ import annotations
 

@@ -279,7 +279,7 @@ def test_a_model_that_gives_gaps_is_refused():
 def test_a_model_that_cannot_read_strings_is_named():
     X, treatment, _ = draw(14)
     with pytest.raises(
-        ValueError, match="model LogisticRegression cannot be fitted.*convert string.*encode"
+        ValueError, match=r"model LogisticRegression cannot be fitted.*convert string.*encode"
     ):
         PropensityMatcher(LogisticRegression()).fit(X, treatment=treatment)
 
@@ -300,7 +300,7 @@ def test_what_is_no_classifier_is_refused(model):
 
 def test_no_covariates_leave_nothing_to_fit_on():
     X, treatment, rng = draw(17)
-    with pytest.raises(ValueError, match="no covariates beside the segment.*`propensity=`"):
+    with pytest.raises(ValueError, match=r"no covariates beside the segment.*`propensity=`"):
         PropensityMatcher().fit(X[["segment"]], treatment=treatment)
     p = rng.uniform(0.2, 0.8, len(X))
     found = PropensityMatcher().fit(X[["segment"]], treatment=treatment, propensity=p)
