@@ -31,7 +31,7 @@ class ClusterSegmenter(ClusteringSegmenter):
         cloned. Its parameters can be searched, `clusterer__n_clusters`. A Pipeline is given the
         chosen columns in the container of X, so that it may encode text and fill in missing values;
         a bare clusterer is given float64 numbers.
-    columns : names, positions, boolean mask, callable or None, default=None
+    columns : names, positions, bool mask, callable or None, default=None
         Columns to cluster on, also by `make_column_selector`. None means all numeric ones. All
         columns of X go through `transform` untouched.
     noise : {"segment", "nearest"}, default="segment"
@@ -76,8 +76,8 @@ class ClusterSegmenter(ClusteringSegmenter):
 
     See Also
     --------
-    KMeansSegmenter : k-means, with its parameters at hand.
-    HDBSCANSegmenter : clusters of any shape and noise.
+    KMeansSegmenter : K-means, with its parameters at hand.
+    HDBSCANSegmenter : Clusters of any shape and noise.
 
     Notes
     -----

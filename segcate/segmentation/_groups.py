@@ -28,7 +28,7 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
 
     Parameters
     ----------
-    by : name, position, sequence of those, boolean mask or callable
+    by : name, position, sequence of those, bool mask or callable
         Columns to group by, also by `make_column_selector`.
     default : label or None, default=None
         Segment for combinations that were not seen in fit; it may be an observed one. None raises.
@@ -62,7 +62,7 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
 
     See Also
     --------
-    RuleSegmenter : segments by conditions.
+    RuleSegmenter : Segments by conditions.
 
     Notes
     -----

@@ -40,7 +40,7 @@ class HDBSCANSegmenter(ClusteringSegmenter):
         Most persistent clusters, or the finest ones.
     cluster_selection_epsilon : float, default=0.0
         Clusters nearer than this are not split, in the units of the (scaled) distance, >= 0.
-    columns : names, positions, boolean mask, callable or None, default=None
+    columns : names, positions, bool mask, callable or None, default=None
         Columns to cluster on, also by `make_column_selector`. None means all numeric ones. All
         columns of X go through `transform` untouched.
     scale : bool, default=True
@@ -88,8 +88,8 @@ class HDBSCANSegmenter(ClusteringSegmenter):
 
     See Also
     --------
-    KMeansSegmenter : segments around centres, without noise.
-    ClusterSegmenter : merges small segments with `min_size`.
+    KMeansSegmenter : Segments around centres, without noise.
+    ClusterSegmenter : Merges small segments with `min_size`.
 
     Notes
     -----

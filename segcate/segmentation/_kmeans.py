@@ -30,7 +30,7 @@ class KMeansSegmenter(ClusteringSegmenter):
     ----------
     n_clusters : int, default=8
         Count of segments, >= 1.
-    columns : names, positions, boolean mask, callable or None, default=None
+    columns : names, positions, bool mask, callable or None, default=None
         Columns to cluster on, also by `make_column_selector`. None means all numeric ones. All
         columns of X go through `transform` untouched.
     scale : bool, default=True
@@ -79,7 +79,7 @@ class KMeansSegmenter(ClusteringSegmenter):
 
     See Also
     --------
-    ClusterSegmenter : any other clusterer, with sampling and merging of small segments.
+    ClusterSegmenter : Any other clusterer, with sampling and merging of small segments.
 
     Notes
     -----

@@ -71,7 +71,7 @@ class RuleSegmenter(SegmenterMixin, BaseEstimator):
 
     See Also
     --------
-    GroupSegmenter : segments by the values of columns.
+    GroupSegmenter : Segments by the values of columns.
 
     Notes
     -----

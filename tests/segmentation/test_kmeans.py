@@ -18,33 +18,33 @@ def X():
 
 
 def test_is_kmeans_of_the_scaled_columns(X):
-    segmenter = KMeansSegmenter(4, random_state=0).fit(X)
-    plain = KMeans(4, n_init=10, random_state=0).fit(StandardScaler().fit_transform(X))
+    segmenter = KMeansSegmenter(4, n_init=2, random_state=0).fit(X)
+    plain = KMeans(4, n_init=2, random_state=0).fit(StandardScaler().fit_transform(X))
     np.testing.assert_array_equal(segmenter.labels_, plain.labels_)
     assert segmenter.n_iter_ == plain.n_iter_
 
 
 def test_without_scaling_is_kmeans_as_it_comes(X):
-    segmenter = KMeansSegmenter(4, scale=False, columns=["c", "a"], random_state=0).fit(X)
-    plain = KMeans(4, n_init=10, random_state=0).fit(X[["c", "a"]].to_numpy())
+    segmenter = KMeansSegmenter(4, scale=False, columns=["c", "a"], n_init=2, random_state=0).fit(X)
+    plain = KMeans(4, n_init=2, random_state=0).fit(X[["c", "a"]].to_numpy())
     np.testing.assert_array_equal(segmenter.labels_, plain.labels_)
     np.testing.assert_allclose(segmenter.cluster_centers_, plain.cluster_centers_)
 
 
 def test_is_cluster_segmenter_with_parameters_at_hand(X):
-    ours = KMeansSegmenter(4, scale=False, random_state=3).fit(X)
-    wrapped = ClusterSegmenter(KMeans(4, n_init=10, random_state=3)).fit(X)
+    ours = KMeansSegmenter(4, scale=False, n_init=2, random_state=3).fit(X)
+    wrapped = ClusterSegmenter(KMeans(4, n_init=2, random_state=3)).fit(X)
     np.testing.assert_array_equal(ours.labels_, wrapped.labels_)
 
 
 def test_centres_are_means_in_the_units_of_x(X):
-    segmenter = KMeansSegmenter(4, random_state=0).fit(X)
+    segmenter = KMeansSegmenter(4, n_init=2, random_state=0).fit(X)
     np.testing.assert_allclose(segmenter.cluster_centers_, X.groupby(segmenter.labels_).mean())
 
 
 def test_constant_column_changes_nothing(X):
-    plain = KMeansSegmenter(4, random_state=0).fit(X)
-    constant = KMeansSegmenter(4, random_state=0).fit(X.assign(d=7.0))
+    plain = KMeansSegmenter(4, n_init=2, random_state=0).fit(X)
+    constant = KMeansSegmenter(4, n_init=2, random_state=0).fit(X.assign(d=7.0))
     np.testing.assert_array_equal(plain.labels_, constant.labels_)
 
 
@@ -56,7 +56,7 @@ def test_scaling_makes_units_irrelevant(X):
 
 
 def test_order_of_the_start_numbers_the_segments(X):
-    start = KMeansSegmenter(4, random_state=0).fit(X).cluster_centers_
+    start = KMeansSegmenter(4, n_init=2, random_state=0).fit(X).cluster_centers_
     first = KMeansSegmenter(4, init=start).fit(X)
     turned = KMeansSegmenter(4, init=start[[2, 0, 3, 1]]).fit(X)
     np.testing.assert_array_equal(np.array([2, 0, 3, 1])[turned.labels_], first.labels_)
@@ -83,8 +83,8 @@ def test_random_state_reproduces(X):
 
 
 def test_float32_gives_the_same_partition(X):
-    wide = KMeansSegmenter(4, random_state=0).fit(X)
-    narrow = KMeansSegmenter(4, random_state=0).fit(X.astype("float32"))
+    wide = KMeansSegmenter(4, n_init=2, random_state=0).fit(X)
+    narrow = KMeansSegmenter(4, n_init=2, random_state=0).fit(X.astype("float32"))
     assert adjusted_rand_score(wide.labels_, narrow.labels_) > 0.99
 
 
