@@ -75,6 +75,11 @@ class EffectTable:
         known = np.nan_to_num(self.covariance)
         return bool((known != np.diag(np.diag(known))).any())
 
+    @property
+    def n_groups(self) -> int | None:
+        """Count the groups that the covariance was estimated from; None without groups."""
+        return int(self.overall[2]) + 1 if self.shares_groups else None
+
     def heterogeneity(self) -> Heterogeneity:
         """Test whether the segments have one effect, over the segments large enough for it."""
         return heterogeneity(
@@ -82,6 +87,7 @@ class EffectTable:
             self.std_error,
             usable=self.usable & self.is_estimated,
             covariance=self.covariance if self.shares_groups else None,
+            n_groups=self.n_groups,
         )
 
     def frame(self, fill_overall: bool = False) -> pd.DataFrame:
@@ -160,9 +166,10 @@ class EffectTable:
     def contrasts(self, matrix: Any = None) -> SegmentContrasts:
         """Estimate differences between segments: all pairs, or the combinations given."""
         rows, names = _contrast_matrix(matrix, self.labels.tolist())
-        found = contrasts(self.effect, self.covariance, rows)
+        df = self.overall[2] if self.shares_groups else np.inf
+        found = contrasts(self.effect, self.covariance, rows, df=df, n_groups=self.n_groups)
         return SegmentContrasts(
-            found, names or _pair_names(self.labels.tolist()), self.confidence_level
+            found, names or _pair_names(self.labels.tolist()), self.confidence_level, df
         )
 
 
@@ -175,11 +182,13 @@ class SegmentContrasts:
     found : arrays: matrix, estimate, std_error, z, p_value, p_adjusted (Holm), joint
     names : one text a combination
     confidence_level : float
+    df : degrees of freedom of Student's t; infinite for the normal distribution
     """
 
     found: Contrasts
     names: tuple[str, ...]
     confidence_level: float
+    df: float
 
     @property
     def joint(self) -> Any:
@@ -192,7 +201,7 @@ class SegmentContrasts:
         import pandas as pd
 
         c = self.found
-        half = stats.norm.ppf((1 + self.confidence_level) / 2) * c.std_error
+        half = stats.t.ppf((1 + self.confidence_level) / 2, self.df) * c.std_error
         return pd.DataFrame(
             {
                 "estimate": c.estimate,

@@ -111,6 +111,7 @@ def heterogeneity(
     usable: npt.ArrayLike | None = None,
     covariance: npt.ArrayLike | None = None,
     tau2_method: Tau2Method = "dersimonian-laird",
+    n_groups: int | None = None,
 ) -> Heterogeneity:
     """Test whether segments share one effect and estimate how far they are apart.
 
@@ -130,6 +131,8 @@ def heterogeneity(
         independent segments
     tau2_method : {"dersimonian-laird", "paule-mandel", "reml"}, default="dersimonian-laird".
         The default is in closed form; the others solve for tau^2
+    n_groups : int, default=None. Groups that `covariance` was estimated from: the p-value then
+        follows Hotelling's law in place of chi-squared
 
     Returns
     -------
@@ -166,7 +169,7 @@ def heterogeneity(
     if n < 2:
         mean = (float(t[0]), float(np.sqrt(v[0, 0]))) if n else (np.nan, np.nan)
         return Heterogeneity(np.nan, 0, np.nan, np.nan, np.nan, *mean, np.nan, n, tau2_method)
-    test = _equal_effects(t, v, independent=covariance is None)
+    test = _equal_effects(t, v, independent=covariance is None, n_groups=n_groups)
     tau2 = _TAU2[tau2_method](t, v)
     at_zero, at_tau2 = _moments(t, v, 0.0), _moments(t, v, tau2)
     expected = at_tau2.noise + tau2 * at_tau2.slope
@@ -298,7 +301,9 @@ def _moments(t: Float, v: Float, tau2: float) -> _Moments:
     )
 
 
-def _equal_effects(t: Float, v: Float, *, independent: bool) -> WaldTest:
+def _equal_effects(
+    t: Float, v: Float, *, independent: bool, n_groups: int | None
+) -> WaldTest:
     """Test equal effects: Cochran's sum if independent, else differences from the surest effect."""
     n = len(t)
     if independent:
@@ -307,7 +312,7 @@ def _equal_effects(t: Float, v: Float, *, independent: bool) -> WaldTest:
     reference = int(np.argmin(np.diag(v)))
     differences = np.delete(np.eye(n), reference, axis=0)
     differences[:, reference] = -1.0
-    return wald_test(t, v, differences)
+    return wald_test(t, v, differences, n_groups)
 
 
 def _dersimonian_laird(t: Float, v: Float) -> float:

@@ -189,6 +189,7 @@ def contrasts(
     matrix: npt.ArrayLike | None = None,
     *,
     df: npt.ArrayLike | None = None,
+    n_groups: int | None = None,
 ) -> Contrasts:
     """Estimate linear combinations of segment effects and test each and all.
 
@@ -205,7 +206,9 @@ def contrasts(
         Coefficients, one row a combination. None means all differences (`pairwise_matrix`)
     df : array-like of shape (n_contrasts,) or scalar, default=None. Degrees of freedom (> 0) of a
         t reference law for the single contrasts, for instance number of groups - 1. None means the
-        normal law. The joint test is chi-squared either way
+        normal law
+    n_groups : int, default=None. Groups that the covariance was estimated from, for the joint test;
+        None means chi-squared
 
     Returns
     -------
@@ -252,11 +255,13 @@ def contrasts(
         z=z,
         p_value=p_value,
         p_adjusted=holm(p_value),
-        joint=wald_test(t0, v0, c[np.isfinite(z)]),
+        joint=wald_test(t0, v0, c[np.isfinite(z)], n_groups),
     )
 
 
-def wald_test(effect: Float, covariance: Float, matrix: Float) -> WaldTest:
+def wald_test(
+    effect: Float, covariance: Float, matrix: Float, n_groups: int | None = None
+) -> WaldTest:
     """Test that all linear combinations `matrix @ effect` are zero.
 
     Parameters
@@ -264,6 +269,8 @@ def wald_test(effect: Float, covariance: Float, matrix: Float) -> WaldTest:
     effect : float array of shape (n_segments,), finite
     covariance : float array of shape (n_segments, n_segments), finite
     matrix : float array of shape (n_contrasts, n_segments). Dependent rows are allowed
+    n_groups : int, default=None. Groups that the covariance was estimated from: the statistic then
+        follows Hotelling's law, not chi-squared. None means a covariance as good as known
 
     Returns
     -------
@@ -289,7 +296,17 @@ def wald_test(effect: Float, covariance: Float, matrix: Float) -> WaldTest:
     kept = values > RANK_TOLERANCE * values[-1]
     statistic = float(((vectors[:, kept].T @ z) ** 2 / values[kept]).sum())
     rank = int(kept.sum())
-    return WaldTest(statistic, rank, float(stats.chi2.sf(statistic, rank)))
+    return WaldTest(statistic, rank, _joint_p_value(statistic, rank, n_groups))
+
+
+def _joint_p_value(statistic: float, rank: int, n_groups: int | None) -> float:
+    """Chi-squared, or with G groups ``statistic (G - rank) / ((G - 1) rank)`` on F(rank, G - rank)."""
+    if n_groups is None:
+        return float(stats.chi2.sf(statistic, rank))
+    left = n_groups - rank
+    if left < 1:
+        return float("nan")
+    return float(stats.f.sf(statistic * left / ((n_groups - 1) * rank), rank, left))
 
 
 def _two_sided(z: Float, df: npt.ArrayLike | None) -> Float:
