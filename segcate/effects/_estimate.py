@@ -32,10 +32,14 @@ from segcate.matching._design import Design
 Float = npt.NDArray[np.float64]
 
 OK = "ok"
+# Method of a segment for which the theory asked for does not hold.
+NOT_VALID = "not valid"
 # Below this many treated the 2016 correction undercovers and "auto" leaves it out.
 _FEWEST_FOR_2016 = 100
 # A 0/1 outcome with fewer events than this in an arm gives intervals that are not to be trusted.
 FEWEST_EVENTS = 5
+# Below this many groups clustered standard errors run low, even with Student's t.
+FEWEST_GROUPS = 30
 # A standard error below this share of the largest |y| is rounding, not spread.
 _ROUNDING = 1e-13
 
@@ -129,13 +133,16 @@ def _estimate_segment(
         scores = None
     variance = _variance(design, view, adjusted, found, scores, options)
     has_spread = variance.value > (_ROUNDING * np.abs(view.y).max()) ** 2
-    notes = [design.propensity.notes[code], adjusted.note if adjusted else ""]
-    if not has_spread:
-        notes.append(
-            "no standard error (too few rows to estimate a variance from)"
-            if np.isnan(variance.value)
-            else "no standard error (no spread of outcomes in the matched sets)"
-        )
+    notes = [
+        design.propensity.notes[code],
+        adjusted.note if adjusted else "",
+        _rare_events(view),
+        variance.note,
+    ]
+    if not has_spread and not variance.note:
+        notes.append("no standard error (its variance estimate is not positive)")
+        if np.isnan(variance.value):
+            notes[-1] = "no standard error (too few rows to estimate a variance from)"
     said = "; ".join(note for note in notes if note)
     return replace(
         empty,
@@ -224,6 +231,7 @@ class _Variance:
     group_sums: Float | None = None
     group_totals: Float | None = None
     n_groups: int = 0
+    note: str = ""
 
 
 def _variance(
@@ -249,19 +257,27 @@ def _variance(
         return _Variance(pair_variance(view, scores), method)
     if method == "pair+unit":
         return _Variance(pair_and_unit_variance(view, scores), method)
-    return _group_variance(design, view, scores)
+    return _group_variance(design, view, scores, is_regression=adjusted is None)
 
 
-def _group_variance(design: Design, view: SegmentView, scores: RowScores) -> _Variance:
+def _group_variance(
+    design: Design, view: SegmentView, scores: RowScores, is_regression: bool
+) -> _Variance:
     groups = design.data.groups
     if groups is None:
         raise ValueError("std_error='group' needs groups")
     n_all = int(groups.max()) + 1
     sums, n_groups = group_sums(view, scores, groups, n_all)
     totals = np.bincount(groups[view.rows], view.own, n_all)
-    factor = n_groups / (n_groups - 1) if n_groups > 1 else np.nan
-    sums = sums * np.sqrt(factor)
-    return _Variance(float(sums @ sums), "group", sums, totals, n_groups)
+    # The residuals of a regression with as many parameters as groups sum to about nothing in each.
+    n_parameters = scores.n_parameters if is_regression else 1
+    if n_groups <= n_parameters:
+        note = f"no standard error ({n_groups} groups for {n_parameters} parameters)"
+        note += ": try adjustment='bias'" if is_regression else ""
+        return _Variance(np.nan, "group", sums * np.nan, totals, n_groups, note)
+    sums = sums * np.sqrt(n_groups / (n_groups - 1))
+    note = f"standard error from {n_groups} groups only" if n_groups < FEWEST_GROUPS else ""
+    return _Variance(float(sums @ sums), "group", sums, totals, n_groups, note)
 
 
 def _abadie_imbens(
@@ -289,7 +305,7 @@ def _abadie_imbens(
         if model is None or n_focal < _FEWEST_FOR_2016 or options.inference == "sample":
             return _Variance(base, "abadie-imbens")
     if model is None:
-        return _Variance(float("nan"), "abadie-imbens-2016")
+        return _Variance(float("nan"), NOT_VALID)
     correction = estimated_score_correction(
         view, model, adjusted, found, design.sample.n_neighbors, options.n_variance_neighbors + 1
     )

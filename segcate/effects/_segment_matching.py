@@ -25,7 +25,12 @@ from segcate._validation import (
 )
 from segcate.base import EffectEstimatorMixin
 from segcate.effects._effect_table import EffectTable, SegmentContrasts
-from segcate.effects._estimate import EstimateOptions, SegmentEstimate, estimate_segments
+from segcate.effects._estimate import (
+    FEWEST_GROUPS,
+    EstimateOptions,
+    SegmentEstimate,
+    estimate_segments,
+)
 from segcate.effects._heterogeneity import Heterogeneity
 from segcate.effects._pool import pool
 from segcate.effects._summary import summary_text
@@ -38,8 +43,6 @@ if TYPE_CHECKING:
 
 Float = npt.NDArray[np.float64]
 
-# Below this many groups clustered standard errors run low, even with Student's t.
-FEWEST_GROUPS = 30
 STD_ERRORS = ("auto", "abadie-imbens", "abadie-imbens-2016", "pair", "pair+unit", "group")
 
 
@@ -414,12 +417,10 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
     def _refuse_unsupported(
         self, owner: str, data: EffectData, estimates: list[SegmentEstimate]
     ) -> None:
-        if self.std_error != "abadie-imbens-2016":
-            return
         bad = [
             label
             for label, e in zip(data.segment.labels.tolist(), estimates, strict=True)
-            if e.is_estimated and not np.isfinite(e.variance)
+            if e.is_estimated and e.method == NOT_VALID
         ]
         if bad:
             raise ValueError(
