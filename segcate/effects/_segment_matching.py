@@ -27,6 +27,7 @@ from segcate.base import EffectEstimatorMixin
 from segcate.effects._effect_table import EffectTable, SegmentContrasts
 from segcate.effects._estimate import (
     FEWEST_GROUPS,
+    NOT_VALID,
     EstimateOptions,
     SegmentEstimate,
     estimate_segments,
