@@ -113,8 +113,9 @@ def _allot(
     left_over = n_like - allotted.sum(axis=1)
     totals = np.maximum(n_like @ profiles, 1.0)
     filled = allotted.T @ profiles
+    # The largest share of any stratum goes first; shares within a factor of 2^(1/4) count as equal.
     first = np.arange(len(profiles)) if rng is None else rng.permutation(len(profiles))
-    size = np.floor(np.log2(profiles[first].sum(axis=1)))
+    size = np.floor(4 * np.log2((profiles[first] / totals).max(axis=1)))
     for p in first[np.argsort(-size, kind="stable")]:
         scaled = profiles[p] / totals**2
         for _ in range(left_over[p]):

@@ -28,7 +28,8 @@ from segcate._validation import (
 )
 from segcate.exceptions import OverlapError, SegcateWarning
 from segcate.metrics._checks import check_vector
-from segcate.metrics._nuisance import Fold, Target, check_models, cross_fit, encoded_covariates
+from segcate.metrics._default_models import encoded_covariates
+from segcate.metrics._nuisance import Fold, Target, check_models, cross_fit
 from segcate.metrics._pseudo_outcomes import arm_centred_scores, doubly_robust_scores
 
 __all__ = ["effect_scores"]
@@ -157,12 +158,13 @@ def effect_scores(
     treatment: right if either e or both mu are. Models are fitted on the other folds only. Folds
     are stratified by treatment (and by y if it is 0/1) and depend on the order of the rows.
 
-    The default model averages three learners: a ridge regression (penalty by leave-one-out;
-    logistic regression with C=1 for 0/1), histogram gradient boosting, and the plain mean. Their
-    weights, not negative and summing to 1, are those that predict best out of fold
-    (short-stacking). So small samples lean on the line and the mean, large ones on the trees,
-    without a setting. Strings and categories become 0/1 columns; a missing number is the median
-    plus an indicator for the line, and has its own branch in the trees.
+    The default model averages four learners: lines (ridge regression, penalty by leave-one-out;
+    logistic regression with C=1 for 0/1); curves (the same on columns that also bend at five
+    quantiles, and on products of pairs where columns are at most 30; fitted on at most 50,000
+    rows); histogram gradient boosting; and the plain mean. Their weights, not negative and summing
+    to 1, are those that predict best out of fold (short-stacking). So small samples lean on the
+    mean and the line, large ones on the trees, without a setting. Strings and categories become
+    0/1 columns; a missing number is the median plus an indicator, and has its own branch in trees.
 
     Raw inverse-propensity scores are never made: adding a constant to y would change the ranking
     that wins. In an experiment stratified by blocks hand in the blocks' `propensity`.
@@ -279,13 +281,23 @@ def _nuisances(
     targets = {}
     if models_chance and data.propensity is None:
         targets["chance"] = Target(
-            "propensity_model", is_treated.astype(float), everyone, True, fitting.propensity_model
+            "propensity_model",
+            is_treated.astype(np.float64),
+            everyone,
+            is_binary=True,
+            is_treatment=True,
+            model=fitting.propensity_model,
         )
     if data.mu0 is None:
         for arm in (0, 1):
             rows = is_treated if arm else ~is_treated
             targets[f"mu{arm}"] = Target(
-                "outcome_model", data.y, rows, data.is_binary, fitting.outcome_model
+                "outcome_model",
+                data.y,
+                rows,
+                is_binary=data.is_binary,
+                is_treatment=False,
+                model=fitting.outcome_model,
             )
     fitted = _fit(X, data, fitting, targets) if targets else {}
     share = np.average(is_treated, weights=data.weight)

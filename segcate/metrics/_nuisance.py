@@ -10,28 +10,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 from sklearn.base import clone, is_classifier
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from segcate import _frames
 from segcate._validation import Float, Int
+from segcate.metrics._default_models import LEARNERS, fit_predict_default, learning_rows
 
-__all__ = ["Fold", "Target", "check_models", "cross_fit", "encoded_covariates"]
+__all__ = ["Fold", "Target", "check_models", "cross_fit"]
 
-_ALPHAS = tuple(10.0**k for k in range(-1, 6))
-# Boosting stops early on a tenth of the rows; with fewer of either class that tenth says nothing.
-_MIN_ROWS_TO_STOP_EARLY = 200
-_MIN_CLASS_TO_STOP_EARLY = 40
 # On fewer rows the threads of the trees wait for each other longer than they work.
 _MIN_ROWS_FOR_THREADS = 100_000
-# Levels of a text column that are never, and always, too many to have a 0/1 column each.
-_FEW_LEVELS, _MANY_LEVELS = 50, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +42,7 @@ class Target:
     values : float64 array of shape (n_rows,)
     rows : bool array of shape (n_rows,), the rows that may be learned from
     is_binary : whether values are 0 and 1, to be predicted as probabilities
+    is_treatment : whether values are the arms; a model then has `predict_proba`
     model : an estimator of the user's, None for the default
     """
 
@@ -59,6 +50,7 @@ class Target:
     values: Float
     rows: npt.NDArray[np.bool_]
     is_binary: bool
+    is_treatment: bool
     model: Any
 
 
@@ -77,7 +69,7 @@ def cross_fit(
     jobs = [
         (i, learner, k)
         for i, target in enumerate(targets)
-        for learner in (("given",) if target.model is not None else ("linear", "boosting", "mean"))
+        for learner in (("given",) if target.model is not None else LEARNERS)
         for k in range(len(folds))
     ]
     n_threads = 1 if len(targets[0].values) < _MIN_ROWS_FOR_THREADS else None
@@ -104,30 +96,6 @@ def cross_fit(
     ]
 
 
-def encoded_covariates(owner: str, X: Any) -> Float:
-    """Turn X into numbers for the default models; a missing value stays NaN or is a level."""
-    positions = list(range(X.shape[1]))
-    numeric = set(_frames.numeric_positions(X))
-    names = _frames.column_names(X)
-    for i in positions:
-        column = _frames.column_values(X, i)
-        name = names[i] if names is not None else i
-        if i not in numeric:
-            n_levels = len(_frames.sorted_codes(column)[1])
-            if n_levels > min(max(_FEW_LEVELS, len(column) // 10), _MANY_LEVELS):
-                raise ValueError(
-                    f"{owner}: column {name!r} of X has {n_levels} different values in "
-                    f"{len(column)} rows, like an id; each would be a column. Drop it, or group "
-                    "its values."
-                )
-        elif column.dtype.kind == "f" and np.isinf(column).any():
-            raise ValueError(
-                f"{owner}: X contains infinity in column {name!r} ({int(np.isinf(column).sum())} "
-                "rows). Replace those values or drop the rows first."
-            )
-    return _frames.encode_columns(X, positions).values
-
-
 def _fit_predict(
     owner: str,
     learner: str,
@@ -138,22 +106,27 @@ def _fit_predict(
     seed: int,
 ) -> Float:
     """Fit on the fold's training rows that have the target, and predict its other rows."""
-    rows = fold.train[target.rows[fold.train]]
+    rows = learning_rows(learner, fold.train[target.rows[fold.train]], seed)
     values = target.values[rows]
     row_weight = None if weight is None else weight[rows]
-    if learner == "mean" or (values == values[0]).all():
-        return np.full(len(fold.test), np.average(values, weights=row_weight))
+    if (values == values[0]).all():
+        return np.full(len(fold.test), values[0])
     X_train, X_test = _frames.take_rows(X, rows), _frames.take_rows(X, fold.test)
-    if learner == "linear":
-        prepare = make_pipeline(
-            SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
-            StandardScaler(),
+    if learner != "given":
+        return fit_predict_default(
+            learner,
+            X_train,
+            values,
+            X_test,
+            weight=row_weight,
+            is_binary=target.is_binary,
+            seed=seed,
         )
-        X_train, X_test = prepare.fit_transform(X_train), prepare.transform(X_test)
-    model = _default(learner, target, values, seed) if learner != "given" else clone(target.model)
-    labels = values.astype(np.intp) if target.is_binary and is_classifier(model) else values
+    model = clone(target.model)
+    gives_chances = target.is_treatment or is_classifier(model)
+    labels = values.astype(np.intp) if gives_chances else values
     model.fit(X_train, labels, **_weight_keyword(owner, target, model, row_weight))
-    predicted = _predict(model, X_test)
+    predicted = _predict(model, X_test, gives_chances)
     n_bad = int((~np.isfinite(predicted)).sum())
     if n_bad:
         raise ValueError(
@@ -161,20 +134,6 @@ def _fit_predict(
             f"{n_bad} of {len(predicted)} rows. Use another model."
         )
     return predicted
-
-
-def _default(learner: str, target: Target, values: Float, seed: int) -> Any:
-    """Make one of the default models: few assumptions, and little to gain from tuning."""
-    if learner == "linear":
-        return LogisticRegression(max_iter=1000) if target.is_binary else RidgeCV(alphas=_ALPHAS)
-    n = len(values)
-    rarer = min(values.sum(), n - values.sum()) if target.is_binary else n
-    boosting = HistGradientBoostingClassifier if target.is_binary else HistGradientBoostingRegressor
-    return boosting(
-        max_leaf_nodes=15,
-        early_stopping=bool(n >= _MIN_ROWS_TO_STOP_EARLY and rarer >= _MIN_CLASS_TO_STOP_EARLY),
-        random_state=seed,
-    )
 
 
 def _weight_keyword(
@@ -190,8 +149,8 @@ def _weight_keyword(
     return {"sample_weight": weight}
 
 
-def _predict(model: Any, X: Any) -> Float:
-    if not is_classifier(model):
+def _predict(model: Any, X: Any, gives_chances: bool) -> Float:
+    if not gives_chances:
         return np.asarray(model.predict(X), dtype=np.float64).reshape(-1)
     at = list(model.classes_).index(1)
     return np.asarray(model.predict_proba(X), dtype=np.float64)[:, at]
@@ -207,12 +166,15 @@ def _combine(columns: Float, target: Target, weight: Float | None) -> Float:
         return columns[:, 0]
     known = target.rows if weight is None else target.rows & (weight > 0)
     table = np.column_stack([columns[known], target.values[known]])
+    table = table - table[:, -1].mean()
     if weight is not None:
-        table = table * np.sqrt(weight[known])[:, None]
-    triangle = np.linalg.qr(table, mode="r")
-    scale = max(float(np.abs(triangle).max()), 1e-300) * 1e4
-    ones = np.append(np.full(columns.shape[1], scale), scale)
-    system = np.vstack([triangle, ones])
+        table *= np.sqrt(weight[known])[:, None]
+    triangle: Float = np.asarray(np.linalg.qr(table, mode="r"))
+    size = float(np.abs(triangle).max())
+    if size == 0:
+        return np.asarray(columns[:, 0])
+    # A row that outweighs all others makes the shares sum to 1.
+    system: Float = np.vstack([triangle / size, np.full((1, table.shape[1]), 1e4)])
     share = nnls(system[:, :-1], system[:, -1])[0]
     averaged: Float = columns @ (share / share.sum())
     return averaged

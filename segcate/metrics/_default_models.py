@@ -1,0 +1,146 @@
+"""The default nuisance models: lines, curves with products, boosted trees, and the plain mean."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.preprocessing import StandardScaler
+
+from segcate import _frames
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+__all__ = ["LEARNERS", "encoded_covariates", "fit_predict_default", "learning_rows"]
+
+LEARNERS = ("lines", "curves", "trees", "mean")
+
+_ALPHAS = tuple(10.0**k for k in range(-1, 6))
+# Curves bend at these quantiles of a column. Products are made of at most so many columns, and a
+# sample of so many rows tells enough about either.
+_KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)
+_MAX_COLUMNS_FOR_PRODUCTS = 30
+_MAX_ROWS_FOR_CURVES = 50_000
+# Boosting stops early on a tenth of the rows; with fewer of either class that tenth says nothing.
+_MIN_ROWS_TO_STOP_EARLY = 200
+_MIN_CLASS_TO_STOP_EARLY = 40
+# Levels of a text column that are never, and always, too many to have a 0/1 column each.
+_FEW_LEVELS, _MANY_LEVELS = 50, 1000
+
+
+def encoded_covariates(owner: str, X: Any) -> Float:
+    """Turn X into numbers for the default models; a missing value stays NaN or is a level."""
+    positions = list(range(X.shape[1]))
+    numeric = set(_frames.numeric_positions(X))
+    names = _frames.column_names(X)
+    for i in positions:
+        column = _frames.column_values(X, i)
+        name = names[i] if names is not None else i
+        if i not in numeric:
+            n_levels = len(_frames.sorted_codes(column)[1])
+            if n_levels > min(max(_FEW_LEVELS, len(column) // 10), _MANY_LEVELS):
+                raise ValueError(
+                    f"{owner}: column {name!r} of X has {n_levels} different values in "
+                    f"{len(column)} rows, like an id; each would be a column. Drop it, or group "
+                    "its values."
+                )
+        elif column.dtype.kind == "f" and np.isinf(column).any():
+            raise ValueError(
+                f"{owner}: X contains infinity in column {name!r} ({int(np.isinf(column).sum())} "
+                "rows). Replace those values or drop the rows first."
+            )
+    return _frames.encode_columns(X, positions).values
+
+
+def learning_rows(learner: str, rows: Int, seed: int) -> Int:
+    """Return the rows to fit on: a sample where the learner would gain nothing from all."""
+    if learner != "curves" or len(rows) <= _MAX_ROWS_FOR_CURVES:
+        return rows
+    rng = np.random.RandomState(seed)
+    return np.sort(rng.choice(rows, _MAX_ROWS_FOR_CURVES, replace=False))
+
+
+def fit_predict_default(
+    learner: str,
+    X_train: Float,
+    values: Float,
+    X_test: Float,
+    *,
+    weight: Float | None,
+    is_binary: bool,
+    seed: int,
+) -> Float:
+    """Fit one of the learners; predict expected values, probabilities where values are 0 and 1."""
+    if learner == "mean":
+        return np.full(len(X_test), np.average(values, weights=weight))
+    if learner == "trees":
+        model = _boosting(values, is_binary, seed)
+        return _expected(model.fit(X_train, values, sample_weight=weight), X_test)
+    basis = _Basis(X_train, is_curved=learner == "curves")
+    model = LogisticRegression(max_iter=1000) if is_binary else RidgeCV(alphas=_ALPHAS)
+    model.fit(basis.of(X_train), values, sample_weight=weight)
+    blocks = [
+        _expected(model, basis.of(X_test[start : start + _MAX_ROWS_FOR_CURVES]))
+        for start in range(0, len(X_test), _MAX_ROWS_FOR_CURVES)
+    ]
+    return np.concatenate(blocks)
+
+
+class _Basis:
+    """Columns on one scale, gaps filled and marked; for curves also their bends and products."""
+
+    def __init__(self, X: Float, *, is_curved: bool) -> None:
+        self.fill = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+        filled = self.fill.fit_transform(X)
+        self.first_scale = StandardScaler().fit(filled)
+        self.knots: list[tuple[int, float]] = []
+        self.pairs: list[tuple[int, int]] = []
+        self.last_scale: StandardScaler | None = None
+        if is_curved:
+            scaled = self.first_scale.transform(filled)
+            self.knots = [
+                (j, float(knot))
+                for j, column in enumerate(scaled.T)
+                for knot in np.unique(np.quantile(column, _KNOTS))
+                if column.min() < knot < column.max()
+            ]
+            if scaled.shape[1] <= _MAX_COLUMNS_FOR_PRODUCTS:
+                self.pairs = list(combinations(range(scaled.shape[1]), 2))
+            self.last_scale = StandardScaler().fit(self._curved(scaled))
+
+    def of(self, X: Float) -> Float:
+        scaled: Float = self.first_scale.transform(self.fill.transform(X))
+        if self.last_scale is None:
+            return scaled
+        curved: Float = self.last_scale.transform(self._curved(scaled))
+        return curved
+
+    def _curved(self, scaled: Float) -> Float:
+        bends = (np.maximum(scaled[:, j] - knot, 0.0) for j, knot in self.knots)
+        products = (scaled[:, i] * scaled[:, j] for i, j in self.pairs)
+        return np.column_stack([scaled, *bends, *products])
+
+
+def _boosting(values: Float, is_binary: bool, seed: int) -> Any:
+    n = len(values)
+    rarer = min(values.sum(), n - values.sum()) if is_binary else n
+    stops_early = n >= _MIN_ROWS_TO_STOP_EARLY and rarer >= _MIN_CLASS_TO_STOP_EARLY
+    boosting = HistGradientBoostingClassifier if is_binary else HistGradientBoostingRegressor
+    return boosting(
+        max_iter=200 if stops_early else 50,
+        max_leaf_nodes=15,
+        min_samples_leaf=5 if stops_early else 10,
+        early_stopping=bool(stops_early),
+        random_state=seed,
+    )
+
+
+def _expected(model: Any, X: Float) -> Float:
+    values = model.predict_proba(X)[:, 1] if hasattr(model, "predict_proba") else model.predict(X)
+    return np.asarray(values, dtype=np.float64)
