@@ -229,13 +229,17 @@ def _check_search(search: Any) -> None:
     if isinstance(search, type) or not (hasattr(search, "estimator") and hasattr(search, "fit")):
         raise TypeError(
             f"{_OWNER}: `search` must be a search such as GridSearchCV over a Pipeline; got "
-            f"{search!r}. A pipeline fixed in advance needs no halves: fit it on all rows."
+            f"{_kind(search)}. A pipeline fixed in advance needs no halves: fit it on all rows."
         )
     if getattr(search, "refit", True) is False:
         raise ValueError(
             f"{_OWNER}: `search` has refit=False and would leave no segments to freeze. Set "
             "`refit=True` (with several metrics: the name of the one that decides)."
         )
+
+
+def _kind(value: Any) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
 def _checked(
