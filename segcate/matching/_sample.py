@@ -169,9 +169,11 @@ class MatchedSample:
         """Return the distance of each focal position to the farthest of its matches, NaN for none."""
         if self.donors is not None:
             return _farthest(self.score, self.start, self.stop, self.donors)
-        low = np.abs(self.score - self.score[self.start])
-        high = np.abs(self.score - self.score[np.maximum(self.stop - 1, 0)])
-        return np.where(self.is_matched, np.maximum(low, high), np.nan)
+        out = np.full(len(self.score), np.nan)
+        at = self.is_matched
+        ends = (self.start[at], self.stop[at] - 1)
+        out[at] = np.maximum(*(np.abs(self.score[at] - self.score[end]) for end in ends))
+        return out
 
 
 def _farthest(score: Float, start: Index, stop: Index, donors: Index) -> Float:

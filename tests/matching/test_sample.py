@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from segcate.effects import SegmentMatching
 from segcate.matching import MatchedSample, PropensityMatcher
 from tests.helpers.valid_match import assert_valid_match
 
@@ -67,6 +68,24 @@ def test_distances_are_those_to_the_farthest_match():
     distance[greedy.order] = greedy.distances()
     # everybody gets a first match first: 1 (.6) takes 3, then 0 takes 2; nothing is left
     np.testing.assert_allclose(distance, [0.0, 0.06, np.nan, np.nan, 0.05, np.nan])
+
+
+def test_rows_without_a_match_have_no_distance():
+    # the control at .1 is beyond the caliper of every treated row, whose empty set ends the array
+    matcher = PropensityMatcher(
+        n_neighbors=1, score_scale="probability", caliper=0.1, caliper_scale="raw"
+    )
+    treatment, score = np.array([0, 0, 0, 1, 1, 1]), np.array([0.1, 0.52, 0.9, 0.5, 0.5, 0.6])
+    for estimand in ("att", "atc", "ate"):
+        model = SegmentMatching(matcher, estimand=estimand, segment=None, adjustment=None)
+        model.fit(X[["z"]], np.arange(6.0), treatment=treatment, propensity=score)
+        found = model.matcher_.matched_
+        distance = np.full(6, np.nan)
+        distance[found.order] = found.distances()
+        wanted = [np.nan, 0.02, np.nan, 0.02, 0.02, 0.08]
+        wanted = [d if (t == 1) in {"att": [True], "atc": [False]}.get(estimand, [True, False])
+                  else np.nan for d, t in zip(wanted, treatment, strict=True)]  # fmt: skip
+        np.testing.assert_allclose(distance, wanted, atol=1e-15)
 
 
 def test_segment_slices_hold_the_rows_of_a_segment():
