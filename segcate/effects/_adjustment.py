@@ -98,11 +98,12 @@ def _affordable_columns(
     if Z.shape[1] == 0:
         return score, ""
     n_columns = Z.shape[1]
-    if len(at) < DONORS_PER_PARAMETER * (n_columns + 1):
+    n_donors = float(view.weight[at].sum()) if len(view.weight) else len(at)
+    if n_donors < DONORS_PER_PARAMETER * (n_columns + 1):
         n_columns = int(independent_columns(Z, view.rows[at]).sum())
-    if len(at) >= DONORS_PER_PARAMETER * (n_columns + 1):
+    if n_donors >= DONORS_PER_PARAMETER * (n_columns + 1):
         return Z[view.rows], ""
-    if len(at) >= DONORS_PER_PARAMETER * 2:
+    if n_donors >= DONORS_PER_PARAMETER * 2:
         return score, f"bias adjusted on the score alone ({len(at)} donors)"
     return None, f"no bias adjustment ({len(at)} donors)"
 

@@ -301,9 +301,7 @@ def _moments(t: Float, v: Float, tau2: float) -> _Moments:
     )
 
 
-def _equal_effects(
-    t: Float, v: Float, *, independent: bool, n_groups: int | None
-) -> WaldTest:
+def _equal_effects(t: Float, v: Float, *, independent: bool, n_groups: int | None) -> WaldTest:
     """Test equal effects: Cochran's sum if independent, else differences from the surest effect."""
     n = len(t)
     if independent:

@@ -50,13 +50,15 @@ class LogitFit:
     penalised: bool
 
 
-def independent_columns(Z: Float, rows: Rows | None = None) -> npt.NDArray[np.bool_]:
+def independent_columns(
+    Z: Float, rows: Rows | None = None, weight: Float | None = None
+) -> npt.NDArray[np.bool_]:
     """Mark the columns that are neither constant nor a combination of earlier ones.
 
     A column is dropped when less than 1e-10 of its variance is left after regression on a constant
     and the columns kept before it (a Cholesky factorisation of the correlation matrix).
     """
-    mean, scale, correlation = _moments(Z, rows)
+    mean, scale, correlation = _moments(Z, rows, weight=weight)
     varying = scale > 1e-12 * np.maximum(1.0, np.abs(mean))
     return independent_in_gram(correlation, varying)
 
@@ -79,30 +81,33 @@ def independent_in_gram(gram: Float, candidates: npt.NDArray[np.bool_]) -> npt.N
 
 
 def _moments(
-    Z: Float, rows: Rows | None, centre: Centre | None = None
+    Z: Float, rows: Rows | None, centre: Centre | None = None, weight: Float | None = None
 ) -> tuple[Float, Float, Float]:
     """Mean, standard deviation and correlation of the columns, block by block."""
-    n = len(Z) if rows is None else len(rows)
-    total = np.zeros(Z.shape[1])
-    for block in _blocks(Z, rows, centre):
-        total += block.sum(axis=0)
-    mean = total / n
+    mass, total = 0.0, np.zeros(Z.shape[1])
+    for block, w in _blocks(Z, rows, centre, weight):
+        mass += float(w.sum())
+        total += w @ block
+    mean = total / mass
     cross = np.zeros((Z.shape[1], Z.shape[1]))
-    for block in _blocks(Z, rows, centre):
+    for block, w in _blocks(Z, rows, centre, weight):
         centred = block - mean
-        cross += centred.T @ centred
-    scale = np.sqrt(np.diag(cross) / n)
+        cross += (centred * w[:, None]).T @ centred
+    scale = np.sqrt(np.diag(cross) / mass)
     safe = np.where(scale > 0, scale, 1.0)
-    return mean, scale, cross / n / np.outer(safe, safe)
+    return mean, scale, cross / mass / np.outer(safe, safe)
 
 
-def _blocks(Z: Float, rows: Rows | None, centre: Centre | None) -> Iterator[Float]:
-    """Yield the rows of Z, a few thousand at a time."""
+def _blocks(
+    Z: Float, rows: Rows | None, centre: Centre | None, weight: Float | None
+) -> Iterator[tuple[Float, Float]]:
+    """Yield the rows of Z and their weights, a few thousand at a time."""
     n = len(Z) if rows is None else len(rows)
     for begin in range(0, n, _BLOCK):
         part = slice(begin, begin + _BLOCK)
         at = np.arange(begin, min(begin + _BLOCK, n)) if rows is None else rows[part]
-        yield Z[at] if centre is None else Z[at] - centre[1][centre[0][at]]
+        values = Z[at] if centre is None else Z[at] - centre[1][centre[0][at]]
+        yield values, np.ones(len(at)) if weight is None else weight[at]
 
 
 def fit_logit(
@@ -138,7 +143,7 @@ def fit_logit(
         With coefficients on the scale of Z.
     """
     rows = np.arange(len(Z)) if rows is None else rows
-    mean, scale, correlation = _moments(Z, rows, centre)
+    mean, scale, correlation = _moments(Z, rows, centre, weight)
     varying = scale > 1e-12 * np.maximum(1.0, np.abs(mean))
     kept = independent_in_gram(correlation, varying)
     problem = _Problem(

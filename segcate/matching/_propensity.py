@@ -69,10 +69,11 @@ def logit_propensity(
     """
     Z, n = encoded.values, data.n_rows
     borrows = [
-        len(rows_of) > 1 and (pooled or _is_thin(Z, data.treatment, rows)) for rows in rows_of
+        len(rows_of) > 1 and (pooled or _is_thin(Z, data.treatment, rows, data.sample_weight))
+        for rows in rows_of
     ]
     offset = _pooled_offset(data, Z) if any(borrows) else None
-    fits = Parallel(n_jobs=n_jobs)(
+    fits = Parallel(n_jobs=n_jobs, prefer="threads")(
         delayed(_fit_segment)(
             Z, data.treatment, rows, data.sample_weight, offset if borrow else None
         )
@@ -96,12 +97,14 @@ def logit_propensity(
     return PropensityFit(expit(linear), linear, exact, tuple(notes))
 
 
-def _is_thin(Z: Float, treatment: npt.NDArray[np.int8], rows: Rows) -> bool:
-    n_treated = int(treatment[rows].sum())
-    smaller = min(n_treated, len(rows) - n_treated)
+def _is_thin(Z: Float, treatment: npt.NDArray[np.int8], rows: Rows, weight: Float | None) -> bool:
+    """Tell whether the smaller arm has too few rows (or too little weight) for own slopes."""
+    is_treated = treatment[rows] == 1
+    w = np.ones(len(rows)) if weight is None else weight[rows]
+    smaller = min(w[is_treated].sum(), w[~is_treated].sum())
     if smaller == 0 or smaller >= ROWS_PER_SLOPE * Z.shape[1]:
         return False
-    return smaller < ROWS_PER_SLOPE * int(independent_columns(Z, rows).sum())
+    return bool(smaller < ROWS_PER_SLOPE * int(independent_columns(Z, rows, weight).sum()))
 
 
 def _pooled_offset(data: EffectData, Z: Float) -> Float:
