@@ -277,7 +277,11 @@ def main() -> None:
     arguments = parser.parse_args()
     full = arguments.size == "full"
     found: dict[str, Any] = {
-        "machine": {"python": platform.python_version(), "numpy": np.__version__, "cores": os.cpu_count()}
+        "machine": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "cores": os.cpu_count(),
+        }
     }
     fit_once(model_of(True), scored_rows(2000))
     fit_once(model_of(False), scored_rows(2000))

@@ -1,4 +1,4 @@
-"""segcate: which segments does a treatment help, by how much, and how sure are we?"""
+"""Segment effects: which segments does a treatment help, by how much, and how sure are we."""
 
 from segcate._routing import routing
 from segcate._treatment import encode_treatment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from segcate.segmentation import HDBSCANSegmenter, KMeansSegmenter, segment_prof
 # Below this absolute standardised difference arms are commonly called balanced (Stuart 2010).
 _BALANCED = 0.1
 _N_FOLDS = 5
+_SECONDS_BETWEEN = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def _tuned(study: Study, plan: Plan, progress: Callable[[str], None]) -> Finding
             ]
         ),
         {f"segment__{step}": candidates},
-        scoring=qini_scorer,
+        scoring=_Counted(qini_scorer, _N_FOLDS * len(candidates), progress),
         cv=kind(_N_FOLDS, shuffle=True, random_state=plan.random_state),
     )
     progress(
@@ -148,6 +150,29 @@ def _tuned(study: Study, plan: Plan, progress: Callable[[str], None]) -> Finding
     progress(f"note: {note}")
     findings = _findings(model, rows, labels, (note,))
     return replace(findings, summary=honest.summary())
+
+
+class _Counted:
+    """A scorer that tells how many fits of a search are done, every few seconds."""
+
+    def __init__(self, scorer: Any, n_fits: int, progress: Callable[[str], None]) -> None:
+        self._scorer = scorer
+        self._n_fits = n_fits
+        self._progress = progress
+        self._n_done = 0
+        self._told = time.perf_counter()
+
+    def __call__(self, estimator: Any, X: Any, y: Any = None, **metadata: Any) -> float:
+        """Score, and count."""
+        self._n_done += 1
+        if time.perf_counter() - self._told > _SECONDS_BETWEEN:
+            self._told = time.perf_counter()
+            self._progress(f"fit {self._n_done} of {self._n_fits}")
+        return float(self._scorer(estimator, X, y, **metadata))
+
+    def get_metadata_routing(self) -> Any:
+        """Ask for what the scorer asks for."""
+        return self._scorer.get_metadata_routing()
 
 
 def _candidates(study: Study, plan: Plan) -> tuple[str, list[int]]:
@@ -311,7 +336,7 @@ def markdown_table(table: pd.DataFrame) -> str:
     """Write a table in Markdown, numbers with four significant digits."""
     head = [str(table.index.name or ""), *map(str, table.columns)]
     rows = [
-        [str(label), *map(_cell, row)]
+        [str(label), *map(write_number, row)]
         for label, row in zip(table.index, table.to_numpy(object), strict=True)
     ]
     lines = [head, ["---"] * len(head), *rows]
@@ -320,7 +345,10 @@ def markdown_table(table: pd.DataFrame) -> str:
     )
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, float | np.floating):
-        return "" if np.isnan(value) else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int | np.integer) else str(value)
+def write_number(value: Any) -> str:
+    """Write a whole number in full, another one with four significant digits."""
+    if not isinstance(value, int | float | np.integer | np.floating):
+        return str(value)
+    if np.isnan(value):
+        return ""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"

@@ -339,7 +339,7 @@ def find_segment_column(owner: str, X: Any, segment: Segment) -> int | None:
         raise ValueError(
             f"{owner}: segment={segment} is not a column of X, which has {n_columns} columns."
         )
-    return int(segment) % n_columns
+    return int(segment) % int(n_columns)
 
 
 def _named_segment(owner: str, names: list[str], segment: str) -> int:
@@ -399,8 +399,8 @@ def _integral(owner: str, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
     whole = (column == np.floor(column)) & np.isfinite(column)
     if not whole.all():
         raise ValueError(
-            f"{owner}: the segment column holds fractions or infinity ({listed(np.unique(column[~whole]))}); segments are labels: "
-            "strings, integers or whole floats. Was the right column named in `segment=`?"
+            f"{owner}: the segment column holds fractions or infinity ({listed(np.unique(column[~whole]))}); "
+            "segments are labels: strings, integers or whole floats. Was the right column named in `segment=`?"
         )
     return column.astype(np.int64)
 

@@ -138,7 +138,7 @@ def _analyse_and_show(study: Study, arguments: argparse.Namespace, progress: Pro
     print(f"Effect of {study.treated_name} on {study.outcome}\n")
     print(findings.summary)
     print("\nWho the segments are (means, shares)")
-    print(findings.profile.T.to_string(float_format=lambda value: f"{value:.4g}"))
+    print(findings.profile.T.map(analysis.write_number).to_string())
     print("\nLargest standardised difference between the arms, before and after matching")
     print(analysis.worst_balance(findings.balance).round(3).to_string())
     if arguments.out is not None:

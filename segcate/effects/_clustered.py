@@ -119,7 +119,7 @@ def group_sums(
     codes = groups[view.rows]
     takes_part = (view.own > 0) | (view.uses > 0)
     present = np.bincount(codes[takes_part], minlength=n_groups) > 0
-    return np.bincount(codes, units, n_groups), int(present.sum())
+    return np.bincount(codes, units, n_groups).astype(np.float64), int(present.sum())
 
 
 def _one_way_factor(n_clusters: int, n_rows: int, n_parameters: int) -> float:

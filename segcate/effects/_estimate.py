@@ -268,7 +268,7 @@ def _group_variance(
         raise ValueError("std_error='group' needs groups")
     n_all = int(groups.max()) + 1
     sums, n_groups = group_sums(view, scores, groups, n_all)
-    totals = np.bincount(groups[view.rows], view.own, n_all)
+    totals = np.bincount(groups[view.rows], view.own, n_all).astype(np.float64)
     # The residuals of a regression with as many parameters as groups sum to about nothing in each.
     n_parameters = scores.n_parameters if is_regression else 1
     if n_groups <= n_parameters:

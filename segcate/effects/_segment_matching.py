@@ -19,7 +19,6 @@ from segcate._validation import (
     check_in_unit_interval,
     check_option,
     code_segments,
-    find_segment_column,
     listed,
     takes_missing,
 )
@@ -119,8 +118,8 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
     replacement after linear adjustment; otherwise "abadie-imbens", in each segment the larger of
     the 2006 and the 2016 variance where our own logit was fitted in it and at least 100 rows are
     matched, and 2006 elsewhere. With ``inference="sample"`` the variance of 2006 holds for any
-    matches, so that without linear adjustment it stands for "pair" too. Intervals use Student's t below 100 matched rows (n - 1 degrees of
-    freedom) and over groups (G - 1).
+    matches, so that without linear adjustment it stands for "pair" too. Intervals use Student's t
+    below 100 matched rows (n - 1 degrees of freedom) and over groups (G - 1).
 
     Assumed: given the covariates in X, treatment is as good as random within the segment; both arms
     occur at every score; one row's treatment does not touch another's outcome.
@@ -385,7 +384,8 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
                 f"{owner}: `matcher` must be a PropensityMatcher or None; got {self.matcher!r}."
             )
         check_classifier(type(self.matcher).__name__, self.matcher.estimator)
-        return clone(self.matcher)
+        fresh: PropensityMatcher = clone(self.matcher)
+        return fresh
 
     def _check_regressor(self, owner: str) -> None:
         """Refuse an adjustment that is no regressor, or cannot weigh its rows."""

@@ -115,7 +115,7 @@ def segment_view(design: Design, y: Float, code: int, estimand: str) -> SegmentV
 
 
 def _local_sets(sample: MatchedSample, part: slice) -> tuple[Index, Index, Index]:
-    """Matched sets of a run of positions, counted from its beginning; unmatched ones are empty."""
+    """Cut out the matched sets of a run of positions, counted from its beginning; unmatched ones are empty."""
     start, stop = sample.start[part], sample.stop[part]
     shift, donors = np.int32(part.start), _NO_DONORS
     if sample.donors is not None:

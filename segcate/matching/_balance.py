@@ -170,9 +170,8 @@ def _largest_gap(z, weight, bounds):  # type: ignore[no-untyped-def]
 def effective_sample_size(weight: Float, bounds: npt.NDArray[np.int64]) -> Float:
     """Return ``(sum w)^2 / sum w^2`` of each segment and arm: shape (n_segments, 2), control first."""
     totals, squares = _sums(weight, bounds)
-    return np.divide(totals**2, squares, out=np.zeros_like(totals), where=squares > 0).reshape(
-        -1, 2
-    )
+    size = np.divide(totals**2, squares, out=np.zeros_like(totals), where=squares > 0)
+    return np.asarray(size, dtype=np.float64).reshape(-1, 2)
 
 
 @numba.njit(cache=True, nogil=True)

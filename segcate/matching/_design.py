@@ -122,7 +122,7 @@ def make_design(owner: str, data: EffectData, options: MatchingOptions) -> Desig
     counts = np.bincount(
         2 * data.segment.codes + data.treatment, minlength=2 * data.segment.n_segments
     ).reshape(-1, 2)
-    mixed = (counts > 0).all(axis=1)
+    mixed: npt.NDArray[np.bool_] = np.asarray((counts > 0).all(axis=1))
     check_scores(owner, score, propensity.propensity, mixed, data.segment.codes)
     sample = _match(data, score, exact, options)
     return Design(data, encoded, propensity, sample, counts)
@@ -389,7 +389,7 @@ def _caliper_width(
 
 
 def _deviation(score: Float, weight: Float | None) -> float:
-    """Standard deviation with denominator n - 1; a weight counts as that many rows."""
+    """Return the standard deviation with denominator n - 1; a weight counts as that many rows."""
     if weight is None:
         return float(score.std(ddof=1)) if len(score) > 1 else 0.0
     total = float(weight.sum())

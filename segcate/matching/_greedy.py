@@ -162,7 +162,7 @@ def _take(j, left, right):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _match_closest(score, rows, f0, f1, d0, k, caliper, place, left, right, stop, donors):  # type: ignore[no-untyped-def]
+def _match_closest(score, rows, f0, f1, d0, k, caliper, place, left, right, stop, donors):  # type: ignore
     """Make the nearest pair of all, then the next; a heap holds each row's best distance so far."""
     for _ in range(k):
         heap = [(0.0, np.int64(0), np.int64(0)) for _ in range(0)]
@@ -172,13 +172,13 @@ def _match_closest(score, rows, f0, f1, d0, k, caliper, place, left, right, stop
                 heap.append((abs(score[i] - score[d0 + j]), np.int64(rows[i]), np.int64(i)))
         heapq.heapify(heap)
         while len(heap) > 0:
-            distance, row, i = heapq.heappop(heap)
+            distance, row, i = heapq.heappop(heap)  # type: ignore[assignment]
             j = _nearest_free(score, score[i], place[i - f0], d0, left, right)
             if j < 0:
                 continue
             now = abs(score[i] - score[d0 + j])
             if now > distance:
-                heapq.heappush(heap, (now, row, i))
+                heapq.heappush(heap, (now, row, i))  # type: ignore[misc]
             elif now <= caliper:
                 _take(j, left, right)
                 donors[stop[i]] = d0 + j

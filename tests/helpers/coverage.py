@@ -73,8 +73,10 @@ def measure(
         users = make_segmented_users(random_state=seed * 1_000_003 + i, as_frame=False, **design)
         X = np.column_stack([users.X, users.segment])
         keywords = {"groups": users.groups} if with_groups else {}
-        fitted = clone(model).set_params(segment=-1).fit(
-            X, users.y, treatment=users.treatment, **keywords
+        fitted = (
+            clone(model)
+            .set_params(segment=-1)
+            .fit(X, users.y, treatment=users.treatment, **keywords)
         )
         table = fitted.effects_
         wanted = users.truth[truth].to_numpy() if target is None else target(users, fitted)
