@@ -1,8 +1,8 @@
-"""R's Matching package, through SegmentMatching: every record that matches on a score with replacement.
+"""R's Matching package, through SegmentMatching: all records on a score with replacement.
 
 Three things are the package's own and no parameter of ours: its tie tolerance (squared distances
-that differ by less than ``distance.tolerance + 1e-10`` squared standard deviations are equal), which
-`with_ties_of_matching` switches on; bias adjustment on all covariates however few the donors; and
+that differ by less than ``distance.tolerance + 1e-10`` squared standard deviations are equal),
+which `with_ties_of_matching` switches on; bias adjustment on all covariates however few the donors; and
 that standard errors with a caliper count the dropped rows, for which the reference was run again
 without them. Left out are the records that match on covariates (a later step) and those without
 replacement, which take any control within the tolerance at random.
@@ -207,7 +207,7 @@ def test_clusters_pooled_with_their_number_of_treated(key, variant, with_ties_of
 @pytest.mark.parametrize("variant", ["m1_J1", "m1_J2"])
 @pytest.mark.parametrize("key", [key for key in CLUSTERED if "lalonde" not in key])
 def test_heterogeneity_and_shrinkage_across_clusters(key, variant, with_ties_of_matching):
-    """metafor's Q, tau^2 and BLUP; lalonde's clusters of 11 and 18 treated are too small for our Q."""
+    """metafor's Q, tau^2 and BLUP; lalonde's clusters of 11 and 18 treated are too small."""
     reference, data, score, X = clustered(key)
     with_ties_of_matching(MATCHING_TIES, len(score))
     k, j = VARIANTS[variant]

@@ -256,7 +256,7 @@ def test_nnmatch_through_our_variances(at, monkeypatch):
 
 
 def test_the_match_program_of_2004():
-    """Sample ATE, one variance for all: matching on age is matching on any increasing score of it."""
+    """Sample ATE, one variance for all; age itself, scaled into (0, 1), is the score."""
     (record,) = stata_records("match re78 t age")
     frame = stata_frame("nsw_dw")
     age = frame["age"].to_numpy(float)
@@ -264,18 +264,22 @@ def test_the_match_program_of_2004():
         PropensityMatcher(n_neighbors=1, score_scale="probability"), estimand="ate",
         adjustment=None, std_error="abadie-imbens", inference="sample", n_variance_neighbors=0,
         segment=None,
-    ).fit(frame[["age"]], frame["re78"], treatment=frame["treat"], propensity=age / 128)  # fmt: skip
+    ).fit(
+        frame[["age"]], frame["re78"], treatment=frame["treat"], propensity=age / 128
+    )  # fmt: skip
     row = model.effects_.loc["all"]
     assert_agrees((row["effect"], row["std_error"]), record, SINGLE_PRECISION_RTOL)
 
 
 def test_psmatch2_with_one_neighbour_variance():
-    """ai(1) leaves the row itself out; with one neighbour both conventions are (y_i - y_j)^2 / 2."""
+    """ai(1) leaves the row itself out; with one neighbour both ways are (y_i - y_j)^2 / 2."""
     frame = stata_frame("psmatch2_ai_n40")
     (record,) = stata_records("ai(1)")
     model = SegmentMatching(
         PropensityMatcher(n_neighbors=1, score_scale="probability"), adjustment=None,
         std_error="abadie-imbens", inference="sample", n_variance_neighbors=1, segment=None,
-    ).fit(frame[["x1", "x2"]], frame["y"], treatment=frame["d"], propensity=frame["_pscore"])  # fmt: skip
+    ).fit(
+        frame[["x1", "x2"]], frame["y"], treatment=frame["d"], propensity=frame["_pscore"]
+    )  # fmt: skip
     row = model.effects_.loc["all"]
     assert_agrees((row["effect"], row["std_error"]), record, RTOL)

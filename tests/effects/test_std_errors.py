@@ -424,7 +424,9 @@ def test_a_row_alone_in_its_cell_that_serves_twice_leaves_no_variance():
     model = SegmentMatching(
         PropensityMatcher(n_neighbors=1, exact=0), segment=None, adjustment=None,
         std_error="abadie-imbens",
-    ).fit(X, np.arange(6.0) ** 2, treatment=treatment, propensity=np.linspace(0.4, 0.5, 6))  # fmt: skip
+    ).fit(
+        X, np.arange(6.0) ** 2, treatment=treatment, propensity=np.linspace(0.4, 0.5, 6)
+    )  # fmt: skip
     row = model.effects_.loc["all"]
     assert np.isnan(row["std_error"])
     assert "no standard error (too few rows to estimate a variance from)" in row["status"]

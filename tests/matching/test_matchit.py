@@ -41,7 +41,7 @@ EQUIDISTANT = {("black_politicians", "n1_repl")}
 
 
 def fit(name, spec):
-    """Match as the record says; the ATC goes through SegmentMatching, as the matcher does the ATT."""
+    """Match as the record says; the ATC goes through SegmentMatching."""
     data, record = study(name), records("matchit", name)[spec]
     call = public_matchit_call(data, record)
     if call.estimand == "att":

@@ -75,16 +75,16 @@ def test_rows_without_a_match_have_no_distance():
     matcher = PropensityMatcher(
         n_neighbors=1, score_scale="probability", caliper=0.1, caliper_scale="raw"
     )
-    treatment, score = np.array([0, 0, 0, 1, 1, 1]), np.array([0.1, 0.52, 0.9, 0.5, 0.5, 0.6])
-    for estimand in ("att", "atc", "ate"):
+    treatment = np.array([0, 0, 0, 0, 1, 1, 1])
+    score = np.array([0.1, 0.51, 0.52, 0.9, 0.5, 0.5, 0.6])
+    nearest = np.array([np.nan, 0.01, 0.02, np.nan, 0.01, 0.01, 0.08])
+    for estimand, looking in (("att", [1]), ("atc", [0]), ("ate", [0, 1])):
         model = SegmentMatching(matcher, estimand=estimand, segment=None, adjustment=None)
-        model.fit(X[["z"]], np.arange(6.0), treatment=treatment, propensity=score)
+        model.fit(np.zeros((7, 1)), np.arange(7.0), treatment=treatment, propensity=score)
         found = model.matcher_.matched_
-        distance = np.full(6, np.nan)
+        distance = np.full(7, np.nan)
         distance[found.order] = found.distances()
-        wanted = [np.nan, 0.02, np.nan, 0.02, 0.02, 0.08]
-        wanted = [d if (t == 1) in {"att": [True], "atc": [False]}.get(estimand, [True, False])
-                  else np.nan for d, t in zip(wanted, treatment, strict=True)]  # fmt: skip
+        wanted = np.where(np.isin(treatment, looking), nearest, np.nan)
         np.testing.assert_allclose(distance, wanted, atol=1e-15)
 
 
