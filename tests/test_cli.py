@@ -13,7 +13,14 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from segcate import _cli_analysis
-from segcate._cli_analysis import Plan, _candidates, analyse, markdown_table, worst_balance
+from segcate._cli_analysis import (
+    Plan,
+    _candidates,
+    analyse,
+    markdown_table,
+    worst_balance,
+    write_number,
+)
 from segcate._cli_table import Roles, Study, UserError, make_study, read_table
 from segcate.cli import main
 from segcate.datasets import make_segmented_users
@@ -170,6 +177,16 @@ def test_tuned_effects_are_the_honest_ones(file, tmp_path, users, options, monke
     assert profile["n"].tolist() == written["n"].tolist()
     assert "Honest effects  searched on" in capsys.readouterr().out
     assert "all figures come from the" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_a_long_search_tells_how_far_it_is(file, monkeypatch, capsys):
+    monkeypatch.setattr(_cli_analysis, "_candidates", lambda study, plan: ("n_clusters", [1, 2]))
+    monkeypatch.setattr(_cli_analysis, "_SECONDS_BETWEEN", -1.0)
+    assert run("run", file, *BASIC[:4], "--ignore", "region,score,school", "--tune") == 0
+    lines = [line.split("] ")[1] for line in capsys.readouterr().err.splitlines()]
+    assert [line for line in lines if line.startswith("fit ")] == [
+        f"fit {i} of 10" for i in range(1, 11)
+    ]
 
 
 def test_tune_and_given_segments_exclude_each_other(file, capsys):
@@ -430,6 +447,12 @@ def test_worst_balance_names_the_worst_covariate():
 
 def test_markdown_table_writes_numbers_and_escapes_bars():
     table = pd.DataFrame({"n": [1200], "x": [0.123456], "y": [np.nan]}, index=pd.Index(["a|b"]))
+    assert [write_number(v) for v in (28_784.0, 0.0, "a", -1.5e-7)] == [
+        "28,784",
+        "0",
+        "a",
+        "-1.5e-07",
+    ]
     assert markdown_table(table).splitlines() == [
         "|  | n | x | y |",
         "| --- | --- | --- | --- |",
