@@ -178,10 +178,21 @@ def test_effect_scores_handed_in_are_used(data):
 
 def test_the_estimators_own_score_gets_effect_scores_too(data):
     X, y, treatment = data
+    labelled = np.column_stack([X, X[:, 0] > 0])
     psi = effect_scores(None, y, treatment=treatment, design="experiment")
     own, named = (
         honest_effects(
-            search(scoring), X, y, treatment=treatment, pseudo_outcome=psi, random_state=0
+            GridSearchCV(
+                SegmentDifference(),
+                {"shrink": [0.0, 0.5]},
+                scoring=scoring,
+                cv=TreatmentStratifiedKFold(3),
+            ),
+            labelled,
+            y,
+            treatment=treatment,
+            pseudo_outcome=psi,
+            random_state=0,
         )
         for scoring in (None, qini_scorer)
     )
