@@ -66,6 +66,8 @@ class SegmentEstimate:
     n, n_treated, n_control : rows of the segment
     n_matched : focal rows with a match
     total : weight of the matched focal rows
+    pooled_variance : what goes into the variance for everyone; a variance estimated as 0, which is
+        no standard error of its own, counts as 0
     method : how the standard error was made
     group_sums : float64 array of shape (n_groups,) or None
         Scores summed by group, for covariances between segments.
@@ -89,6 +91,7 @@ class SegmentEstimate:
     group_sums: Float | None = None
     group_totals: Float | None = None
     n_groups: int = 0
+    pooled_variance: float = float("nan")
     total_squares: float = 0.0
     n_smaller_focal: int = 0
     n_donors: int = 0
@@ -149,6 +152,7 @@ def _estimate_segment(
         status=f"{OK}: {said}" if said else OK,
         effect=found.effect,
         variance=variance.value if has_spread else float("nan"),
+        pooled_variance=variance.value if has_spread or np.isnan(variance.value) else 0.0,
         method=variance.method,
         group_sums=variance.group_sums,
         group_totals=variance.group_totals,

@@ -27,6 +27,7 @@ def pool(
     spread of the effects between segments beside the segments' own variances,
     ``sum (n_k / N)^2 V_k + (1 / N^2) sum n_k (effect_k - effect)^2``; its sample variance has not.
     With groups both are sums of scores over groups, and segments that share groups have covariances.
+    A segment whose outcomes do not vary adds nothing to either; where none varies there is none.
     """
     effect = np.array([e.effect for e in estimates])
     covariance = np.diag([e.variance for e in estimates])
@@ -51,7 +52,7 @@ def pool(
         covariance=covariance,
         df=_degrees_of_freedom(smaller, by_group),
         usable=n_matched >= FEWEST_FOR_Q,
-        overall=_overall(estimates, effect, covariance, known, inference, by_group),
+        overall=_overall(estimates, effect, known, inference, by_group),
         confidence_level=confidence_level,
     )
 
@@ -65,7 +66,6 @@ def _degrees_of_freedom(counts: npt.NDArray[np.int64], by_group: bool) -> Float:
 def _overall(
     estimates: Sequence[SegmentEstimate],
     effect: Float,
-    covariance: Float,
     known: npt.NDArray[np.bool_],
     inference: str,
     by_group: bool,
@@ -78,11 +78,13 @@ def _overall(
     share = total / total.sum()
     value = float(share @ effect[known])
     gap = effect[known] - value
+    if not any(e.variance > 0 for e in chosen):
+        return value, np.nan, np.inf
     if by_group:
         sums = _overall_group_sums(chosen, share, gap, inference)
         n_groups = int((np.array([e.group_totals for e in chosen]) > 0).any(axis=0).sum())
         return value, float(sums @ sums), float(max(n_groups - 1, 1))
-    variance = float(share @ covariance[np.ix_(known, known)] @ share)
+    variance = float(share**2 @ np.array([e.pooled_variance for e in chosen]))
     if inference == "population":
         squares = np.array([e.total_squares for e in chosen])
         variance += float(squares @ gap**2) / total.sum() ** 2
