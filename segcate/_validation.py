@@ -263,7 +263,7 @@ def check_weights(owner: str, sample_weight: Any, X: Any) -> Float | None:
     values = np.asarray(sample_weight)
     if values.ndim == 0:
         raise ValueError(
-            f"{owner}: `sample_weight` must be an array with one weight a row; got {sample_weight!r}."
+            f"{owner}: `sample_weight` must be an array; got {sample_weight!r}. Pass one weight for every row."
         )
     if values.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {values.ndim}D array.")
@@ -272,7 +272,8 @@ def check_weights(owner: str, sample_weight: Any, X: Any) -> Float | None:
     if not np.isfinite(values).all() or (values < 0).any():
         raise ValueError(
             f"{owner}: `sample_weight` must be finite and not negative; "
-            f"{int((~np.isfinite(values)).sum())} are not finite, {int((values < 0).sum())} are negative."
+            f"{int((~np.isfinite(values)).sum())} are not finite, {int((values < 0).sum())} are negative. "
+            "Drop those rows, or give them weight 0."
         )
     if not (values > 0).any():
         raise ValueError(
