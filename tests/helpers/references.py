@@ -28,7 +28,7 @@ from tests.helpers.naive_matching import (
     variable_ratio,
     whiten,
 )
-from tests.helpers.shared import SHARED, shared_path
+from tests.helpers.shared import SHARED, read_exact, shared_path
 
 COPIES = Path(__file__).resolve().parents[1] / "reference" / "matching"
 STUDIES = ("lalonde", "nsw_dw", "cattaneo2", "black_politicians")
@@ -66,8 +66,8 @@ def matching_file(kind: str, *parts: str) -> Path:
 
 @lru_cache
 def study(name: str) -> Study:
-    frame = pd.read_csv(matching_file("data", f"{name}.csv"))
-    scores = pd.read_csv(matching_file("data", f"{name}_ps.csv"))
+    frame = read_exact(matching_file("data", f"{name}.csv"))
+    scores = read_exact(matching_file("data", f"{name}_ps.csv"))
     return Study(
         name=name,
         frame=frame,
