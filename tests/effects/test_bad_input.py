@@ -171,7 +171,7 @@ COLUMNS = {
         r"a \(120\), b \(120\), c \(120\), d \(120\), e \(120\) and 3 more columns", "Impute",
     ),
     "NaN in an array": (
-        np.where(ARRAY == ARRAY[7, 1], np.nan, ARRAY), {"segment": -1},
+        np.where(ARRAY[7, 1] == ARRAY, np.nan, ARRAY), {"segment": -1},
         r"NaN, in the columns x1 \(1\)", "Impute before this step",
     ),
     "pandas.NA": (
@@ -183,7 +183,7 @@ COLUMNS = {
         r"infinity in column 'z1' \(3 rows\)", "Replace those values",
     ),
     "infinity in an array": (
-        np.where(ARRAY == ARRAY[7, 1], np.inf, ARRAY), {"segment": -1}, "contains infinity", "",
+        np.where(ARRAY[7, 1] == ARRAY, np.inf, ARRAY), {"segment": -1}, "contains infinity", "",
     ),
     "dates": (
         X.assign(joined=pd.Timestamp("2024-01-01") + pd.to_timedelta(T, unit="D")), {},

@@ -139,10 +139,10 @@ def test_the_type_of_the_treatment(data, X, treatment_type):
 
 def test_single_precision_is_taken_as_it_is(data, X):
     """float32 covariates and outcomes are the float64 ones they stand for."""
-    small = X.astype({name: np.float32 for name in ("z0", "z1", "z2")})
+    small = X.astype(dict.fromkeys(("z0", "z1", "z2"), np.float32))
     y = data.y.astype(np.float32)
     found = fit(small, y, data.treatment, "default")
-    wide = small.astype({name: np.float64 for name in ("z0", "z1", "z2")})
+    wide = small.astype(dict.fromkeys(("z0", "z1", "z2"), np.float64))
     expected = fit(wide, y.astype(np.float64), data.treatment, "default")
     pd.testing.assert_frame_equal(found.effects_, expected.effects_)
     assert found.predict(small).dtype == np.float64

@@ -227,10 +227,10 @@ def _assert_greedy_up_to_random_ties(data, call, theirs):
 
 def test_matching_paired_standard_error_without_replacement():
     for name in ("lalonde", "nsw_dw"):
-        data = study(name)
+        data, theirs = study(name), reference_pairs("matching", name, "att_m1_norepl_J0")
         result = records("matching", name)["att_m1_norepl_J0"]["results"][1]
         design = [np.empty(0, dtype=int)] * len(data.y)
-        for i, j in reference_pairs("matching", name, "att_m1_norepl_J0"):
+        for i, j in theirs:
             design[i] = np.array([j])
         estimate, std_error = paired_effect(data.y, data.treatment, design)
         # Matching's "naive" one has n, not n - 1, in the variance
