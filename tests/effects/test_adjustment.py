@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
+from sklearn.tree import DecisionTreeRegressor
 
 from segcate.effects import SegmentMatching
 from segcate.effects._regression import least_squares
@@ -151,7 +151,7 @@ def test_linear_regression_is_the_built_in_adjustment():
         )
 
 
-@pytest.mark.parametrize("model", [Ridge(3.0), HistGradientBoostingRegressor(max_iter=5)])
+@pytest.mark.parametrize("model", [Ridge(3.0), DecisionTreeRegressor(max_depth=3)])
 def test_a_regressor_is_fitted_on_the_donors_with_their_weights(model):
     data = small_study(7, n=300, share=0.4)
     found = fit(data, adjustment=model)

@@ -10,7 +10,10 @@ import polars as pl
 import pytest
 from sklearn.base import clone
 
+from segcate.effects import SegmentMatching
+from segcate.exceptions import EmptySegmentError
 from segcate.matching import PropensityMatcher
+from tests.helpers import naive_matching
 from tests.helpers.small_studies import small_study
 from tests.helpers.valid_match import assert_valid_match, pair_set
 
@@ -130,6 +133,78 @@ def test_exact_takes_names_positions_and_several_columns():
     both = pairs(["cell", "half"])
     combined = data.cell.astype(object) + (np.arange(200) % 2).astype(str)
     assert both == pairs("combined", X.assign(combined=combined))
+
+
+# --- everything at once ---------------------------------------------------------------------------
+
+
+def random_options(rng):
+    """Draw a matcher's parameters, and the estimand."""
+    replacement = bool(rng.integers(2))
+    return {
+        "n_neighbors": int(rng.integers(1, 6)),
+        "replacement": replacement,
+        "caliper": rng.choice([None, 0.0, 0.1, 1.0]),
+        "caliper_scale": str(rng.choice(["sd", "raw"])),
+        "order": str(rng.choice(ORDERS)),
+        "exact": rng.choice([None, "cell"]),
+        "common_support": rng.choice([None, "treated", "control", "both"]),
+        "random_state": 0,
+    }, str(rng.choice(["att", "atc", "ate"] if replacement else ["att", "atc"]))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_design_is_valid_and_that_of_the_naive_search(seed):
+    """Segments without an arm, ties, cells, calipers, support and weights, all drawn at random."""
+    rng = np.random.default_rng(seed)
+    options, estimand = random_options(rng)
+    data = small_study(
+        seed, n=int(rng.integers(20, 120)), n_segments=int(rng.integers(1, 5)),
+        n_cells=int(rng.integers(1, 4)), share=rng.uniform(0.1, 0.9),
+        decimals=rng.choice([None, 1, 2]),
+    )  # fmt: skip
+    treatment = np.where(data.segment == 3, seed % 2, data.treatment)  # one arm alone
+    weight = data.weight if options["replacement"] and seed % 3 == 0 else None
+    matcher = PropensityMatcher(score_scale="probability", **options)
+    model = SegmentMatching(matcher, estimand=estimand, adjustment=None, on_empty="nan")
+    try:
+        model.fit(data.X, data.y, treatment=treatment, propensity=data.score, sample_weight=weight)
+    except EmptySegmentError:
+        return  # no segment has an estimate
+    matched = model.matcher_.matched_
+    limit = matched.caliper[data.segment]
+    assert_valid_match(
+        matched, treatment, n_neighbors=options["n_neighbors"], segment=data.segment,
+        replacement=options["replacement"], exact=data.cell if options["exact"] else None,
+        score=data.score, estimand=estimand, caliper=limit, sample_weight=weight,
+    )  # fmt: skip
+    if weight is not None or options["order"] == "random":
+        return
+    kept = np.sort(matched.order)
+    cells = data.segment[kept].astype(str)
+    if options["exact"]:
+        cells = np.char.add(cells, data.cell[kept])
+    expected = set()
+    for cell in np.unique(cells):
+        rows = kept[cells == cell]
+        width = None if np.isinf(limit[rows[0]]) else limit[rows[0]]
+        arm = treatment[rows] if estimand != "atc" else 1 - treatment[rows]
+        if arm.max() == 0:
+            continue
+        if options["replacement"]:
+            sets = naive_matching.match_with_replacement(
+                data.score[rows], arm, options["n_neighbors"], caliper=width,
+                focal="all" if estimand == "ate" else "treated",
+            )  # fmt: skip
+        else:
+            sets = naive_matching.rounds_to_sets(
+                naive_matching.match_greedily(
+                    data.score[rows], arm, options["n_neighbors"], order=options["order"],
+                    caliper=width,
+                )
+            )  # fmt: skip
+        expected |= {(rows[i], rows[j]) for i, j in naive_matching.pairs(sets)}
+    assert pair_set(matched) == expected
 
 
 # --- orders and randomness ------------------------------------------------------------------------
