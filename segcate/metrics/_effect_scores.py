@@ -158,13 +158,13 @@ def effect_scores(
     treatment: right if either e or both mu are. Models are fitted on the other folds only. Folds
     are stratified by treatment (and by y if it is 0/1) and depend on the order of the rows.
 
-    The default model averages four learners: lines (ridge regression, penalty by leave-one-out;
-    logistic regression with C=1 for 0/1); curves (the same on columns that also bend at five
-    quantiles, and on products of pairs where columns are at most 30; fitted on at most 50,000
-    rows); histogram gradient boosting; and the plain mean. Their weights, not negative and summing
-    to 1, are those that predict best out of fold (short-stacking). So small samples lean on the
-    mean and the line, large ones on the trees, without a setting. Strings and categories become
-    0/1 columns; a missing number is the median plus an indicator, and has its own branch in trees.
+    The default model averages four learners: lines (ridge regression, logistic for 0/1, penalty by
+    generalised cross-validation); curves (the same on columns that also bend at five quantiles, and on products of
+    pairs where columns are at most 30; fitted on at most 20,000 rows); histogram gradient boosting;
+    and the plain mean. Their weights, not negative and summing to 1, are those that predict best
+    out of fold (short-stacking). So small samples lean on the mean and the lines, large ones on the
+    trees, without a setting. Strings and categories become 0/1 columns; a missing number is the
+    median plus an indicator, and has its own branch in trees.
 
     Raw inverse-propensity scores are never made: adding a constant to y would change the ranking
     that wins. In an experiment stratified by blocks hand in the blocks' `propensity`.

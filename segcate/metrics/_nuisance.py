@@ -20,7 +20,7 @@ from segcate.metrics._default_models import LEARNERS, fit_predict_default, learn
 
 __all__ = ["Fold", "Target", "check_models", "cross_fit"]
 
-# On fewer rows the threads of the trees wait for each other longer than they work.
+# On fewer rows threads of one model wait for each other longer than they work; use `n_jobs`.
 _MIN_ROWS_FOR_THREADS = 100_000
 
 
@@ -73,7 +73,7 @@ def cross_fit(
         for k in range(len(folds))
     ]
     n_threads = 1 if len(targets[0].values) < _MIN_ROWS_FOR_THREADS else None
-    with threadpool_limits(n_threads, user_api="openmp"):
+    with threadpool_limits(n_threads):
         predicted = Parallel(n_jobs=n_jobs)(
             delayed(_fit_predict)(
                 owner,

@@ -481,7 +481,7 @@ def test_bad_data_is_named():
     with pytest.raises(ValueError, match=r"X contains infinity in column 'a' \(\d+ rows\)"):
         effect_scores(frame, y, treatment=treatment)
     frame = pd.DataFrame({"a": X[:, 0], "user": [f"u{i}" for i in range(60)]})
-    with pytest.raises(ValueError, match=r"column 'user' of X has 60 different values in 60 rows"):
+    with pytest.raises(ValueError, match=r"olumn 'user' of X has 60 different values in 60 rows"):
         effect_scores(frame, y, treatment=treatment)
     frame = pd.DataFrame(X, columns=["a", "b", "c"], index=range(1, 61))
     with pytest.raises(ValueError, match="index of `treatment` differs"):
