@@ -21,7 +21,7 @@ Float = npt.NDArray[np.float64]
 
 # Distances between covariate rows computed at most for one segment; above it, the average over all
 # rows becomes one over evenly spaced rows and donors.
-DISTANCE_BUDGET = 40_000_000
+DISTANCE_BUDGET = 4_000_000
 _FEWEST_ROWS = 500
 
 
