@@ -7,7 +7,7 @@ prioritization rules via rank-weighted average treatment effects. JASA, 120(549)
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -41,7 +41,7 @@ class RankScore:
     value: float
     std_error: float
     n_units: int
-    influence: Float | None = None
+    influence: Float | None = field(default=None, repr=False, compare=False)
 
     @property
     def p_value(self) -> float:
@@ -121,6 +121,11 @@ def rank_score(
     effect = _vector("psi", psi, score.shape)
     weight = None if sample_weight is None else _checked_weight(sample_weight, score.shape, kind)
     clusters = None if groups is None else np.asarray(groups)
+    if clusters is not None and clusters.shape != score.shape:
+        raise ValueError(
+            f"A ranking score needs `groups` as one vector with the shape {score.shape} of "
+            f"`prediction`; its shape is {clusters.shape}."
+        )
     shape, present = score.shape, None if weight is None or weight.all() else weight > 0
     if present is not None:
         score, effect, weight, clusters = _rows(present, score, effect, weight, clusters)

@@ -328,6 +328,8 @@ def test_shapes_and_weights_are_checked():
         rank_score([1.0, 2.0], [1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match=r"`prediction` as one vector .* shape is \(2, 1\)"):
         rank_score([[1.0], [2.0]], [1.0, 2.0])
+    with pytest.raises(ValueError, match=r"`groups` as one vector .* shape is \(3,\)"):
+        rank_score([1.0, 2.0], [1.0, 2.0], groups=[0, 1, 2])
     with pytest.raises(ValueError, match="at least one row"):
         rank_score([], [])
     with pytest.raises(ValueError, match="1 of 2 weights are negative"):

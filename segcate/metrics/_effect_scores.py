@@ -254,17 +254,19 @@ def _checked(
     reference = y if X is None else X
     outcome = check_outcome(_OWNER, y, reference)
     arm = check_treatment(_OWNER, treatment, reference)
-    n_treated = int(arm.sum())
-    if n_treated in (0, len(arm)):
-        word = "treated" if n_treated == 0 else "control"
-        raise ValueError(
-            f"{_OWNER}: `treatment` has no {word} rows among {len(arm)}; effect scores need both "
-            "arms."
-        )
+    weight = check_weights(_OWNER, sample_weight, reference)
+    for code, word in ((1, "treated"), (0, "control")):
+        in_arm = arm == code if weight is None else (arm == code) & (weight > 0)
+        if not in_arm.any():
+            raise ValueError(
+                f"{_OWNER}: `treatment` has no {word} rows among {len(arm)}"
+                f"{'' if weight is None else ' (rows of weight 0 left out)'}; effect scores need "
+                "both arms."
+            )
     return _Data(
         y=outcome,
         treatment=arm,
-        weight=check_weights(_OWNER, sample_weight, reference),
+        weight=weight,
         groups=check_groups(_OWNER, groups, reference),
         propensity=check_propensity(_OWNER, propensity, reference),
         mu0=None if mu0 is None else check_vector(_OWNER, "mu0", mu0, reference),

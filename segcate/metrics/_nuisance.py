@@ -106,7 +106,13 @@ def _fit_predict(
     seed: int,
 ) -> Float:
     """Fit on the fold's training rows that have the target, and predict its other rows."""
-    rows = learning_rows(learner, fold.train[target.rows[fold.train]], seed)
+    usable = target.rows if weight is None else target.rows & (weight > 0)
+    rows = learning_rows(learner, fold.train[usable[fold.train]], seed)
+    if len(rows) == 0:
+        raise ValueError(
+            f"{owner}: a fold leaves no rows of positive weight to fit the {target.name} on. Lower "
+            "`cv`, or drop rows of weight 0."
+        )
     values = target.values[rows]
     row_weight = None if weight is None else weight[rows]
     if (values == values[0]).all():

@@ -296,14 +296,16 @@ def experiment_scores(owner: str, y: Any, treatment: Any, sample_weight: Any) ->
     """Check the data of an experiment and make its effect scores."""
     outcome = check_outcome(owner, y, y)
     arm = check_treatment(owner, treatment, y)
-    n_treated = int(arm.sum())
-    if n_treated in (0, len(arm)):
+    weight = check_weights(owner, sample_weight, y)
+    counted = arm if weight is None else arm[weight > 0]
+    n_treated = int(counted.sum())
+    if n_treated in (0, len(counted)):
         raise ValueError(
-            f"{owner}: of {len(arm)} rows to score on, {n_treated} are treated, and both arms are "
-            "needed. In a search use cv=segcate.model_selection.TreatmentStratifiedKFold(), which "
-            "keeps both arms in every fold."
+            f"{owner}: of {len(counted)} rows to score on, {n_treated} are treated, and both arms "
+            "are needed. In a search use cv=segcate.model_selection.TreatmentStratifiedKFold(), "
+            "which keeps both arms in every fold."
         )
-    return arm_centred_scores(outcome, arm, check_weights(owner, sample_weight, y))
+    return arm_centred_scores(outcome, arm, weight)
 
 
 def _score_of(

@@ -336,16 +336,21 @@ class TreatmentStratifiedShuffleSplit(_TreatmentSplitter):
             yield np.sort(train), np.sort(test)
 
     def _shares(self, n: int) -> tuple[float, float]:
-        """Shares of the rows to score on and to fit on; StratifiedShuffleSplit checks the sizes."""
+        """Return the shares of the rows to score on and to fit on."""
         test, train = (
             None if size is None else size / n if isinstance(size, int | np.integer) else size
             for size in (self.test_size, self.train_size)
         )
         if test is None:
-            test = 0.1 if train is None else 1 - train
-        train = 1 - test if train is None else train
-        least = 1 / n
-        return max(test, least), max(train, least)
+            test = 0.1 if train is None else 1.0 - train
+        train = 1.0 - test if train is None else train
+        if not (0 < test < 1 and 0 < train < 1 and test + train <= 1 + 1e-9):
+            raise ValueError(
+                f"{type(self).__name__}: test_size={self.test_size!r} and train_size="
+                f"{self.train_size!r} leave no rows to fit or to score on, of {n}. Shares lie inside "
+                "(0, 1), counts between 1 and the number of rows, and both together within it."
+            )
+        return test, train
 
 
 def _each_fold(fold: Int, n_folds: int) -> Iterator[Split]:

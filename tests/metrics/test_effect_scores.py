@@ -417,6 +417,10 @@ def test_a_propensity_of_exactly_zero_is_an_error_without_clipping():
         ({"treatment": np.arange(60) % 3}, "must hold only 0 and 1"),
         ({"treatment": np.arange(59) % 2}, "`treatment` has 59 values but X has 60 rows"),
         ({"treatment": np.repeat([0, 1], [57, 3])}, "has 3 treated rows"),
+        (
+            {"treatment": np.arange(60) < 30, "sample_weight": np.arange(60) // 30},
+            "no treated rows",
+        ),
         ({"design": "rct"}, "`design` must be one of"),
         ({"cv": 1}, "`cv` must be a number of folds, at least 2; got 1"),
         ({"cv": 2.0}, "`cv` must be a number of folds"),

@@ -177,6 +177,8 @@ def test_bad_experiments_are_named(rows, score):
         score(y, prediction, treatment=np.zeros(60))
     with pytest.raises(ValueError, match=r"of 60 rows to score on, 60 are treated"):
         score(y, prediction, treatment=np.ones(60))
+    with pytest.raises(ValueError, match=r"of \d+ rows to score on, 0 are treated"):
+        score(y, prediction, treatment=treatment, sample_weight=1 - treatment)
     with pytest.raises(ValueError, match="needs `treatment`, but none came"):
         score(y, prediction, treatment=None)
     with pytest.raises(ValueError, match="must hold only 0 and 1"):

@@ -267,6 +267,24 @@ def test_parameters_are_checked(splitter, name):
         next(splitter.split(X, y, None, treatment))
 
 
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"test_size": 1.5},
+        {"test_size": 0},
+        {"test_size": 100},
+        {"train_size": -0.1},
+        {"test_size": 0.6, "train_size": 0.6},
+    ],
+    ids=str,
+)
+def test_sizes_that_leave_no_rows_are_named(sizes):
+    X, y, treatment = experiment(100)
+    cv = TreatmentStratifiedShuffleSplit(2, **sizes)
+    with pytest.raises(ValueError, match="leave no rows to fit or to score on, of 100"):
+        next(cv.split(X, y, None, treatment))
+
+
 def test_bad_data_is_named():
     X, y, treatment = experiment(100, as_frame=True)
     cv = TreatmentStratifiedKFold(3)
