@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,14 @@ from segcate._routing import how_to_pass
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 Segment = str | int | None
+TreatmentKind = Literal["binary", "arms", "continuous"]
 
 __all__ = [
     "EffectData",
     "SegmentCodes",
+    "TreatmentKind",
+    "check_arms",
+    "check_dose",
     "check_effect_data",
     "check_features",
     "check_in_unit_interval",
@@ -64,7 +68,8 @@ class EffectData:
     Attributes
     ----------
     X : frame, or float array of shape (n_rows, n_columns), segment column included
-    treatment : int8 array of shape (n_rows,), values 0 and 1
+    treatment : array of shape (n_rows,)
+        int8 values 0 and 1; int64 codes of several arms, 0 the control; or float64 doses.
     segment : the rows' segments
     y : float64 array of shape (n_rows,), None in the design stage
     sample_weight : float64 array of shape (n_rows,) or None
@@ -73,7 +78,7 @@ class EffectData:
     """
 
     X: Any
-    treatment: npt.NDArray[np.int8]
+    treatment: npt.NDArray[Any]
     segment: SegmentCodes
     y: Float | None = None
     sample_weight: Float | None = None
@@ -234,25 +239,77 @@ def check_outcome(owner: str, y: Any, X: Any) -> Float:
 
 def check_treatment(owner: str, treatment: Any, X: Any) -> npt.NDArray[np.int8]:
     """Check that treatment holds 0 and 1 (or bool), has no gaps and belongs to the rows of X."""
-    if treatment is None:
-        raise ValueError(f"{owner} needs `treatment`, but none came. {how_to_pass('treatment')}")
-    _check_same_index(owner, "treatment", treatment, X)
-    values = _column(owner, "treatment", treatment)
-    _check_length(owner, "treatment", values, X)
+    values = _treatment_column(owner, treatment, X)
     if values.dtype.kind in "iub" and len(values) and values.min() >= 0 and values.max() <= 1:
         return values.astype(np.int8)
-    codes, levels = _frames.sorted_codes(values)
-    if any(_frames.is_missing(level) for level in levels.tolist()):
-        raise ValueError(
-            f"{owner}: `treatment` is missing (NaN) in {int((codes == len(levels) - 1).sum())} of {len(values)} "
-            "rows. Drop those rows, or say which arm they were in."
-        )
+    levels = _treatment_levels(owner, values)
     if not _are_numbers(levels) or not np.isin(levels.astype(np.float64), [0.0, 1.0]).all():
         raise ValueError(
             f"{owner}: `treatment` must hold only 0 and 1 (1 = treated); found {{{listed(levels)}}}. "
             "Recode it, for example `treatment == 'offer'`, or with segcate.encode_treatment(labels, control=...)."
         )
     return values.astype(np.int8)
+
+
+def check_arms(owner: str, treatment: Any, X: Any) -> npt.NDArray[np.int64]:
+    """Check that treatment codes arms as 0 (control), 1, 2, ..., without gaps and all present."""
+    values = _treatment_column(owner, treatment, X)
+    levels = _treatment_levels(owner, values)
+    advice = (
+        "Code the arms 0, 1, 2, ... with 0 the control, for example with "
+        "segcate.encode_treatment(labels, control=...)."
+    )
+    if not _are_numbers(levels) or (levels.astype(np.float64) % 1 != 0).any():
+        raise ValueError(
+            f"{owner}: `treatment` must hold integer codes of arms; found {{{listed(levels)}}}. {advice}"
+        )
+    codes = values.astype(np.int64)
+    n_arms = int(codes.max()) + 1
+    if codes.min() < 0 or n_arms != len(levels):
+        raise ValueError(
+            f"{owner}: `treatment` must hold every code from 0 to the largest; found {{{listed(levels)}}} "
+            f"(n_samples={len(codes)} rows). {advice}"
+        )
+    return codes
+
+
+def check_dose(owner: str, treatment: Any, X: Any) -> Float:
+    """Check a continuous treatment: finite numbers that are not all the same."""
+    values = _treatment_column(owner, treatment, X)
+    dose = _numbers(owner, "`treatment`", values, "numbers, the dose of each row")
+    n_bad = int((~np.isfinite(dose)).sum())
+    if n_bad:
+        raise ValueError(
+            f"{owner}: `treatment` is NaN or infinite in {n_bad} of {len(dose)} rows. Drop those rows, "
+            "or say what their dose was."
+        )
+    if len(dose) and (dose == dose[0]).all():
+        raise ValueError(
+            f"{owner}: `treatment` is {dose[0]:g} in all n_samples={len(dose)} rows; an effect needs "
+            "doses that differ."
+        )
+    return dose
+
+
+def _treatment_column(owner: str, treatment: Any, X: Any) -> npt.NDArray[Any]:
+    """Take the treatment as one column that belongs to the rows of X."""
+    if treatment is None:
+        raise ValueError(f"{owner} needs `treatment`, but none came. {how_to_pass('treatment')}")
+    _check_same_index(owner, "treatment", treatment, X)
+    values = _column(owner, "treatment", treatment)
+    _check_length(owner, "treatment", values, X)
+    return values
+
+
+def _treatment_levels(owner: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """List the arms that occur; refuse rows without one."""
+    codes, levels = _frames.sorted_codes(values)
+    if any(_frames.is_missing(level) for level in levels.tolist()):
+        raise ValueError(
+            f"{owner}: `treatment` is missing (NaN) in {int((codes == len(levels) - 1).sum())} of {len(values)} "
+            "rows. Drop those rows, or say which arm they were in."
+        )
+    return levels
 
 
 def check_weights(owner: str, sample_weight: Any, X: Any) -> Float | None:
@@ -418,32 +475,42 @@ def check_effect_data(
     propensity: Any = None,
     needs_outcome: bool = True,
     allow_missing: bool = False,
+    treatment_kind: TreatmentKind = "binary",
 ) -> EffectData:
     """Check all that a fit was given, in the order a user would want to hear of it."""
     owner = type(estimator).__name__
     X = check_features(estimator, X, reset=True, allow_missing=allow_missing, segment=segment)
     if needs_outcome or y is not None:
         y = check_outcome(owner, y, X)
-    codes = check_treatment(owner, treatment, X)
-    if len(codes) == 1:
-        raise ValueError(
-            f"{owner}: X has n_samples=1 row; comparing two arms needs at least 1 row in each."
-        )
-    for arm, word in ((1, "treated"), (0, "control")):
-        if not (codes == arm).any():
-            raise ValueError(
-                f"{owner}: `treatment` has no {word} rows (all n_samples={len(codes)} are "
-                f"{'control' if arm else 'treated'}); an effect needs both arms."
-            )
     return EffectData(
         X=X,
-        treatment=codes,
+        treatment=_check_two_arms(owner, treatment, X, treatment_kind),
         segment=code_segments(owner, X, find_segment_column(owner, X, segment)),
         y=y,
         sample_weight=check_weights(owner, sample_weight, X),
         groups=check_groups(owner, groups, X),
         propensity=check_propensity(owner, propensity, X),
     )
+
+
+def _check_two_arms(owner: str, treatment: Any, X: Any, kind: TreatmentKind) -> npt.NDArray[Any]:
+    """Check the treatment by its kind, and that there is something to compare."""
+    if _frames.n_rows(X) == 1:
+        _treatment_column(owner, treatment, X)
+        raise ValueError(
+            f"{owner}: X has n_samples=1 row; comparing two arms needs at least 1 row in each."
+        )
+    if kind == "continuous":
+        return check_dose(owner, treatment, X)
+    check = check_arms if kind == "arms" else check_treatment
+    codes: npt.NDArray[Any] = check(owner, treatment, X)
+    for arm, word in ((1, "treated"), (0, "control")):
+        if not (codes == arm).any():
+            raise ValueError(
+                f"{owner}: `treatment` has no {word} rows (all n_samples={len(codes)} are "
+                f"{'control' if arm else 'treated'}); an effect needs both arms."
+            )
+    return codes
 
 
 def _column(owner: str, name: str, values: Any, *, warn: bool = False) -> npt.NDArray[Any]:
