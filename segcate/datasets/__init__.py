@@ -3,5 +3,12 @@
 from segcate.datasets._causaldata import load_nhefs, load_nsw
 from segcate.datasets._mindset import fetch_learning_mindset
 from segcate.datasets._segmented_users import make_segmented_users
+from segcate.datasets._uplift import make_uplift
 
-__all__ = ["fetch_learning_mindset", "load_nhefs", "load_nsw", "make_segmented_users"]
+__all__ = [
+    "fetch_learning_mindset",
+    "load_nhefs",
+    "load_nsw",
+    "make_segmented_users",
+    "make_uplift",
+]
