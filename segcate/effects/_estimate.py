@@ -24,6 +24,13 @@ from segcate.effects._clustered import (
 )
 from segcate.effects._estimated_score import ScoreModel, estimated_score_correction
 from segcate.effects._g_computation import g_computation
+from segcate.effects._segment_estimate import (
+    FEWEST_EVENTS,
+    FEWEST_GROUPS,
+    OK,
+    ROUNDING,
+    SegmentEstimate,
+)
 from segcate.effects._segment_view import SegmentView, segment_view
 from segcate.matching import _sample
 from segcate.matching._balance import is_binary_column
@@ -31,17 +38,10 @@ from segcate.matching._design import Design
 
 Float = npt.NDArray[np.float64]
 
-OK = "ok"
 # Method of a segment for which the theory asked for does not hold.
 NOT_VALID = "not valid"
 # Below this many treated the 2016 correction undercovers and "auto" leaves it out.
 _FEWEST_FOR_2016 = 100
-# A 0/1 outcome with fewer events than this in an arm gives intervals that are not to be trusted.
-FEWEST_EVENTS = 5
-# Below this many groups clustered standard errors run low, even with Student's t.
-FEWEST_GROUPS = 30
-# A standard error below this share of the largest |y| is rounding, not spread.
-_ROUNDING = 1e-13
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,55 +53,6 @@ class EstimateOptions:
     std_error: str
     inference: str
     n_variance_neighbors: int
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentEstimate:
-    """The estimate of one segment.
-
-    Attributes
-    ----------
-    status : "ok", "ok: ..." with remarks, or the reason why there is no estimate
-    effect, variance : NaN without an estimate
-    n, n_treated, n_control : rows of the segment
-    n_matched : focal rows with a match
-    total : weight of the matched focal rows
-    pooled_variance : what goes into the variance for everyone; a variance estimated as 0, which is
-        no standard error of its own, counts as 0
-    method : how the standard error was made
-    group_sums : float64 array of shape (n_groups,) or None
-        Scores summed by group, for covariances between segments.
-    group_totals : float64 array of shape (n_groups,) or None
-        Weight of the matched focal rows in each group.
-    n_groups : groups that take part
-    total_squares : sum of the squared focal weights
-    n_smaller_focal : matched focal rows; for the ATE those of the arm that has fewer
-    n_donors, max_uses, max_distance : distinct donors, the largest K, the widest matched set
-    """
-
-    status: str
-    effect: float
-    variance: float
-    n: int
-    n_treated: int
-    n_control: int
-    n_matched: int
-    total: float
-    method: str = ""
-    group_sums: Float | None = None
-    group_totals: Float | None = None
-    n_groups: int = 0
-    pooled_variance: float = float("nan")
-    total_squares: float = 0.0
-    n_smaller_focal: int = 0
-    n_donors: int = 0
-    max_uses: float = 0.0
-    max_distance: float = float("nan")
-
-    @property
-    def is_estimated(self) -> bool:
-        """Tell whether there is an effect."""
-        return self.status.startswith(OK)
 
 
 def estimate_segments(
@@ -135,7 +86,7 @@ def _estimate_segment(
         found = matched_effect(view, adjusted)
         scores = None
     variance = _variance(design, view, adjusted, found, scores, options)
-    has_spread = variance.value > (_ROUNDING * np.abs(view.y).max()) ** 2
+    has_spread = variance.value > (ROUNDING * np.abs(view.y).max()) ** 2
     notes = [
         design.propensity.notes[code],
         adjusted.note if adjusted else "",

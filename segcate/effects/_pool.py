@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from segcate._validation import SegmentCodes
 from segcate.effects._effect_table import FEWEST_FOR_Q, NORMAL_FROM, EffectTable
-from segcate.effects._estimate import SegmentEstimate
+from segcate.effects._segment_estimate import SegmentEstimate
 
 Float = npt.NDArray[np.float64]
 

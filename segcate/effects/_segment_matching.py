@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import has_fit_parameter
 
-from segcate import _frames
 from segcate._validation import (
     EffectData,
     Segment,
     check_effect_data,
-    check_features,
-    check_in_unit_interval,
     check_option,
-    code_segments,
     listed,
     takes_missing,
 )
-from segcate.base import EffectEstimatorMixin
-from segcate.effects._effect_table import EffectTable, SegmentContrasts
-from segcate.effects._estimate import (
-    FEWEST_GROUPS,
-    NOT_VALID,
-    EstimateOptions,
-    SegmentEstimate,
-    estimate_segments,
-)
-from segcate.effects._heterogeneity import Heterogeneity
+from segcate.effects._estimate import NOT_VALID, EstimateOptions, estimate_segments
 from segcate.effects._pool import pool
-from segcate.effects._summary import summary_text
-from segcate.exceptions import EmptySegmentError, SegcateWarning
+from segcate.effects._segment_effects import SegmentEffectsMixin, warn_of_few_groups
+from segcate.effects._segment_estimate import SegmentEstimate
+from segcate.effects._summary import (
+    ESTIMAND_NAMES,
+    Described,
+    describe_adjustment,
+    describe_matching,
+    describe_unmatched,
+)
 from segcate.matching import PropensityMatcher
 from segcate.matching._propensity import check_classifier
 
@@ -46,7 +39,7 @@ Float = npt.NDArray[np.float64]
 STD_ERRORS = ("auto", "abadie-imbens", "abadie-imbens-2016", "pair", "pair+unit", "group")
 
 
-class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
+class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     """Estimate the effect of a treatment in every segment, by matching inside the segment.
 
     Use it on observational data whose segments and covariates were measured before the treatment, to
@@ -144,6 +137,8 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
     2        389    0.94       0.08
     """
 
+    _remedy = "widen the caliper, "
+
     def __init__(
         self,
         matcher: PropensityMatcher | None = None,
@@ -237,7 +232,8 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
         estimates = estimate_segments(design, data.y, options, self.n_jobs)
         self._refuse_empty(owner, data, estimates)
         self._refuse_unsupported(owner, data, estimates)
-        _warn_of_few_groups(owner, method, data)
+        if method == "group" and data.groups is not None:
+            warn_of_few_groups(owner, data.groups)
         table = pool(
             estimates,
             data.segment,
@@ -247,95 +243,24 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
         matcher._store(design, self.estimand)
         self.matcher_ = matcher
         self.std_error_method_ = _method_name(method, estimates)
-        self.segment_labels_ = data.segment.labels
-        self._segment_position = data.segment.position
-        self._allows_missing = self._takes_missing(matcher, propensity is not None)
-        self._table = table
+        self._store_effects(data, table, self._takes_missing(matcher, propensity is not None))
         self._reuse = np.array([(e.n_donors, e.max_uses, e.max_distance) for e in estimates])
         return self
-
-    def predict(self, X: Any) -> Float:
-        """Return the effect of the segment of each row.
-
-        Parameters
-        ----------
-        X : frame or array-like of shape (n_samples, n_features)
-            With the columns of `fit`; only the segment is read.
-
-        Returns
-        -------
-        effect : float64 array of shape (n_samples,), in units of y
-
-        Raises
-        ------
-        EmptySegmentError
-            If a row's segment was not seen in `fit`, or has no estimate, and ``on_empty="raise"``.
-        """
-        check_is_fitted(self)
-        owner = type(self).__name__
-        X = check_features(
-            self,
-            X,
-            reset=False,
-            allow_missing=self._allows_missing,
-            segment=self._segment_position,
-        )
-        if self._segment_position is None:
-            return np.full(_frames.n_rows(X), self._filled_effects()[0])
-        found = code_segments(owner, X, self._segment_position, may_look_like_ids=True)
-        place = {label: i for i, label in enumerate(self.segment_labels_.tolist())}
-        at = np.array([place.get(label, -1) for label in found.labels.tolist()], dtype=np.intp)
-        unseen = [label for label, i in zip(found.labels.tolist(), at, strict=True) if i < 0]
-        if unseen and self.on_empty == "raise":
-            raise EmptySegmentError(
-                f"{owner}.predict: segments {listed(unseen)} were not seen in fit, which knew "
-                f"{listed(place)}. Set on_empty='nan' or 'overall', or fit on rows of every segment."
-            )
-        beyond = self._table.overall[0] if self.on_empty == "overall" else np.nan
-        effects = np.append(self._filled_effects(), beyond)
-        return np.asarray(effects[at][found.codes])
-
-    def summary(self) -> str:
-        """Describe design, effects, heterogeneity and weak points as text."""
-        check_is_fitted(self)
-        return summary_text(self)
-
-    def contrasts(self, matrix: Any = None) -> SegmentContrasts:
-        """Compare segments with each other.
-
-        Parameters
-        ----------
-        matrix : array-like of shape (n_contrasts, n_segments), mapping or list of mappings
-            Coefficients of each combination, segments in the order of `effects_`, or as
-            ``{label: coefficient}``; None (default): all pairwise differences.
-
-        Returns
-        -------
-        SegmentContrasts
-            `table` with Holm-adjusted p-values, and `joint`, a Wald test of all at once.
-        """
-        check_is_fitted(self)
-        return self._table.contrasts(matrix)
-
-    @property
-    def effects_(self) -> pd.DataFrame:
-        """Table of effects, one row a segment."""
-        return self._table.frame(fill_overall=self.on_empty == "overall")
-
-    @property
-    def overall_(self) -> pd.Series[Any]:
-        """The effect for everyone."""
-        return self._table.overall_row()
-
-    @property
-    def heterogeneity_(self) -> Heterogeneity:
-        """Cochran's Q over the segments, its p-value, tau^2."""
-        return self._table.heterogeneity()
 
     @property
     def balance_(self) -> pd.DataFrame:
         """Balance before and after matching, from the matcher."""
         return self.matcher_.balance_
+
+    def _describe(self) -> tuple[Described, Described]:
+        matcher = self.matcher_
+        above = [
+            ("Estimand", f"{ESTIMAND_NAMES[self.estimand]}, {self.inference} inference"),
+            ("Matching", describe_matching(matcher)),
+            ("Adjustment", describe_adjustment(self.adjustment)),
+            ("Standard error", self.std_error_method_),
+        ]
+        return above, [("Unmatched", describe_unmatched(matcher))]
 
     def set_params(self, **params: Any) -> SegmentMatching:
         """Set parameters; those of the matcher (`matcher__caliper`) need an instance of it."""
@@ -359,20 +284,11 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
         tags.input_tags.allow_nan = self._takes_missing(self.matcher, has_propensity=False)
         return tags
 
-    def _filled_effects(self) -> Float:
-        """Effects, gaps filled with the overall one where `on_empty` says so."""
-        table: EffectTable = self._table
-        if self.on_empty == "overall":
-            return np.where(table.is_estimated, table.effect, table.overall[0])
-        return table.effect
-
     def _check_parameters(self, owner: str) -> PropensityMatcher:
         """Check our own parameters and return a fresh matcher."""
-        check_option(owner, "estimand", self.estimand, ("att", "atc", "ate"))
+        self._check_shared_parameters(owner)
         check_option(owner, "std_error", self.std_error, STD_ERRORS)
         check_option(owner, "inference", self.inference, ("population", "sample"))
-        check_option(owner, "on_empty", self.on_empty, ("raise", "nan", "overall"))
-        check_in_unit_interval(owner, "confidence_level", self.confidence_level)
         j = self.n_variance_neighbors
         if isinstance(j, bool) or not isinstance(j, int | np.integer) or j < 0:
             raise ValueError(
@@ -404,20 +320,6 @@ class SegmentMatching(EffectEstimatorMixin, BaseEstimator):
             raise TypeError(
                 f"{owner}: `adjustment` must be a regressor whose fit takes `sample_weight`, as matches weigh by how "
                 f"often they serve; {type(model).__name__} does not. Use 'bias' or 'linear', or another regressor."
-            )
-
-    def _refuse_empty(self, owner: str, data: EffectData, estimates: list[SegmentEstimate]) -> None:
-        gaps = [
-            f"segment {label!r}: {e.status} ({e.n_treated} treated, {e.n_control} control)"
-            for label, e in zip(data.segment.labels.tolist(), estimates, strict=True)
-            if not e.is_estimated
-        ]
-        if gaps and (self.on_empty == "raise" or len(gaps) == len(estimates)):
-            more = f" and {len(gaps) - 5} more" if len(gaps) > 5 else ""
-            raise EmptySegmentError(
-                f"{owner}: {len(gaps)} of {len(estimates)} segments have no estimate: {'; '.join(gaps[:5])}{more} "
-                f"(n_samples={data.n_rows}). Merge them into others, widen the caliper, or set on_empty='nan' or "
-                "'overall'."
             )
 
     def _refuse_unsupported(
@@ -521,19 +423,6 @@ def _rules(
             "is for inference='population' unless adjustment='linear'.",
         ),
     ]
-
-
-def _warn_of_few_groups(owner: str, method: str, data: EffectData) -> None:
-    if method != "group" or data.groups is None:
-        return
-    n_groups = int(data.groups.max()) + 1
-    if n_groups < FEWEST_GROUPS:
-        warnings.warn(
-            f"{owner}: standard errors clustered by {n_groups} groups run low below {FEWEST_GROUPS}, above all "
-            "where whole groups were treated. Read the intervals as too narrow.",
-            SegcateWarning,
-            stacklevel=3,
-        )
 
 
 def _method_name(method: str, estimates: list[SegmentEstimate]) -> str:

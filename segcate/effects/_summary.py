@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-_ESTIMANDS = {
+# Lines of a summary: what they are about, and what they say.
+Described = list[tuple[str, str]]
+
+ESTIMAND_NAMES = {
     "att": "ATT, effect on the treated",
     "atc": "ATC, effect on the controls",
     "ate": "ATE, effect on all",
@@ -22,23 +25,30 @@ _SHOWN = [
 ]
 
 
-def summary_text(model: Any) -> str:
-    """Describe a fitted SegmentMatching."""
+def summary_text(model: Any, above: Described, below: Described) -> str:
+    """Describe a fitted estimator of segment effects.
+
+    The lines `above` the table end with the standard error; those `below` follow the tests.
+    """
     effects, overall, test = model.effects_, model.overall_, model.heterogeneity_
-    matcher = model.matcher_
     level = f"{100 * model.confidence_level:g} %"
+    name, method = above[-1]
+    head = [*above[:-1], (name, f"{method}; intervals {level}; p adjusted by Holm")]
+    tail = [
+        (
+            "Overall",
+            f"{overall['effect']:.4g} (std. error {overall['std_error']:.4g}, {level} interval "
+            f"{overall['ci_low']:.4g} to {overall['ci_high']:.4g})",
+        ),
+        ("Heterogeneity", _heterogeneity(test)),
+        *below,
+    ]
     lines = [
-        f"Estimand        {_ESTIMANDS[model.estimand]}, {model.inference} inference",
-        f"Matching        {_matching(matcher)}",
-        f"Adjustment      {_adjustment(model.adjustment)}",
-        f"Standard error  {model.std_error_method_}; intervals {level}; p adjusted by Holm",
+        *(f"{name:<16}{text}" for name, text in head),
         "",
         effects[_SHOWN].to_string(float_format=lambda v: f"{v:.4g}"),
         "",
-        f"Overall         {overall['effect']:.4g} (std. error {overall['std_error']:.4g}, {level} interval "
-        f"{overall['ci_low']:.4g} to {overall['ci_high']:.4g})",
-        f"Heterogeneity   {_heterogeneity(test)}",
-        f"Unmatched       {_unmatched(matcher)}",
+        *(f"{name:<16}{text}" for name, text in tail),
     ]
     remarks = [
         f"  {label}: {status}" for label, status in effects["status"].items() if status != "ok"
@@ -48,7 +58,8 @@ def summary_text(model: Any) -> str:
     return "\n".join(lines)
 
 
-def _matching(matcher: Any) -> str:
+def describe_matching(matcher: Any) -> str:
+    """Say how rows were matched."""
     text = f"{matcher.n_neighbors} nearest on the {matcher.score_scale} score, "
     text += (
         "with replacement" if matcher.replacement else f"without replacement, order {matcher.order}"
@@ -59,7 +70,8 @@ def _matching(matcher: Any) -> str:
     return text
 
 
-def _adjustment(adjustment: Any) -> str:
+def describe_adjustment(adjustment: Any) -> str:
+    """Say how matched outcomes were adjusted."""
     if adjustment is None:
         return "none"
     return adjustment if isinstance(adjustment, str) else type(adjustment).__name__
@@ -74,6 +86,7 @@ def _heterogeneity(test: Any) -> str:
     )
 
 
-def _unmatched(matcher: Any) -> str:
+def describe_unmatched(matcher: Any) -> str:
+    """Count the rows without a match by reason."""
     reasons = matcher.matched_.unmatched["reason"].value_counts()
     return "; ".join(f"{n} rows: {reason}" for reason, n in reasons.items()) or "none"

@@ -1,0 +1,192 @@
+"""What every estimator of segment effects shares: its tables, its predictions, its empty segments."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.validation import check_is_fitted
+
+from segcate import _frames
+from segcate._validation import (
+    EffectData,
+    Segment,
+    check_features,
+    check_in_unit_interval,
+    check_option,
+    code_segments,
+    listed,
+)
+from segcate.base import EffectEstimatorMixin
+from segcate.effects._effect_table import EffectTable, SegmentContrasts
+from segcate.effects._heterogeneity import Heterogeneity
+from segcate.effects._segment_estimate import FEWEST_GROUPS, SegmentEstimate
+from segcate.effects._summary import Described, summary_text
+from segcate.exceptions import EmptySegmentError, SegcateWarning
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Float = npt.NDArray[np.float64]
+
+ESTIMANDS = ("att", "atc", "ate")
+
+
+class SegmentEffectsMixin(EffectEstimatorMixin):
+    """Tables and predictions of an estimator whose fit ends in `_store_effects`.
+
+    Attributes
+    ----------
+    estimand : str
+    segment : "auto", str, int or None
+    confidence_level : float in (0, 1)
+    on_empty : {"raise", "nan", "overall"}
+    effects_ : DataFrame, one row a segment
+    overall_ : Series
+    heterogeneity_ : Heterogeneity
+    segment_labels_ : array of shape (n_segments,)
+    """
+
+    # What else may fill a segment that has no estimate, for the error message.
+    _remedy: ClassVar[str] = ""
+
+    estimand: str
+    segment: Segment
+    confidence_level: float
+    on_empty: str
+    segment_labels_: npt.NDArray[Any]
+    _table: EffectTable
+
+    def predict(self, X: Any) -> Float:
+        """Return the effect of the segment of each row.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            With the columns of `fit`; only the segment is read.
+
+        Returns
+        -------
+        effect : float64 array of shape (n_samples,), in units of y
+
+        Raises
+        ------
+        EmptySegmentError
+            If a row's segment was not seen in `fit`, or has no estimate, and ``on_empty="raise"``.
+        """
+        check_is_fitted(self)
+        owner = type(self).__name__
+        X = check_features(
+            self,
+            X,
+            reset=False,
+            allow_missing=self._allows_missing,
+            segment=self._segment_position,
+        )
+        if self._segment_position is None:
+            return np.full(_frames.n_rows(X), self._filled_effects()[0])
+        found = code_segments(owner, X, self._segment_position, may_look_like_ids=True)
+        place = {label: i for i, label in enumerate(self.segment_labels_.tolist())}
+        at = np.array([place.get(label, -1) for label in found.labels.tolist()], dtype=np.intp)
+        unseen = [label for label, i in zip(found.labels.tolist(), at, strict=True) if i < 0]
+        if unseen and self.on_empty == "raise":
+            raise EmptySegmentError(
+                f"{owner}.predict: segments {listed(unseen)} were not seen in fit, which knew "
+                f"{listed(place)}. Set on_empty='nan' or 'overall', or fit on rows of every segment."
+            )
+        beyond = self._table.overall[0] if self.on_empty == "overall" else np.nan
+        effects = np.append(self._filled_effects(), beyond)
+        return np.asarray(effects[at][found.codes])
+
+    def summary(self) -> str:
+        """Describe design, effects, heterogeneity and weak points as text."""
+        check_is_fitted(self)
+        return summary_text(self, *self._describe())
+
+    def contrasts(self, matrix: Any = None) -> SegmentContrasts:
+        """Compare segments with each other.
+
+        Parameters
+        ----------
+        matrix : array-like of shape (n_contrasts, n_segments), mapping or list of mappings
+            Coefficients of each combination, segments in the order of `effects_`, or as
+            ``{label: coefficient}``; None (default): all pairwise differences.
+
+        Returns
+        -------
+        SegmentContrasts
+            `table` with Holm-adjusted p-values, and `joint`, a Wald test of all at once.
+        """
+        check_is_fitted(self)
+        return self._table.contrasts(matrix)
+
+    @property
+    def effects_(self) -> pd.DataFrame:
+        """Table of effects, one row a segment."""
+        return self._table.frame(fill_overall=self.on_empty == "overall")
+
+    @property
+    def overall_(self) -> pd.Series[Any]:
+        """The effect for everyone."""
+        return self._table.overall_row()
+
+    @property
+    def heterogeneity_(self) -> Heterogeneity:
+        """Cochran's Q over the segments, its p-value, tau^2."""
+        return self._table.heterogeneity()
+
+    def _describe(self) -> tuple[Described, Described]:
+        """Name what stands above the summary's table, and what below."""
+        raise NotImplementedError
+
+    def _check_shared_parameters(self, owner: str, estimands: Sequence[str] = ESTIMANDS) -> None:
+        """Check the parameters that all estimators of segment effects have."""
+        check_option(owner, "estimand", self.estimand, estimands)
+        check_option(owner, "on_empty", self.on_empty, ("raise", "nan", "overall"))
+        check_in_unit_interval(owner, "confidence_level", self.confidence_level)
+
+    def _refuse_empty(
+        self, owner: str, data: EffectData, estimates: Sequence[SegmentEstimate]
+    ) -> None:
+        """Raise where segments have no estimate and `on_empty`, or their number, does not allow it."""
+        gaps = [
+            f"segment {label!r}: {e.status} ({e.n_treated} treated, {e.n_control} control)"
+            for label, e in zip(data.segment.labels.tolist(), estimates, strict=True)
+            if not e.is_estimated
+        ]
+        if gaps and (self.on_empty == "raise" or len(gaps) == len(estimates)):
+            more = f" and {len(gaps) - 5} more" if len(gaps) > 5 else ""
+            raise EmptySegmentError(
+                f"{owner}: {len(gaps)} of {len(estimates)} segments have no estimate: {'; '.join(gaps[:5])}{more} "
+                f"(n_samples={data.n_rows}). Merge them into others, {self._remedy}or set on_empty='nan' or "
+                "'overall'."
+            )
+
+    def _store_effects(self, data: EffectData, table: EffectTable, allows_missing: bool) -> None:
+        """Keep the table, and what `predict` must know to find a row's segment."""
+        self.segment_labels_ = data.segment.labels
+        self._segment_position = data.segment.position
+        self._allows_missing = allows_missing
+        self._table = table
+
+    def _filled_effects(self) -> Float:
+        """Effects, gaps filled with the overall one where `on_empty` says so."""
+        table = self._table
+        if self.on_empty == "overall":
+            return np.where(table.is_estimated, table.effect, table.overall[0])
+        return table.effect
+
+
+def warn_of_few_groups(owner: str, groups: npt.NDArray[np.intp]) -> None:
+    """Warn where standard errors come from too few groups; to be called by `fit` itself."""
+    n_groups = int(groups.max()) + 1
+    if n_groups < FEWEST_GROUPS:
+        warnings.warn(
+            f"{owner}: standard errors clustered by {n_groups} groups run low below {FEWEST_GROUPS}, above all "
+            "where whole groups were treated. Read the intervals as too narrow.",
+            SegcateWarning,
+            stacklevel=3,
+        )
