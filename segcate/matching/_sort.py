@@ -8,14 +8,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from segcate._sort import MOST_ROWS, sort_slices
+
 Float = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int32]
-
-_DIGIT_BITS = 11
-_N_BUCKETS = 1 << _DIGIT_BITS
-_N_DIGITS = 6
-_SMALL = 64
-_MOST_ROWS = np.iinfo(np.int32).max // 2
 
 
 def sort_rows(
@@ -43,10 +39,10 @@ def sort_rows(
     Counting sort into (cell, arm), then a radix sort of each slice: linear in the rows, stable, and
     in slices that mostly fit the processor's cache.
     """
-    if len(score) > _MOST_ROWS:
-        raise ValueError(f"Matching takes at most {_MOST_ROWS} rows at once; got {len(score)}.")
+    if len(score) > MOST_ROWS:
+        raise ValueError(f"Matching takes at most {MOST_ROWS} rows at once; got {len(score)}.")
     order, bounds = _bucket(cell, n_cells, treatment)
-    _sort_slices(score, order, bounds)
+    sort_slices(score, order, bounds)
     return order, bounds
 
 
@@ -67,71 +63,3 @@ def _bucket(cell, n_cells, treatment):  # type: ignore[no-untyped-def]
             order[at[key]] = i
             at[key] += 1
     return order, bounds
-
-
-@numba.njit(cache=True, nogil=True)
-def _sort_slices(score, order, bounds):  # type: ignore[no-untyped-def]
-    """Sort every slice of `order` by score, keeping row order among equal scores."""
-    longest = 0
-    for b in range(len(bounds) - 1):
-        longest = max(longest, bounds[b + 1] - bounds[b])
-    if longest <= _SMALL:
-        longest = 0
-    keys = np.empty(longest, np.uint64)
-    spare_keys = np.empty(longest, np.uint64)
-    spare_rows = np.empty(longest, np.int32)
-    for b in range(len(bounds) - 1):
-        rows = order[bounds[b] : bounds[b + 1]]
-        if len(rows) <= _SMALL:
-            _insertion_sort(score, rows)
-        else:
-            n = len(rows)
-            _radix_sort(score, rows, keys[:n], spare_keys[:n], spare_rows[:n])
-
-
-@numba.njit(cache=True, nogil=True)
-def _insertion_sort(score, rows):  # type: ignore[no-untyped-def]
-    for i in range(1, len(rows)):
-        row = rows[i]
-        j = i - 1
-        while j >= 0 and score[rows[j]] > score[row]:
-            rows[j + 1] = rows[j]
-            j -= 1
-        rows[j + 1] = row
-
-
-@numba.njit(cache=True, nogil=True)
-def _radix_sort(score, rows, keys, spare_keys, spare_rows):  # type: ignore[no-untyped-def]
-    """Least-significant-digit radix sort of rows by score; passes with one bucket are skipped."""
-    n = len(rows)
-    counts = np.zeros((_N_DIGITS, _N_BUCKETS), np.int64)
-    value = np.empty(1, np.float64)
-    bits = value.view(np.int64)
-    for i in range(n):
-        value[0] = score[rows[i]] + 0.0  # -0.0 and 0.0 are one score
-        sign = bits[0] >> np.int64(63)
-        key = np.uint64(bits[0] ^ (sign | np.int64(-0x8000000000000000)))
-        keys[i] = key
-        for digit in range(_N_DIGITS):
-            counts[digit, (key >> np.uint64(digit * _DIGIT_BITS)) & np.uint64(_N_BUCKETS - 1)] += 1
-    swapped = False
-    for digit in range(_N_DIGITS):
-        shift = np.uint64(digit * _DIGIT_BITS)
-        source_keys, source_rows = (spare_keys, spare_rows) if swapped else (keys, rows)
-        target_keys, target_rows = (keys, rows) if swapped else (spare_keys, spare_rows)
-        if counts[digit, (source_keys[0] >> shift) & np.uint64(_N_BUCKETS - 1)] == n:
-            continue
-        total = 0
-        for bucket in range(_N_BUCKETS):
-            count = counts[digit, bucket]
-            counts[digit, bucket] = total
-            total += count
-        for i in range(n):
-            bucket = (source_keys[i] >> shift) & np.uint64(_N_BUCKETS - 1)
-            at = counts[digit, bucket]
-            counts[digit, bucket] = at + 1
-            target_keys[at] = source_keys[i]
-            target_rows[at] = source_rows[i]
-        swapped = not swapped
-    if swapped:
-        rows[:] = spare_rows

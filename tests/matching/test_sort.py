@@ -25,8 +25,8 @@ def draw_scores(rng, n, kind):
 KINDS = ["normal", "ties", "constant", "both zeros", "all magnitudes"]
 
 
-# below and above the size from which slices are sorted by digits
-@pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 400, 3000])
+# below and above the sizes from which slices are merged, and sorted by digits
+@pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 400, 512, 513, 3000])
 @pytest.mark.parametrize("kind", KINDS)
 def test_order_is_that_of_lexsort(n, kind):
     rng = np.random.default_rng(n)
