@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
-__all__ = ["deal_groups", "deal_rows", "treatment_strata"]
+__all__ = ["deal_groups", "deal_rows", "dose_bands", "treatment_strata"]
 
-_ARMS = ((1, "treated"), (0, "control"))
+_MOST_DOSE_BANDS = 10
 
 
 def treatment_strata(
     owner: str,
-    treatment: npt.NDArray[np.int8],
+    treatment: npt.NDArray[Any],
     y: Float | None,
     *,
     n_outcome_bins: int,
     min_rows: int,
 ) -> Int:
-    """Code the strata treatment x outcome, each with at least `min_rows` rows.
+    """Code the strata arm x outcome, each with at least `min_rows` rows.
 
-    An outcome of few values is stratified by value, any other by its quantiles within the arm; bins
-    become fewer until each is large enough, down to one.
+    `treatment` holds codes of arms, 0 the control. An outcome of few values is stratified by value,
+    any other by its quantiles within the arm; bins become fewer until each is large enough, down to
+    one.
     """
     strata = np.zeros(len(treatment), dtype=np.intp)
-    for arm, word in _ARMS:
+    n_arms = max(int(treatment.max(initial=0)) + 1, 2)
+    for arm in reversed(range(n_arms)):
         rows = np.flatnonzero(treatment == arm)
+        word = ("control", "treated")[arm] if n_arms == 2 else f"arm {arm}"
         if len(rows) < min_rows:
             raise ValueError(
                 f"{owner}: `treatment` has {len(rows)} {word} rows, and every part needs at least "
@@ -37,6 +42,16 @@ def treatment_strata(
         bins = 0 if y is None else _outcome_bins(y[rows], n_outcome_bins, min_rows)
         strata[rows] = arm * n_outcome_bins + bins
     return strata
+
+
+def dose_bands(dose: Float, min_rows: int) -> Int:
+    """Code the quantile bands of a continuous treatment: up to ten, of `min_rows` rows or more."""
+    for k in range(min(_MOST_DOSE_BANDS, len(dose) // max(min_rows, 1)), 1, -1):
+        edges = np.unique(np.quantile(dose, np.arange(1, k) / k))
+        bands = np.unique(np.searchsorted(edges, dose), return_inverse=True)[1]
+        if np.bincount(bands).min() >= min_rows:
+            return bands
+    return np.zeros(len(dose), dtype=np.intp)
 
 
 def _outcome_bins(y: Float, n_bins: int, min_rows: int) -> Int:

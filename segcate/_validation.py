@@ -252,8 +252,13 @@ def check_treatment(owner: str, treatment: Any, X: Any) -> npt.NDArray[np.int8]:
 
 
 def check_arms(owner: str, treatment: Any, X: Any) -> npt.NDArray[np.int64]:
-    """Check that treatment codes arms as 0 (control), 1, 2, ..., without gaps and all present."""
+    """Check that treatment codes arms as 0 (control), 1, 2, ..., without gaps and all present.
+
+    Of two arms one may be empty: what that means is the caller's to say.
+    """
     values = _treatment_column(owner, treatment, X)
+    if values.dtype.kind in "iub" and len(values) and values.min() >= 0 and values.max() <= 1:
+        return values.astype(np.int64)
     levels = _treatment_levels(owner, values)
     advice = (
         "Code the arms 0, 1, 2, ... with 0 the control, for example with "
@@ -264,8 +269,8 @@ def check_arms(owner: str, treatment: Any, X: Any) -> npt.NDArray[np.int64]:
             f"{owner}: `treatment` must hold integer codes of arms; found {{{listed(levels)}}}. {advice}"
         )
     codes = values.astype(np.int64)
-    n_arms = int(codes.max()) + 1
-    if codes.min() < 0 or n_arms != len(levels):
+    n_arms = max(int(codes.max()) + 1, 2)
+    if codes.min() < 0 or (n_arms != len(levels) and n_arms > 2):
         raise ValueError(
             f"{owner}: `treatment` must hold every code from 0 to the largest; found {{{listed(levels)}}} "
             f"(n_samples={len(codes)} rows). {advice}"

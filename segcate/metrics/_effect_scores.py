@@ -6,31 +6,32 @@ machine learning, The Econometrics Journal, 21(1), C1-C68.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import check_array, check_random_state
 
-from segcate import _frames
-from segcate._folds import deal_groups, deal_rows, treatment_strata
+from segcate._cross_fit import check_models
+from segcate._nuisances import (
+    NuisanceModels,
+    Want,
+    check_cross_fitting,
+    fit_nuisances,
+    warn_of_clipped,
+)
+from segcate._pseudo_outcomes import arm_centred_scores, doubly_robust_arm_scores
 from segcate._validation import (
     Float,
     Int,
+    check_arms,
     check_groups,
     check_option,
     check_outcome,
     check_propensity,
-    check_treatment,
     check_weights,
 )
-from segcate.exceptions import OverlapError, SegcateWarning
 from segcate.metrics._checks import check_vector
-from segcate.metrics._default_models import encoded_covariates
-from segcate.metrics._nuisance import Fold, Target, check_models, cross_fit
-from segcate.metrics._pseudo_outcomes import arm_centred_scores, doubly_robust_scores
 
 __all__ = ["effect_scores"]
 
@@ -39,31 +40,19 @@ _OWNER = "effect_scores"
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    """The checked rows, and the nuisances that came with them."""
+    """The checked rows, and the nuisances that came with them: one column an arm."""
 
     y: Float
-    treatment: npt.NDArray[np.int8]
+    treatment: npt.NDArray[np.int64]
     weight: Float | None
     groups: Int | None
     propensity: Float | None
-    mu0: Float | None
-    mu1: Float | None
+    mu: Float | None
 
     @property
     def is_binary(self) -> bool:
         """Tell whether y holds 0 and 1 only."""
         return bool(np.isin(self.y, (0.0, 1.0)).all())
-
-
-@dataclass(frozen=True, slots=True)
-class _Fitting:
-    """How nuisances are fitted."""
-
-    outcome_model: Any
-    propensity_model: Any
-    cv: int
-    seed: Any
-    n_jobs: int | None
 
 
 def effect_scores(
@@ -96,8 +85,8 @@ def effect_scores(
         model is fitted: in an experiment without `outcome_model`, or with all nuisances handed in.
     y : array-like of shape (n_samples,)
         Outcome, 0/1 or measured.
-    treatment : array-like of shape (n_samples,), values in {0, 1}
-        Arm of each row.
+    treatment : array-like of shape (n_samples,), values in {0, 1} or codes 0, 1, 2, ...
+        Arm of each row; 0 is the control.
     design : {"observational", "experiment"}, default="observational"
         "observational": doubly robust scores; what is not handed in is modelled from X.
         "experiment": the chance of treatment is known, the same for all or `propensity`; outcomes
@@ -108,9 +97,10 @@ def effect_scores(
         Model of the treatment, likewise. None: see Notes.
     propensity : array-like of shape (n_samples,), inside (0, 1), default=None
         Chance of treatment of each row, known or modelled elsewhere. Used as it is, never clipped.
+        With more than two arms of shape (n_samples, n_arms), the chance of each arm.
     mu0, mu1 : array-like of shape (n_samples,), default=None
         Expected outcome of each row without and with treatment, modelled elsewhere (on other rows).
-        Both or neither.
+        Both or neither. With more than two arms `mu1` is of shape (n_samples, n_arms - 1).
     cv : int, default=5
         Number of folds for cross-fitting, at least 2.
     clip : float, default=0.01
@@ -127,9 +117,10 @@ def effect_scores(
 
     Returns
     -------
-    float64 array of shape (n_samples,)
-        Effect scores in units of y. Their mean estimates the average effect of all rows (ATE); a
-        single one can be far outside the range of y.
+    float64 array of shape (n_samples,), with more than two arms (n_samples, n_arms - 1)
+        Effect scores against control, in units of y, arms in the order of their codes. Their mean
+        estimates the average effect of all rows (ATE); a single one can be far outside the range
+        of y.
 
     Raises
     ------
@@ -197,16 +188,16 @@ def effect_scores(
     >>> effect_scores(None, [3, 1, 1, 1], treatment=[1, 0, 1, 0], design="experiment")
     array([ 3.,  1., -1.,  1.])
     """
-    _check_arguments(design, outcome_model, propensity_model, propensity, mu0, mu1, cv, clip)
+    _check_arguments(design, outcome_model, propensity_model, propensity, mu0, mu1)
+    check_cross_fitting(_OWNER, cv, clip)
     data = _checked(X, y, treatment, propensity, mu0, mu1, groups, sample_weight)
     check_models(_OWNER, outcome_model, propensity_model, data.is_binary)
     if design == "experiment" and outcome_model is None and mu0 is None:
         return arm_centred_scores(data.y, data.treatment, data.weight, data.propensity)
-    fitting = _Fitting(outcome_model, propensity_model, cv, random_state, n_jobs)
-    chance, below, above = _nuisances(X, data, fitting, models_chance=design == "observational")
-    if design == "observational" and propensity is None:
-        chance = _clipped(chance, clip)
-    return doubly_robust_scores(data.y, data.treatment, chance, below, above)
+    models = NuisanceModels(outcome_model, propensity_model, cv, clip, random_state, n_jobs)
+    chance, mu = _nuisances(X, data, models, models_chance=design == "observational")
+    scores = doubly_robust_arm_scores(data.y, data.treatment, chance, mu)
+    return scores[:, 0] if scores.shape[1] == 1 else scores
 
 
 def _check_arguments(
@@ -216,10 +207,8 @@ def _check_arguments(
     propensity: Any,
     mu0: Any,
     mu1: Any,
-    cv: Any,
-    clip: Any,
 ) -> None:
-    """Refuse arguments that contradict each other, or are out of range."""
+    """Refuse arguments that contradict each other."""
     check_option(_OWNER, "design", design, ["observational", "experiment"])
     if (mu0 is None) != (mu1 is None):
         given, other = ("mu0", "mu1") if mu1 is None else ("mu1", "mu0")
@@ -233,11 +222,6 @@ def _check_arguments(
             f"{_OWNER}: `propensity_model` with design='experiment': there the chance of treatment "
             "is known. Hand it in as `propensity=`, or use design='observational'."
         )
-    if isinstance(cv, bool) or not isinstance(cv, int | np.integer) or cv < 2:
-        raise ValueError(f"{_OWNER}: `cv` must be a number of folds, at least 2; got {cv!r}.")
-    is_number = isinstance(clip, int | float | np.number) and not isinstance(clip, bool)
-    if not is_number or not 0 <= clip < 0.5:
-        raise ValueError(f"{_OWNER}: `clip` must be a number in [0, 0.5); got {clip!r}.")
 
 
 def _checked(
@@ -253,134 +237,93 @@ def _checked(
     """Check every array against X, or against y where there is no X."""
     reference = y if X is None else X
     outcome = check_outcome(_OWNER, y, reference)
-    arm = check_treatment(_OWNER, treatment, reference)
+    arm = check_arms(_OWNER, treatment, reference)
     weight = check_weights(_OWNER, sample_weight, reference)
-    for code, word in ((1, "treated"), (0, "control")):
-        in_arm = arm == code if weight is None else (arm == code) & (weight > 0)
-        if not in_arm.any():
-            raise ValueError(
-                f"{_OWNER}: `treatment` has no {word} rows among {len(arm)}"
-                f"{'' if weight is None else ' (rows of weight 0 left out)'}; effect scores need "
-                "both arms."
-            )
+    n_arms = max(int(arm.max()) + 1, 2)
+    counted = arm if weight is None else arm[weight > 0]
+    for code in np.flatnonzero(np.bincount(counted, minlength=n_arms) == 0)[::-1]:
+        what = f"{('control', 'treated')[code]} rows" if n_arms == 2 else f"rows of arm {code}"
+        raise ValueError(
+            f"{_OWNER}: `treatment` has no {what} among {len(arm)}"
+            f"{'' if weight is None else ' (rows of weight 0 left out)'}; effect scores need "
+            f"{'both' if n_arms == 2 else 'all'} arms."
+        )
+    mu = None
+    if mu0 is not None:
+        below = check_vector(_OWNER, "mu0", mu0, reference)
+        mu = np.column_stack([below, *_arm_columns("mu1", mu1, reference, n_arms - 1)])
     return _Data(
         y=outcome,
         treatment=arm,
         weight=weight,
         groups=check_groups(_OWNER, groups, reference),
-        propensity=check_propensity(_OWNER, propensity, reference),
-        mu0=None if mu0 is None else check_vector(_OWNER, "mu0", mu0, reference),
-        mu1=None if mu1 is None else check_vector(_OWNER, "mu1", mu1, reference),
+        propensity=_check_chances(propensity, reference, n_arms),
+        mu=mu,
     )
+
+
+def _arm_columns(name: str, values: Any, reference: Any, n_columns: int) -> list[Float]:
+    """Check a vector, or with more than two arms a table with a column for each arm."""
+    if n_columns == 1:
+        return [check_vector(_OWNER, name, values, reference)]
+    table = np.asarray(values)
+    if table.ndim != 2 or table.shape[1] != n_columns:
+        raise ValueError(
+            f"{_OWNER}: `{name}` must have {n_columns} columns, one for each arm but the control; "
+            f"its shape is {table.shape}. Stack them in the order of the codes."
+        )
+    return [check_vector(_OWNER, name, column, reference) for column in table.T]
+
+
+def _check_chances(propensity: Any, reference: Any, n_arms: int) -> Float | None:
+    """Check known chances of the arms; with more than two, a table whose rows sum to 1."""
+    if propensity is None or n_arms == 2:
+        return check_propensity(_OWNER, propensity, reference)
+    table = np.asarray(propensity)
+    if table.ndim != 2 or table.shape[1] != n_arms:
+        raise ValueError(
+            f"{_OWNER}: `propensity` must have {n_arms} columns, the chance of each arm with the "
+            f"control first; its shape is {table.shape}. Stack them in the order of the codes."
+        )
+    columns = [check_propensity(_OWNER, column, reference) for column in table.T]
+    chance = np.column_stack([column for column in columns if column is not None])
+    n_off = int((np.abs(chance.sum(axis=1) - 1.0) > 1e-6).sum())
+    if n_off:
+        raise ValueError(
+            f"{_OWNER}: the rows of `propensity` must sum to 1; {n_off} of {len(chance)} do not. "
+            "Pass the chance of every arm, the control included."
+        )
+    return chance
 
 
 def _nuisances(
-    X: Any, data: _Data, fitting: _Fitting, *, models_chance: bool
-) -> tuple[Float, Float, Float]:
-    """Return the chance of treatment and the expected outcome without and with it."""
-    everyone = np.ones(len(data.y), dtype=bool)
-    is_treated = data.treatment == 1
-    targets = {}
+    X: Any, data: _Data, models: NuisanceModels, *, models_chance: bool
+) -> tuple[Float, Float]:
+    """Return the chance of each arm and the expected outcome in it, what came or what is fitted."""
+    wants: list[Want] = []
     if models_chance and data.propensity is None:
-        targets["chance"] = Target(
-            "propensity_model",
-            is_treated.astype(np.float64),
-            everyone,
-            is_binary=True,
-            is_treatment=True,
-            model=fitting.propensity_model,
-        )
-    if data.mu0 is None:
-        for arm in (0, 1):
-            rows = is_treated if arm else ~is_treated
-            targets[f"mu{arm}"] = Target(
-                "outcome_model",
-                data.y,
-                rows,
-                is_binary=data.is_binary,
-                is_treatment=False,
-                model=fitting.outcome_model,
-            )
-    fitted = _fit(X, data, fitting, targets) if targets else {}
-    share = np.average(is_treated, weights=data.weight)
-    chance = data.propensity if data.propensity is not None else fitted.get("chance")
-    return (
-        np.full(len(data.y), share) if chance is None else chance,
-        fitted["mu0"] if data.mu0 is None else data.mu0,
-        fitted["mu1"] if data.mu1 is None else data.mu1,
-    )
-
-
-def _fit(X: Any, data: _Data, fitting: _Fitting, targets: dict[str, Target]) -> dict[str, Float]:
-    """Cross-fit what is missing."""
-    if X is None:
-        raise ValueError(
-            f"{_OWNER}: X is None, and models of the outcome or the treatment are fitted on it. "
-            "Pass X; or hand in `propensity`, `mu0` and `mu1`; or, for a randomised experiment, "
-            "say design='experiment'."
-        )
-    uses_default = any(target.model is None for target in targets.values())
-    if not _frames.is_frame(X) and uses_default:
-        X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan", input_name="X")
-    rng = check_random_state(fitting.seed)
-    columns = cross_fit(
-        _OWNER,
-        X,
-        encoded_covariates(_OWNER, X) if uses_default else None,
-        list(targets.values()),
-        _folds(data, fitting.cv, rng),
-        weight=data.weight,
-        seed=int(rng.randint(2**31 - 1)),
-        n_jobs=fitting.n_jobs,
-    )
-    return dict(zip(targets, columns, strict=True))
-
-
-def _folds(data: _Data, cv: int, rng: np.random.RandomState) -> list[Fold]:
-    """Stratify by treatment, and by a 0/1 outcome; keep groups whole."""
-    y = data.y if data.is_binary else None
-    strata = treatment_strata(_OWNER, data.treatment, y, n_outcome_bins=2, min_rows=cv)
-    if data.groups is None:
-        fold = deal_rows(strata, cv, rng)
-    elif data.groups.max() + 1 < cv:
-        raise ValueError(
-            f"{_OWNER}: `groups` holds {data.groups.max() + 1} groups, too few for cv={cv} folds "
-            "of whole groups. Lower `cv`."
-        )
-    else:
-        fold = deal_groups(strata, data.groups, np.full(cv, 1 / cv), rng)
-    folds = []
-    for k in range(cv):
-        train = np.flatnonzero(fold != k)
-        n_treated = int(data.treatment[train].sum())
-        if n_treated in (0, len(train)):
+        wants.append("propensity")
+    if data.mu is None:
+        wants.append("mu")
+    chance, mu = data.propensity, data.mu
+    if wants:
+        if X is None:
             raise ValueError(
-                f"{_OWNER}: keeping groups whole leaves a fold's {len(train)} training rows with "
-                f"{n_treated} treated. Both arms need rows in at least two groups; merge groups."
+                f"{_OWNER}: X is None, and models of the outcome or the treatment are fitted on "
+                "it. Pass X; or hand in `propensity`, `mu0` and `mu1`; or, for a randomised "
+                "experiment, say design='experiment'."
             )
-        folds.append(Fold(train, np.flatnonzero(fold == k)))
-    return folds
-
-
-def _clipped(chance: Float, clip: float) -> Float:
-    """Keep modelled chances away from 0 and 1, and say for how many rows that was needed."""
-    if clip == 0:
-        n_bad = int(((chance <= 0) | (chance >= 1)).sum())
-        if n_bad:
-            raise OverlapError(
-                f"{_OWNER}: the chance of treatment is modelled as exactly 0 or 1 in {n_bad} of "
-                f"{len(chance)} rows. Set `clip` above 0, use a smoother model, or leave out rows "
-                "that only one arm has."
-            )
-        return chance
-    n_outside = int(((chance < clip) | (chance > 1 - clip)).sum())
-    if n_outside:
-        warnings.warn(
-            f"{_OWNER}: the modelled chance of treatment is outside [{clip:g}, {1 - clip:g}] in "
-            f"{n_outside} of {len(chance)} rows and was clipped there. Such rows hardly occur in "
-            "one arm, and effects are poorly known for them: look at the overlap, or leave them "
-            "out.",
-            SegcateWarning,
-            stacklevel=3,
+        fitted = fit_nuisances(
+            _OWNER, X, data.y, data.treatment, wants, models, weight=data.weight, groups=data.groups
         )
-    return np.clip(chance, clip, 1 - clip)
+        warn_of_clipped(_OWNER, fitted.n_clipped, len(data.y), models.clip)
+        chance = fitted.propensity if "propensity" in wants else chance
+        mu = fitted.mu if mu is None else mu
+    if chance is None:
+        shares = np.bincount(data.treatment, weights=data.weight)
+        chance = np.broadcast_to(shares / shares.sum(), (len(data.y), len(shares)))
+    elif chance.ndim == 1:
+        chance = np.column_stack([1.0 - chance, chance])
+    if mu is None:
+        raise ValueError(f"{_OWNER}: no expected outcomes were made")
+    return chance, mu

@@ -14,7 +14,7 @@ from segcate._validation import (
     check_weights,
 )
 from segcate.metrics._checks import check_prediction, check_vector
-from segcate.metrics._pseudo_outcomes import arm_centred_scores
+from segcate._pseudo_outcomes import arm_centred_scores
 
 __all__ = [
     "autoc_experiment_score",

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from sklearn.model_selection import BaseCrossValidator, StratifiedShuffleSplit
 from sklearn.utils import check_random_state
 
-from segcate._folds import deal_groups, deal_rows, treatment_strata
+from segcate._folds import deal_groups, deal_rows, dose_bands, treatment_strata
 from segcate._routing import SPLIT_REQUEST, how_to_pass
-from segcate._validation import Float, Int, check_groups, check_outcome, check_treatment
+from segcate._validation import Float, Int, check_arms, check_dose, check_groups, check_outcome
 
 __all__ = [
     "TreatmentStratifiedGroupKFold",
@@ -64,8 +64,9 @@ class _TreatmentSplitter(BaseCrossValidator):  # type: ignore[misc]
             Outcome to balance over the folds; None balances the treatment alone.
         groups : array-like of shape (n_samples,), default=None
             Groups that must not be torn apart.
-        treatment : array-like of shape (n_samples,), values in {0, 1}
-            Arm of each row. A search passes it on with metadata routing switched on.
+        treatment : array-like of shape (n_samples,), values in {0, 1} or codes 0, 1, 2, ...
+            Arm of each row, 0 the control. Numbers with fractions are doses, which are balanced by
+            their quantile bands. A search passes it on with metadata routing switched on.
 
         Yields
         ------
@@ -75,7 +76,7 @@ class _TreatmentSplitter(BaseCrossValidator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If `treatment` is missing or not 0/1, if an arm has too few rows, or if `groups` came to
+            If `treatment` is missing or codes no arms, if an arm has too few rows, or if `groups` came to
             a splitter that cannot honour them (or did not come to the one that needs them).
         """
         owner = type(self).__name__
@@ -86,14 +87,17 @@ class _TreatmentSplitter(BaseCrossValidator):  # type: ignore[misc]
                 f"none would reach the scorer. {how_to_pass('treatment')} In a search that is "
                 "`search.fit(X, y, treatment=...)`, in cross_validate `params={'treatment': ...}`."
             )
-        arm = check_treatment(owner, treatment, X)
+        if _holds_fractions(treatment):
+            arm: npt.NDArray[Any] = dose_bands(check_dose(owner, treatment, X), self.n_splits)
+        else:
+            arm = check_arms(owner, treatment, X)
         outcome = None if y is None else check_outcome(owner, y, X)
         for train, test in self._parts(X, arm, outcome, self._checked_groups(owner, groups, X)):
             _check_both_arms(owner, arm, train, test)
             yield train, test
 
     def _parts(
-        self, X: Any, arm: npt.NDArray[np.int8], y: Float | None, groups: Any
+        self, X: Any, arm: npt.NDArray[Any], y: Float | None, groups: Any
     ) -> Iterator[Split]:
         raise NotImplementedError
 
@@ -172,7 +176,7 @@ class TreatmentStratifiedKFold(_TreatmentSplitter):
         self.random_state = random_state
 
     def _parts(
-        self, X: Any, arm: npt.NDArray[np.int8], y: Float | None, groups: Any
+        self, X: Any, arm: npt.NDArray[Any], y: Float | None, groups: Any
     ) -> Iterator[Split]:
         strata = treatment_strata(
             type(self).__name__,
@@ -240,7 +244,7 @@ class TreatmentStratifiedGroupKFold(_TreatmentSplitter):
         self.random_state = random_state
 
     def _parts(
-        self, X: Any, arm: npt.NDArray[np.int8], y: Float | None, groups: Any
+        self, X: Any, arm: npt.NDArray[Any], y: Float | None, groups: Any
     ) -> Iterator[Split]:
         owner = type(self).__name__
         n_groups = int(groups.max()) + 1
@@ -316,7 +320,7 @@ class TreatmentStratifiedShuffleSplit(_TreatmentSplitter):
         self.random_state = random_state
 
     def _parts(
-        self, X: Any, arm: npt.NDArray[np.int8], y: Float | None, groups: Any
+        self, X: Any, arm: npt.NDArray[Any], y: Float | None, groups: Any
     ) -> Iterator[Split]:
         draws = StratifiedShuffleSplit(
             self.n_splits,
@@ -358,12 +362,21 @@ def _each_fold(fold: Int, n_folds: int) -> Iterator[Split]:
         yield np.flatnonzero(fold != k), np.flatnonzero(fold == k)
 
 
-def _check_both_arms(owner: str, arm: npt.NDArray[np.int8], train: Int, test: Int) -> None:
+def _holds_fractions(treatment: Any) -> bool:
+    values = np.asarray(treatment)
+    return values.dtype.kind == "f" and bool((values[np.isfinite(values)] % 1 != 0).any())
+
+
+def _check_both_arms(owner: str, arm: npt.NDArray[Any], train: Int, test: Int) -> None:
+    n_arms = max(int(arm.max()) + 1, 2)
     for part, rows in (("to fit on", train), ("to score on", test)):
-        n_treated = int(arm[rows].sum())
-        if n_treated in (0, len(rows)):
+        counts = np.bincount(arm[rows], minlength=n_arms)
+        if (counts == 0).any():
+            missing = int(np.argmin(counts))
+            found = f"{counts[1]} are treated" if n_arms == 2 else f"none are of arm {missing}"
             raise ValueError(
-                f"{owner}: of {len(rows)} rows {part}, {n_treated} are treated, and both arms are "
-                "needed. Use fewer splits or larger parts; if whole groups are treated together, "
-                "each arm needs at least as many groups as there are splits."
+                f"{owner}: of {len(rows)} rows {part}, {found}, and "
+                f"{'both arms are' if n_arms == 2 else 'every arm is'} needed. Use fewer splits or "
+                "larger parts; if whole groups are treated together, each arm needs at least as "
+                "many groups as there are splits."
             )

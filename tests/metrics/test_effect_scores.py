@@ -17,10 +17,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
+from segcate._pseudo_outcomes import doubly_robust_scores
 from segcate.exceptions import OverlapError, SegcateWarning
 from segcate.metrics import effect_scores, qini_experiment_score, qini_score
-from segcate.metrics._pseudo_outcomes import doubly_robust_scores
-from tests.metrics.test_pseudo_outcomes import CASES
+from tests.test_pseudo_outcomes import CASES
 
 LINEAR = {
     "outcome_model": LinearRegression(),
@@ -414,7 +414,7 @@ def test_a_propensity_of_exactly_zero_is_an_error_without_clipping():
         ({"treatment": None}, "needs `treatment`, but none came"),
         ({"treatment": np.zeros(60)}, "no treated rows among 60"),
         ({"treatment": np.ones(60)}, "no control rows among 60"),
-        ({"treatment": np.arange(60) % 3}, "must hold only 0 and 1"),
+        ({"treatment": np.arange(60) % 3 + 1}, "must hold every code from 0"),
         ({"treatment": np.arange(59) % 2}, "`treatment` has 59 values but X has 60 rows"),
         ({"treatment": np.repeat([0, 1], [57, 3])}, "has 3 treated rows"),
         (
@@ -517,3 +517,55 @@ def test_nothing_given_is_changed():
     effect_scores(frame, y, treatment=treatment, **{**LINEAR, "outcome_model": model})
     pd.testing.assert_frame_equal(frame, before)
     assert not hasattr(model, "coef_")
+
+
+def three_arms(n=4000, seed=0):
+    """Draw an observational study of two treatments whose effects are known."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 2))
+    logits = np.column_stack([np.zeros(n), X[:, 0], -X[:, 0]])
+    chance = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    treatment = (rng.random(n)[:, None] > chance.cumsum(axis=1)[:, :2]).sum(axis=1)
+    mu = np.column_stack([2 * X[:, 0], 2 * X[:, 0] + 1 + X[:, 1], 2 * X[:, 0] - 0.5])
+    y = mu[np.arange(n), treatment] + rng.normal(size=n)
+    return X, y, treatment, chance, mu
+
+
+def test_scores_of_several_arms_are_unbiased_for_each():
+    X, y, treatment, chance, mu = three_arms()
+    models = {"outcome_model": LinearRegression(), "propensity_model": LogisticRegression()}
+    fitted = effect_scores(X, y, treatment=treatment, clip=0, random_state=0, **models)
+    known = effect_scores(
+        None, y, treatment=treatment, propensity=chance, mu0=mu[:, 0], mu1=mu[:, 1:]
+    )
+    for psi in (fitted, known):
+        error = psi.mean(axis=0) - (mu[:, 1:] - mu[:, :1]).mean(axis=0)
+        assert (np.abs(error) < 3 * psi.std(axis=0) / np.sqrt(len(y))).all()
+    at = np.flatnonzero(treatment == 2)[0]
+    by_hand = mu[at, 2] - mu[at, 0] + (y[at] - mu[at, 2]) / chance[at, 2]
+    np.testing.assert_allclose(known[at], [mu[at, 1] - mu[at, 0], by_hand])
+
+
+def test_an_experiment_of_several_arms_gives_differences_in_means():
+    rng = np.random.default_rng(0)
+    y, treatment = rng.normal(size=300), np.arange(300) % 3
+    psi = effect_scores(None, y, treatment=treatment, design="experiment")
+    means = np.array([y[treatment == arm].mean() for arm in range(3)])
+    np.testing.assert_allclose(psi.mean(axis=0), means[1:] - means[0])
+    moved = effect_scores(None, y + 7, treatment=treatment, design="experiment")
+    np.testing.assert_allclose(moved, psi, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"propensity": np.full(300, 0.3)}, "must have 3 columns"),
+        ({"propensity": np.full((300, 3), 0.3)}, "must sum to 1; 300 of 300"),
+        ({"mu0": np.zeros(300), "mu1": np.zeros(300)}, "`mu1` must have 2 columns"),
+        ({"sample_weight": (np.arange(300) % 3 != 2) * 1.0}, "no rows of arm 2 among 300"),
+    ],
+)
+def test_bad_input_with_several_arms(change, message):
+    data = {"treatment": np.arange(300) % 3, "design": "experiment", **change}
+    with pytest.raises(ValueError, match=message):
+        effect_scores(None, np.zeros(300), **data)

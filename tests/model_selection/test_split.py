@@ -294,8 +294,33 @@ def test_bad_data_is_named():
         next(cv.split(X, y.where(y > 0), None, treatment))
     with pytest.raises(ValueError, match="`treatment` has 99 values"):
         next(cv.split(X, y, None, treatment.to_numpy()[1:]))
-    with pytest.raises(ValueError, match="must hold only 0 and 1"):
+    with pytest.raises(
+        ValueError, match=r"from 0 to the largest; found \{0, 2\}"
+    ):
         next(cv.split(X, y, None, treatment * 2))
+
+
+def test_every_arm_is_in_every_fold():
+    rng = np.random.default_rng(0)
+    treatment = rng.choice(3, 90, p=[0.8, 0.1, 0.1])
+    X, y = np.zeros((90, 1)), rng.normal(size=90)
+    counts = np.bincount(treatment)
+    for _, test in TreatmentStratifiedKFold(4).split(X, y, treatment=treatment):
+        here = np.bincount(treatment[test], minlength=3)
+        assert (np.abs(here - counts / 4) < 1.01).all()
+    with pytest.raises(ValueError, match="has 3 arm 2 rows"):
+        next(
+            TreatmentStratifiedKFold(4).split(
+                X, y, treatment=np.where(np.arange(90) < 3, 2, np.arange(90) % 2)
+            )
+        )
+
+
+def test_doses_are_balanced_over_folds():
+    rng = np.random.default_rng(0)
+    dose = np.sort(rng.exponential(size=200))
+    for _, test in TreatmentStratifiedKFold(5).split(np.zeros((200, 1)), treatment=dose):
+        assert abs(np.median(dose[test]) - np.median(dose)) < 0.1
 
 
 @pytest.mark.parametrize("splitter", SPLITTERS, ids=ids)

@@ -15,8 +15,8 @@ from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from segcate import _frames
+from segcate._default_models import LEARNERS, fit_predict_default, learning_rows
 from segcate._validation import Float, Int
-from segcate.metrics._default_models import LEARNERS, fit_predict_default, learning_rows
 
 __all__ = ["Fold", "Target", "check_models", "cross_fit"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segcate.metrics._pseudo_outcomes import arm_centred_scores, doubly_robust_scores
+from segcate._pseudo_outcomes import arm_centred_scores, doubly_robust_scores
 
 CASES = json.loads(
-    (Path(__file__).parents[1] / "reference" / "metrics" / "ranking.json").read_text()
+    (Path(__file__).parents[0] / "reference" / "metrics" / "ranking.json").read_text()
 )["cases"]
 
 

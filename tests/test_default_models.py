@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge, RidgeCV
 
-from segcate.metrics import _default_models
-from segcate.metrics._default_models import (
+from segcate import _default_models
+from segcate._default_models import (
     LEARNERS,
     _Basis,
     _fit_ridge,

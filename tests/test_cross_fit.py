@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segcate.metrics._nuisance import Fold, Target, _combine, cross_fit
+from segcate._cross_fit import Fold, Target, _combine, cross_fit
 
 
 def target(values, rows=None, is_binary=False):

@@ -1,0 +1,266 @@
+"""What must be known beside the effect, cross-fitted: expected outcomes and chances of treatment."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import check_array, check_random_state
+
+from segcate import _frames
+from segcate._cross_fit import Fold, Target, cross_fit
+from segcate._default_models import encoded_covariates
+from segcate._folds import deal_groups, deal_rows, dose_bands, treatment_strata
+from segcate._validation import Float, Int
+from segcate.exceptions import OverlapError, SegcateWarning
+
+Want = Literal["mu", "propensity", "outcome", "dose"]
+
+__all__ = ["NuisanceModels", "Nuisances", "check_cross_fitting", "fit_nuisances", "warn_of_clipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class NuisanceModels:
+    """How nuisances are fitted.
+
+    Attributes
+    ----------
+    outcome : regressor, or classifier for y in {0, 1}; None for the default models
+    treatment : classifier with `predict_proba` (of a continuous treatment a regressor), likewise
+    cv : number of folds
+    clip : modelled chances of an arm are kept at or above it; 0 clips nothing
+    random_state : seed of the folds and of the default models
+    n_jobs : models fitted at a time
+    """
+
+    outcome: Any = None
+    treatment: Any = None
+    cv: int = 5
+    clip: float = 0.01
+    random_state: Any = None
+    n_jobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Nuisances:
+    """Predictions for each row by models that saw neither the row nor its fold.
+
+    Attributes
+    ----------
+    mu : float64 array of shape (n_rows, n_arms) or None
+        Expected outcome in each arm.
+    propensity : float64 array of shape (n_rows, n_arms) or None
+        Chance of each arm; rows sum to 1 (before clipping).
+    outcome : float64 array of shape (n_rows,) or None
+        Expected outcome, whatever the arm.
+    dose : float64 array of shape (n_rows,) or None
+        Expected value of a continuous treatment.
+    fold : intp array of shape (n_rows,)
+        The fold each row was left out with.
+    n_clipped : int
+        Rows in which a modelled chance was clipped.
+    """
+
+    mu: Float | None
+    propensity: Float | None
+    outcome: Float | None
+    dose: Float | None
+    fold: Int
+    n_clipped: int = 0
+
+
+def fit_nuisances(
+    owner: str,
+    X: Any,
+    y: Float,
+    treatment: npt.NDArray[Any],
+    wants: Collection[Want],
+    models: NuisanceModels,
+    *,
+    weight: Float | None = None,
+    groups: Int | None = None,
+) -> Nuisances:
+    """Cross-fit the nuisances that are wanted; all inputs are checked already.
+
+    Parameters
+    ----------
+    owner : str
+        Whose messages they are.
+    X : frame or array of shape (n_rows, n_columns)
+        Every column is a covariate. A model that is handed in gets it as it is; the default models
+        get numbers, strings and categories as 0/1 columns.
+    y : float64 array of shape (n_rows,)
+    treatment : array of shape (n_rows,)
+        Integer codes of arms, 0 the control; floats with ``wants={"dose", ...}``.
+    wants : collection of {"mu", "propensity", "outcome", "dose"}
+    models : NuisanceModels
+    weight : float64 array of shape (n_rows,), default=None
+    groups : intp codes of shape (n_rows,), default=None
+        Whole groups go to one fold.
+
+    Notes
+    -----
+    With more than two arms the chance of each comes from a model of that arm against the others;
+    the chances are then divided by their sum.
+    """
+    rng = check_random_state(models.random_state)
+    fold = _deal_folds(owner, y, treatment, models.cv, groups, rng, is_dose="dose" in wants)
+    targets = _targets(y, treatment, wants, models)
+    seed = int(rng.randint(2**31 - 1))
+    uses_default = any(target.model is None for target in targets.values())
+    if uses_default and not _frames.is_frame(X):
+        X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan", input_name="X")
+    columns = cross_fit(
+        owner,
+        X,
+        encoded_covariates(owner, X) if uses_default else None,
+        list(targets.values()),
+        [Fold(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(models.cv)],
+        weight=weight,
+        seed=seed,
+        n_jobs=models.n_jobs,
+    )
+    return _assemble(owner, dict(zip(targets, columns, strict=True)), fold, models.clip)
+
+
+def check_cross_fitting(owner: str, cv: Any, clip: Any) -> None:
+    """Refuse a number of folds below 2, and a bound on chances outside [0, 0.5)."""
+    if isinstance(cv, bool) or not isinstance(cv, int | np.integer) or cv < 2:
+        raise ValueError(f"{owner}: `cv` must be a number of folds, at least 2; got {cv!r}.")
+    is_number = isinstance(clip, int | float | np.number) and not isinstance(clip, bool)
+    if not is_number or not 0 <= clip < 0.5:
+        raise ValueError(f"{owner}: `clip` must be a number in [0, 0.5); got {clip!r}.")
+
+
+def warn_of_clipped(
+    owner: str, n_clipped: int, n_rows: int, clip: float, *, stacklevel: int = 3
+) -> None:
+    """Say for how many rows a modelled chance of treatment was clipped, if for any."""
+    if n_clipped:
+        warnings.warn(
+            f"{owner}: the modelled chance of treatment is outside [{clip:g}, {1 - clip:g}] in "
+            f"{n_clipped} of {n_rows} rows and was clipped there. Such rows hardly occur in "
+            "one arm, and effects are poorly known for them: look at the overlap, or leave them "
+            "out.",
+            SegcateWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
+def _targets(
+    y: Float, treatment: npt.NDArray[Any], wants: Collection[Want], models: NuisanceModels
+) -> dict[tuple[str, int], Target]:
+    """Say what is learned from which rows, keyed by nuisance and arm."""
+    everyone = np.ones(len(y), dtype=bool)
+    is_binary = bool(np.isin(y, (0.0, 1.0)).all())
+    found = {}
+    if "outcome" in wants:
+        found["outcome", 0] = Target("outcome_model", y, everyone, is_binary, False, models.outcome)
+    if "dose" in wants:
+        found["dose", 0] = Target(
+            "treatment_model", treatment, everyone, False, False, models.treatment
+        )
+        return found
+    n_arms = int(treatment.max()) + 1
+    if "propensity" in wants:
+        for arm in range(n_arms) if n_arms > 2 else (1,):
+            is_in_arm = (treatment == arm).astype(np.float64)
+            found["propensity", arm] = Target(
+                "propensity_model", is_in_arm, everyone, True, True, models.treatment
+            )
+    if "mu" in wants:
+        for arm in range(n_arms):
+            found["mu", arm] = Target(
+                "outcome_model", y, treatment == arm, is_binary, False, models.outcome
+            )
+    return found
+
+
+def _assemble(
+    owner: str, columns: dict[tuple[str, int], Float], fold: Int, clip: float
+) -> Nuisances:
+    """Put the predictions of one nuisance side by side."""
+    mu = [values for (name, _), values in columns.items() if name == "mu"]
+    chances = [values for (name, _), values in columns.items() if name == "propensity"]
+    propensity, n_clipped = None, 0
+    if chances:
+        table = np.column_stack([1.0 - chances[0], *chances] if len(chances) == 1 else chances)
+        table /= table.sum(axis=1, keepdims=True)
+        propensity, n_clipped = _clipped(owner, table, clip)
+    return Nuisances(
+        mu=np.column_stack(mu) if mu else None,
+        propensity=propensity,
+        outcome=columns.get(("outcome", 0)),
+        dose=columns.get(("dose", 0)),
+        fold=fold,
+        n_clipped=n_clipped,
+    )
+
+
+def _clipped(owner: str, chance: Float, clip: float) -> tuple[Float, int]:
+    """Keep modelled chances away from 0 (of two arms, thereby from 1), and count the rows."""
+    if clip == 0:
+        n_bad = int((chance <= 0).any(axis=1).sum())
+        if n_bad:
+            raise OverlapError(
+                f"{owner}: the chance of treatment is modelled as exactly 0 or 1 in {n_bad} of "
+                f"{len(chance)} rows. Set `clip` above 0, use a smoother model, or leave out rows "
+                "that only one arm has."
+            )
+        return chance, 0
+    n_clipped = int((chance < clip).any(axis=1).sum())
+    if chance.shape[1] == 2:
+        treated = np.clip(chance[:, 1], clip, 1 - clip)
+        return np.column_stack([1.0 - treated, treated]), n_clipped
+    return np.maximum(chance, clip), n_clipped
+
+
+def _deal_folds(
+    owner: str,
+    y: Float,
+    treatment: npt.NDArray[Any],
+    cv: int,
+    groups: Int | None,
+    rng: np.random.RandomState,
+    *,
+    is_dose: bool,
+) -> Int:
+    """Stratify folds by treatment, and by a 0/1 outcome; keep groups whole."""
+    if is_dose:
+        strata = dose_bands(treatment, cv)
+    else:
+        is_binary = bool(np.isin(y, (0.0, 1.0)).all())
+        strata = treatment_strata(
+            owner, treatment, y if is_binary else None, n_outcome_bins=2, min_rows=cv
+        )
+    if groups is None:
+        return deal_rows(strata, cv, rng)
+    n_groups = int(groups.max()) + 1
+    if n_groups < cv:
+        raise ValueError(
+            f"{owner}: `groups` holds {n_groups} groups, too few for cv={cv} folds of whole groups. "
+            "Lower `cv`."
+        )
+    fold = deal_groups(strata, groups, np.full(cv, 1 / cv), rng)
+    if not is_dose:
+        _refuse_missing_arms(owner, treatment, fold, cv)
+    return fold
+
+
+def _refuse_missing_arms(owner: str, treatment: npt.NDArray[Any], fold: Int, cv: int) -> None:
+    """Refuse folds whose training rows lack an arm."""
+    n_arms = int(treatment.max()) + 1
+    counts = np.bincount(fold * n_arms + treatment, minlength=cv * n_arms).reshape(cv, n_arms)
+    left = counts.sum(axis=0) - counts
+    bad = np.argwhere(left == 0)
+    if len(bad):
+        k, arm = bad[0]
+        what = f"{left[k, 1]} treated" if n_arms == 2 else f"none of arm {arm}"
+        raise ValueError(
+            f"{owner}: keeping groups whole leaves a fold's {left[k].sum()} training rows with "
+            f"{what}. Every arm needs rows in at least two groups; merge groups."
+        )
