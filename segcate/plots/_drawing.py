@@ -1,0 +1,131 @@
+"""What all displays share: inks, axes, titles, labels that fit."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate.plots._forest import write_number
+from segcate.plots._matplotlib import pyplot
+
+Float = npt.NDArray[np.float64]
+
+INK = "#222222"
+MAIN = "#1f4e79"
+SECOND = "#c2570c"
+PALE = "#aebdcb"
+FONT, TITLE_FONT = 8.5, 9.5
+WIDTH = 6.4
+LARGEST_FONT, SMALLEST_FONT = 9.0, 3.5
+
+_NAME_WIDTH = 28
+_NAME_LINES = 2
+_ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
+
+__all__ = [
+    "FONT",
+    "INK",
+    "MAIN",
+    "PALE",
+    "SECOND",
+    "TITLE_FONT",
+    "WIDTH",
+    "decimals_of",
+    "fit_name",
+    "font_size",
+    "open_axes",
+    "plain",
+    "text_size",
+    "write_number",
+    "write_texts",
+]
+
+
+def plain(text: Any) -> str:
+    """Write text so that matplotlib shows its dollar signs instead of reading formulas."""
+    return str(text).replace("$", r"\$")
+
+
+def fit_name(name: Any, width: int = _NAME_WIDTH, lines: int = _NAME_LINES) -> str:
+    """Break a long name into lines; what does not fit ends in an ellipsis."""
+    text = " ".join(str(name).split())
+    broken = textwrap.wrap(text, width, max_lines=lines, placeholder=_ELLIPSIS) or [""]
+    return plain("\n".join(broken))
+
+
+def decimals_of(values: Any, digits: int = 2) -> int:
+    """Choose decimals so that the largest of some values shows `digits` significant digits."""
+    size = np.abs(np.asarray(values, dtype=np.float64))
+    size = size[np.isfinite(size)]
+    largest = float(size.max()) if len(size) else 0.0
+    if largest <= 0:
+        return digits
+    return int(np.clip(digits - 1 - np.floor(np.log10(largest)), 0, 8))
+
+
+def open_axes(owner: str, ax: Any, height: float, width: float = WIDTH) -> Any:
+    """Return the axes to draw in: those given, or those of a new figure; no top and right spine."""
+    plt = pyplot(f"{owner}.plot")
+    if ax is None:
+        _, ax = plt.subplots(figsize=(width, height), layout="constrained")
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    ax.tick_params(labelsize=FONT, colors=INK)
+    return ax
+
+
+def font_size(ax: Any, n_lines: float) -> float:
+    """Return the largest size, in points, at which `n_lines` lines of text do not touch."""
+    points_high = ax.get_window_extent().height / ax.figure.dpi * 72.0
+    return float(min(LARGEST_FONT, max(SMALLEST_FONT, 0.72 * points_high / max(n_lines, 1.0))))
+
+
+def write_texts(ax: Any, label: str, notes: list[str], title: str | None, default: str) -> None:
+    """Write the label of the x axis, what a reader must know below it, and the title above.
+
+    All lines start at the left end of the axes and are broken before the edge of the figure, or of
+    the axes where the figure holds others. Call it last: it looks at how wide the axes have become.
+    """
+    lines = [plain(line) for line in (label, *notes) if line]
+    heading = plain(default if title is None else title)
+    ax.set_xlabel("\n".join(lines), loc="left", fontsize=FONT, color=INK)
+    ax.set_title(heading, loc="left", fontsize=TITLE_FONT, color=INK)
+    ax.figure.draw_without_rendering()
+    room = _room(ax)
+    ax.xaxis.label.set_text("\n".join(_broken(ax, line, FONT, room) for line in lines))
+    heading = _broken(ax, heading, TITLE_FONT, room)
+    ax.set_title(heading, loc="left", fontsize=TITLE_FONT, color=INK)
+
+
+def _room(ax: Any) -> float:
+    """Pixels from the left end of the axes to where lines must end."""
+    box = ax.get_window_extent()
+    is_alone = len(ax.figure.axes) == 1
+    end = ax.figure.bbox.x1 - 4.0 if is_alone else box.x1
+    return float(end - box.x0)
+
+
+def text_size(ax: Any, text: str, size: float) -> tuple[float, float]:
+    """Measure width and height of a text in pixels."""
+    probe = ax.text(0.0, 0.0, text, fontsize=size)
+    box = probe.get_window_extent(ax.figure.canvas.get_renderer())
+    probe.remove()
+    return float(box.width), float(box.height)
+
+
+def _broken(ax: Any, text: str, size: float, room: float) -> str:
+    """Break one line into several that are at most `room` pixels wide."""
+    if not text:
+        return text
+    text = text.replace("n = ", "n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
+    wide, _ = text_size(ax, text, size)
+    n_characters = len(text)
+    while wide > room and n_characters > 12:
+        n_characters = min(n_characters - 1, int(n_characters * room / wide))
+        lines = textwrap.wrap(text, max(12, n_characters))
+        wide = max(text_size(ax, line, size)[0] for line in lines)
+    broken = "\n".join(textwrap.wrap(text, max(12, n_characters)))
+    return broken.replace("\N{NO-BREAK SPACE}", " ")

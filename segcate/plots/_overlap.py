@@ -1,0 +1,425 @@
+"""Overlap plot: which propensities occur in both arms."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from scipy.special import logit
+
+from segcate import _frames
+from segcate._last_step import last_step
+from segcate._validation import (
+    SegmentCodes,
+    _check_same_index,
+    check_option,
+    check_treatment,
+    check_weights,
+    code_segments,
+    listed,
+)
+from segcate.plots import _overlap_counts
+from segcate.plots._drawing import (
+    INK,
+    MAIN,
+    PALE,
+    fit_name,
+    font_size,
+    open_axes,
+    write_texts,
+)
+from segcate.plots._overlap_counts import ArmBars, Float
+from segcate.plots._sources import fitted_with
+
+Scale = Literal["probability", "logit"]
+
+_ROW_INCHES = 0.62
+_ALONE_INCHES = 2.4
+_HATCH = "/////"
+_ADVICE = (
+    "Pass a PropensityMatcher, a SegmentMatching or a classifier with `predict_proba`, or "
+    "propensities to `from_predictions`."
+)
+
+
+class OverlapDisplay:
+    """Overlap plot: the propensity of the treated above, of the controls below.
+
+    Use it before any outcome is looked at: where one side is empty there is nobody to compare with.
+    Bars are shares of the arm, so that arms of different size can be compared; hatched parts found
+    no match. With segments there is one row a segment.
+
+    Parameters
+    ----------
+    propensity : array-like of shape (n_samples,), values inside (0, 1)
+        Probability of treatment of each row.
+    treatment : array-like of shape (n_samples,), values in {0, 1}
+        Arm of each row.
+    segment : array-like of shape (n_samples,), default=None
+        Segment of each row. None: all rows together.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row, >= 0.
+    status : int array of shape (n_samples,), default=None
+        What became of each row in matching, `MatchedSample.status`. None: nothing was matched.
+    scale : {"probability", "logit"}, default="probability"
+        Axis: the probability, or its log-odds, which spread out what is near 0 and 1.
+    title : str, default=None
+        None: a title that states arms and rows; "" for none.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    See Also
+    --------
+    LovePlotDisplay : Whether matched arms are alike.
+
+    Notes
+    -----
+    A row is "beyond the other arm" when its propensity lies below the smallest or above the largest
+    one of the other arm in its segment. That is a fact of this sample, not a test. Any number of
+    rows is drawn as at most 40 bars an arm.
+
+    References
+    ----------
+    Austin, P. C. (2011). An introduction to propensity score methods for reducing the effects of
+    confounding in observational studies. Multivariate Behavioral Research, 46(3), 399-424.
+    doi:10.1080/00273171.2011.568786
+
+    Examples
+    --------
+    >>> from segcate.datasets import make_segmented_users
+    >>> from segcate.plots import OverlapDisplay
+    >>> users = make_segmented_users(300, random_state=0)
+    >>> display = OverlapDisplay.from_predictions(users.propensity, users.treatment)
+    >>> display.ax_.get_xlabel().splitlines()[0]
+    'propensity (probability of treatment)'
+    """
+
+    def __init__(
+        self,
+        propensity: Any,
+        treatment: Any,
+        *,
+        segment: Any = None,
+        sample_weight: Any = None,
+        status: Any = None,
+        scale: Scale = "probability",
+        title: str | None = None,
+    ) -> None:
+        self.propensity = propensity
+        self.treatment = treatment
+        self.segment = segment
+        self.sample_weight = sample_weight
+        self.status = status
+        self.scale = scale
+        self.title = title
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any = None,
+        *,
+        treatment: Any,
+        segment: Any = None,
+        sample_weight: Any = None,
+        scale: Scale = "probability",
+        title: str | None = None,
+        ax: Any = None,
+    ) -> OverlapDisplay:
+        """Draw the propensities of a fitted design or classifier.
+
+        Parameters
+        ----------
+        estimator : fitted PropensityMatcher or SegmentMatching, or a classifier
+            Or a Pipeline or fitted search that ends in one. A matcher shows the propensities of the
+            rows it was fitted on, and which of them found no match.
+        X : array-like of shape (n_samples, n_features), default=None
+            Rows for a classifier with `predict_proba`. A matcher does not look at it.
+        treatment : array-like of shape (n_samples,), values in {0, 1}
+            Arm of each row, in the order of the fit or of X.
+        segment, sample_weight, scale, title
+            See the class.
+        ax : matplotlib Axes, default=None
+            Where to draw.
+
+        Returns
+        -------
+        OverlapDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator, or the search around it, is not fitted.
+        TypeError
+            If there are neither propensities nor `predict_proba`.
+        ValueError
+            If arrays do not fit, or a classifier comes without X.
+        ImportError
+            If matplotlib is not installed.
+        """
+        owner = f"{cls.__name__}.from_estimator"
+        status = None
+        if hasattr(last_step(getattr(estimator, "pipeline", estimator)), "predict_proba"):
+            propensity = _classified(owner, estimator, X)
+        else:
+            step = fitted_with(
+                owner, getattr(estimator, "matcher_", estimator), "matched_", _ADVICE
+            )
+            propensity, status = step.propensity_, step.matched_.status
+        return cls.from_predictions(
+            propensity,
+            treatment,
+            segment=segment,
+            sample_weight=sample_weight,
+            status=status,
+            scale=scale,
+            title=title,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        propensity: Any,
+        treatment: Any,
+        *,
+        segment: Any = None,
+        sample_weight: Any = None,
+        status: Any = None,
+        scale: Scale = "probability",
+        title: str | None = None,
+        ax: Any = None,
+    ) -> OverlapDisplay:
+        """Draw propensities.
+
+        Parameters
+        ----------
+        propensity, treatment, segment, sample_weight, status, scale, title
+            See the class.
+        ax : matplotlib Axes, default=None
+            Where to draw.
+
+        Returns
+        -------
+        OverlapDisplay
+
+        Raises
+        ------
+        ValueError
+            If arrays do not fit, a propensity is outside [0, 1] (on log-odds: outside (0, 1)), or
+            no row has one.
+        ImportError
+            If matplotlib is not installed.
+        """
+        display = cls(
+            propensity,
+            treatment,
+            segment=segment,
+            sample_weight=sample_weight,
+            status=status,
+            scale=scale,
+            title=title,
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, *, ax: Any = None) -> OverlapDisplay:
+        """Draw the plot.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure, high enough for all segments.
+
+        Returns
+        -------
+        OverlapDisplay
+            self, with `ax_` and `figure_`.
+
+        Raises
+        ------
+        ValueError
+            See `from_predictions`.
+        ImportError
+            If matplotlib is not installed.
+        """
+        owner = type(self).__name__
+        check_option(owner, "scale", self.scale, ["probability", "logit"])
+        score = _check_score(owner, self.propensity, self.scale)
+        is_treated = check_treatment(owner, self.treatment, self.propensity) == 1
+        weight = check_weights(owner, self.sample_weight, self.propensity)
+        codes = _segments(owner, self.segment, self.propensity)
+        status = _check_status(owner, self.status, len(score))
+        known = ~np.isnan(score)
+        smallest = max(1, min(int(is_treated[known].sum()), int((~is_treated[known]).sum())))
+        edges = _overlap_counts.bin_edges(score[known], smallest // codes.n_segments + 1)
+        panels = []
+        for code in range(codes.n_segments):
+            rows = np.flatnonzero((codes.codes == code) & known)
+            panels.append(
+                _overlap_counts.panel_bars(
+                    score[rows],
+                    is_treated[rows],
+                    None if weight is None else weight[rows],
+                    None if status is None else status[rows],
+                    edges,
+                )
+            )
+        pitch = _ALONE_INCHES if len(panels) == 1 else _ROW_INCHES
+        ax = open_axes(owner, ax, 1.1 + pitch * len(panels))
+        self.ax_, self.figure_ = ax, ax.figure
+        size = font_size(ax, 3.0 * len(panels))
+        tallest = max(float(arm.share.max()) for panel in panels for arm in panel) or 1.0
+        for y, panel in enumerate(panels):
+            _draw_panel(ax, edges, panel, float(y), tallest)
+            _write_counts(ax, panel, float(y), size, status is not None)
+        self._write_frame(codes, edges, size)
+        write_texts(
+            ax, _LABELS[self.scale], self._notes(panels, int((~known).sum())), self.title,
+            f"Overlap of the arms: {int(is_treated.sum()):,} treated above, "
+            f"{int((~is_treated).sum()):,} controls below",
+        )  # fmt: skip
+        return self
+
+    def _write_frame(self, codes: SegmentCodes, edges: Float, size: float) -> None:
+        """Name the segments and set limits."""
+        ax = self.ax_
+        margin = 0.02 * (edges[-1] - edges[0])
+        ax.set_xlim(edges[0] - margin, edges[-1] + margin)
+        is_one = codes.n_segments == 1
+        if not is_one:
+            ax.set_ylim(codes.n_segments - 0.5, -0.5)
+        else:
+            ax.invert_yaxis()
+        names = ["" if is_one else fit_name(label, 24) for label in codes.labels.tolist()]
+        ax.set_yticks(range(codes.n_segments), names, fontsize=size, color=INK)
+        ax.tick_params(axis="y", length=0)
+        ax.spines["left"].set_visible(False)
+
+    def _notes(self, panels: list[tuple[ArmBars, ArmBars]], n_without: int) -> list[str]:
+        notes = ["Bars: share of the arm, on one scale."]
+        reasons: dict[str, int] = {}
+        for arm in (arm for panel in panels for arm in panel):
+            for reason, n in arm.reasons.items():
+                reasons[reason] = reasons.get(reason, 0) + n
+        if reasons:
+            why = ", ".join(f"{reason} ({n:,})" for reason, n in reasons.items())
+            notes[0] += f" Hatched: without a match; {why}."
+        if n_without:
+            notes.append(
+                f"{n_without:,} rows without a propensity (their segment has one arm only) are not "
+                "drawn."
+            )
+        return notes
+
+
+_LABELS = {
+    "probability": "propensity (probability of treatment)",
+    "logit": "propensity (log-odds of treatment)",
+}
+
+
+def _classified(owner: str, estimator: Any, X: Any) -> Any:
+    """Predict the probability of class 1."""
+    if X is None:
+        raise ValueError(
+            f"{owner}: a classifier needs rows to score. Pass X, those that `treatment` belongs to."
+        )
+    probability = np.asarray(estimator.predict_proba(X))
+    if probability.ndim != 2 or probability.shape[1] != 2:
+        raise ValueError(
+            f"{owner}: the classifier gives probabilities of shape {probability.shape}; two "
+            "classes are needed. For one of several arms pass its column to `from_predictions`, "
+            "with `treatment == arm`."
+        )
+    return probability[:, 1]
+
+
+def _check_score(owner: str, propensity: Any, scale: str) -> Float:
+    """Check propensities (NaN stays) and put them on the scale of the axis."""
+    values = np.asarray(propensity)
+    if values.ndim != 1 or values.dtype.kind not in "iufbO" or len(values) == 0:
+        raise ValueError(
+            f"{owner}: `propensity` must be one number for every row; got shape {values.shape} of "
+            f"{values.dtype}. Pass the probability of being treated."
+        )
+    values = values.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        is_bad = (values < 0) | (values > 1)
+        is_edge = (values == 0) | (values == 1)
+    if is_bad.any():
+        raise ValueError(
+            f"{owner}: `propensity` must lie inside [0, 1]; {int(is_bad.sum())} of {len(values)} "
+            f"values do not ({listed(np.unique(values[is_bad]))}). Pass probabilities, not "
+            "log-odds."
+        )
+    if scale == "logit" and is_edge.any():
+        raise ValueError(
+            f"{owner}: `propensity` is exactly 0 or 1 in {int(is_edge.sum())} of {len(values)} "
+            "rows, and log-odds of those are infinite. Draw with `scale='probability'`."
+        )
+    if np.isnan(values).all():
+        raise ValueError(
+            f"{owner}: `propensity` is NaN in all {len(values)} rows; there is nothing to draw."
+        )
+    return np.asarray(logit(values), dtype=np.float64) if scale == "logit" else values
+
+
+def _segments(owner: str, segment: Any, reference: Any) -> SegmentCodes:
+    n_rows = _frames.n_rows(reference)
+    if segment is None:
+        return _overlap_counts.one_segment(n_rows)
+    _check_same_index(owner, "segment", segment, reference)
+    labels = np.asarray(segment)
+    if labels.ndim != 1 or len(labels) != n_rows:
+        raise ValueError(
+            f"{owner}: `segment` must be one label for each of {n_rows} rows; got shape "
+            f"{labels.shape}. Pass such as `X['segment']`."
+        )
+    return code_segments(owner, labels[:, None], 0, may_look_like_ids=True)
+
+
+def _check_status(owner: str, status: Any, n_rows: int) -> Any:
+    if status is None:
+        return None
+    codes = np.asarray(status)
+    if codes.shape != (n_rows,) or codes.dtype.kind not in "iu":
+        raise ValueError(
+            f"{owner}: `status` must be one whole number for each of {n_rows} rows; got shape "
+            f"{codes.shape} of {codes.dtype}. Pass `matcher.matched_.status`."
+        )
+    return codes
+
+
+def _draw_panel(
+    ax: Any, edges: Float, panel: tuple[ArmBars, ArmBars], y: float, tallest: float
+) -> None:
+    """Draw the arms of one segment: treated upwards, controls downwards."""
+    for arm, side, face in zip(panel, (-1.0, 1.0), (MAIN, PALE), strict=True):
+        scale = 0.44 * side / tallest
+        ax.stairs(
+            y + scale * arm.share, edges, baseline=y, fill=True, facecolor=face, edgecolor=INK,
+            linewidth=0.5,
+        )  # fmt: skip
+        if arm.unmatched.any():
+            ax.stairs(
+                y + scale * arm.unmatched, edges, baseline=y, fill=True, facecolor="white",
+                edgecolor=INK, hatch=_HATCH, linewidth=0.5,
+            )  # fmt: skip
+    ax.plot([edges[0], edges[-1]], [y, y], color=INK, linewidth=0.8)
+
+
+def _write_counts(
+    ax: Any, panel: tuple[ArmBars, ArmBars], y: float, size: float, is_matched: bool
+) -> None:
+    """Write on the right how many rows each arm has, and how many have no counterpart."""
+    for arm, name, shift in zip(panel, ("treated", "control"), (-0.24, 0.24), strict=True):
+        text = f"{arm.n:,} {name}\n{arm.n_outside:,} beyond the other arm"
+        if is_matched and arm.reasons:
+            text += f"\n{sum(arm.reasons.values()):,} without a match"
+        ax.text(
+            1.02, y + shift, text, transform=ax.get_yaxis_transform(), fontsize=0.85 * size,
+            color=INK, verticalalignment="center", linespacing=1.05,
+        )  # fmt: skip

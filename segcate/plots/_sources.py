@@ -1,0 +1,96 @@
+"""Where displays get their numbers: fitted estimators, alone or in a Pipeline or search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.exceptions import NotFittedError
+
+from segcate import _frames
+from segcate._last_step import last_step
+from segcate._validation import _check_same_index
+
+Float = npt.NDArray[np.float64]
+
+__all__ = ["fitted_with", "named", "predicted_effects", "read_effects"]
+
+
+def fitted_with(owner: str, estimator: Any, attribute: str, advice: str) -> Any:
+    """Return the estimator, or the last step of the Pipeline or search, that has an attribute.
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator would have it once fitted.
+    TypeError
+        If it never will.
+    """
+    if hasattr(estimator, attribute):
+        return estimator
+    step = last_step(getattr(estimator, "pipeline", estimator))
+    if hasattr(step, attribute):
+        return step
+    name = type(step).__name__
+    if hasattr(type(step), attribute) or hasattr(step, "matcher"):
+        raise NotFittedError(f"This {name} is not fitted yet; call `fit` before drawing.")
+    raise TypeError(f"{owner}: the last step is a {name}, which has no `{attribute}`. {advice}")
+
+
+def predicted_effects(owner: str, estimator: Any, X: Any) -> Float:
+    """Predict the effect of every row; a Pipeline or search predicts itself."""
+    step = last_step(estimator)
+    if not hasattr(step, "predict"):
+        raise TypeError(
+            f"{owner}: the last step is a {type(step).__name__}, which has no `predict`. Pass an "
+            "effect estimator, or effects of the rows to `from_predictions`."
+        )
+    prediction = np.asarray(estimator.predict(X))
+    if prediction.ndim == 2 and prediction.shape[1] > 1:
+        raise ValueError(
+            f"{owner}: {type(step).__name__} predicts {prediction.shape[1]} effects a row, one for "
+            "each arm against control, and a display shows one. Pass the column of one arm, "
+            "`from_predictions(..., estimator.predict(X)[:, 0])`."
+        )
+    return prediction.reshape(-1)
+
+
+def read_effects(owner: str, effects: Any, reference: Any = None) -> Float:
+    """Read predicted effects, one a row; NaN stays, for the display to count."""
+    if reference is not None:
+        _check_same_index(owner, "prediction", effects, reference)
+    values = np.asarray(effects)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1 or values.dtype.kind not in "iufbO" or len(values) == 0:
+        raise ValueError(
+            f"{owner}: `prediction` must be one number for every row; got shape {values.shape} of "
+            f"{values.dtype}. Pass `estimator.predict(X)`."
+        )
+    if reference is not None and len(values) != _frames.n_rows(reference):
+        raise ValueError(
+            f"{owner}: `prediction` has {len(values)} values for {_frames.n_rows(reference)} rows; "
+            "one for every row is needed."
+        )
+    values = values.astype(np.float64)
+    if np.isinf(values).any():
+        raise ValueError(
+            f"{owner}: `prediction` is infinite in {int(np.isinf(values).sum())} of {len(values)} "
+            "rows. Look for a division by a propensity of 0 or 1 in the model, or drop those rows."
+        )
+    if np.isnan(values).all():
+        raise ValueError(
+            f"{owner}: `prediction` is NaN in all {len(values)} rows; there is nothing to draw."
+        )
+    return values
+
+
+def named(owner: str, value: Any, what: str) -> dict[str, Any]:
+    """Return a mapping of name to thing; a single thing gets the empty name."""
+    if not isinstance(value, Mapping):
+        return {"": value}
+    if not value:
+        raise ValueError(f"{owner}: the mapping of {what} is empty; there is nothing to draw.")
+    return {str(name): thing for name, thing in value.items()}
