@@ -23,12 +23,12 @@ ROOMS = {
     "segmentation": 1,
     "matching": 2,
     "effects": 3,
-    "cate": 3,
-    "metrics": 4,
-    "model_selection": 5,
-    "plots": 6,
-    "cards": 6,
-    "cli": 7,
+    "cate": 4,
+    "metrics": 5,
+    "model_selection": 6,
+    "plots": 7,
+    "cards": 7,
+    "cli": 8,
 }
 # Rooms that stand beside the order, with all that they may import from.
 ANNEXES = {"datasets": {"foundations"}, "temporal": {"foundations", "metrics"}}
@@ -94,6 +94,7 @@ def test_imports_point_up_the_page(path):
         ("matching", "from segcate import _frames", True),
         ("matching", "import segcate.effects._pool", False),
         ("effects", "from segcate import cate", False),
+        ("cate", "from segcate.effects import SegmentMatching", True),
         ("effects", "from segcate.datasets import load_nhefs", False),
         ("cli", "from segcate.datasets import load_nhefs", True),
         ("foundations", "from segcate.effects import SegmentMatching", False),

@@ -1,3 +1,5 @@
 """For whom: the effect of a treatment on each row, on one contract."""
 
-__all__: list[str] = []
+from segcate.cate._interaction_regression import InteractionRegression
+
+__all__ = ["InteractionRegression"]

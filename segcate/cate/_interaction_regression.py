@@ -1,0 +1,479 @@
+"""InteractionRegression: the outcome on treatment, covariates and their products."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import t as student_t
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from segcate._encoding import fit_encoding
+from segcate._validation import (
+    EffectData,
+    check_effect_data,
+    check_features,
+    check_in_unit_interval,
+    check_option,
+    takes_missing,
+)
+from segcate.base import EffectEstimatorMixin
+from segcate.cate._children import fit_regressor, refuse_nested_of_none, regressor_predict
+from segcate.cate._robust_regression import (
+    InteractionFit,
+    effect_std_error,
+    effects_of,
+    fit_interactions,
+    raw_terms,
+)
+from segcate.cate._treatment_kind import treatment_kind_of
+from segcate.exceptions import SegcateWarning
+from segcate.segmentation._columns import resolve_columns
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+STD_ERRORS = ("auto", "HC0", "HC1", "HC2", "HC3", "group")
+
+
+class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
+    """Regress the outcome on the treatment, the covariates and their products.
+
+    The plainest model of individual effects, with intervals: the effect is a line in the
+    covariates. Use it as a first look, as the yardstick for anything flexible, and for doses. It
+    adjusts for what X holds by a line, so on observational data it is right only if the outcome is
+    one, or with a flexible regressor in its place.
+
+    Parameters
+    ----------
+    estimator : regressor, default=None
+        None: least squares, whose effect has an interval. Any other regressor (or a classifier of
+        0/1 outcomes, or a Pipeline) is fitted on the same columns, and its effect is a difference
+        of predictions (an S-learner), without an interval.
+    treatment_kind : {"auto", "binary", "arms", "continuous"}, default="auto"
+        "auto": values 0 and 1 are binary, whole numbers 0 to K - 1 (up to ten) are arms, fractions
+        are doses; other whole numbers need a word.
+    interactions : column name, position, list of those or selector, default=None
+        Columns of X that may change the effect, the moderators; None: all of them. An empty list:
+        the same effect for everyone under least squares.
+    std_error : {"auto", "HC0", "HC1", "HC2", "HC3", "group"}, default="auto"
+        Robust covariance of the coefficients, of least squares only. "auto" is "group" (clustered,
+        Stata's small-sample factor) where `groups` are given and "HC3" otherwise.
+    confidence_level : float in (0, 1), default=0.95
+        Of the intervals.
+    step : float > 0, default=1.0
+        Doses only: the effect is that of so many units more.
+    at : float, default=None
+        Doses only, and no matter to least squares: the dose from which the step is taken. None:
+        the (weighted) mean dose.
+
+    Attributes
+    ----------
+    treatment_kind_ : {"binary", "arms", "continuous"}
+    arms_ : int64 array of shape (n_arms - 1,), codes of the arms but the control; empty for doses
+    coefficients_ : DataFrame, one row a term
+        coef, std_error, t, p_value, ci_low, ci_high; NaN for an aliased term. Least squares only.
+    std_error_method_ : str; None for a regressor handed in
+    at_ : float; None unless for doses
+    estimator_ : the fitted regressor; None for least squares
+    n_features_in_, feature_names_in_ : as in scikit-learn
+
+    See Also
+    --------
+    predict_interval : The interval through a Pipeline or a search.
+    SegmentedCATE : One model per segment.
+
+    Notes
+    -----
+    With D the dose, or a 0/1 column for each arm but the control, Z the encoded columns of X and M
+    the moderators among them, y is regressed on ``1, D, Z, D x M``. The effect of least squares is
+    the derivative ``b_D + M b_DM``; for an arm that is ``f(1, x) - f(0, x)``, for a dose ``step``
+    times dy/dt, whatever the dose, as the model is a line in it. A regressor handed in gives
+    ``f(1, x) - f(0, x)``, or the one-step difference ``f(at + step, x) - f(at, x)``: with the
+    default step of 1, y(t + 1) - y(t) at the mean dose. `predict` never needs the treatment.
+
+    Every column of X is a covariate, a segment column too: labels that are text become 0/1 columns,
+    and so each segment gets its own effect; labels that are integers are taken as a number, so turn
+    them into text first (``astype(str)``) or use `SegmentedCATE`. Strings and categories become 0/1
+    columns, with the first level as reference; a level that `fit` did not see is an error at
+    `predict`. Terms that follow from those to their left are left out, as in R.
+
+    Intervals are by the delta method with Student's t, n - rank degrees of freedom (groups: the
+    number of groups less 1). They are pointwise, and hold for the line that fits best. HC2 and HC3
+    know no variance for a level that only one row has: what depends on it is NaN. Weights say how
+    much a row counts: coefficients are those of repeated rows, the covariance is that of weighted
+    least squares (a row of weight 2 is one observation).
+
+    References
+    ----------
+    Lin, W. (2013). Agnostic notes on regression adjustments to experimental data. Annals of Applied
+    Statistics, 7(1), 295-318. doi:10.1214/12-AOAS583
+    MacKinnon, J. G., & White, H. (1985). Some heteroskedasticity-consistent covariance matrix
+    estimators with improved finite sample properties. Journal of Econometrics, 29(3), 305-325.
+    Kuenzel, S. R., et al. (2019). Metalearners for estimating heterogeneous treatment effects.
+    PNAS, 116(10), 4156-4165. doi:10.1073/pnas.1804597116
+
+    Examples
+    --------
+    >>> from segcate.cate import InteractionRegression
+    >>> from segcate.datasets import make_uplift
+    >>> data = make_uplift(2000, random_state=0)
+    >>> model = InteractionRegression().fit(data.X, data.y, treatment=data.treatment)
+    >>> model.predict(data.X[:3]).round(2)
+    array([2.09, 1.18, 1.39])
+    >>> model.predict_interval(data.X[:1]).round(2)
+    array([[1.7 , 2.48]])
+    >>> model.coefficients_.loc[["treatment", "treatment:x0", "treatment:x1"], "coef"].round(2)
+    term
+    treatment       0.98
+    treatment:x0    0.36
+    treatment:x1   -0.06
+    Name: coef, dtype: float64
+    """
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        treatment_kind: str = "auto",
+        interactions: Any = None,
+        std_error: str = "auto",
+        confidence_level: float = 0.95,
+        step: float = 1.0,
+        at: float | None = None,
+    ) -> None:
+        self.estimator = estimator
+        self.treatment_kind = treatment_kind
+        self.interactions = interactions
+        self.std_error = std_error
+        self.confidence_level = confidence_level
+        self.step = step
+        self.at = at
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        treatment: Any = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+        propensity: Any = None,
+    ) -> InteractionRegression:
+        """Fit the regression.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Covariates, all of them; a segment column counts as one.
+        y : array-like of shape (n_samples,)
+            Outcome, 0/1 or measured.
+        treatment : array-like of shape (n_samples,)
+            0/1 or bool; integer codes of arms, 0 the control; or doses.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0.
+        groups : array-like of shape (n_samples,), default=None
+            Clusters of dependent rows, for the standard error. A regressor handed in has none and
+            leaves them unused.
+        propensity : array-like of shape (n_samples,), default=None
+            Unused: the regression adjusts for X itself.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If an input or parameter is missing, misaligned or out of range.
+        TypeError
+            If `estimator` is not a regressor.
+
+        Warns
+        -----
+        SegcateWarning
+            If least squares has no rows left for the variance, so that intervals are NaN.
+        """
+        owner = type(self).__name__
+        self._check_parameters(owner)
+        kind = treatment_kind_of(owner, self.treatment_kind, treatment)
+        data = check_effect_data(
+            self,
+            X,
+            y,
+            treatment=treatment,
+            segment=None,
+            sample_weight=sample_weight,
+            groups=groups,
+            propensity=propensity,
+            allow_missing=self._takes_missing(),
+            treatment_kind=kind,
+        )
+        D = _treatment_columns(owner, data, kind)
+        moderators = self._moderators(owner, data.X)
+        self._encoding, Z = fit_encoding(data.X, list(range(data.X.shape[1])))
+        self._moderators_idx = np.flatnonzero(np.isin(self._encoding.source, moderators))
+        self.treatment_kind_ = kind
+        is_dose = kind == "continuous"
+        self.arms_ = np.arange(1, 1 if is_dose else D.shape[1] + 1)
+        self.at_ = self._start(data) if is_dose else None
+        self.estimator_: Any = None
+        self.std_error_method_: str | None = None
+        self._fit: InteractionFit | None = None
+        if self.estimator is None:
+            self._fit_least_squares(owner, data, D, Z)
+        else:
+            design = _columns(D, Z, self._moderators_idx)
+            self.estimator_ = fit_regressor(
+                owner, self.estimator, design, _outcome(data), data.sample_weight
+            )
+        return self
+
+    def predict(self, X: Any) -> Float:
+        """Return the effect of the treatment on each row.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            With the columns of `fit`.
+
+        Returns
+        -------
+        effect : float64 array of shape (n_samples,), in units of y
+            With more than two arms of shape (n_samples, n_arms - 1), columns in the order of
+            `arms_`, each against the control. For doses the effect of `step` units more.
+        """
+        Z = self._encode(X)
+        effects = self._differences(Z) if self._fit is None else self._slopes(self._fit, Z)
+        return effects if self._has_many_columns() else effects[:, 0]
+
+    def predict_interval(self, X: Any, *, confidence_level: float | None = None) -> Float:
+        """Return a confidence interval of the effect on each row.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            With the columns of `fit`.
+        confidence_level : float in (0, 1), default=None
+            None: that of the constructor.
+
+        Returns
+        -------
+        interval : float64 array of shape (n_samples, 2), low and high, in units of y
+            With more than two arms of shape (n_samples, n_arms - 1, 2). NaN where the data cannot
+            tell the variance.
+
+        Raises
+        ------
+        TypeError
+            If a regressor was handed in: differences of its predictions have no interval.
+        """
+        owner = type(self).__name__
+        level = self.confidence_level if confidence_level is None else confidence_level
+        check_in_unit_interval(f"{owner}.predict_interval", "confidence_level", level)
+        Z = self._encode(X)
+        fit = self._least_squares("predict_interval")
+        effects = self._slopes(fit, Z)
+        half = _quantile(fit, level) * effect_std_error(fit, Z) * self._unit()
+        interval = np.stack([effects - half, effects + half], axis=2)
+        return interval if self._has_many_columns() else interval[:, 0]
+
+    @property
+    def coefficients_(self) -> pd.DataFrame:
+        """Table of the terms of least squares, as they stand in X."""
+        check_is_fitted(self)
+        fit = self._least_squares("coefficients_")
+        coef, std_error = raw_terms(fit)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = coef / std_error
+        half = _quantile(fit, self.confidence_level) * std_error
+        columns = {
+            "coef": coef,
+            "std_error": std_error,
+            "t": t,
+            "p_value": 2 * student_t.sf(np.abs(t), max(fit.dof, 1)),
+            "ci_low": coef - half,
+            "ci_high": coef + half,
+        }
+        return pd.DataFrame(columns, index=pd.Index(self._term_names(), name="term"))
+
+    def set_params(self, **params: Any) -> InteractionRegression:
+        """Set parameters; those of the regressor (`estimator__alpha`) need an instance of it."""
+        owner = type(self).__name__
+        refuse_nested_of_none(owner, self.estimator, params, f"{owner}(Ridge())")
+        super().set_params(**params)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        """X may hold strings and categories in a frame, and NaN where the regressor takes it."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self._takes_missing()
+        return tags
+
+    def _takes_missing(self) -> bool:
+        return self.estimator is not None and takes_missing(self.estimator)
+
+    def _check_parameters(self, owner: str) -> None:
+        check_option(owner, "std_error", self.std_error, STD_ERRORS)
+        check_in_unit_interval(owner, "confidence_level", self.confidence_level)
+        model = self.estimator
+        if model is not None and (
+            isinstance(model, type) or not hasattr(model, "fit") or not hasattr(model, "predict")
+        ):
+            raise TypeError(
+                f"{owner}: `estimator` must be None or a regressor (an instance with `fit` and "
+                f"`predict`); got {model!r}."
+            )
+        if not _is_number(self.step) or self.step <= 0:
+            raise ValueError(
+                f"{owner}: `step` must be a number above 0, in units of the dose; got "
+                f"{self.step!r}."
+            )
+        if self.at is not None and not _is_number(self.at):
+            raise ValueError(f"{owner}: `at` must be a dose or None; got {self.at!r}.")
+
+    def _moderators(self, owner: str, X: Any) -> Int:
+        if self.interactions is None:
+            return np.arange(X.shape[1])
+        is_list = isinstance(self.interactions, list | tuple | np.ndarray)
+        if is_list and len(self.interactions) == 0:
+            return np.zeros(0, dtype=np.intp)
+        return resolve_columns(owner, X, self.interactions, argument="interactions")
+
+    def _fit_least_squares(self, owner: str, data: EffectData, D: Float, Z: Float) -> None:
+        method = _choose_std_error(owner, self.std_error, data)
+        fit = fit_interactions(
+            D,
+            Z,
+            self._moderators_idx,
+            _outcome(data),
+            weight=data.sample_weight,
+            groups=data.groups,
+            kind=method,
+        )
+        self._fit, self.std_error_method_ = fit, method
+        if fit.dof <= 0:
+            warnings.warn(
+                f"{owner}: {fit.n_rows} rows (or their groups) leave nothing for the variance "
+                f"beside {int(fit.kept.sum())} parameters, so intervals are NaN. Use fewer columns "
+                "or `interactions`, or more rows.",
+                SegcateWarning,
+                stacklevel=3,
+            )
+
+    def _start(self, data: EffectData) -> float:
+        """Return the dose from which the step is taken."""
+        mean = np.average(data.treatment, weights=data.sample_weight)
+        return float(mean if self.at is None else self.at)
+
+    def _slopes(self, fit: InteractionFit, Z: Float) -> Float:
+        """Return the effects by least squares."""
+        return effects_of(fit, Z) * self._unit()
+
+    def _encode(self, X: Any) -> Float:
+        check_is_fitted(self)
+        X = check_features(self, X, reset=False, allow_missing=self._takes_missing())
+        return self._encoding.encode(type(self).__name__, X)
+
+    def _differences(self, Z: Float) -> Float:
+        """Return f(treated) - f(untreated), or the one-step difference, by the regressor."""
+        n_columns = 1 if self.treatment_kind_ == "continuous" else len(self.arms_)
+        start = np.full((len(Z), n_columns), self.at_ or 0.0)
+        before = self._expected(start, Z)
+        effects = np.empty((len(Z), n_columns))
+        for k in range(n_columns):
+            treated = start.copy()
+            treated[:, k] += self._unit()
+            effects[:, k] = self._expected(treated, Z) - before
+        return effects
+
+    def _expected(self, D: Float, Z: Float) -> Float:
+        design = _columns(D, Z, self._moderators_idx)
+        return regressor_predict(type(self).__name__, self.estimator_, design)
+
+    def _unit(self) -> float:
+        return float(self.step) if self.treatment_kind_ == "continuous" else 1.0
+
+    def _has_many_columns(self) -> bool:
+        return self.treatment_kind_ == "arms" and len(self.arms_) > 1
+
+    def _term_names(self) -> list[str]:
+        treatments = ["treatment"]
+        if self._has_many_columns():
+            treatments = [f"arm {arm}" for arm in self.arms_.tolist()]
+        names = list(self._encoding.names)
+        products = [f"{d}:{names[j]}" for d in treatments for j in self._moderators_idx]
+        return ["intercept", *treatments, *names, *products]
+
+    def _least_squares(self, what: str) -> InteractionFit:
+        """Return the fit of least squares; what it alone has is refused to a regressor."""
+        if self._fit is None:
+            owner = type(self).__name__
+            raise TypeError(
+                f"{owner}.{what}: least squares alone has it, and `estimator` is "
+                f"{type(self.estimator_).__name__}. Use {owner}(estimator=None), or CausalForest "
+                "for intervals of a flexible model."
+            )
+        return self._fit
+
+
+def _is_number(value: Any) -> bool:
+    is_real = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return is_real and bool(np.isfinite(value))
+
+
+def _outcome(data: EffectData) -> Float:
+    if data.y is None:
+        raise ValueError("an effect needs an outcome; y is None")
+    return data.y
+
+
+def _treatment_columns(owner: str, data: EffectData, kind: str) -> Float:
+    """Return the dose, or a 0/1 column for each arm but the control; arms need weight."""
+    weight = np.ones(data.n_rows) if data.sample_weight is None else data.sample_weight
+    if kind == "continuous":
+        used = data.treatment[weight > 0]
+        if (used == used[0]).all():
+            raise ValueError(
+                f"{owner}: `treatment` is {used[0]:g} in all {len(used)} rows of positive weight; "
+                "an effect needs doses that differ."
+            )
+        dose: Float = data.treatment[:, None].astype(np.float64)
+        return dose
+    codes = data.treatment.astype(np.intp)
+    empty = np.flatnonzero(np.bincount(codes, weights=weight) == 0)
+    if len(empty):
+        raise ValueError(
+            f"{owner}: `treatment` has no rows of positive weight in arm {empty[0]}; an effect "
+            "needs every arm. Leave the arm out, or change `sample_weight`."
+        )
+    columns: Float = (codes[:, None] == np.arange(1, codes.max() + 1)).astype(np.float64)
+    return columns
+
+
+def _columns(D: Float, Z: Float, moderators: Int) -> Float:
+    """Return the columns a regressor is fitted on: treatment, covariates, products."""
+    products = [D[:, [k]] * Z[:, moderators] for k in range(D.shape[1])]
+    return np.column_stack([D, Z, *products])
+
+
+def _choose_std_error(owner: str, wanted: str, data: EffectData) -> str:
+    if wanted == "auto":
+        return "HC3" if data.groups is None else "group"
+    if wanted == "group" and data.groups is None:
+        raise ValueError(f"{owner}: std_error='group' needs `groups=` in fit.")
+    if wanted != "group" and data.groups is not None:
+        raise ValueError(
+            f"{owner}: std_error={wanted!r} takes rows as independent, but `groups` were given. "
+            "Use 'group' (or 'auto'), or leave the groups out."
+        )
+    return wanted
+
+
+def _quantile(fit: InteractionFit, level: float) -> float:
+    """Return the quantile of Student's t that makes a two-sided interval."""
+    return float(student_t.ppf(0.5 + level / 2, fit.dof)) if fit.dof > 0 else float("nan")

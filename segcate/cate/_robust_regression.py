@@ -1,0 +1,224 @@
+"""Least squares of y on treatment, covariates and their products, with a robust covariance.
+
+White (1980) and MacKinnon & White (1985) for independent rows, Liang & Zeger (1986) for clusters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate.effects._regression import LeastSquares, least_squares
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+__all__ = ["InteractionFit", "effect_std_error", "effects_of", "fit_interactions", "raw_terms"]
+
+# A row whose leverage is closer to 1 than this has a parameter of its own.
+_OWN_PARAMETER = 1e-9
+# A combination of terms touches such a parameter if this share of its variance, or more, comes
+# from it; what is less comes from rounding.
+_TOUCHES = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionFit:
+    """A regression on ``1, D, Z, D x Z[:, moderators]``, D and Z taken from their means.
+
+    Attributes
+    ----------
+    coef : float64 array of shape (n_terms,); 0 for aliased terms
+    covariance : float64 array of shape (n_terms, n_terms)
+    bread : float64 array of shape (n_terms, n_terms), inverse of the normal equations
+    unknown : float64 array of shape (n_terms, n_terms)
+        The part of `bread` due to rows with a parameter of their own, whose variance nobody knows.
+    kept : bool array of shape (n_terms,), False for aliased terms
+    center_treatment : float64 array of shape (n_columns of D,)
+    center : float64 array of shape (n_columns of Z,)
+    moderators : intp array of shape (n_moderators,), columns of Z that stand in products
+    n_rows : rows of positive weight
+    dof : degrees of freedom of the intervals; not positive where nothing is left for the variance
+    """
+
+    coef: Float
+    covariance: Float
+    bread: Float
+    unknown: Float
+    kept: npt.NDArray[np.bool_]
+    center_treatment: Float
+    center: Float
+    moderators: Int
+    n_rows: int
+    dof: int
+
+    @property
+    def n_treatments(self) -> int:
+        """Count the columns of the treatment."""
+        return len(self.center_treatment)
+
+
+def fit_interactions(
+    D: Float,
+    Z: Float,
+    moderators: Int,
+    y: Float,
+    *,
+    weight: Float | None,
+    groups: Int | None,
+    kind: str,
+) -> InteractionFit:
+    """Fit by (weighted) least squares and work out the covariance.
+
+    Columns are taken from their means first, so that a covariate far from 0, such as a year, makes
+    no product that cannot be told from the treatment.
+
+    Parameters
+    ----------
+    D : float64 array of shape (n_rows, n_treatments)
+        The dose, or a 0/1 column for each arm but the control.
+    Z : float64 array of shape (n_rows, n_covariates)
+    moderators : intp array of shape (n_moderators,)
+    y : float64 array of shape (n_rows,)
+    weight : float64 array of shape (n_rows,) or None
+    groups : intp codes of shape (n_rows,) or None
+    kind : {"HC0", "HC1", "HC2", "HC3", "group"}
+    """
+    if weight is not None and not weight.all():
+        used = weight > 0
+        D, Z, y, weight = D[used], Z[used], y[used], weight[used]
+        groups = None if groups is None else groups[used]
+    center = np.average(Z, axis=0, weights=weight)
+    is_dose = D.shape[1] == 1 and not np.isin(D, (0.0, 1.0)).all()
+    center_treatment = np.average(D, axis=0, weights=weight) if is_dose else np.zeros(D.shape[1])
+    design = _design(D - center_treatment, Z - center, moderators)
+    fit = least_squares(design, y, weight)
+    covariance, unknown, dof = _covariance(design, y, fit, weight, groups, kind)
+    return InteractionFit(
+        coef=fit.coef,
+        covariance=covariance,
+        bread=fit.bread,
+        unknown=unknown,
+        kept=fit.kept,
+        center_treatment=center_treatment,
+        center=center,
+        moderators=moderators,
+        n_rows=len(y),
+        dof=dof,
+    )
+
+
+def _design(D: Float, Z: Float, moderators: Int) -> Float:
+    products = [D[:, [k]] * Z[:, moderators] for k in range(D.shape[1])]
+    return np.column_stack([np.ones(len(D)), D, Z, *products])
+
+
+def _covariance(
+    design: Float,
+    y: Float,
+    fit: LeastSquares,
+    weight: Float | None,
+    groups: Int | None,
+    kind: str,
+) -> tuple[Float, Float, int]:
+    """Sandwich of the coefficients, its unknown part, and degrees of freedom."""
+    n, k = len(y), fit.rank
+    w = np.ones(n) if weight is None else weight
+    influence = design @ fit.bread
+    residual = w * (y - design @ fit.coef)
+    unknown = np.zeros_like(fit.bread)
+    if n <= k:
+        return np.full_like(fit.bread, np.nan), unknown, 0
+    if kind == "group" and groups is not None:
+        covariance, n_groups = _clustered(influence * residual[:, None], groups)
+        return covariance * ((n - 1) / (n - k)), unknown, n_groups - 1
+    if kind in ("HC2", "HC3"):
+        left = 1.0 - w * np.einsum("ij,ij->i", influence, design)
+        is_own = left < _OWN_PARAMETER
+        power = 0.5 if kind == "HC2" else 1.0
+        residual = np.where(is_own, 0.0, residual / np.where(is_own, 1.0, left) ** power)
+        own = influence[is_own] * np.sqrt(w[is_own])[:, None]
+        unknown = own.T @ own
+    scores = influence * residual[:, None]
+    factor = n / (n - k) if kind == "HC1" else 1.0
+    return factor * (scores.T @ scores), unknown, n - k
+
+
+def _clustered(scores: Float, groups: Int) -> tuple[Float, int]:
+    """Sum the rows' scores within groups; NaN where fewer than two groups are left."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    sums = np.add.reduceat(scores[order], starts, axis=0)
+    n_groups = len(starts)
+    if n_groups < 2:
+        return np.full((scores.shape[1], scores.shape[1]), np.nan), n_groups
+    return n_groups / (n_groups - 1) * (sums.T @ sums), n_groups
+
+
+def effects_of(fit: InteractionFit, Z: Float) -> Float:
+    """Return the effect of one unit of each treatment column on each row, (n_rows, n_treatments)."""
+    moderated = (Z - fit.center)[:, fit.moderators]
+    start = 1 + fit.n_treatments + len(fit.center)
+    slopes = fit.coef[start:].reshape(fit.n_treatments, len(fit.moderators))
+    effects: Float = fit.coef[1 : 1 + fit.n_treatments] + moderated @ slopes.T
+    return effects
+
+
+def effect_std_error(fit: InteractionFit, Z: Float) -> Float:
+    """Return the standard error of each of `effects_of`; NaN where the data cannot tell it."""
+    moderated = (Z - fit.center)[:, fit.moderators]
+    target = np.column_stack([np.ones(len(Z)), moderated])
+    std_error = np.empty((len(Z), fit.n_treatments))
+    start = 1 + fit.n_treatments + len(fit.center)
+    for k in range(fit.n_treatments):
+        own = start + k * len(fit.moderators) + np.arange(len(fit.moderators))
+        terms = np.concatenate([[1 + k], own]).astype(np.intp)
+        std_error[:, k] = _std_errors(fit, target, terms)
+    return std_error
+
+
+def _std_errors(fit: InteractionFit, targets: Float, terms: Int) -> Float:
+    """Return the standard errors of combinations of `terms`, one a row of `targets`."""
+    block = np.ix_(terms, terms)
+    variance = _quadratic(targets, fit.covariance[block])
+    std_error: Float = np.sqrt(np.maximum(variance, 0.0))
+    if fit.unknown.any():
+        touches = _quadratic(targets, fit.unknown[block]) > _TOUCHES * _quadratic(
+            targets, fit.bread[block]
+        )
+        std_error[touches] = np.nan
+    return std_error
+
+
+def _quadratic(targets: Float, matrix: Float) -> Float:
+    form: Float = np.einsum("ij,ij->i", targets @ matrix, targets)
+    return form
+
+
+def raw_terms(fit: InteractionFit) -> tuple[Float, Float]:
+    """Return coefficients and standard errors of the terms ``1, D, Z, D x Z`` as they stand in X.
+
+    Aliased terms are NaN in both.
+    """
+    to_raw = _to_raw(fit)
+    coef = to_raw @ fit.coef
+    std_error = _std_errors(fit, to_raw, np.arange(len(coef)))
+    coef[~fit.kept], std_error[~fit.kept] = np.nan, np.nan
+    return coef, std_error
+
+
+def _to_raw(fit: InteractionFit) -> Float:
+    """Matrix that turns coefficients of centred columns into those of the raw ones."""
+    n_d, n_z = fit.n_treatments, len(fit.center)
+    to_raw = np.eye(len(fit.coef))
+    to_raw[0, 1 : 1 + n_d] = -fit.center_treatment
+    to_raw[0, 1 + n_d : 1 + n_d + n_z] = -fit.center
+    for k in range(n_d):
+        for j, column in enumerate(fit.moderators):
+            term = 1 + n_d + n_z + k * len(fit.moderators) + j
+            to_raw[1 + k, term] = -fit.center[column]
+            to_raw[1 + n_d + column, term] = -fit.center_treatment[k]
+            to_raw[0, term] = fit.center_treatment[k] * fit.center[column]
+    return to_raw
