@@ -2,6 +2,15 @@
 
 from segcate.effects._effect_table import EffectTable, SegmentContrasts
 from segcate.effects._heterogeneity import Heterogeneity
+from segcate.effects._segment_aipw import SegmentAIPW
 from segcate.effects._segment_matching import SegmentMatching
+from segcate.effects._segment_regression import SegmentRegression
 
-__all__ = ["EffectTable", "Heterogeneity", "SegmentContrasts", "SegmentMatching"]
+__all__ = [
+    "EffectTable",
+    "Heterogeneity",
+    "SegmentAIPW",
+    "SegmentContrasts",
+    "SegmentMatching",
+    "SegmentRegression",
+]

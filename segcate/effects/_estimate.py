@@ -25,15 +25,14 @@ from segcate.effects._clustered import (
 from segcate.effects._estimated_score import ScoreModel, estimated_score_correction
 from segcate.effects._g_computation import g_computation
 from segcate.effects._segment_estimate import (
-    FEWEST_EVENTS,
-    FEWEST_GROUPS,
-    OK,
-    ROUNDING,
     SegmentEstimate,
+    VarianceEstimate,
+    group_variance,
+    rare_events,
+    with_effect,
 )
 from segcate.effects._segment_view import SegmentView, segment_view
 from segcate.matching import _sample
-from segcate.matching._balance import is_binary_column
 from segcate.matching._design import Design
 
 Float = npt.NDArray[np.float64]
@@ -86,44 +85,24 @@ def _estimate_segment(
         found = matched_effect(view, adjusted)
         scores = None
     variance = _variance(design, view, adjusted, found, scores, options)
-    has_spread = variance.value > (ROUNDING * np.abs(view.y).max()) ** 2
+    used = (view.own > 0) | (view.uses > 0)
     notes = [
         design.propensity.notes[code],
         adjusted.note if adjusted else "",
-        _rare_events(view),
-        variance.note,
+        rare_events(view.y[used], view.is_treated[used]),
     ]
-    if not has_spread and not variance.note:
-        notes.append("no standard error (its variance estimate is not positive)")
-        if np.isnan(variance.value):
-            notes[-1] = "no standard error (too few rows to estimate a variance from)"
-    said = "; ".join(note for note in notes if note)
-    return replace(
+    return with_effect(
         empty,
-        status=f"{OK}: {said}" if said else OK,
-        effect=found.effect,
-        variance=variance.value if has_spread else float("nan"),
-        pooled_variance=variance.value if has_spread or np.isnan(variance.value) else 0.0,
-        method=variance.method,
-        group_sums=variance.group_sums,
-        group_totals=variance.group_totals,
-        n_groups=variance.n_groups,
+        found.effect,
+        variance,
+        notes,
+        view.y,
         total_squares=float(view.own @ view.own),
         n_smaller_focal=min(_matched_focal(view)),
         n_donors=int((view.uses > 0).sum()),
         max_uses=float(view.uses.max()),
         max_distance=_widest_set(view),
     )
-
-
-def _rare_events(view: SegmentView) -> str:
-    """Say so where a 0/1 outcome has too few events (or non-events) for a normal interval."""
-    if not is_binary_column(view.y):
-        return ""
-    used = (view.own > 0) | (view.uses > 0)
-    events = [view.y[used & view.in_arm(arm)] for arm in (0, 1)]
-    fewest = min(min(y.sum(), len(y) - y.sum()) for y in events)
-    return f"fewer than {FEWEST_EVENTS} events in an arm" if fewest < FEWEST_EVENTS else ""
 
 
 def _matched_focal(view: SegmentView) -> list[int]:
@@ -177,18 +156,6 @@ def _is_disjoint(view: SegmentView) -> bool:
     return bool(treated.min() > control.max() or control.min() > treated.max())
 
 
-@dataclass(frozen=True, slots=True)
-class _Variance:
-    """A variance, how it was made, and the sums over groups behind it."""
-
-    value: float
-    method: str
-    group_sums: Float | None = None
-    group_totals: Float | None = None
-    n_groups: int = 0
-    note: str = ""
-
-
 def _variance(
     design: Design,
     view: SegmentView,
@@ -196,7 +163,7 @@ def _variance(
     found: MatchedEffect,
     scores: RowScores | None,
     options: EstimateOptions,
-) -> _Variance:
+) -> VarianceEstimate:
     """Estimate the variance by the method asked for.
 
     `adjusted` is None after g-computation, which brings its own `scores`.
@@ -209,30 +176,24 @@ def _variance(
     if scores is None:
         raise ValueError(f"std_error={method!r} has neither adjusted outcomes nor row scores")
     if method == "pair":
-        return _Variance(pair_variance(view, scores), method)
+        return VarianceEstimate(pair_variance(view, scores), method)
     if method == "pair+unit":
-        return _Variance(pair_and_unit_variance(view, scores), method)
+        return VarianceEstimate(pair_and_unit_variance(view, scores), method)
     return _group_variance(design, view, scores, is_regression=adjusted is None)
 
 
 def _group_variance(
     design: Design, view: SegmentView, scores: RowScores, is_regression: bool
-) -> _Variance:
+) -> VarianceEstimate:
     groups = design.data.groups
     if groups is None:
         raise ValueError("std_error='group' needs groups")
     n_all = int(groups.max()) + 1
     sums, n_groups = group_sums(view, scores, groups, n_all)
     totals = np.bincount(groups[view.rows], view.own, n_all).astype(np.float64)
-    # The residuals of a regression with as many parameters as groups sum to about nothing in each.
     n_parameters = scores.n_parameters if is_regression else 1
-    if n_groups <= n_parameters:
-        note = f"no standard error ({n_groups} groups for {n_parameters} parameters)"
-        note += ": try adjustment='bias'" if is_regression else ""
-        return _Variance(np.nan, "group", sums * np.nan, totals, n_groups, note)
-    sums = sums * np.sqrt(n_groups / (n_groups - 1))
-    note = f"standard error from {n_groups} groups only" if n_groups < FEWEST_GROUPS else ""
-    return _Variance(float(sums @ sums), "group", sums, totals, n_groups, note)
+    remedy = ": try adjustment='bias'" if is_regression else ""
+    return group_variance(sums, totals, n_groups, n_parameters, remedy)
 
 
 def _abadie_imbens(
@@ -241,7 +202,7 @@ def _abadie_imbens(
     adjusted: Adjusted,
     found: MatchedEffect,
     options: EstimateOptions,
-) -> _Variance:
+) -> VarianceEstimate:
     """Return the 2006 variance, the 2016 one, or (auto) the larger where both are valid."""
     if options.n_variance_neighbors == 0:
         sigma2 = common_variance(view, adjusted, found.effect)
@@ -253,20 +214,20 @@ def _abadie_imbens(
     base = abadie_imbens_variance(view, found, sigma2, options.inference)
     wants = options.std_error
     if wants == "abadie-imbens":
-        return _Variance(base, wants)
+        return VarianceEstimate(base, wants)
     model = score_model(design, view)
     if wants == "abadie-imbens-auto":
         n_focal = int((view.own > 0).sum())
         if model is None or n_focal < _FEWEST_FOR_2016 or options.inference == "sample":
-            return _Variance(base, "abadie-imbens")
+            return VarianceEstimate(base, "abadie-imbens")
     if model is None:
-        return _Variance(float("nan"), NOT_VALID)
+        return VarianceEstimate(float("nan"), NOT_VALID)
     correction = estimated_score_correction(
         view, model, adjusted, found, design.sample.n_neighbors, options.n_variance_neighbors + 1
     )
     if wants == "abadie-imbens-auto" and correction <= 0:
-        return _Variance(base, "abadie-imbens")
-    return _Variance(base + correction, "abadie-imbens-2016")
+        return VarianceEstimate(base, "abadie-imbens")
+    return VarianceEstimate(base + correction, "abadie-imbens-2016")
 
 
 def score_model(design: Design, view: SegmentView) -> ScoreModel | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from segcate.matching._balance import is_binary_column
 
 Float = npt.NDArray[np.float64]
 
@@ -65,3 +68,73 @@ class SegmentEstimate:
     def is_estimated(self) -> bool:
         """Tell whether there is an effect."""
         return self.status.startswith(OK)
+
+
+@dataclass(frozen=True, slots=True)
+class VarianceEstimate:
+    """A variance, how it was made, and the sums over groups behind it."""
+
+    value: float
+    method: str
+    group_sums: Float | None = None
+    group_totals: Float | None = None
+    n_groups: int = 0
+    note: str = ""
+
+
+def group_variance(
+    sums: Float, totals: Float, n_groups: int, n_parameters: int, remedy: str = ""
+) -> VarianceEstimate:
+    """Make a variance of the row scores summed over groups, times G / (G - 1).
+
+    Without a variance, and with `remedy` in its note, where groups are no more than parameters: the
+    residuals of a regression then sum to about nothing in each group.
+    """
+    if n_groups <= n_parameters:
+        note = f"no standard error ({n_groups} groups for {n_parameters} parameters){remedy}"
+        return VarianceEstimate(np.nan, "group", sums * np.nan, totals, n_groups, note)
+    sums = sums * np.sqrt(n_groups / (n_groups - 1))
+    note = f"standard error from {n_groups} groups only" if n_groups < FEWEST_GROUPS else ""
+    return VarianceEstimate(float(sums @ sums), "group", sums, totals, n_groups, note)
+
+
+def rare_events(y: Float, is_treated: npt.NDArray[np.bool_]) -> str:
+    """Say so where a 0/1 outcome has too few events (or non-events) for a normal interval."""
+    if not is_binary_column(y):
+        return ""
+    arms = (y[is_treated], y[~is_treated])
+    fewest = min(min(arm.sum(), len(arm) - arm.sum()) for arm in arms)
+    return f"fewer than {FEWEST_EVENTS} events in an arm" if fewest < FEWEST_EVENTS else ""
+
+
+def with_effect(
+    counted: SegmentEstimate,
+    effect: float,
+    variance: VarianceEstimate,
+    notes: list[str],
+    y: Float,
+    **more: Any,
+) -> SegmentEstimate:
+    """Complete the estimate of a segment whose rows were counted.
+
+    A variance that is rounding, beside outcomes `y`, is none, and the status says so.
+    """
+    has_spread = variance.value > (ROUNDING * np.abs(y).max()) ** 2
+    notes = [*notes, variance.note]
+    if not has_spread and not variance.note:
+        notes.append("no standard error (its variance estimate is not positive)")
+        if np.isnan(variance.value):
+            notes[-1] = "no standard error (too few rows to estimate a variance from)"
+    said = "; ".join(note for note in notes if note)
+    return replace(
+        counted,
+        status=f"{OK}: {said}" if said else OK,
+        effect=effect,
+        variance=variance.value if has_spread else float("nan"),
+        pooled_variance=variance.value if has_spread or np.isnan(variance.value) else 0.0,
+        method=variance.method,
+        group_sums=variance.group_sums,
+        group_totals=variance.group_totals,
+        n_groups=variance.n_groups,
+        **more,
+    )

@@ -1,0 +1,81 @@
+"""From nuisances to one doubly robust estimate a segment.
+
+Robins, Rotnitzky & Zhao (1994), JASA 89:846-866; Chernozhukov et al. (2018), Econometrics Journal
+21:C1-C68, equations 5.3 (all rows) and 5.4 (the treated).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate._pseudo_outcomes import doubly_robust_scores
+from segcate.effects._segment_estimate import (
+    SegmentEstimate,
+    VarianceEstimate,
+    group_variance,
+    rare_events,
+    with_effect,
+)
+from segcate.effects._segment_nuisances import SegmentNuisances
+from segcate.effects._segment_rows import SegmentRows
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+
+def doubly_robust_effect(
+    y: Float, is_treated: npt.NDArray[np.bool_], propensity: Float, mu: Float, own: Float, w: Float
+) -> tuple[float, Float]:
+    """Estimate the effect on the rows with `own` above 0, and what each row adds to its error.
+
+    Parameters
+    ----------
+    y, propensity : float64 arrays of shape (n_rows,)
+    is_treated : bool array of shape (n_rows,)
+    mu : float64 array of shape (n_rows, 2)
+        Expected outcome of controls and of treated; the latter is unused for the treated.
+    own, w : float64 arrays of shape (n_rows,)
+        Weights in the target population (all rows, or the treated) and of the rows.
+    """
+    if own.all():
+        t = is_treated.astype(np.int8)
+        psi = doubly_robust_scores(y, t, propensity, mu[:, 0], mu[:, 1])
+    else:
+        psi = np.where(is_treated, 1.0, -propensity / (1 - propensity)) * (y - mu[:, 0])
+    total = float(own.sum())
+    effect = float(w @ psi / total)
+    return effect, (w * psi - own * effect) / total
+
+
+def aipw_segment(
+    part: SegmentRows, nuisances: SegmentNuisances, groups: Int | None, n_clipped: int
+) -> SegmentEstimate:
+    """Estimate one segment, its standard error from the influence of rows or groups."""
+    if part.counted.status:
+        return part.counted
+    rows = part.rows
+    effect, scores = doubly_robust_effect(
+        part.y,
+        part.is_treated,
+        nuisances.propensity[rows],
+        nuisances.mu[rows],
+        part.own,
+        part.weight,
+    )
+    if groups is None:
+        n = len(rows)
+        variance = VarianceEstimate(float(scores @ scores) * n / (n - 1), "influence")
+    else:
+        n_all, codes = int(groups.max()) + 1, groups[rows]
+        variance = group_variance(
+            np.bincount(codes, scores, n_all).astype(np.float64),
+            np.bincount(codes, part.own, n_all).astype(np.float64),
+            int((np.bincount(codes, minlength=n_all) > 0).sum()),
+            1,
+        )
+    notes = [f"{n_clipped} propensities clipped" if n_clipped else ""]
+    notes.append(rare_events(part.y, part.is_treated))
+    return with_effect(
+        part.counted, effect, variance, notes, part.y, n_smaller_focal=part.n_smaller
+    )

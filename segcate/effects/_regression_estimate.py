@@ -1,0 +1,126 @@
+"""From the rows of a segment to its effect by interacted regression, with its standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.parallel import Parallel, delayed
+
+from segcate.effects._interacted_regression import InteractedFit, interacted_regression
+from segcate.effects._segment_estimate import (
+    SegmentEstimate,
+    VarianceEstimate,
+    group_variance,
+    rare_events,
+    with_effect,
+)
+from segcate.effects._segment_rows import SegmentRows
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+# With fewer rows of an arm a coefficient the status says that the regression is thin.
+ROWS_PER_COEFFICIENT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RegressionOptions:
+    """How to make the standard error: "hc1", "hc2", "hc3" or "group", for whom."""
+
+    std_error: str
+    inference: str
+
+
+def regress_segments(
+    segments: Sequence[SegmentRows],
+    Z: Float,
+    groups: Int | None,
+    options: RegressionOptions,
+    n_jobs: int | None,
+) -> list[SegmentEstimate]:
+    """Estimate every segment on its own, several at a time in threads where `n_jobs` asks for it."""
+    return list(
+        Parallel(n_jobs=n_jobs, prefer="threads")(
+            delayed(_regress_segment)(part, Z, groups, options) for part in segments
+        )
+    )
+
+
+def _regress_segment(
+    part: SegmentRows, Z: Float, groups: Int | None, options: RegressionOptions
+) -> SegmentEstimate:
+    counted = part.counted
+    if counted.status:
+        return counted
+    weight = part.weight if part.is_weighted else None
+    fit = interacted_regression(part.y, part.is_treated, Z[part.rows], part.own, weight)
+    if fit is None:
+        return replace(counted, status="covariates tell the arms apart")
+    n_arm = (int((~part.is_treated).sum()), int(part.is_treated.sum()))
+    spare = min(n - rank for n, rank in zip(n_arm, fit.arm_ranks, strict=True))
+    if spare < 1:
+        n_treated, n_control = n_arm[1], n_arm[0]
+        return replace(
+            counted,
+            status=f"too few rows for {fit.arm_ranks[1]} coefficients of treated ({n_treated}) and "
+            f"{fit.arm_ranks[0]} of controls ({n_control})",
+        )
+    if options.std_error == "group" and groups is not None:
+        variance = _group_variance(part, fit, groups, options.inference)
+    else:
+        variance = _robust_variance(part, fit, options)
+    notes = [*_notes(fit, n_arm), rare_events(part.y, part.is_treated)]
+    return with_effect(counted, fit.effect, variance, notes, part.y, n_smaller_focal=spare + 1)
+
+
+def _robust_variance(
+    part: SegmentRows, fit: InteractedFit, options: RegressionOptions
+) -> VarianceEstimate:
+    """Sum the squared row scores; rows of leverage 1 add what their arm's spread says."""
+    method, n = options.std_error, len(part.rows)
+    factor = 1.0
+    if method == "hc1":
+        factor, method = np.sqrt(n / max(n - fit.rank, 1)), "hc0"
+    scores = factor * (fit.scores(method) - fit.centring)
+    if options.inference == "population":
+        scores = scores + _small_sample(part) * fit.centring
+    return VarianceEstimate(float(scores @ scores) + fit.alone_variance, options.std_error)
+
+
+def _group_variance(
+    part: SegmentRows, fit: InteractedFit, groups: Int, inference: str
+) -> VarianceEstimate:
+    """Sum the row scores within groups; residuals with the factor (n - 1) / (n - k)."""
+    n, n_all, codes = len(part.rows), int(groups.max()) + 1, groups[part.rows]
+    scores = fit.influence * np.sqrt((n - 1) / max(n - fit.rank, 1))
+    if inference == "population":
+        scores = scores + fit.centring
+    return group_variance(
+        np.bincount(codes, scores, n_all).astype(np.float64),
+        np.bincount(codes, part.own, n_all).astype(np.float64),
+        int((np.bincount(codes, minlength=n_all) > 0).sum()),
+        fit.rank,
+        ": use fewer covariates",
+    )
+
+
+def _small_sample(part: SegmentRows) -> float:
+    """Root of n / (n - 1), n the rows of the target population."""
+    n = part.counted.n_matched
+    return float(np.sqrt(n / max(n - 1, 1)))
+
+
+def _notes(fit: InteractedFit, n_arm: tuple[int, int]) -> list[str]:
+    notes = []
+    for arm, word in ((1, "treated"), (0, "controls")):
+        if n_arm[arm] < ROWS_PER_COEFFICIENT * fit.arm_ranks[arm] and fit.arm_ranks[arm] > 1:
+            notes.append(f"{n_arm[arm]} {word} for {fit.arm_ranks[arm]} coefficients")
+    if fit.n_common:
+        what = "covariate has" if fit.n_common == 1 else "covariates have"
+        notes.append(f"{fit.n_common} {what} one slope for both arms (no own variation in one)")
+    if fit.n_alone:
+        notes.append(f"{fit.n_alone} rows alone decide a coefficient")
+    return notes

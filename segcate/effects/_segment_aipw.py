@@ -1,0 +1,369 @@
+"""SegmentAIPW: the effect of a treatment in every segment, doubly robust and cross-fitted."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+
+from segcate._cross_fit import check_models
+from segcate._nuisances import check_cross_fitting
+from segcate._validation import (
+    EffectData,
+    Segment,
+    check_effect_data,
+    check_option,
+    listed,
+    takes_missing,
+)
+from segcate.effects._aipw_estimate import aipw_segment
+from segcate.effects._pool import pool
+from segcate.effects._segment_effects import SegmentEffectsMixin, warn_of_few_groups
+from segcate.effects._segment_estimate import OK, SegmentEstimate
+from segcate.effects._segment_nuisances import (
+    NuisanceOptions,
+    fit_segment_nuisances,
+    without_folds,
+)
+from segcate.effects._segment_rows import rows_by_segment
+from segcate.effects._summary import ESTIMAND_NAMES, Described
+from segcate.exceptions import OverlapError, SegcateWarning
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+
+class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
+    r"""Estimate the effect in every segment by cross-fitted augmented weighting.
+
+    Use it on observational data where the outcome or the treatment depends on the covariates in
+    ways that no line follows: any models may be plugged in, and the estimate is right when either
+    the outcome models or the propensity model are. Not where the arms hardly overlap: weights of
+    rare rows then rule the answer, and `SegmentMatching` with a caliper says for whom it can tell.
+
+    Parameters
+    ----------
+    outcome_model : regressor, or classifier for y in {0, 1}, default=None
+        Fitted in each arm. None: an average of lines, curves, boosted trees and the mean, weighted
+        by what predicts best (see `segcate.metrics.effect_scores`).
+    propensity_model : classifier with `predict_proba`, default=None
+        Model of the treatment; None likewise.
+    estimand : {"ate", "att"}, default="ate"
+        Effect on all or on the treated, in units of y (a risk difference when y is 0/1). The latter
+        needs no model of the outcome of the treated, and treated-like controls only.
+    pool_nuisances : bool, default=True
+        Fit the models on all segments together, the segment a covariate (a 0/1 column each but the
+        first); False: on the rows of each segment alone.
+    cv : int, default=5
+        Number of folds for cross-fitting, at least 2.
+    clip : float, default=0.01
+        Modelled chances of treatment are kept inside [clip, 1 - clip], for the ATT below 1 - clip;
+        the status and a warning count the rows. 0 clips nothing; in [0, 0.5).
+    confidence_level : float in (0, 1), default=0.95
+        Of the intervals.
+    segment : "auto", str, int or None, default="auto"
+        Column of X that holds the segments; None: all rows are one segment.
+    on_empty : {"raise", "nan", "overall"}, default="raise"
+        What a segment without an estimate, or first seen by `predict`, gets: an error, NaN, or the
+        overall effect (flagged in `status`).
+    n_jobs : int, default=None
+        Models fitted at the same time. The effects do not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the folds and of the default models. An int makes the effects reproducible.
+
+    Attributes
+    ----------
+    effects_ : DataFrame, one row a segment, ordered by label (noise, -1, first)
+        status, n, n_treated, n_control, n_matched, effect, std_error, ci_low, ci_high, z, p_value,
+        p_adjusted (Holm), shrunken_effect, p_adjusted_bh, shrunken_ci_low, shrunken_ci_high.
+        `n_matched` counts the rows the effect is averaged over: all, or the treated.
+    overall_ : Series
+        The same for everyone: segments weighted by those rows.
+    heterogeneity_ : Heterogeneity
+        Cochran's Q, its p-value, tau^2, over segments with at least 20 such rows.
+    propensity_ : float64 array of shape (n_samples,), values in [0, 1]
+        Chance of treatment of each row seen in fit, clipped; NaN where none was modelled.
+    n_clipped_ : int
+        Rows whose modelled chance was clipped.
+    std_error_method_ : str
+        "influence", or "group" where `groups` were given.
+    segment_labels_ : array of shape (n_segments,)
+    n_features_in_, feature_names_in_ : as in scikit-learn
+
+    See Also
+    --------
+    SegmentRegression : Lines for the outcome, and no model of the treatment.
+    SegmentMatching : Compare like with like, without a model of the outcome.
+    segcate.metrics.effect_scores : The same scores row by row.
+
+    Notes
+    -----
+    With e the chance of treatment, :math:`\mu_0` and :math:`\mu_1` the expected outcomes, each by
+    models that saw neither the row nor its fold, the effect of a segment is the mean over its rows
+    of (Robins, Rotnitzky & Zhao 1994; Chernozhukov et al. 2018, equation 5.3)
+
+    .. math:: \psi = \mu_1 - \mu_0 + \frac{t (y - \mu_1)}{e} - \frac{(1 - t)(y - \mu_0)}{1 - e},
+
+    and on the treated (equation 5.4), with p the share of treated in the segment, of
+
+    .. math:: \Bigl(t - (1 - t) \frac{e}{1 - e}\Bigr) \frac{y - \mu_0}{p}.
+
+    A row adds :math:`(\psi - \hat\tau) / n`, or :math:`(\psi - t \hat\tau / p) / n`, to its error;
+    the standard error is the root of their sum of squares, times n / (n - 1), or of the squares of
+    their sums over groups, times G / (G - 1). Estimating the nuisances adds nothing in large samples
+    when both are learned fast enough (that of their errors' product goes faster than
+    :math:`1/\sqrt n`); when only one model is right the estimate is, but not the interval. Intervals
+    use Student's t where an arm has fewer than 100 rows (their number - 1 degrees of freedom), and
+    over groups (G - 1).
+
+    Folds are stratified by treatment within segments, by y too if it is 0/1, and keep `groups`
+    whole. They are dealt in the order of the rows, so that another order of the rows is another draw
+    of folds; nothing else depends on it. Segments without rows in both arms are left out of the
+    models. A `propensity` handed in is used as it is, never clipped.
+
+    Assumed: given the covariates in X, treatment is as good as random within the segment; both arms
+    occur at every value of them; one row's treatment does not touch another's outcome.
+
+    References
+    ----------
+    Robins, J. M., Rotnitzky, A., & Zhao, L. P. (1994). JASA 89:846-866.
+    Chernozhukov, V., et al. (2018). The Econometrics Journal 21:C1-C68. doi:10.1111/ectj.12097
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LinearRegression, LogisticRegression
+    >>> from segcate.datasets import make_segmented_users
+    >>> from segcate.effects import SegmentAIPW
+    >>> users = make_segmented_users(4000, n_segments=3, random_state=0)
+    >>> X = users.X.assign(segment=users.segment)
+    >>> model = SegmentAIPW(LinearRegression(), LogisticRegression(), random_state=0)
+    >>> table = model.fit(X, users.y, treatment=users.treatment).effects_
+    >>> print(table[["n_treated", "effect", "std_error"]].round(2).to_string(index_names=False))
+       n_treated  effect  std_error
+    0        406    0.03       0.07
+    1        422    0.47       0.09
+    2        389    0.99       0.07
+    """
+
+    _remedy = "lower `cv`, "
+
+    def __init__(
+        self,
+        outcome_model: Any = None,
+        propensity_model: Any = None,
+        *,
+        estimand: str = "ate",
+        pool_nuisances: bool = True,
+        cv: int = 5,
+        clip: float = 0.01,
+        confidence_level: float = 0.95,
+        segment: Segment = "auto",
+        on_empty: str = "raise",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.outcome_model = outcome_model
+        self.propensity_model = propensity_model
+        self.estimand = estimand
+        self.pool_nuisances = pool_nuisances
+        self.cv = cv
+        self.clip = clip
+        self.confidence_level = confidence_level
+        self.segment = segment
+        self.on_empty = on_empty
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        treatment: Any = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+        propensity: Any = None,
+    ) -> SegmentAIPW:
+        """Cross-fit the models and estimate the effect of every segment.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Covariates and the segment column. A model handed in gets the covariates as they came,
+            so encode or impute in a pipeline; the default models do with strings and NaN.
+        y : array-like of shape (n_samples,)
+            Outcome, 0/1 or measured.
+        treatment : array-like of shape (n_samples,), values in {0, 1} or bool
+            Arm of each row; 1 is treated.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0, of the rows in the models and in the mean over the segment.
+        groups : array-like of shape (n_samples,), default=None
+            Clusters of dependent rows (schools, households), for the folds and the standard error.
+        propensity : array-like of shape (n_samples,), values inside (0, 1), default=None
+            Known or cross-fitted propensities, used as they are; `propensity_model` is not fitted.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If an input or parameter is missing, misaligned or out of range, or if there are too few
+            rows or groups for the folds.
+        TypeError
+            If a model is not an estimator of the kind needed.
+        OverlapError
+            If, with `clip=0`, a modelled chance of treatment is exactly 0 or 1.
+        EmptySegmentError
+            If a segment has no estimate and ``on_empty="raise"``.
+
+        Warns
+        -----
+        SegcateWarning
+            If modelled chances of treatment were clipped, or there are fewer than 30 `groups`.
+        """
+        owner = type(self).__name__
+        self._check_parameters(owner)
+        data = check_effect_data(
+            self,
+            X,
+            y,
+            treatment=treatment,
+            segment=self.segment,
+            sample_weight=sample_weight,
+            groups=groups,
+            propensity=propensity,
+            allow_missing=self._takes_missing(propensity is not None),
+        )
+        if data.y is None:
+            raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
+        self._check_models(owner, data, data.y)
+        options = NuisanceOptions(
+            outcome_model=self.outcome_model,
+            propensity_model=self.propensity_model,
+            arms=(0, 1) if self.estimand == "ate" else (0,),
+            cv=int(self.cv),
+            pooled=bool(self.pool_nuisances),
+            seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
+            n_jobs=self.n_jobs,
+        )
+        segments = [
+            without_folds(part, options) for part in rows_by_segment(data, data.y, self.estimand)
+        ]
+        self._refuse_empty(owner, data, [_expected(part.counted) for part in segments])
+        nuisances = fit_segment_nuisances(owner, data, data.y, segments, options)
+        is_clipped = self._clip(owner, data, nuisances.propensity)
+        estimates = [
+            aipw_segment(part, nuisances, data.groups, int(is_clipped[part.rows].sum()))
+            for part in segments
+        ]
+        self._warn_of_clipped(owner, int(is_clipped.sum()), data.n_rows)
+        if data.groups is not None:
+            warn_of_few_groups(owner, data.groups)
+        table = pool(
+            estimates,
+            data.segment,
+            inference="population",
+            confidence_level=self.confidence_level,
+        )
+        self.propensity_ = nuisances.propensity
+        self.n_clipped_ = int(is_clipped.sum())
+        self.std_error_method_ = "influence" if data.groups is None else "group"
+        self._has_propensity = data.propensity is not None
+        self._store_effects(data, table, self._takes_missing(propensity is not None))
+        return self
+
+    def set_params(self, **params: Any) -> SegmentAIPW:
+        """Set parameters; those of a model (`outcome_model__alpha`) need an instance of it."""
+        for child in ("outcome_model", "propensity_model"):
+            nested = [name for name in params if name.startswith(f"{child}__")]
+            if nested and params.get(child, getattr(self, child)) is None:
+                raise ValueError(
+                    f"{type(self).__name__}: {listed(nested)} cannot be set because `{child}` is None. Give it an "
+                    f"instance, for example SegmentAIPW({child}=...)."
+                )
+        super().set_params(**params)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        """X may hold strings and categories in a frame, and NaN where the models take it."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self._takes_missing(has_propensity=False)
+        return tags
+
+    def _describe(self) -> tuple[Described, Described]:
+        how = "all segments together" if self.pool_nuisances else "each segment"
+        chance = "handed in" if self._has_propensity else _model_name(self.propensity_model)
+        above = [
+            ("Estimand", f"{ESTIMAND_NAMES[self.estimand]}, population inference"),
+            ("Outcome model", f"{_model_name(self.outcome_model)}, in {how}"),
+            ("Propensity", chance),
+            ("Cross-fitting", f"{self.cv} folds"),
+            ("Standard error", self.std_error_method_),
+        ]
+        return above, [("Clipped", f"{self.n_clipped_} propensities")]
+
+    def _takes_missing(self, has_propensity: bool) -> bool:
+        """Tell whether the models in use can be fitted with NaN in X."""
+        models = [self.outcome_model, None if has_propensity else self.propensity_model]
+        return all(model is None or takes_missing(model) for model in models)
+
+    def _check_parameters(self, owner: str) -> None:
+        self._check_shared_parameters(owner, ("ate", "att"))
+        check_option(owner, "pool_nuisances", self.pool_nuisances, (True, False))
+        check_cross_fitting(owner, self.cv, self.clip)
+
+    def _check_models(self, owner: str, data: EffectData, y: Float) -> None:
+        """Refuse models that cannot do their part, and an X that has nothing for them."""
+        is_binary = bool(np.isin(y, (0.0, 1.0)).all())
+        check_models(owner, self.outcome_model, self.propensity_model, is_binary)
+        if not data.covariates:
+            raise ValueError(
+                f"{owner}: X has no covariates beside the segment, and models of outcome and treatment need some. "
+                "Add them, or use SegmentRegression, which then compares means."
+            )
+
+    def _clip(self, owner: str, data: EffectData, propensity: Float) -> npt.NDArray[np.bool_]:
+        """Keep modelled chances away from 1, for the ATE from 0 too, in place; mark those moved."""
+        nothing = np.zeros(data.n_rows, dtype=bool)
+        if data.propensity is not None:
+            return nothing
+        low = self.clip if self.estimand == "ate" else -np.inf
+        if self.clip > 0:
+            outside: npt.NDArray[np.bool_] = (propensity < low) | (propensity > 1 - self.clip)
+            np.clip(propensity, low, 1 - self.clip, out=propensity)
+            return outside
+        n_bad = int(((propensity <= low) | (propensity >= 1)).sum())
+        if n_bad:
+            raise OverlapError(
+                f"{owner}: the chance of treatment is modelled as exactly 0 or 1 in {n_bad} of {data.n_rows} rows. "
+                "Set `clip` above 0, use a smoother model, or leave out rows that only one arm has."
+            )
+        return nothing
+
+    def _warn_of_clipped(self, owner: str, n_clipped: int, n_rows: int) -> None:
+        if n_clipped:
+            bound = f"[{self.clip:g}, {1 - self.clip:g}]"
+            where = f"outside {bound}" if self.estimand == "ate" else f"above {1 - self.clip:g}"
+            warnings.warn(
+                f"{owner}: the modelled chance of treatment is {where} in {n_clipped} of {n_rows} rows and was "
+                "clipped there. Such rows hardly occur in one arm, and effects are poorly known for them: look at "
+                "the overlap, or leave them out.",
+                SegcateWarning,
+                stacklevel=3,
+            )
+
+
+def _expected(counted: SegmentEstimate) -> SegmentEstimate:
+    """Take a segment that nothing speaks against as one that will have an estimate."""
+    return replace(counted, status=counted.status or OK)
+
+
+def _model_name(model: Any) -> str:
+    return "default models, averaged" if model is None else type(model).__name__

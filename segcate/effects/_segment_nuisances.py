@@ -1,0 +1,223 @@
+"""Cross-fitted chances of treatment and expected outcomes, with folds inside the segments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.parallel import Parallel, delayed
+
+from segcate import _frames
+from segcate._cross_fit import Fold, Target, cross_fit
+from segcate._default_models import encoded_covariates
+from segcate._folds import deal_groups, deal_rows
+from segcate._validation import EffectData
+from segcate.effects._segment_rows import SegmentRows
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+_CHANCE = "propensity"
+_OUTCOMES = ("outcome of controls", "outcome of treated")
+
+
+@dataclass(frozen=True, slots=True)
+class NuisanceOptions:
+    """Models and how they are cross-fitted.
+
+    Attributes
+    ----------
+    outcome_model, propensity_model : estimators, None for the default models
+    arms : arms whose expected outcome is wanted
+    cv : number of folds
+    pooled : one model for all segments, the segment a covariate; else one a segment
+    seed : of the folds and the default models
+    n_jobs : models fitted at a time
+    """
+
+    outcome_model: Any
+    propensity_model: Any
+    arms: tuple[int, ...]
+    cv: int
+    pooled: bool
+    seed: int
+    n_jobs: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentNuisances:
+    """Predictions by models that saw neither the row nor its fold; NaN for rows without any.
+
+    Attributes
+    ----------
+    propensity : float64 array of shape (n_rows,)
+    mu : float64 array of shape (n_rows, 2), expected outcome of controls and of treated
+    fold : intp array of shape (n_rows,), -1 for rows that no model was fitted for
+    """
+
+    propensity: Float
+    mu: Float
+    fold: Int
+
+
+def without_folds(part: SegmentRows, options: NuisanceOptions) -> SegmentRows:
+    """Give a segment that is too small for its nuisances a status that says so."""
+    needed = 2 if options.pooled else options.cv
+    if part.counted.status or part.n_smaller >= needed:
+        return part
+    n_treated = int(part.is_treated.sum())
+    why = (
+        f"too few rows ({n_treated} treated, {len(part.rows) - n_treated} control; at least {needed} of each"
+        f"{'' if options.pooled else f' for cv={options.cv}'})"
+    )
+    return replace(part, counted=replace(part.counted, status=why))
+
+
+def fit_segment_nuisances(
+    owner: str,
+    data: EffectData,
+    y: Float,
+    segments: Sequence[SegmentRows],
+    options: NuisanceOptions,
+) -> SegmentNuisances:
+    """Cross-fit on the rows of all segments that have no status yet."""
+    found = SegmentNuisances(
+        np.full(data.n_rows, np.nan) if data.propensity is None else data.propensity.copy(),
+        np.full((data.n_rows, 2), np.nan),
+        np.full(data.n_rows, -1, dtype=np.intp),
+    )
+    usable = [part for part in segments if not part.counted.status]
+    if not usable:
+        return found
+    if options.pooled:
+        blocks = [np.sort(np.concatenate([part.rows for part in usable]))]
+        inner = options.n_jobs
+    else:
+        blocks, inner = [part.rows for part in usable], 1
+    fitted = Parallel(n_jobs=None if options.pooled else options.n_jobs)(
+        delayed(_fit_block)(owner, data, y, rows, options, inner) for rows in blocks
+    )
+    for rows, (fold, columns) in zip(blocks, fitted, strict=True):
+        found.fold[rows] = fold
+        for name, values in columns.items():
+            if name == _CHANCE:
+                found.propensity[rows] = values
+            else:
+                found.mu[rows, _OUTCOMES.index(name)] = values
+    return found
+
+
+def _fit_block(
+    owner: str,
+    data: EffectData,
+    y: Float,
+    rows: Int,
+    options: NuisanceOptions,
+    n_jobs: int | None,
+) -> tuple[Int, dict[str, Float]]:
+    """Deal the rows to folds and cross-fit on them alone."""
+    rng = np.random.RandomState(options.seed)
+    fold = _deal(owner, data, y, rows, options.cv, rng)
+    targets = _targets(data, y, rows, options)
+    X = _frames.take_rows(_frames.select_columns(data.X, data.covariates), rows)
+    member = _membership(data.segment.codes[rows])
+    uses_default = any(target.model is None for target in targets.values())
+    encoded = np.hstack([encoded_covariates(owner, X), member]) if uses_default else None
+    columns = cross_fit(
+        owner,
+        _with_columns(X, data, rows, member),
+        encoded,
+        list(targets.values()),
+        [Fold(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(options.cv)],
+        weight=None if data.sample_weight is None else data.sample_weight[rows],
+        seed=options.seed,
+        n_jobs=n_jobs,
+    )
+    return fold, dict(zip(targets, columns, strict=True))
+
+
+def _targets(data: EffectData, y: Float, rows: Int, options: NuisanceOptions) -> dict[str, Target]:
+    is_treated, outcome = data.treatment[rows] == 1, y[rows]
+    is_binary = bool(np.isin(y, (0.0, 1.0)).all())
+    found = {}
+    if data.propensity is None:
+        found[_CHANCE] = Target(
+            "propensity_model",
+            is_treated.astype(np.float64),
+            np.ones(len(rows), dtype=bool),
+            is_binary=True,
+            is_treatment=True,
+            model=options.propensity_model,
+        )
+    for arm in options.arms:
+        found[_OUTCOMES[arm]] = Target(
+            "outcome_model",
+            outcome,
+            is_treated == (arm == 1),
+            is_binary=is_binary,
+            is_treatment=False,
+            model=options.outcome_model,
+        )
+    return found
+
+
+def _deal(
+    owner: str, data: EffectData, y: Float, rows: Int, cv: int, rng: np.random.RandomState
+) -> Int:
+    """Deal rows to folds by segment and arm, and by a 0/1 outcome where it is frequent enough."""
+    treatment = data.treatment[rows].astype(np.intp)
+    _refuse_small_arms(owner, treatment, cv)
+    strata = 2 * data.segment.codes[rows] + treatment
+    if np.isin(y, (0.0, 1.0)).all():
+        split = 2 * strata + y[rows].astype(np.intp)
+        counts = np.bincount(split, minlength=2 * int(strata.max()) + 2).reshape(-1, 2)
+        strata = np.where(counts.min(axis=1)[strata] >= cv, split, 2 * strata)
+    strata = np.unique(strata, return_inverse=True)[1]
+    if data.groups is None:
+        return deal_rows(strata, cv, rng)
+    groups = np.unique(data.groups[rows], return_inverse=True)[1]
+    n_groups = int(groups.max()) + 1
+    if n_groups < cv:
+        raise ValueError(
+            f"{owner}: the rows that models are fitted on hold {n_groups} `groups`, too few for cv={cv} folds of "
+            "whole groups. Lower `cv`, or set pool_nuisances=True."
+        )
+    fold = deal_groups(strata, groups, np.full(cv, 1 / cv), rng)
+    in_fold = np.bincount(2 * fold + treatment, minlength=2 * cv).reshape(cv, 2)
+    left = in_fold.sum(axis=0) - in_fold
+    if (left == 0).any():
+        k = int(np.argwhere(left == 0)[0, 0])
+        raise ValueError(
+            f"{owner}: keeping groups whole leaves a fold's {int(left[k].sum())} training rows with "
+            f"{int(left[k, 1])} treated. Both arms need rows in at least two groups; merge groups, or set "
+            "pool_nuisances=True."
+        )
+    return fold
+
+
+def _refuse_small_arms(owner: str, treatment: Int, cv: int) -> None:
+    """Refuse more folds than an arm has rows."""
+    n_treated = int(treatment.sum())
+    for n, word in ((n_treated, "treated"), (len(treatment) - n_treated, "control")):
+        if n < cv:
+            raise ValueError(
+                f"{owner}: `treatment` has {n} {word} rows for models to be fitted on, and each of cv={cv} folds "
+                "needs one. Lower `cv`, or merge segments."
+            )
+
+
+def _membership(codes: Int) -> Float:
+    """Make a 0/1 column for each segment present but the first."""
+    present = np.unique(codes)[1:]
+    return np.asarray(codes[:, None] == present, dtype=np.float64)
+
+
+def _with_columns(X: Any, data: EffectData, rows: Int, member: Float) -> Any:
+    """Append the columns of `_membership` to the covariates a handed-in model gets."""
+    present = np.unique(data.segment.codes[rows])[1:]
+    for column, code in zip(member.T, present, strict=True):
+        X = _frames.append_column(X, f"segment={data.segment.labels[code]}", column)
+    return X

@@ -1,0 +1,250 @@
+"""SegmentRegression: the effect of a treatment in every segment, by interacted least squares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+
+from segcate import _frames
+from segcate._validation import EffectData, Segment, check_effect_data, check_option
+from segcate.effects._pool import pool
+from segcate.effects._regression_estimate import RegressionOptions, regress_segments
+from segcate.effects._segment_effects import SegmentEffectsMixin, warn_of_few_groups
+from segcate.effects._segment_rows import rows_by_segment
+from segcate.effects._summary import ESTIMAND_NAMES, Described
+
+Float = npt.NDArray[np.float64]
+
+STD_ERRORS = ("auto", "hc1", "hc2", "hc3", "group")
+
+
+class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
+    r"""Estimate the effect in every segment by least squares with interactions.
+
+    Use it in a randomised experiment, where it narrows the interval of the difference in means
+    whatever the shape of the outcome (its bias falls like 1 / n); and on observational data where,
+    within a segment, the outcome is close to linear in the covariates of each arm. Where it bends, or
+    the arms hardly overlap, prefer `SegmentAIPW` or `SegmentMatching`.
+
+    Parameters
+    ----------
+    estimand : {"ate", "att", "atc"}, default="ate"
+        Effect on all, on the treated, or on the controls, in units of y (a risk difference when y
+        is 0/1).
+    std_error : {"auto", "hc1", "hc2", "hc3", "group"}, default="auto"
+        Heteroskedasticity-robust, with the small-sample correction of MacKinnon & White (1985), or
+        clustered by `groups`. "auto" is "group" where `groups` are given, else "hc2", which came out
+        nearest to the truth in simulation; "hc3" is too wide in small segments.
+    inference : {"population", "sample"}, default="population"
+        Whether the rows stand for a population, or for themselves (covariates held fixed).
+    confidence_level : float in (0, 1), default=0.95
+        Of the intervals.
+    segment : "auto", str, int or None, default="auto"
+        Column of X that holds the segments; None: all rows are one segment.
+    on_empty : {"raise", "nan", "overall"}, default="raise"
+        What a segment without an estimate, or first seen by `predict`, gets: an error, NaN, or the
+        overall effect (flagged in `status`).
+    n_jobs : int, default=None
+        Segments estimated at the same time, in threads.
+
+    Attributes
+    ----------
+    effects_ : DataFrame, one row a segment, ordered by label (noise, -1, first)
+        status, n, n_treated, n_control, n_matched, effect, std_error, ci_low, ci_high, z, p_value,
+        p_adjusted (Holm), shrunken_effect, p_adjusted_bh, shrunken_ci_low, shrunken_ci_high.
+        `n_matched` counts the rows the effect is averaged over: all, the treated, or the controls.
+    overall_ : Series
+        The same for everyone: segments weighted by those rows.
+    heterogeneity_ : Heterogeneity
+        Cochran's Q, its p-value, tau^2, over segments with at least 20 such rows.
+    std_error_method_ : str
+        The method that "auto" chose, or the one asked for.
+    segment_labels_ : array of shape (n_segments,)
+    n_features_in_, feature_names_in_ : as in scikit-learn
+
+    See Also
+    --------
+    SegmentAIPW : Any models of outcome and treatment in place of lines.
+    SegmentMatching : Compare like with like, without a model of the outcome.
+
+    Notes
+    -----
+    In each segment, with m the mean of the covariates over the rows of the estimand,
+
+    .. math:: y = \alpha + \tau t + (Z - m)' \beta + t (Z - m)' \delta + u,
+
+    and :math:`\hat\tau` is the effect (Lin 2013, section 4, for all rows; Imbens & Wooldridge 2009,
+    section 5.3, for the treated). A row of weight :math:`w_i` adds to its error
+
+    .. math:: \frac{a_i w_i \hat u_i}{\sqrt{1 - h_i}} + \frac{v_i (Z_i - m)' \hat\delta}{\sum_j v_j},
+
+    where :math:`a_i` is the row of :math:`\tau` in :math:`(D'WD)^{-1} D'`, D the regressors,
+    :math:`h_i` the leverage ("hc2"), and :math:`v_i` the weight in the population of the estimand.
+    The second term is there for ``inference="population"`` alone: m is a mean of other covariates in
+    another sample. Robust standard errors of regression software leave it out, and cover 90 to
+    93 % in place of 95 % where effects vary. Intervals use Student's t below 100 rows, with the rows
+    of the smaller arm less its coefficients as degrees of freedom, and over groups (G - 1).
+
+    Columns that repeat others are dropped, from the right. A covariate that does not vary in one arm
+    gets one slope for both, and the status says so, as it does where an arm has fewer than five
+    rows a coefficient. An arm without a spare row, or covariates that tell the arms apart, leave the
+    segment without an estimate. Strings and categories become 0/1 columns.
+
+    Assumed: given the covariates in X, treatment is as good as random within the segment; the mean of
+    y is linear in them in each arm (in an experiment neither is needed); one row's treatment does not
+    touch another's outcome.
+
+    References
+    ----------
+    Lin, W. (2013). Annals of Applied Statistics 7:295-318. doi:10.1214/12-AOAS583
+    Imbens, G. W., & Wooldridge, J. M. (2009). Journal of Economic Literature 47:5-86.
+    MacKinnon, J. G., & White, H. (1985). Journal of Econometrics 29:305-325.
+    Negi, A., & Wooldridge, J. M. (2021). Econometric Reviews 40:504-534.
+
+    Examples
+    --------
+    >>> from segcate.datasets import make_segmented_users
+    >>> from segcate.effects import SegmentRegression
+    >>> users = make_segmented_users(4000, n_segments=3, random_state=0)
+    >>> X = users.X.assign(segment=users.segment)
+    >>> model = SegmentRegression().fit(X, users.y, treatment=users.treatment)
+    >>> table = model.effects_[["n_treated", "effect", "std_error"]].round(2)
+    >>> print(table.to_string(index_names=False))
+       n_treated  effect  std_error
+    0        406   -0.01       0.06
+    1        422    0.50       0.06
+    2        389    1.05       0.08
+    """
+
+    _remedy = "use fewer covariates, "
+
+    def __init__(
+        self,
+        *,
+        estimand: str = "ate",
+        std_error: str = "auto",
+        inference: str = "population",
+        confidence_level: float = 0.95,
+        segment: Segment = "auto",
+        on_empty: str = "raise",
+        n_jobs: int | None = None,
+    ) -> None:
+        self.estimand = estimand
+        self.std_error = std_error
+        self.inference = inference
+        self.confidence_level = confidence_level
+        self.segment = segment
+        self.on_empty = on_empty
+        self.n_jobs = n_jobs
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        treatment: Any = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+        propensity: Any = None,
+    ) -> SegmentRegression:
+        """Fit the regression of every segment.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Covariates and the segment column.
+        y : array-like of shape (n_samples,)
+            Outcome, 0/1 or measured.
+        treatment : array-like of shape (n_samples,), values in {0, 1} or bool
+            Arm of each row; 1 is treated.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0, of the rows in the regression and in the mean of the covariates.
+        groups : array-like of shape (n_samples,), default=None
+            Clusters of dependent rows (schools, households), for the standard error.
+        propensity : array-like of shape (n_samples,), values inside (0, 1), default=None
+            Checked, and otherwise unused: a regression has no need of it. It is taken so that
+            different estimators can stand in one search.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If an input or parameter is missing, misaligned or out of range, if X has missing
+            values, or if the standard error does not fit `groups`.
+        EmptySegmentError
+            If a segment has no estimate and ``on_empty="raise"``.
+
+        Warns
+        -----
+        SegcateWarning
+            If there are fewer than 30 `groups`.
+        """
+        owner = type(self).__name__
+        self._check_parameters(owner)
+        data = check_effect_data(
+            self,
+            X,
+            y,
+            treatment=treatment,
+            segment=self.segment,
+            sample_weight=sample_weight,
+            groups=groups,
+            propensity=propensity,
+        )
+        method = self._choose_std_error(owner, data)
+        if data.y is None:
+            raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
+        estimates = regress_segments(
+            rows_by_segment(data, data.y, self.estimand),
+            _frames.encode_columns(data.X, self._covariates(data)).values,
+            data.groups,
+            RegressionOptions(method, self.inference),
+            self.n_jobs,
+        )
+        self._refuse_empty(owner, data, estimates)
+        if data.groups is not None:
+            warn_of_few_groups(owner, data.groups)
+        table = pool(
+            estimates,
+            data.segment,
+            inference=self.inference,
+            confidence_level=self.confidence_level,
+        )
+        self.std_error_method_ = method
+        self._store_effects(data, table, allows_missing=False)
+        return self
+
+    def _describe(self) -> tuple[Described, Described]:
+        above = [
+            ("Estimand", f"{ESTIMAND_NAMES[self.estimand]}, {self.inference} inference"),
+            ("Regression", "treatment, covariates and their interactions, in each segment"),
+            ("Standard error", self.std_error_method_),
+        ]
+        return above, []
+
+    def _covariates(self, data: EffectData) -> list[int]:
+        return data.covariates
+
+    def _check_parameters(self, owner: str) -> None:
+        self._check_shared_parameters(owner)
+        check_option(owner, "std_error", self.std_error, STD_ERRORS)
+        check_option(owner, "inference", self.inference, ("population", "sample"))
+
+    def _choose_std_error(self, owner: str, data: EffectData) -> str:
+        """Pick the standard error that fits the data, or check the one asked for."""
+        if self.std_error == "auto":
+            return "hc2" if data.groups is None else "group"
+        if self.std_error == "group" and data.groups is None:
+            raise ValueError(f"{owner}: std_error='group' needs `groups=` in fit.")
+        if self.std_error != "group" and data.groups is not None:
+            raise ValueError(
+                f"{owner}: std_error={self.std_error!r} takes rows as independent, but `groups` were given. Use "
+                "'group' (or 'auto'), or leave the groups out."
+            )
+        return self.std_error

@@ -1,0 +1,87 @@
+"""The rows of each segment, for estimators that work on rows and not on matched sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate._validation import EffectData
+from segcate.effects._segment_estimate import SegmentEstimate
+
+Float = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRows:
+    """Rows of one segment with a weight above 0, in the order of X.
+
+    Attributes
+    ----------
+    rows : intp array of shape (n_rows,), positions in X
+    y : float64 array of shape (n_rows,)
+    is_treated : bool array of shape (n_rows,)
+    weight : float64 array of shape (n_rows,)
+    is_weighted : whether weights were given
+    own : float64 array of shape (n_rows,)
+        Weight in the target population of the estimand, 0 outside it.
+    counted : the estimate before there is one; its status says why there can be none
+    """
+
+    rows: Rows
+    y: Float
+    is_treated: npt.NDArray[np.bool_]
+    weight: Float
+    is_weighted: bool
+    own: Float
+    counted: SegmentEstimate
+
+    @property
+    def n_smaller(self) -> int:
+        """Count the rows of the smaller arm."""
+        n_treated = int(self.is_treated.sum())
+        return min(n_treated, len(self.rows) - n_treated)
+
+
+def rows_by_segment(data: EffectData, y: Float, estimand: str) -> list[SegmentRows]:
+    """Cut the rows of every segment out, in label order."""
+    codes, n_segments = data.segment.codes, data.segment.n_segments
+    order = np.argsort(codes, kind="stable")
+    ends = np.cumsum(np.bincount(codes, minlength=n_segments))
+    return [
+        _segment_rows(data, y, order[start:end], estimand)
+        for start, end in zip(np.append(0, ends[:-1]), ends, strict=True)
+    ]
+
+
+def _segment_rows(data: EffectData, y: Float, rows: Rows, estimand: str) -> SegmentRows:
+    n, n_treated = len(rows), int(data.treatment[rows].sum())
+    weight = np.ones(n)
+    if data.sample_weight is not None:
+        weight = data.sample_weight[rows]
+        rows, weight = rows[weight > 0], weight[weight > 0]
+    is_treated = data.treatment[rows] == 1
+    in_target = {"ate": np.ones(len(rows), dtype=bool), "att": is_treated, "atc": ~is_treated}
+    own = np.where(in_target[estimand], weight, 0.0)
+    counted = SegmentEstimate(
+        status="",
+        effect=np.nan,
+        variance=np.nan,
+        n=n,
+        n_treated=n_treated,
+        n_control=n - n_treated,
+        n_matched=int(in_target[estimand].sum()),
+        total=float(own.sum()),
+        total_squares=float(own @ own),
+    )
+    if n_treated == 0:
+        counted = replace(counted, status="no treated rows")
+    elif n_treated == n:
+        counted = replace(counted, status="no control rows")
+    elif is_treated.all() or not is_treated.any():
+        counted = replace(counted, status="weights are zero")
+    return SegmentRows(
+        rows, y[rows], is_treated, weight, data.sample_weight is not None, own, counted
+    )
