@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
-import urllib.error
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.utils import Bunch
 
 from segcate._validation import listed
+from segcate.datasets._public_file import PublicFile, find_file, finite_numbers, read_table
 
 _OWNER = "fetch_learning_mindset"
 _COLUMNS = ("schoolid", "Z", "Y", "S3", "C1", "C2", "C3", "XC", "X1", "X2", "X3", "X4", "X5")
@@ -112,97 +108,25 @@ def fetch_learning_mindset(
     >>> data.X.shape, data.is_original  # doctest: +SKIP
     ((10391, 10), True)
     """
-    if path is not None and (download or data_home is not None):
-        raise ValueError(
-            f"{_OWNER}: `path` names a file of your own, `download` and `data_home` the cached "
-            "copy. Pass the one or the other."
-        )
-    file = Path(path) if path is not None else _data_home(data_home) / _FILE_NAME
-    if not file.is_file():
-        if not download:
-            raise FileNotFoundError(_not_there(file, path is not None))
-        _download(file, timeout)
+    public = PublicFile(_OWNER, _URL, _FILE_NAME, "1.4 MB", _VALUES_SHA256)
+    file = find_file(
+        public, path, data_home, download=download, timeout=timeout,
+        digest=lambda copy: _digest(_read(copy)),
+    )  # fmt: skip
     return _as_bunch(_read(file), file)
-
-
-def _data_home(data_home: str | os.PathLike[str] | None) -> Path:
-    return Path(data_home or os.environ.get("SEGCATE_DATA") or "~/segcate_data").expanduser()
-
-
-def _not_there(file: Path, is_own: bool) -> str:
-    if is_own:
-        return f"{_OWNER}: there is no file {str(file)!r}. Check `path`."
-    return (
-        f"{_OWNER}: there is no copy of the data at {str(file)!r}. Pass `download=True` to fetch "
-        f"it (1.4 MB) from {_URL}, or fetch it by hand and pass `path=`."
-    )
-
-
-def _download(file: Path, timeout: float) -> None:
-    """Fetch the public file; it is put in place whole and checked, or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=file.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as target:
-            target.write(_content(timeout))
-        found = _digest(_read(Path(part)))
-        if found != _VALUES_SHA256:
-            raise ValueError(
-                f"{_OWNER}: what {_URL} sent is not the public file: its values have the SHA-256 "
-                f"{found[:16]}..., expected {_VALUES_SHA256[:16]}... Nothing was stored. If the "
-                "file has changed and you trust it, fetch it by hand and pass `path=`."
-            )
-        os.replace(part, file)
-    finally:
-        Path(part).unlink(missing_ok=True)
-
-
-def _content(timeout: float) -> bytes:
-    try:
-        with urllib.request.urlopen(_URL, timeout=timeout) as answer:
-            return bytes(answer.read())
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        raise OSError(
-            f"{_OWNER}: the download of {_URL} failed ({getattr(error, 'reason', error)}). Try "
-            "again online, or fetch the file on another machine and pass `path=`."
-        ) from error
 
 
 def _read(file: Path) -> pd.DataFrame:
     """Read and check the thirteen columns and whatever else the file holds."""
-    try:
-        table = pd.read_csv(file, dtype=dict.fromkeys(_COLUMNS, str))
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise ValueError(f"{_OWNER}: {str(file)!r} is not a CSV file: {error}.") from error
-    missing = [name for name in _COLUMNS if name not in table.columns]
-    if missing:
-        raise ValueError(
-            f"{_OWNER}: {str(file)!r} lacks the columns {listed(missing, 13)}; it has "
-            f"{listed(table.columns, 13)}. Expected is the ACIC 2018 file with "
-            f"{', '.join(_COLUMNS)}."
-        )
+    table = read_table(_OWNER, file, _COLUMNS, "the ACIC 2018 file")
     for name in _COLUMNS:
-        table[name] = _numbers(table[name], file)
+        table[name] = finite_numbers(_OWNER, table[name], file)
     if len(table) == 0 or not table["Z"].isin([0, 1]).all():
         raise ValueError(
             f"{_OWNER}: {str(file)!r} must have rows with Z 0 or 1; it has {len(table)} rows and "
             f"Z in {{{listed(table['Z'].unique())}}}."
         )
     return table
-
-
-def _numbers(column: pd.Series, file: Path) -> npt.NDArray[Any]:
-    """Convert text to the nearest doubles; a column of whole numbers to integers."""
-    try:
-        values = np.asarray(column, dtype=object).astype(np.float64)
-    except (TypeError, ValueError):
-        values = np.full(1, np.nan)
-    if not np.isfinite(values).all():
-        raise ValueError(
-            f"{_OWNER}: column {column.name!r} of {str(file)!r} must hold finite numbers; it "
-            "holds text or gaps. Fetch the file again."
-        )
-    return values if (values % 1).any() else values.astype(np.int64)
 
 
 def _digest(table: pd.DataFrame) -> str:
