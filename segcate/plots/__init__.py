@@ -1,7 +1,17 @@
-"""Displays of effects: what people look at."""
+"""Displays of designs, effects and rankings: what people look at."""
 
+from segcate.plots._effect_distribution import EffectDistributionDisplay
 from segcate.plots._love_plot import LovePlotDisplay
 from segcate.plots._overlap import OverlapDisplay
 from segcate.plots._segment_effect import SegmentEffectDisplay
+from segcate.plots._segment_profile import SegmentProfileDisplay
+from segcate.plots._sorted_effect import SortedEffectDisplay
 
-__all__ = ["LovePlotDisplay", "OverlapDisplay", "SegmentEffectDisplay"]
+__all__ = [
+    "EffectDistributionDisplay",
+    "LovePlotDisplay",
+    "OverlapDisplay",
+    "SegmentEffectDisplay",
+    "SegmentProfileDisplay",
+    "SortedEffectDisplay",
+]

@@ -6,12 +6,10 @@ import textwrap
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from segcate._validation import Float
 from segcate.plots._forest import write_number
 from segcate.plots._matplotlib import pyplot
-
-Float = npt.NDArray[np.float64]
 
 INK = "#222222"
 MAIN = "#1f4e79"
@@ -33,6 +31,7 @@ __all__ = [
     "SECOND",
     "TITLE_FONT",
     "WIDTH",
+    "Float",
     "decimals_of",
     "fit_name",
     "font_size",
@@ -50,10 +49,21 @@ def plain(text: Any) -> str:
 
 
 def fit_name(name: Any, width: int = _NAME_WIDTH, lines: int = _NAME_LINES) -> str:
-    """Break a long name into lines; what does not fit ends in an ellipsis."""
+    """Break a long name into lines; what does not fit is cut from its middle."""
     text = " ".join(str(name).split())
-    broken = textwrap.wrap(text, width, max_lines=lines, placeholder=_ELLIPSIS) or [""]
-    return plain("\n".join(broken))
+    for longest in range(width * lines, width, -1):
+        broken = textwrap.wrap(_without_middle(text, longest), width)
+        if len(broken) <= lines:
+            return plain("\n".join(broken))
+    return plain(_without_middle(text, width))
+
+
+def _without_middle(text: str, longest: int) -> str:
+    """Cut the middle out of a long text: ends often tell names apart."""
+    if len(text) <= longest:
+        return text
+    head = (longest - 1) * 3 // 5
+    return f"{text[:head].rstrip()}{_ELLIPSIS}{text[head + 1 - longest :].lstrip()}"
 
 
 def decimals_of(values: Any, digits: int = 2) -> int:
@@ -103,7 +113,8 @@ def write_texts(ax: Any, label: str, notes: list[str], title: str | None, defaul
 def _room(ax: Any) -> float:
     """Pixels from the left end of the axes to where lines must end."""
     box = ax.get_window_extent()
-    is_alone = len(ax.figure.axes) == 1
+    others = [other for other in ax.figure.axes if other.get_label() != "<colorbar>"]
+    is_alone = len(others) == 1
     end = ax.figure.bbox.x1 - 4.0 if is_alone else box.x1
     return float(end - box.x0)
 

@@ -1,0 +1,358 @@
+"""Distribution of predicted effects by the values of a column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate import _frames
+from segcate._validation import _check_same_index, check_weights, listed
+from segcate.plots._drawing import (
+    INK,
+    MAIN,
+    PALE,
+    SECOND,
+    decimals_of,
+    fit_name,
+    font_size,
+    open_axes,
+    plain,
+    write_number,
+    write_texts,
+)
+from segcate.plots._effect_groups import EffectGroup, cut_column, describe_groups
+from segcate.plots._sources import predicted_effects, read_effects
+
+_ROW_INCHES = 0.42
+
+
+class EffectDistributionDisplay:
+    """Distribution of predicted effects by a column: one ridge a value.
+
+    Use it to see who is predicted to benefit: by age, by plan, by segment. A ridge is a density,
+    with the middle half of the rows as a bar, the median as a tick and the mean as a diamond. It
+    shows predictions, not estimates; `segcate.metrics.clan` tests differences.
+
+    Parameters
+    ----------
+    prediction : array-like of shape (n_samples,)
+        Predicted effect of each row in units of y; NaN for rows without one.
+    by : array-like of shape (n_samples,)
+        Column to split by. Numbers with more than 12 distinct values are cut at their quantiles.
+    by_name : str, default=None
+        Name of the column. None: the name that `by` carries, if any.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row, >= 0.
+    n_bands : int, default=5
+        Bands that numbers are cut into, at least 2; equal values stay together.
+    max_groups : int, default=30
+        Most values shown, at least 2; rarer ones are one group, which says how many they are.
+    units : str, default=None
+        Unit of y for the axis, such as ``"kg"``. None: "units of y".
+    title : str, default=None
+        None: a title that states column and rows; "" for none.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    See Also
+    --------
+    SortedEffectDisplay : All effects, sorted.
+    SegmentProfileDisplay : Who is in a segment.
+
+    Notes
+    -----
+    Ridges are scaled row by row to the same height. Densities have a Gaussian kernel with
+    Silverman's bandwidth on 400 bins, so any number of rows draws in the same time. Where a value
+    has at most 12 distinct effects, as segment effects do, each is a line as high as its share.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from segcate.plots import EffectDistributionDisplay
+    >>> plan = pd.Series(["free", "free", "gold", "gold"], name="plan")
+    >>> display = EffectDistributionDisplay.from_predictions([0.1, 0.2, 0.5, 0.7], plan)
+    >>> [label.get_text() for label in display.ax_.get_yticklabels()]
+    ['free (2)', 'gold (2)']
+    """
+
+    def __init__(
+        self,
+        prediction: Any,
+        by: Any,
+        *,
+        by_name: str | None = None,
+        sample_weight: Any = None,
+        n_bands: int = 5,
+        max_groups: int = 30,
+        units: str | None = None,
+        title: str | None = None,
+    ) -> None:
+        self.prediction = prediction
+        self.by = by
+        self.by_name = by_name
+        self.sample_weight = sample_weight
+        self.n_bands = n_bands
+        self.max_groups = max_groups
+        self.units = units
+        self.title = title
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        by: Any,
+        sample_weight: Any = None,
+        n_bands: int = 5,
+        max_groups: int = 30,
+        units: str | None = None,
+        title: str | None = None,
+        ax: Any = None,
+    ) -> EffectDistributionDisplay:
+        """Predict effects and draw their distribution by a column.
+
+        Parameters
+        ----------
+        estimator : fitted effect estimator
+            Or a Pipeline or fitted search that ends in one.
+        X : array-like of shape (n_samples, n_features)
+            Rows to predict.
+        by : str, int or array-like of shape (n_samples,)
+            Column of X by name or position, or one value a row.
+        sample_weight, n_bands, max_groups, units, title
+            See the class.
+        ax : matplotlib Axes, default=None
+            Where to draw.
+
+        Returns
+        -------
+        EffectDistributionDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator, or the search around it, is not fitted.
+        ValueError
+            If X has no such column, or predictions are not one a row.
+        ImportError
+            If matplotlib is not installed.
+        """
+        owner = f"{cls.__name__}.from_estimator"
+        name, column = (None, by) if np.ndim(by) else _column(owner, X, by)
+        return cls.from_predictions(
+            predicted_effects(owner, estimator, X),
+            column,
+            by_name=name,
+            sample_weight=sample_weight,
+            n_bands=n_bands,
+            max_groups=max_groups,
+            units=units,
+            title=title,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        prediction: Any,
+        by: Any,
+        *,
+        by_name: str | None = None,
+        sample_weight: Any = None,
+        n_bands: int = 5,
+        max_groups: int = 30,
+        units: str | None = None,
+        title: str | None = None,
+        ax: Any = None,
+    ) -> EffectDistributionDisplay:
+        """Draw the distribution of predicted effects by a column.
+
+        Parameters
+        ----------
+        prediction, by, by_name, sample_weight, n_bands, max_groups, units, title
+            See the class.
+        ax : matplotlib Axes, default=None
+            Where to draw.
+
+        Returns
+        -------
+        EffectDistributionDisplay
+
+        Raises
+        ------
+        ValueError
+            If arrays do not fit, predictions are infinite or all NaN, or a number is too small.
+        ImportError
+            If matplotlib is not installed.
+        """
+        display = cls(
+            prediction,
+            by,
+            by_name=by_name,
+            sample_weight=sample_weight,
+            n_bands=n_bands,
+            max_groups=max_groups,
+            units=units,
+            title=title,
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, *, ax: Any = None) -> EffectDistributionDisplay:
+        """Draw the plot.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure, high enough for all groups.
+
+        Returns
+        -------
+        EffectDistributionDisplay
+            self, with `ax_` and `figure_`.
+
+        Raises
+        ------
+        ValueError
+            See `from_predictions`.
+        ImportError
+            If matplotlib is not installed.
+        """
+        owner = type(self).__name__
+        for name in ("n_bands", "max_groups"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 2:
+                raise ValueError(
+                    f"{owner}: `{name}` must be a whole number, at least 2; got {value!r}."
+                )
+        effect = read_effects(owner, self.prediction)
+        weight = check_weights(owner, self.sample_weight, self.prediction)
+        column = _check_column(owner, self.by, self.prediction)
+        codes, names, is_cut = cut_column(column, self.n_bands, self.max_groups)
+        groups = describe_groups(effect, codes, names, weight)
+        ax = open_axes(owner, ax, 1.3 + _ROW_INCHES * (len(groups) + 0.3))
+        self.ax_, self.figure_ = ax, ax.figure
+        size = font_size(ax, 1.6 * (len(groups) + 1))
+        self._write_frame(groups, effect, size)
+        for y, group in enumerate(groups):
+            _draw_group(ax, group, float(y), size)
+        self._write_figures(groups, size)
+        n_without = int(np.isnan(effect).sum())
+        label = f"predicted effect in {self.units or 'units of y'}"
+        write_texts(
+            ax, label, _notes(n_without), self.title,
+            f"Predicted effect by {self._by_name()}"
+            f"{' (cut at quantiles)' if is_cut else ''}, n = {len(effect) - n_without:,}",
+        )  # fmt: skip
+        return self
+
+    def _by_name(self) -> str:
+        name = self.by_name if self.by_name is not None else getattr(self.by, "name", None)
+        return "group" if name is None else str(name)
+
+    def _write_frame(self, groups: list[EffectGroup], effect: Any, size: float) -> None:
+        """Set limits, name the groups, and mark 0 where it is near."""
+        ax = self.ax_
+        low, high = float(np.nanmin(effect)), float(np.nanmax(effect))
+        margin = 0.03 * (high - low) if high > low else 0.5 * (abs(low) or 1.0)
+        ax.set_xlim(low - margin, high + margin)
+        ax.set_ylim(len(groups) - 0.7, -1.1)
+        names = [f"{fit_name(group.name, 24)} ({group.n:,})" for group in groups]
+        ax.set_yticks(range(len(groups)), names, fontsize=size, color=INK)
+        ax.tick_params(axis="y", length=0)
+        ax.spines["left"].set_visible(False)
+        if ax.get_xlim()[0] < 0 < ax.get_xlim()[1]:
+            ax.axvline(0.0, color=INK, linewidth=0.8, zorder=0)
+
+    def _write_figures(self, groups: list[EffectGroup], size: float) -> None:
+        """Write mean and middle half on the right, and what the columns are."""
+        ax = self.ax_
+        spans = [group.high - group.low for group in groups if group.high > group.low]
+        decimals = decimals_of(spans or [group.mean for group in groups])
+        style = {
+            "transform": ax.get_yaxis_transform(),
+            "fontsize": size,
+            "verticalalignment": "center",
+            "color": INK,
+        }
+        heading = dict(style, fontweight="bold")
+        left = f"{fit_name(self._by_name(), 20, 1)} (rows)"
+        ax.text(-0.02, -0.85, left, horizontalalignment="right", **heading)
+        ax.text(1.03, -0.85, "mean (middle half)", **heading)
+        for y, group in enumerate(groups):
+            if np.isnan(group.mean):
+                text = "no effect predicted"
+            else:
+                mean, low, high = (
+                    write_number(value, decimals) for value in (group.mean, group.low, group.high)
+                )
+                text = f"{mean} ({low} to {high})"
+            ax.text(1.03, y - 0.1, plain(text), **style)
+
+
+def _notes(n_without: int) -> list[str]:
+    notes = ["Bar: middle half of the rows. Tick: median. Diamond: mean."]
+    if n_without:
+        notes.append(f"{n_without:,} rows without a predicted effect are not drawn.")
+    return notes
+
+
+def _column(owner: str, X: Any, by: Any) -> tuple[str, npt.NDArray[Any]]:
+    """Return name and values of a column of X."""
+    names = _frames.column_names(X)
+    if isinstance(by, str):
+        if names is None or by not in names:
+            found = "X is an array without names" if names is None else f"X has {listed(names, 12)}"
+            raise ValueError(
+                f"{owner}: `by` is {by!r}, and {found}. Name a column, its position, or pass one "
+                "value a row."
+            )
+        return by, _frames.column_values(X, names.index(by))
+    n_columns = np.shape(X)[1]
+    if isinstance(by, bool) or not isinstance(by, int | np.integer):
+        raise TypeError(
+            f"{owner}: `by` must be the name or position of a column of X, or one value a row; got "
+            f"{by!r}."
+        )
+    if not -n_columns <= by < n_columns:
+        raise ValueError(f"{owner}: by={by} is not a column of X, which has {n_columns} columns.")
+    position = int(by) % n_columns
+    name = f"x{position}" if names is None else names[position]
+    return name, _frames.column_values(X, position)
+
+
+def _check_column(owner: str, by: Any, reference: Any) -> npt.NDArray[Any]:
+    _check_same_index(owner, "by", by, reference)
+    values = by.to_numpy() if hasattr(by, "to_numpy") else np.asarray(by)
+    if values.ndim != 1 or len(values) != _frames.n_rows(reference):
+        raise ValueError(
+            f"{owner}: `by` must be one value for each of {_frames.n_rows(reference)} rows; got "
+            f"shape {values.shape}."
+        )
+    return np.asarray(values)
+
+
+def _draw_group(ax: Any, group: EffectGroup, y: float, size: float) -> None:
+    """Draw ridge, middle half, median and mean of one group."""
+    foot = y + 0.15
+    ax.axhline(foot, color="#d0d0d0", linewidth=0.6, zorder=0.5)
+    if np.isnan(group.mean):
+        return
+    if group.is_discrete:
+        ax.vlines(group.at, foot, foot - 0.72 * group.height, color=MAIN, linewidth=2.2)
+    else:
+        ax.fill_between(
+            group.at, foot, foot - 0.72 * group.height, facecolor=PALE, edgecolor=MAIN,
+            linewidth=0.9,
+        )  # fmt: skip
+    ax.plot([group.low, group.high], [foot, foot], color=MAIN, linewidth=4.0, zorder=3)
+    ax.plot([group.middle] * 2, [foot - 0.11, foot + 0.11], color=INK, linewidth=1.4, zorder=4)
+    ax.plot(
+        [group.mean], [foot], "D", color=SECOND, markeredgecolor="white", markeredgewidth=0.7,
+        markersize=0.62 * size, zorder=5,
+    )  # fmt: skip

@@ -1,0 +1,349 @@
+"""Heat map of who the segments are."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from segcate._last_step import last_step
+from segcate._validation import check_option
+from segcate.base import SegmenterMixin
+from segcate.plots._drawing import (
+    FONT,
+    INK,
+    LARGEST_FONT,
+    SMALLEST_FONT,
+    WIDTH,
+    Float,
+    decimals_of,
+    fit_name,
+    open_axes,
+    plain,
+    text_size,
+    write_number,
+    write_texts,
+)
+from segcate.plots._profile_cells import ProfileCells, profile_cells, scale_of_rows
+from segcate.segmentation import segment_profile
+
+Order = Literal["given", "spread"]
+
+_ROW_INCHES, _COLUMN_INCHES, _NAME_INCHES = 0.25, 0.5, 2.6
+_SMALLEST_CELL_FONT = 4.0
+_MOST_DEVIATIONS = 2.0
+# From pale to dark: below the mean is light, above it dark, so that grey tells the sign.
+_SHADES = ("#fbfbe0", "#c9e4b9", "#73bdb5", "#2f7ea6", "#12305f")
+
+
+class SegmentProfileDisplay:
+    """Heat map of covariate means by segment: who is in a segment.
+
+    Use it to name segments and to see that they differ. The shade is the distance from the mean of
+    all rows in standard deviations, light below and dark above; the plain mean, or the share of a
+    category, is written into the cell. It says nothing about effects.
+
+    Parameters
+    ----------
+    profile : DataFrame indexed by segment
+        The table of `segcate.segmentation.segment_profile`.
+    overall : array-like of shape (n_covariates,), default=None
+        Mean of all rows. None: of the segments, weighted by their share.
+    scale : array-like of shape (n_covariates,), default=None
+        Standard deviation of all rows. None: that between segments, since the table has no other.
+    title : str, default=None
+        None: a title that states segments and rows; "" for none.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    See Also
+    --------
+    segcate.segmentation.segment_profile : Makes the table.
+
+    Notes
+    -----
+    Shades end at 2 standard deviations. A covariate that does not vary, and a mean that does not
+    exist, have no shade. Where cells are too small for numbers none are written, and the picture
+    says so.
+
+    Examples
+    --------
+    >>> from segcate.datasets import make_segmented_users
+    >>> from segcate.plots import SegmentProfileDisplay
+    >>> users = make_segmented_users(400, n_segments=3, n_features=2, random_state=0)
+    >>> display = SegmentProfileDisplay.from_predictions(users.X, users.segment)
+    >>> print(display.ax_.get_title(loc="left"))
+    Who the segments are: means of 2 covariates in 3 segments, n = 400
+    """
+
+    def __init__(
+        self,
+        profile: pd.DataFrame,
+        *,
+        overall: Any = None,
+        scale: Any = None,
+        title: str | None = None,
+    ) -> None:
+        self.profile = profile
+        self.overall = overall
+        self.scale = scale
+        self.title = title
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        sample_weight: Any = None,
+        order: Order = "given",
+        max_covariates: int = 40,
+        title: str | None = None,
+        ax: Any = None,
+    ) -> SegmentProfileDisplay:
+        """Label rows by a fitted segmenter and draw who is where.
+
+        Parameters
+        ----------
+        estimator : fitted segmenter
+            Or a Pipeline that ends in one; of a longer one the part up to the segmenter,
+            ``pipeline[:-1]``.
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows to label and describe.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, >= 0.
+        title
+            See the class.
+        order, max_covariates, ax
+            See `plot`.
+
+        Returns
+        -------
+        SegmentProfileDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the segmenter is not fitted.
+        TypeError
+            If the last step is no segmenter.
+        ImportError
+            If matplotlib is not installed.
+        """
+        step = last_step(estimator)
+        if not isinstance(step, SegmenterMixin):
+            raise TypeError(
+                f"{cls.__name__}.from_estimator: the last step is a {type(step).__name__}, which "
+                "labels no segments. Pass the segmenter, or the part of the pipeline up to it, "
+                "such as `pipeline[:-1]`."
+            )
+        return cls.from_predictions(
+            X,
+            estimator.predict(X),
+            sample_weight=sample_weight,
+            order=order,
+            max_covariates=max_covariates,
+            title=title,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        X: Any,
+        segment: Any,
+        *,
+        sample_weight: Any = None,
+        order: Order = "given",
+        max_covariates: int = 40,
+        title: str | None = None,
+        ax: Any = None,
+    ) -> SegmentProfileDisplay:
+        """Draw who is in the segments of labelled rows.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Columns to describe.
+        segment : str or array-like of shape (n_samples,)
+            Column of X that holds the segments, or the segment of each row.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, >= 0.
+        title
+            See the class.
+        order, max_covariates, ax
+            See `plot`.
+
+        Returns
+        -------
+        SegmentProfileDisplay
+
+        Raises
+        ------
+        ValueError
+            If `segment` does not fit X, or a column cannot be described.
+        ImportError
+            If matplotlib is not installed.
+        """
+        X = X if hasattr(X, "shape") else np.asarray(X)
+        profile = segment_profile(X, segment, sample_weight=sample_weight)
+        overall, scale = scale_of_rows(X, profile, sample_weight)
+        display = cls(profile, overall=overall, scale=scale, title=title)
+        return display.plot(order=order, max_covariates=max_covariates, ax=ax)
+
+    def plot(
+        self, *, order: Order = "given", max_covariates: int = 40, ax: Any = None
+    ) -> SegmentProfileDisplay:
+        """Draw the plot.
+
+        Parameters
+        ----------
+        order : {"given", "spread"}, default="given"
+            Covariates as in the table, or those that tell segments apart most first.
+        max_covariates : int, default=40
+            Most rows, at least 1; of more covariates those that tell segments apart most are
+            shown, and the picture says how many are not.
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure, large enough for all cells.
+
+        Returns
+        -------
+        SegmentProfileDisplay
+            self, with `ax_` and `figure_`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the table is not a profile, or an option is unknown.
+        ImportError
+            If matplotlib is not installed.
+        """
+        owner = type(self).__name__
+        check_option(owner, "order", order, ["given", "spread"])
+        if isinstance(max_covariates, bool) or max_covariates < 1:
+            raise ValueError(
+                f"{owner}: `max_covariates` must be a whole number, at least 1; got "
+                f"{max_covariates!r}."
+            )
+        cells = profile_cells(owner, self.profile, self.overall, self.scale, order, max_covariates)
+        n_rows, n_columns = cells.means.shape
+        width = max(WIDTH, _NAME_INCHES + _COLUMN_INCHES * n_columns)
+        ax = open_axes(owner, ax, 1.9 + _ROW_INCHES * n_rows, width)
+        self.ax_, self.figure_ = ax, ax.figure
+        mesh = _draw_cells(ax, cells)
+        _name_cells(ax, cells)
+        _draw_key(ax, mesh, cells.is_exact)
+        noun = "segment" if n_columns == 1 else "segments"
+        default = (
+            f"Who the segments are: means of {n_rows + cells.n_hidden} covariates in {n_columns} "
+            f"{noun}, n = {sum(cells.n):,}"
+        )
+        notes = _notes(cells)
+        write_texts(ax, "", notes, self.title, default)
+        if not _write_means(ax, cells):
+            notes.append("Cells are too small to write the means into.")
+            write_texts(ax, "", notes, self.title, default)
+        return self
+
+
+def _draw_cells(ax: Any, cells: ProfileCells) -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    shades = LinearSegmentedColormap.from_list("segcate", _SHADES)
+    shades.set_bad("white")
+    mesh = ax.pcolormesh(
+        np.clip(cells.distances, -_MOST_DEVIATIONS, _MOST_DEVIATIONS), cmap=shades,
+        vmin=-_MOST_DEVIATIONS, vmax=_MOST_DEVIATIONS, edgecolors="white", linewidth=0.8,
+    )  # fmt: skip
+    ax.invert_yaxis()
+    for side in ax.spines.values():
+        side.set_visible(False)
+    ax.tick_params(length=0)
+    return mesh
+
+
+def _name_cells(ax: Any, cells: ProfileCells) -> None:
+    """Name covariates on the left, segments with their rows above."""
+    n_rows, n_columns = cells.means.shape
+    box = ax.get_window_extent()
+    row = box.height / ax.figure.dpi * 72 / n_rows
+    size = float(np.clip(0.62 * row, SMALLEST_FONT, FONT))
+    lines = 2 if row > 24 else 1
+    names = [fit_name(name, 26, lines) for name in cells.covariates]
+    ax.set_yticks(np.arange(n_rows) + 0.5, names, fontsize=size, color=INK)
+    ax.xaxis.tick_top()
+    labels = [
+        f"{fit_name(name, 14)}\n({n:,})" for name, n in zip(cells.segments, cells.n, strict=True)
+    ]
+    column = box.width / n_columns
+    is_narrow = max(text_size(ax, label, FONT)[0] for label in labels) > 0.92 * column
+    if is_narrow:
+        labels = [
+            f"{fit_name(name, 22, 1)} ({n:,})"
+            for name, n in zip(cells.segments, cells.n, strict=True)
+        ]
+    size = (
+        float(np.clip(0.72 * column / ax.figure.dpi * 72, SMALLEST_FONT, FONT))
+        if is_narrow
+        else FONT
+    )
+    ax.set_xticks(
+        np.arange(n_columns) + 0.5, labels, fontsize=size, color=INK,
+        rotation=90 if is_narrow else 0,
+    )  # fmt: skip
+
+
+def _draw_key(ax: Any, mesh: Any, is_exact: bool) -> None:
+    key = ax.figure.colorbar(mesh, ax=ax, fraction=0.04, pad=0.02, extend="both")
+    key.outline.set_visible(False)
+    key.ax.tick_params(labelsize=FONT, colors=INK)
+    key.set_ticks([-2, -1, 0, 1, 2], labels=[write_number(k, 0) for k in (-2, -1, 0, 1, 2)])
+    of = "" if is_exact else " between segments"
+    key.set_label(f"distance from the mean\nof all rows, in SD{of}", fontsize=FONT, color=INK)
+
+
+def _write_means(ax: Any, cells: ProfileCells) -> bool:
+    """Write means into the cells; False, and nothing, where they would not be legible."""
+    texts = [_write_row(row) for row in cells.means]
+    n_rows, n_columns = cells.means.shape
+    box = ax.get_window_extent()
+    longest = max((text for row in texts for text in row), key=len)
+    width, height = text_size(ax, longest or "0", 10.0)
+    room = min(0.9 * box.width / n_columns / width, 0.8 * box.height / n_rows / height)
+    size = min(10.0 * room, LARGEST_FONT)
+    if size < _SMALLEST_CELL_FONT:
+        return False
+    for i, row in enumerate(texts):
+        for j, text in enumerate(row):
+            is_dark = cells.distances[i, j] > 0.45
+            ax.text(
+                j + 0.5, i + 0.5, plain(text), color="white" if is_dark else INK, fontsize=size,
+                horizontalalignment="center", verticalalignment="center",
+            )  # fmt: skip
+    return True
+
+
+def _write_row(means: Float) -> list[str]:
+    """Write the means of one covariate with the same decimals: about three digits, shares two."""
+    known = np.abs(means[~np.isnan(means)])
+    largest = float(known.max()) if len(known) else 0.0
+    decimals = decimals_of([largest], 3 if largest >= 1 else 2)
+    is_extreme = largest >= 1e7 or 0 < largest < 1e-3
+    return [
+        "none" if np.isnan(mean) else f"{mean:.1e}" if is_extreme else write_number(mean, decimals)
+        for mean in means.tolist()
+    ]
+
+
+def _notes(cells: ProfileCells) -> list[str]:
+    notes = ["Numbers: plain means, or shares of a category. Below the names: rows."]
+    if cells.n_hidden:
+        notes.append(f"{cells.n_hidden} more covariates, which differ less, are not shown.")
+    n_flat = int(np.isnan(cells.distances).all(axis=1).sum())
+    if n_flat:
+        notes.append(f"Without shade: covariates that do not vary ({n_flat}).")
+    return notes

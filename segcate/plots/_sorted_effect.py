@@ -1,0 +1,295 @@
+"""Sorted effects: how much the effect differs between rows, and what the most affected gain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from segcate._validation import check_in_unit_interval, check_weights
+from segcate.plots._curve_labels import NamedCurve, label_curves, line_style
+from segcate.plots._drawing import (
+    FONT,
+    INK,
+    Float,
+    decimals_of,
+    open_axes,
+    write_number,
+    write_texts,
+)
+from segcate.plots._sources import predicted_effects, read_effects
+
+_N_POINTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SortedEffects:
+    """Effects in falling order, at 500 points at most.
+
+    Attributes
+    ----------
+    share : share of the rows (of their weight) up to and with this one, ascending from 0 to 1
+    effect : effect of the row there; at 0 that of the first
+    cumulative_mean : mean effect of all rows up to there
+    top, bottom : mean effect of the first and last share of rows
+    mean : mean effect of all
+    n_rows, n_without : rows with and without an effect
+    """
+
+    share: Float
+    effect: Float
+    cumulative_mean: Float
+    top: float
+    bottom: float
+    mean: float
+    n_rows: int
+    n_without: int
+
+
+def sort_effects(prediction: Float, weight: Float | None, mark: float) -> SortedEffects:
+    """Sort effects, largest first, and thin them to equally spaced shares, both ends kept.
+
+    Means are of all rows, not of the thinned ones; a row that straddles a mark counts in part.
+    """
+    has_effect = ~np.isnan(prediction)
+    effect = prediction[has_effect]
+    mass = np.ones(len(effect)) if weight is None else weight[has_effect]
+    order = np.argsort(-effect, kind="stable")
+    effect, mass = effect[order], mass[order]
+    effect, mass = effect[mass > 0], mass[mass > 0]
+    share = np.cumsum(mass) / mass.sum()
+    gain = np.cumsum(mass * effect) / mass.sum()
+    ends = np.concatenate([[0.0], share])
+    top, rest = np.interp([mark, 1 - mark], ends, np.concatenate([[0.0], gain]))
+    at = np.unique(np.searchsorted(share, np.linspace(0, 1, _N_POINTS + 1)[1:] - 1e-12))
+    at = np.unique(np.concatenate([[0], np.minimum(at, len(share) - 1), [len(share) - 1]]))
+    return SortedEffects(
+        share=np.concatenate([[0.0], share[at]]),
+        effect=effect[np.concatenate([[0], at])],
+        cumulative_mean=np.concatenate([effect[:1], gain[at] / share[at]]),
+        top=float(top / mark),
+        bottom=float((gain[-1] - rest) / mark),
+        mean=float(gain[-1]),
+        n_rows=int(has_effect.sum()),
+        n_without=int((~has_effect).sum()),
+    )
+
+
+class SortedEffectDisplay:
+    """Predicted effects sorted from the largest down, with their cumulative mean.
+
+    Use it to see how much predicted effects differ, and what treating only the most affected would
+    give if the predictions were right. It shows predictions alone: whether they are right is the
+    question of `EffectByQuantileDisplay` and `UpliftCurveDisplay`.
+
+    Parameters
+    ----------
+    prediction : array-like of shape (n_samples,)
+        Predicted effect of each row in units of y; NaN for rows without one.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row, >= 0.
+    mark : float, default=0.2
+        Share of rows at both ends whose mean effect is written, inside (0, 0.5].
+    units : str, default=None
+        Unit of y for the axis, such as ``"kg"``. None: "units of y".
+    title : str, default=None
+        None: a title that states estimand and rows; "" for none.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    See Also
+    --------
+    EffectDistributionDisplay : Who the rows with large effects are.
+
+    Notes
+    -----
+    More than 500 rows are drawn at 500 equally spaced shares, both ends kept; all means are of all
+    rows. Rows without an effect are counted below the axis.
+
+    References
+    ----------
+    Chernozhukov, V., Fernandez-Val, I., & Luo, Y. (2018). The sorted effects method. Econometrica,
+    86(6), 1911-1938. doi:10.3982/ECTA14415
+
+    Examples
+    --------
+    >>> from segcate.plots import SortedEffectDisplay
+    >>> display = SortedEffectDisplay.from_predictions([0.1, 0.5, 0.3, 0.9, -0.2])
+    >>> [text.get_text() for text in display.ax_.texts][:2]
+    ['top 20 %: mean 0.900', 'bottom 20 %: mean −0.200']
+    """
+
+    def __init__(
+        self,
+        prediction: Any,
+        *,
+        sample_weight: Any = None,
+        mark: float = 0.2,
+        units: str | None = None,
+        title: str | None = None,
+    ) -> None:
+        self.prediction = prediction
+        self.sample_weight = sample_weight
+        self.mark = mark
+        self.units = units
+        self.title = title
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        sample_weight: Any = None,
+        mark: float = 0.2,
+        units: str | None = None,
+        title: str | None = None,
+        ax: Any = None,
+    ) -> SortedEffectDisplay:
+        """Predict effects and draw them sorted.
+
+        Parameters
+        ----------
+        estimator : fitted effect estimator
+            Or a Pipeline or fitted search that ends in one.
+        X : array-like of shape (n_samples, n_features)
+            Rows to predict.
+        sample_weight, mark, units, title
+            See the class.
+        ax : matplotlib Axes, default=None
+            Where to draw.
+
+        Returns
+        -------
+        SortedEffectDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator, or the search around it, is not fitted.
+        ValueError
+            If it predicts several effects a row, or none for any.
+        ImportError
+            If matplotlib is not installed.
+        """
+        return cls.from_predictions(
+            predicted_effects(f"{cls.__name__}.from_estimator", estimator, X),
+            sample_weight=sample_weight,
+            mark=mark,
+            units=units,
+            title=title,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        prediction: Any,
+        *,
+        sample_weight: Any = None,
+        mark: float = 0.2,
+        units: str | None = None,
+        title: str | None = None,
+        ax: Any = None,
+    ) -> SortedEffectDisplay:
+        """Draw predicted effects sorted.
+
+        Parameters
+        ----------
+        prediction, sample_weight, mark, units, title
+            See the class.
+        ax : matplotlib Axes, default=None
+            Where to draw.
+
+        Returns
+        -------
+        SortedEffectDisplay
+
+        Raises
+        ------
+        ValueError
+            If predictions are infinite, all NaN or not one a row, or `mark` is outside (0, 0.5].
+        ImportError
+            If matplotlib is not installed.
+        """
+        display = cls(prediction, sample_weight=sample_weight, mark=mark, units=units, title=title)
+        return display.plot(ax=ax)
+
+    def plot(self, *, ax: Any = None) -> SortedEffectDisplay:
+        """Draw the plot.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure.
+
+        Returns
+        -------
+        SortedEffectDisplay
+            self, with `ax_` and `figure_`.
+
+        Raises
+        ------
+        ValueError
+            See `from_predictions`.
+        ImportError
+            If matplotlib is not installed.
+        """
+        owner = type(self).__name__
+        check_in_unit_interval(owner, "mark", self.mark)
+        if self.mark > 0.5:
+            raise ValueError(
+                f"{owner}: `mark` must be at most 0.5, or both ends would overlap; got {self.mark}."
+            )
+        prediction = read_effects(owner, self.prediction)
+        weight = check_weights(owner, self.sample_weight, self.prediction)
+        found = sort_effects(prediction, weight, self.mark)
+        ax = open_axes(owner, ax, 3.9)
+        self.ax_, self.figure_ = ax, ax.figure
+        self._draw(found)
+        notes = []
+        if found.n_without:
+            notes.append(f"{found.n_without:,} rows without a predicted effect are not drawn.")
+        write_texts(
+            ax, "share of rows, largest predicted effect first (%)", notes, self.title,
+            f"Predicted effect of the treatment, sorted, n = {found.n_rows:,}; "
+            f"mean {write_number(found.mean, decimals_of([found.mean], 3))}",
+        )  # fmt: skip
+        names = ("predicted effect", "mean of all rows up to here")
+        values = (found.effect, found.cumulative_mean)
+        label_curves(
+            ax,
+            [
+                NamedCurve(name, 100 * found.share, y, line_style(k)["color"])
+                for k, (name, y) in enumerate(zip(names, values, strict=True))
+            ],
+            avoid=(100 * self.mark, 100 - 100 * self.mark),
+        )
+        return self
+
+    def _draw(self, found: SortedEffects) -> None:
+        """Draw both curves, the marks and what the ends gain."""
+        ax, percent = self.ax_, 100 * found.share
+        ax.plot(percent, found.effect, **line_style(0))
+        ax.plot(percent, found.cumulative_mean, **line_style(1))
+        low, high = min(0.0, found.effect.min()), max(0.0, found.effect.max())
+        span = (high - low) or 1.0
+        ax.set_xlim(0.0, 100.0)
+        ax.set_ylim(low - 0.05 * span, high + 0.16 * span)
+        ax.axhline(0.0, color=INK, linewidth=0.8, zorder=0)
+        decimals = decimals_of([found.top, found.bottom], 3)
+        style = {"fontsize": FONT, "color": INK, "verticalalignment": "top"}
+        where = ax.get_xaxis_transform()
+        share = f"{100 * self.mark:g} %"
+        for at, name, value, side, x in (
+            (100 * self.mark, "top", found.top, "left", 1.0),
+            (100 - 100 * self.mark, "bottom", found.bottom, "right", 99.0),
+        ):
+            ax.axvline(at, ymax=0.9, color=INK, linewidth=0.8, linestyle=":", zorder=0)
+            text = f"{name} {share}: mean {write_number(value, decimals)}"
+            ax.text(x, 0.985, text, transform=where, horizontalalignment=side, **style)
+        ax.set_ylabel(f"effect in {self.units or 'units of y'}", fontsize=FONT, color=INK)
