@@ -9,6 +9,9 @@ __version__ = "0.1.0"
 SKOPS_TRUSTED_TYPES: list[str] = [
     "hdbscan.hdbscan_.HDBSCAN",
     "joblib.memory.Memory",
+    "segcate._encoding.ColumnEncoding",
+    "segcate.cate._causalml.CausalMLEstimator",
+    "segcate.cate._econml.EconMLEstimator",
     "segcate.effects._effect_table.EffectTable",
     "segcate.effects._segment_aipw.SegmentAIPW",
     "segcate.effects._segment_matching.SegmentMatching",

@@ -1,5 +1,7 @@
 """For whom: the effect of a treatment on each row, on one contract."""
 
+from segcate.cate._causalml import CausalMLEstimator
+from segcate.cate._econml import EconMLEstimator
 from segcate.cate._interaction_regression import InteractionRegression
 
-__all__ = ["InteractionRegression"]
+__all__ = ["CausalMLEstimator", "EconMLEstimator", "InteractionRegression"]
