@@ -7,18 +7,36 @@ import warnings
 
 import pytest
 from sklearn.base import clone
+from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from tests.helpers.treatment_shim import CheckedPropensityMatcher, CheckedSegmentMatching
+from tests.helpers.treatment_shim import (
+    CheckedPropensityMatcher,
+    CheckedSegmentAIPW,
+    CheckedSegmentMatching,
+    CheckedSegmentRegression,
+)
 
 ESTIMATORS = {
     "SegmentMatching": CheckedSegmentMatching(),
     "SegmentMatching-ate": CheckedSegmentMatching(adjustment=None, estimand="ate"),
     "SegmentMatching-linear": CheckedSegmentMatching(adjustment="linear"),
+    "SegmentRegression": CheckedSegmentRegression(),
+    "SegmentRegression-att": CheckedSegmentRegression(estimand="att", std_error="hc3"),
+    "SegmentAIPW": CheckedSegmentAIPW(DummyRegressor(strategy="constant", constant=0.0)),
+    "SegmentAIPW-models": CheckedSegmentAIPW(
+        Ridge(), LogisticRegression(solver="newton-cholesky", tol=1e-10)
+    ),
     "PropensityMatcher": CheckedPropensityMatcher(),
 }
 # What scikit-learn 1.6 to 1.9 runs on each; fewer means that a tag hides some.
-FEWEST_CHECKS = {"SegmentMatching": 57, "PropensityMatcher": 45}
+FEWEST_CHECKS = {
+    "SegmentMatching": 57,
+    "SegmentRegression": 57,
+    "SegmentAIPW": 57,
+    "PropensityMatcher": 45,
+}
 
 
 def checks_of(estimator):

@@ -27,6 +27,7 @@ from segcate.effects._segment_effects import SegmentEffectsMixin, warn_of_few_gr
 from segcate.effects._segment_estimate import OK, SegmentEstimate
 from segcate.effects._segment_nuisances import (
     NuisanceOptions,
+    check_splits,
     fit_segment_nuisances,
     without_folds,
 )
@@ -59,8 +60,9 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
     pool_nuisances : bool, default=True
         Fit the models on all segments together, the segment a covariate (a 0/1 column each but the
         first); False: on the rows of each segment alone.
-    cv : int, default=5
-        Number of folds for cross-fitting, at least 2.
+    cv : int or iterable, default=5
+        Number of folds for cross-fitting, at least 2; or the folds themselves, pairs of positions
+        (rows to fit on, rows to predict) that predict each row once.
     clip : float, default=0.01
         Modelled chances of treatment are kept inside [clip, 1 - clip], for the ATT below 1 - clip;
         the status and a warning count the rows. 0 clips nothing; in [0, 0.5).
@@ -159,7 +161,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         *,
         estimand: str = "ate",
         pool_nuisances: bool = True,
-        cv: int = 5,
+        cv: Any = 5,
         clip: float = 0.01,
         confidence_level: float = 0.95,
         segment: Segment = "auto",
@@ -244,11 +246,13 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         if data.y is None:
             raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
         self._check_models(owner, data, data.y)
+        splits = None if _is_number(self.cv) else check_splits(owner, self.cv, data.n_rows)
         options = NuisanceOptions(
             outcome_model=self.outcome_model,
             propensity_model=self.propensity_model,
             arms=(0, 1) if self.estimand == "ate" else (0,),
-            cv=int(self.cv),
+            cv=int(self.cv) if splits is None else len(splits),
+            splits=splits,
             pooled=bool(self.pool_nuisances),
             seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
             n_jobs=self.n_jobs,
@@ -275,6 +279,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         self.propensity_ = nuisances.propensity
         self.n_clipped_ = int(is_clipped.sum())
         self.std_error_method_ = "influence" if data.groups is None else "group"
+        self._n_folds = options.cv
         self._has_propensity = data.propensity is not None
         self._store_effects(data, table, self._takes_missing(propensity is not None))
         return self
@@ -304,7 +309,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             ("Estimand", f"{ESTIMAND_NAMES[self.estimand]}, population inference"),
             ("Outcome model", f"{_model_name(self.outcome_model)}, in {how}"),
             ("Propensity", chance),
-            ("Cross-fitting", f"{self.cv} folds"),
+            ("Cross-fitting", f"{self._n_folds} folds"),
             ("Standard error", self.std_error_method_),
         ]
         return above, [("Clipped", f"{self.n_clipped_} propensities")]
@@ -317,7 +322,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
     def _check_parameters(self, owner: str) -> None:
         self._check_shared_parameters(owner, ("ate", "att"))
         check_option(owner, "pool_nuisances", self.pool_nuisances, (True, False))
-        check_cross_fitting(owner, self.cv, self.clip)
+        check_cross_fitting(owner, self.cv if _is_number(self.cv) else 2, self.clip)
 
     def _check_models(self, owner: str, data: EffectData, y: Float) -> None:
         """Refuse models that cannot do their part, and an X that has nothing for them."""
@@ -363,6 +368,11 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
 def _expected(counted: SegmentEstimate) -> SegmentEstimate:
     """Take a segment that nothing speaks against as one that will have an estimate."""
     return replace(counted, status=counted.status or OK)
+
+
+def _is_number(cv: Any) -> bool:
+    """Tell a number of folds, also a bad one, from folds."""
+    return isinstance(cv, bool | int | float | np.number)
 
 
 def _model_name(model: Any) -> str:

@@ -33,6 +33,7 @@ class NuisanceOptions:
     outcome_model, propensity_model : estimators, None for the default models
     arms : arms whose expected outcome is wanted
     cv : number of folds
+    splits : the folds themselves, rows of X to fit on and to predict, None to deal them
     pooled : one model for all segments, the segment a covariate; else one a segment
     seed : of the folds and the default models
     n_jobs : models fitted at a time
@@ -42,6 +43,7 @@ class NuisanceOptions:
     propensity_model: Any
     arms: tuple[int, ...]
     cv: int
+    splits: tuple[tuple[Int, Int], ...] | None
     pooled: bool
     seed: int
     n_jobs: int | None
@@ -55,17 +57,41 @@ class SegmentNuisances:
     ----------
     propensity : float64 array of shape (n_rows,)
     mu : float64 array of shape (n_rows, 2), expected outcome of controls and of treated
-    fold : intp array of shape (n_rows,), -1 for rows that no model was fitted for
     """
 
     propensity: Float
     mu: Float
-    fold: Int
+
+
+def check_splits(owner: str, cv: Any, n_rows: int) -> tuple[tuple[Int, Int], ...]:
+    """Read pairs of row positions, to fit on and to predict; each row is predicted once."""
+    wanted = "`cv` must be a number of folds, or pairs of arrays (rows to fit on, rows to predict)"
+    try:
+        splits = tuple(
+            (np.asarray(train, dtype=np.intp), np.asarray(test, dtype=np.intp))
+            for train, test in cv
+        )
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{owner}: {wanted}; got {cv!r}.") from error
+    tested = np.concatenate([np.empty(0, dtype=np.intp), *(test for _, test in splits)])
+    times = np.bincount(tested[(tested >= 0) & (tested < n_rows)], minlength=n_rows)
+    if len(tested) != n_rows or not (times == 1).all():
+        raise ValueError(
+            f"{owner}: {wanted} that predict each of the {n_rows} rows once; {int((times == 0).sum())} rows are "
+            f"never predicted, {int((times > 1).sum())} more than once. Pass cv=5 to have folds dealt."
+        )
+    shared = sum(len(np.intersect1d(train, test)) for train, test in splits)
+    if shared:
+        raise ValueError(
+            f"{owner}: {wanted} with no row in both; {shared} rows would be predicted by models that saw them. "
+            "Leave them out of the first array."
+        )
+    return splits
 
 
 def without_folds(part: SegmentRows, options: NuisanceOptions) -> SegmentRows:
     """Give a segment that is too small for its nuisances a status that says so."""
-    needed = 2 if options.pooled else options.cv
+    needed = 2 if options.pooled or options.splits is not None else options.cv
     if part.counted.status or part.n_smaller >= needed:
         return part
     n_treated = int(part.is_treated.sum())
@@ -87,7 +113,6 @@ def fit_segment_nuisances(
     found = SegmentNuisances(
         np.full(data.n_rows, np.nan) if data.propensity is None else data.propensity.copy(),
         np.full((data.n_rows, 2), np.nan),
-        np.full(data.n_rows, -1, dtype=np.intp),
     )
     usable = [part for part in segments if not part.counted.status]
     if not usable:
@@ -100,8 +125,7 @@ def fit_segment_nuisances(
     fitted = Parallel(n_jobs=None if options.pooled else options.n_jobs)(
         delayed(_fit_block)(owner, data, y, rows, options, inner) for rows in blocks
     )
-    for rows, (fold, columns) in zip(blocks, fitted, strict=True):
-        found.fold[rows] = fold
+    for rows, columns in zip(blocks, fitted, strict=True):
         for name, values in columns.items():
             if name == _CHANCE:
                 found.propensity[rows] = values
@@ -117,10 +141,16 @@ def _fit_block(
     rows: Int,
     options: NuisanceOptions,
     n_jobs: int | None,
-) -> tuple[Int, dict[str, Float]]:
+) -> dict[str, Float]:
     """Deal the rows to folds and cross-fit on them alone."""
-    rng = np.random.RandomState(options.seed)
-    fold = _deal(owner, data, y, rows, options.cv, rng)
+    if options.splits is None:
+        fold = _deal(owner, data, y, rows, options.cv, np.random.RandomState(options.seed))
+        folds = [
+            Fold(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(options.cv)
+        ]
+    else:
+        folds = _given_folds(data.n_rows, rows, options.splits)
+    _refuse_missing_arm(owner, data.treatment[rows] == 1, folds)
     targets = _targets(data, y, rows, options)
     X = _frames.take_rows(_frames.select_columns(data.X, data.covariates), rows)
     member = _membership(data.segment.codes[rows])
@@ -131,12 +161,12 @@ def _fit_block(
         _with_columns(X, data, rows, member),
         encoded,
         list(targets.values()),
-        [Fold(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(options.cv)],
+        folds,
         weight=None if data.sample_weight is None else data.sample_weight[rows],
         seed=options.seed,
         n_jobs=n_jobs,
     )
-    return fold, dict(zip(targets, columns, strict=True))
+    return dict(zip(targets, columns, strict=True))
 
 
 def _targets(data: EffectData, y: Float, rows: Int, options: NuisanceOptions) -> dict[str, Target]:
@@ -185,17 +215,27 @@ def _deal(
             f"{owner}: the rows that models are fitted on hold {n_groups} `groups`, too few for cv={cv} folds of "
             "whole groups. Lower `cv`, or set pool_nuisances=True."
         )
-    fold = deal_groups(strata, groups, np.full(cv, 1 / cv), rng)
-    in_fold = np.bincount(2 * fold + treatment, minlength=2 * cv).reshape(cv, 2)
-    left = in_fold.sum(axis=0) - in_fold
-    if (left == 0).any():
-        k = int(np.argwhere(left == 0)[0, 0])
-        raise ValueError(
-            f"{owner}: keeping groups whole leaves a fold's {int(left[k].sum())} training rows with "
-            f"{int(left[k, 1])} treated. Both arms need rows in at least two groups; merge groups, or set "
-            "pool_nuisances=True."
-        )
-    return fold
+    return deal_groups(strata, groups, np.full(cv, 1 / cv), rng)
+
+
+def _given_folds(n_rows: int, rows: Int, splits: tuple[tuple[Int, Int], ...]) -> list[Fold]:
+    """Count the positions of splits within `rows`; drop splits that predict none of them."""
+    place = np.full(n_rows, -1, dtype=np.intp)
+    place[rows] = np.arange(len(rows))
+    parts = [(place[train], place[test]) for train, test in splits]
+    return [Fold(train[train >= 0], test[test >= 0]) for train, test in parts if (test >= 0).any()]
+
+
+def _refuse_missing_arm(owner: str, is_treated: npt.NDArray[np.bool_], folds: list[Fold]) -> None:
+    """Refuse folds whose training rows lack an arm."""
+    for fold in folds:
+        n, n_treated = len(fold.train), int(is_treated[fold.train].sum())
+        if n_treated in (0, n):
+            raise ValueError(
+                f"{owner}: the {n} rows that models are fitted on for a fold hold {n_treated} treated, and both "
+                "arms are needed. Where `groups` are kept whole each arm needs rows in two of them: merge groups, "
+                "or set pool_nuisances=True."
+            )
 
 
 def _refuse_small_arms(owner: str, treatment: Int, cv: int) -> None:

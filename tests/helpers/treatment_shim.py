@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from segcate.effects import SegmentMatching
+from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
 from segcate.matching import PropensityMatcher
 
 
@@ -29,17 +29,30 @@ def _is_odd(X: Any) -> bool:
     return getattr(getattr(X, "dtype", None), "kind", "") == "c"
 
 
-def propensity_of(X: Any) -> np.ndarray | None:
-    """Hand in propensities where the rows are too few for any model not to separate the arms."""
+def _usable_values(X: Any) -> np.ndarray | None:
+    """Return X as finite numbers in two dimensions, None where it is not."""
     if _is_odd(X):
         return None
     try:
         values = np.asarray(X, dtype=np.float64)
     except (TypeError, ValueError):
         return None
-    if values.ndim != 2 or 0 in values.shape or not np.isfinite(values).all():
+    is_usable = values.ndim == 2 and 0 not in values.shape and np.isfinite(values).all()
+    return values if is_usable else None
+
+
+def propensity_of(X: Any) -> np.ndarray | None:
+    """Hand in propensities where the rows are too few for any model not to separate the arms."""
+    values = _usable_values(X)
+    if values is None or len(np.unique(values, axis=0)) >= 3 * values.shape[1]:
         return None
-    if len(np.unique(values, axis=0)) >= 3 * values.shape[1]:
+    return _made_propensity(X)
+
+
+def _made_propensity(X: Any) -> np.ndarray | None:
+    """Make a propensity inside (0.2, 0.8) of what the rows hold."""
+    values = _usable_values(X)
+    if values is None:
         return None
     return 0.5 + 0.3 * np.sin(1e2 * np.round(values, 8) @ np.cos(np.arange(values.shape[1])))
 
@@ -86,6 +99,88 @@ class CheckedSegmentMatching(SegmentMatching):
             treatment = _safe_treatment(X)
         if propensity is None:
             propensity = propensity_of(X)
+        return super().fit(
+            X, y, treatment=treatment, sample_weight=sample_weight, groups=groups,
+            propensity=propensity,
+        )  # fmt: skip
+
+    def score(self, X, y=None, *, treatment=None, sample_weight=None, pseudo_outcome=None):
+        """Score on y in place of effect scores."""
+        psi = y if pseudo_outcome is None else pseudo_outcome
+        return super().score(X, y, sample_weight=sample_weight, pseudo_outcome=psi)
+
+
+class CheckedSegmentRegression(SegmentRegression):
+    """SegmentRegression that finds its treatment in X, and takes no more covariates than rows allow."""
+
+    def __init__(
+        self,
+        *,
+        estimand: str = "ate",
+        std_error: str = "auto",
+        inference: str = "population",
+        confidence_level: float = 0.95,
+        segment: Any = None,
+        on_empty: str = "overall",
+        n_jobs: int | None = None,
+    ) -> None:
+        super().__init__(
+            estimand=estimand, std_error=std_error, inference=inference,
+            confidence_level=confidence_level, segment=segment, on_empty=on_empty, n_jobs=n_jobs,
+        )  # fmt: skip
+
+    def fit(self, X, y, *, treatment=None, sample_weight=None, groups=None, propensity=None):
+        """Fit with a treatment made of the rows."""
+        if treatment is None:
+            treatment = _safe_treatment(X)
+        return super().fit(
+            X, y, treatment=treatment, sample_weight=sample_weight, groups=groups,
+            propensity=propensity,
+        )  # fmt: skip
+
+    def _covariates(self, data):
+        """Take the first columns, one for every four different rows of the smaller arm."""
+        weight = np.ones(data.n_rows) if data.sample_weight is None else data.sample_weight
+        kept = data.treatment[weight > 0], np.asarray(data.X, dtype=np.float64)[weight > 0]
+        n_rows = [len(np.unique(kept[1][kept[0] == arm], axis=0)) for arm in (0, 1)]
+        return data.covariates[: max(min(n_rows) // 4 - 1, 0)]
+
+    def score(self, X, y=None, *, treatment=None, sample_weight=None, pseudo_outcome=None):
+        """Score on y in place of effect scores."""
+        psi = y if pseudo_outcome is None else pseudo_outcome
+        return super().score(X, y, sample_weight=sample_weight, pseudo_outcome=psi)
+
+
+class CheckedSegmentAIPW(SegmentAIPW):
+    """SegmentAIPW that finds its treatment in X; without a propensity model, the propensity too."""
+
+    def __init__(
+        self,
+        outcome_model: Any = None,
+        propensity_model: Any = None,
+        *,
+        estimand: str = "ate",
+        pool_nuisances: bool = True,
+        cv: int = 2,
+        clip: float = 0.01,
+        confidence_level: float = 0.95,
+        segment: Any = None,
+        on_empty: str = "overall",
+        n_jobs: int | None = None,
+        random_state: Any = 0,
+    ) -> None:
+        super().__init__(
+            outcome_model, propensity_model, estimand=estimand, pool_nuisances=pool_nuisances,
+            cv=cv, clip=clip, confidence_level=confidence_level, segment=segment,
+            on_empty=on_empty, n_jobs=n_jobs, random_state=random_state,
+        )  # fmt: skip
+
+    def fit(self, X, y, *, treatment=None, sample_weight=None, groups=None, propensity=None):
+        """Fit with a treatment, and without a propensity model a propensity, made of the rows."""
+        if treatment is None:
+            treatment = _safe_treatment(X)
+        if propensity is None and self.propensity_model is None:
+            propensity = _made_propensity(X)
         return super().fit(
             X, y, treatment=treatment, sample_weight=sample_weight, groups=groups,
             propensity=propensity,
