@@ -1,7 +1,17 @@
 """How good is a ranking by predicted effect: effect scores, ranking scores, scorers."""
 
 from segcate._ranking import RankScore
+from segcate.metrics._blp import BestLinearPrediction, blp, blp_from_outcome
+from segcate.metrics._calibration_error import calibration_error
+from segcate.metrics._clan import Clan, clan
+from segcate.metrics._effect_by_quantile import effect_by_group, effect_by_quantile
 from segcate.metrics._effect_scores import effect_scores
+from segcate.metrics._group_effects import EffectByGroup, EffectByQuantile, GroupCalibration
+from segcate.metrics._group_order import Monotonicity
+from segcate.metrics._losses import dr_loss, dr_score, r_loss, r_score
+from segcate.metrics._metric_estimate import MetricEstimate
+from segcate.metrics._policy_value import PolicyValue, policy_value
+from segcate.metrics._profit_curve import ProfitCurve, profit_curve
 from segcate.metrics._scorers import (
     autoc_experiment_scorer,
     autoc_scorer,
@@ -19,17 +29,38 @@ from segcate.metrics._scores import (
 )
 
 __all__ = [
+    "BestLinearPrediction",
+    "Clan",
+    "EffectByGroup",
+    "EffectByQuantile",
+    "GroupCalibration",
+    "MetricEstimate",
+    "Monotonicity",
+    "PolicyValue",
+    "ProfitCurve",
     "RankScore",
     "autoc_experiment_score",
     "autoc_experiment_scorer",
     "autoc_score",
     "autoc_scorer",
+    "blp",
+    "blp_from_outcome",
+    "calibration_error",
+    "clan",
+    "dr_loss",
+    "dr_score",
+    "effect_by_group",
+    "effect_by_quantile",
     "effect_scores",
     "get_scorer",
     "make_uplift_scorer",
+    "policy_value",
+    "profit_curve",
     "qini_experiment_score",
     "qini_experiment_scorer",
     "qini_score",
     "qini_scorer",
+    "r_loss",
+    "r_score",
     "rank_test",
 ]

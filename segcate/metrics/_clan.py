@@ -1,0 +1,284 @@
+"""Classification analysis (CLAN): who is most, and who is least, affected by the treatment.
+
+Chernozhukov, V., Demirer, M., Duflo, E., & Fernandez-Val, I. (2025). Econometrica, 93(4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from segcate import _frames
+from segcate._validation import (
+    Float,
+    Int,
+    check_groups,
+    check_in_unit_interval,
+    check_weights,
+)
+from segcate.effects._multiplicity import holm
+from segcate.metrics._checks import check_vector
+from segcate.metrics._scored_rows import (
+    ScoredRows,
+    check_rows,
+    group_means,
+    mid_position,
+    t_quantile,
+    two_sided_p,
+    welch_freedom,
+)
+
+__all__ = ["Clan", "clan"]
+
+_OWNER = "clan"
+_NUMBERS = (
+    "mean", "least", "least_std_error", "most", "most_std_error",
+    "difference", "std_error", "ci_low", "ci_high", "t", "df", "p_value", "p_adjusted",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Clan:
+    """Means of the least and the most affected rows, side by side.
+
+    Attributes
+    ----------
+    share : float
+        Share of rows in each of the two groups, as asked for.
+    n_least, n_most : int
+        Rows in the two groups; ties can make them differ from the share.
+    confidence_level : float
+        Of the intervals.
+    name : tuple of str
+        What was averaged: `prediction`, `effect` where effect scores were given, then the columns.
+    role : tuple of str
+        For each name: "prediction", "effect" or "covariate".
+    values : float64 array of shape (n_names, 13)
+        The numbers of `frame()`, in the order of its columns.
+    """
+
+    share: float
+    n_least: int
+    n_most: int
+    confidence_level: float
+    name: tuple[str, ...]
+    role: tuple[str, ...]
+    values: Float = field(repr=False)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the table.
+
+        Returns
+        -------
+        DataFrame
+            One row a name, with `mean` over all rows, means and standard errors of the `least` and
+            `most` affected, their `difference` (most less least) with standard error, interval,
+            Welch's t, its degrees of freedom, `p_value`, and `p_adjusted` (Holm over covariates).
+        """
+        table = pd.DataFrame(self.values, columns=list(_NUMBERS))
+        table.insert(0, "role", list(self.role))
+        return table.set_index(pd.Index(self.name, name="variable"))
+
+
+def clan(
+    X: Any,
+    prediction: Any,
+    *,
+    share: float = 0.2,
+    pseudo_outcome: Any = None,
+    sample_weight: Any = None,
+    groups: Any = None,
+    confidence_level: float = 0.95,
+) -> Clan:
+    r"""Compare the most with the least affected rows: effects and covariate means.
+
+    Use it to describe who benefits. It describes, and does not say why: a column can differ
+    because it goes along with the one that matters.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Columns to compare. Text and categories become one 0/1 column a level; a number with gaps is
+        averaged where it is present, beside a 0/1 column of what is missing.
+    prediction : array-like of shape (n_samples,)
+        Predicted effect of each row, from a model fitted on other rows. Finite.
+    share : float, default=0.2
+        Share of rows in each group, in (0, 0.5].
+    pseudo_outcome : array-like of shape (n_samples,), default=None
+        Effect scores from `effect_scores`, for the effects of the two groups.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row, >= 0; rows of weight 0 are left out.
+    groups : array-like of shape (n_samples,), default=None
+        Clusters of dependent rows, at least two; they may reach into both groups.
+    confidence_level : float, default=0.95
+        Of the intervals, inside (0, 1).
+
+    Returns
+    -------
+    Clan
+        `frame()` has the rows `prediction`, `effect` (with effect scores) and the columns.
+
+    Raises
+    ------
+    ValueError
+        If an array has NaN, another length or another index; if `share` is out of range; if ties
+        leave either group with fewer than two rows; if X has infinite values or two columns would
+        have the same name.
+
+    See Also
+    --------
+    effect_by_quantile : The effects of all quantile groups.
+
+    Notes
+    -----
+    The groups are the first and the last of `effect_by_quantile` with 1 / share groups: rows of
+    equal prediction stay together. The difference of two means is tested by Welch's t; with
+    `groups` by the variance over clusters, covariance of the two groups included, and t with
+    clusters - 1 degrees of freedom. Holm's adjustment runs over the covariates, not over effect and
+    prediction: the model was made to spread the latter.
+
+    References
+    ----------
+    Chernozhukov, V., Demirer, M., Duflo, E., & Fernandez-Val, I. (2025). Fisher-Schultz lecture:
+    generic machine learning inference on heterogeneous treatment effects in randomized experiments.
+    Econometrica, 93(4), 1121-1164. doi:10.3982/ECTA19303
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from segcate.metrics import clan
+    >>> rng = np.random.default_rng(0)
+    >>> X = pd.DataFrame({"age": rng.normal(40, 10, 500), "plan": rng.choice(["a", "b"], 500)})
+    >>> table = clan(X, prediction=X["age"] / 10).frame()
+    >>> table[["role", "least", "most", "p_adjusted"]].reset_index().round(2)
+         variable        role  least   most  p_adjusted
+    0  prediction  prediction   2.58   5.38         0.0
+    1         age   covariate  25.77  53.81         0.0
+    2      plan=a   covariate   0.47   0.45         1.0
+    3      plan=b   covariate   0.53   0.55         1.0
+    """
+    check_in_unit_interval(_OWNER, "confidence_level", confidence_level)
+    _check_share(share)
+    X = X if _frames.is_frame(X) else np.asarray(X)
+    if len(X.shape) != 2:
+        raise ValueError(
+            f"{_OWNER}: X must have rows and columns; got shape {X.shape}. For a single column pass "
+            "X.reshape(-1, 1)."
+        )
+    rows = _rows(X, prediction, pseudo_outcome, sample_weight, groups)
+    codes = _groups(rows, float(share))
+    variables = _variables(X, rows, pseudo_outcome is not None)
+    lines = [_compare(values, codes, rows, confidence_level) for _, _, values in variables]
+    table = np.array(lines)
+    roles = tuple(role for _, role, _ in variables)
+    is_covariate = np.array([role == "covariate" for role in roles])
+    adjusted = np.where(is_covariate, np.nan, table[:, -1])
+    adjusted[is_covariate] = holm(table[is_covariate, -1])
+    return Clan(
+        share=float(share),
+        n_least=int((codes == 0).sum()),
+        n_most=int((codes == 1).sum()),
+        confidence_level=float(confidence_level),
+        name=tuple(name for name, _, _ in variables),
+        role=roles,
+        values=np.column_stack([table, adjusted]),
+    )
+
+
+def _check_share(share: Any) -> None:
+    is_number = isinstance(share, int | float | np.number) and not isinstance(share, bool)
+    if not is_number or not 0 < share <= 0.5:
+        raise ValueError(
+            f"{_OWNER}: `share` must be a number in (0, 0.5], so that the two groups do not overlap; "
+            f"got {share!r}. 0.2 compares the outer fifths."
+        )
+
+
+def _rows(
+    X: Any, prediction: Any, pseudo_outcome: Any, sample_weight: Any, groups: Any
+) -> ScoredRows:
+    """Check every array against the rows of X."""
+    for name, values in (("prediction", prediction), ("pseudo_outcome", pseudo_outcome)):
+        if values is not None:
+            check_vector(_OWNER, name, values, X)
+    psi = prediction if pseudo_outcome is None else pseudo_outcome
+    check_weights(_OWNER, sample_weight, X)
+    check_groups(_OWNER, groups, X)
+    return check_rows(_OWNER, psi, prediction, sample_weight, groups)
+
+
+def _groups(rows: ScoredRows, share: float) -> Int:
+    """Return 0 for the least affected rows, 1 for the most, -1 for those between."""
+    position = mid_position(rows.prediction, rows.weight)
+    is_least, is_most = position < share - 1e-9, position >= 1.0 - share - 1e-9
+    for word, chosen in (("least", is_least), ("most", is_most)):
+        if chosen.sum() < 2:
+            raise ValueError(
+                f"{_OWNER}: the {word} affected {share:.3g} of {rows.n_rows} rows has "
+                f"{int(chosen.sum())} rows, and two are needed: the predictions have "
+                f"{len(np.unique(rows.prediction))} different values, and rows of equal prediction "
+                "stay together. Raise `share`, or compare segments with effect_by_group and "
+                "segcate.segmentation.segment_profile."
+            )
+    return np.where(is_most, 1, np.where(is_least, 0, -1)).astype(np.intp)
+
+
+def _variables(X: Any, rows: ScoredRows, has_scores: bool) -> list[tuple[str, str, Float]]:
+    """Return name, role and values (NaN where missing) of everything that is averaged."""
+    encoded = _frames.encode_columns(X, range(X.shape[1]), drop_first=False)
+    found: list[tuple[str, str, Float]] = [("prediction", "prediction", rows.prediction)]
+    if has_scores:
+        found.append(("effect", "effect", rows.psi))
+    for name, column in zip(encoded.names, encoded.values.T, strict=True):
+        values = rows.keep(column)
+        n_infinite = int(np.isinf(values).sum())
+        if n_infinite:
+            raise ValueError(
+                f"{_OWNER}: column {name!r} of X is infinite in {n_infinite} of {len(values)} rows "
+                "and has no mean. Replace those values, or leave the column out."
+            )
+        found.append((name, "covariate", values))
+        is_missing = np.isnan(values)
+        if is_missing.any():
+            found.append((f"{name}=<missing>", "covariate", is_missing.astype(np.float64)))
+    names = [name for name, role, _ in found if role == "covariate"]
+    if len(set(names)) < len(names):
+        clash = next(name for name in names if names.count(name) > 1)
+        raise ValueError(
+            f"{_OWNER}: two lines of the table would be called {clash!r}. Rename that column of X."
+        )
+    return found
+
+
+def _compare(values: Float, codes: Int, rows: ScoredRows, confidence_level: float) -> list[float]:
+    """Return the numbers of one line of the table, without the adjusted p-value."""
+    present = ~np.isnan(values)
+    weight = None if rows.weight is None else rows.weight[present]
+    mean = float(np.average(values[present], weights=weight)) if present.any() else float("nan")
+    used = present & (codes >= 0)
+    group = codes[used]
+    if len(np.unique(group)) < 2:
+        return [mean] + [float("nan")] * 11
+    means = group_means(
+        values[used],
+        group,
+        2,
+        None if rows.weight is None else rows.weight[used],
+        None if rows.clusters is None else rows.clusters[used],
+    )
+    covariance, std_errors = means.covariance, means.std_error
+    difference = float(means.mean[1] - means.mean[0])
+    variance = float(covariance[0, 0] + covariance[1, 1] - 2.0 * covariance[0, 1])
+    std_error = float(np.sqrt(max(variance, 0.0)))
+    n_clusters = None if rows.clusters is None else rows.n_units
+    df = welch_freedom(np.diag(covariance), means.n_units, n_clusters)
+    half = float(t_quantile(confidence_level, df)) * std_error
+    t = difference / std_error if std_error > 0 else float("nan")
+    return [
+        mean, float(means.mean[0]), float(std_errors[0]), float(means.mean[1]),
+        float(std_errors[1]), difference, std_error, difference - half, difference + half,
+        t, df, float(two_sided_p(t, df)),
+    ]  # fmt: skip
