@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import digamma, ndtri
 
+from segcate._ranked_rows import RankedRows, cluster_codes, rank_rows
+
 Float = npt.NDArray[np.float64]
 RankKind = Literal["qini", "autoc"]
 
-__all__ = ["RankKind", "RankScore", "rank_difference", "rank_score"]
+__all__ = ["RankKind", "RankScore", "rank_difference", "rank_score", "std_error_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +128,12 @@ def rank_score(
             f"A ranking score needs `groups` as one vector with the shape {score.shape} of "
             f"`prediction`; its shape is {clusters.shape}."
         )
-    shape, present = score.shape, None if weight is None or weight.all() else weight > 0
-    if present is not None:
-        score, effect, weight, clusters = _rows(present, score, effect, weight, clusters)
-    order = np.argsort(score, kind="stable")[::-1]
-    score, effect, weight, clusters = _rows(order, score, effect, weight, clusters)
-    value, influence = _value_and_influence(score, effect, weight, kind)
-    std_error, n_units = _std_error(influence, weight, clusters)
+    ranked = rank_rows(score, effect, weight, clusters)
+    value, influence = _value_and_influence(ranked, kind)
+    std_error, n_units = std_error_of(influence, ranked.weight, ranked.clusters)
     if not with_influence:
         return RankScore(value, std_error, n_units)
-    in_row_order = np.zeros(shape)
-    in_row_order[order if present is None else np.flatnonzero(present)[order]] = influence
-    return RankScore(value, std_error, n_units, in_row_order)
+    return RankScore(value, std_error, n_units, ranked.in_row_order(influence))
 
 
 def rank_difference(
@@ -152,78 +148,54 @@ def rank_difference(
     influence = ours.influence - theirs.influence
     weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     clusters = None if groups is None else np.asarray(groups)
-    if weight is not None:
-        _, influence, weight, clusters = _rows(weight > 0, weight, influence, weight, clusters)
-    std_error, n_units = _std_error(influence, weight, clusters)
+    if weight is not None and not weight.all():
+        present = weight > 0
+        influence, weight = influence[present], weight[present]
+        clusters = None if clusters is None else clusters[present]
+    codes = None if clusters is None else cluster_codes(clusters)
+    std_error, n_units = std_error_of(influence, weight, codes)
     return RankScore(ours.value - theirs.value, std_error, n_units)
 
 
-def _rows(
-    rows: npt.NDArray[Any],
-    score: Float,
-    psi: Float,
-    weight: Float | None,
-    clusters: npt.NDArray[Any] | None,
-) -> tuple[Float, Float, Float | None, npt.NDArray[Any] | None]:
-    """Take rows of everything that is there."""
-    return (
-        score[rows],
-        psi[rows],
-        None if weight is None else weight[rows],
-        None if clusters is None else clusters[rows],
-    )
+def _value_and_influence(ranked: RankedRows, kind: RankKind) -> tuple[float, Float]:
+    """Score ranked rows; the influence comes back in rank order, centred."""
+    from segcate._rank_kernels import own_and_rank_parts
 
-
-def _value_and_influence(
-    score: Float, psi: Float, weight: Float | None, kind: RankKind
-) -> tuple[float, Float]:
-    """Score rows that are already in rank order; the influence comes back in that order."""
-    ends = np.append(np.flatnonzero(score[1:] != score[:-1]), len(score) - 1)
-    reached = ends + 1.0 if weight is None else np.cumsum(weight)[ends]
+    reached = ranked.reached()
     total = float(reached[-1])
-    mass = np.diff(reached, prepend=0.0)
-    psi = psi - np.average(psi, weights=weight)
-    all_distinct = len(ends) == len(score)
-    mean = (
-        psi if all_distinct else _block_sums(psi if weight is None else psi * weight, ends) / mass
+    area, slope = _area_weight(ranked, reached, kind)
+    value, influence = own_and_rank_parts(
+        ranked.psi, ranked.weight_or_empty, ranked.ends, area, slope
     )
-    area, slope = _area_weight(reached, total, kind)
-    area = np.diff(area, prepend=0.0)
-    value = float(mean @ area) / total
-
-    tail = np.zeros(len(ends))
-    tail[:-1] = np.cumsum((slope[:-1] * -np.diff(mean))[::-1])[::-1]
-    if all_distinct:
-        influence = tail
-    else:
-        size = np.diff(ends, prepend=-1)
-        influence = np.repeat(tail - mean * area / mass, size) + psi * np.repeat(area / mass, size)
-    return value, influence - np.average(influence, weights=weight)
+    influence -= np.average(influence, weights=ranked.weight)
+    return float(value) / total, influence
 
 
-def _block_sums(values: Float, ends: npt.NDArray[np.intp]) -> Float:
-    """Sum the values of each block; blocks end at the positions `ends`."""
-    sums: Float = np.add.reduceat(values, np.concatenate([[0], ends[:-1] + 1]))
-    return sums
-
-
-def _area_weight(reached: Float, total: float, kind: RankKind) -> tuple[Float, Float]:
+def _area_weight(ranked: RankedRows, reached: Float, kind: RankKind) -> tuple[Float, Float]:
     """Return A, the area weight of the ranks down to `reached` (0 at both ends), and its slope."""
+    from segcate._rank_kernels import harmonic_to_go
+
+    total = float(reached[-1])
     if kind == "qini":
         return reached * (total - reached) / (2.0 * total), 0.5 - reached / total
-    to_go = float(digamma(total + 1.0)) - digamma(reached + 1.0)
+    if ranked.weight is None:
+        to_go: Float = harmonic_to_go(ranked.ends)
+    else:
+        to_go = float(digamma(total + 1.0)) - digamma(reached + 1.0)
     return reached * to_go, to_go - 1.0 + 1.0 / np.maximum(reached, 1.0)
 
 
-def _std_error(
-    influence: Float, weight: Float | None, clusters: npt.NDArray[Any] | None
+def std_error_of(
+    influence: Float, weight: Float | None, clusters: npt.NDArray[np.intp] | None
 ) -> tuple[float, int]:
-    """Return the standard error of a weighted mean of influences, and its number of units."""
+    """Return the standard error of a weighted mean of influences, and its number of units.
+
+    `clusters` are codes 0 to n_clusters - 1; weights are positive.
+    """
     total = float(len(influence)) if weight is None else float(weight.sum())
     part = influence if weight is None else influence * weight
     if clusters is not None:
-        codes = np.unique(clusters, return_inverse=True)[1]
-        part = np.bincount(codes, weights=part).astype(np.float64)
+        part = np.bincount(clusters, weights=part).astype(np.float64)
     n_units = len(part)
     if n_units < 2:
         return math.nan, n_units

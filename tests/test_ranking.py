@@ -181,6 +181,32 @@ def test_order_of_rows_is_irrelevant_under_ties(draw, kind):
 
 
 @pytest.mark.parametrize("kind", ["qini", "autoc"])
+@pytest.mark.parametrize("n_levels", [1, 5, 300, 0])
+def test_order_of_rows_changes_not_one_bit(kind, n_levels):
+    # Ties come in blocks below and above the sizes that are sorted in different ways.
+    rng = np.random.default_rng(n_levels)
+    n = 1500
+    prediction = rng.integers(0, n_levels, n) / 7 if n_levels else rng.normal(size=n)
+    psi = rng.normal(size=n) * 10.0 ** rng.integers(-8, 8, n)
+    weight, groups = rng.integers(0, 5, n) / 3, rng.integers(0, 90, n)
+    psi[::5], weight[::5] = psi[0], weight[0]
+    for extra in ({}, {"groups": groups}):
+        for w in (None, weight):
+            first = rank_score(prediction, psi, w, kind=kind, **extra)
+            for _ in range(3):
+                order = rng.permutation(n)
+                moved = {key: value[order] for key, value in extra.items()}
+                again = rank_score(
+                    prediction[order],
+                    psi[order],
+                    None if w is None else w[order],
+                    kind=kind,
+                    **moved,
+                )
+                assert (again.value, again.std_error) == (first.value, first.std_error)
+
+
+@pytest.mark.parametrize("kind", ["qini", "autoc"])
 def test_scale_shift_and_monotone_change(draw, kind):
     prediction, psi, _ = draw
     one = rank_score(prediction, psi, kind=kind)
