@@ -12,7 +12,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_random_state, get_tags
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._cross_fit import check_models
@@ -308,11 +308,7 @@ class CausalMLEstimator(WrappingEstimator):
 
     def _takes_missing(self) -> bool:
         """Tell whether the model, and that of the propensity where it is used, can do with NaN."""
-        model = self.model
-        if hasattr(model, "_support_missing_values"):  # a tree of causalml
-            is_able = get_tags(model).input_tags.allow_nan
-        else:
-            is_able = learners_take_missing(model)
+        is_able = takes_missing(self.model) or learners_take_missing(self.model)
         return is_able and (self.propensity_model is None or takes_missing(self.propensity_model))
 
     def __sklearn_tags__(self) -> Any:

@@ -24,8 +24,11 @@ __all__ = ["EconMLEstimator"]
 
 # Models that would estimate the propensity have one of these parameters.
 _PROPENSITY_PARAMETERS = ("model_t", "model_propensity", "propensity_model")
-# Those whose `allow_missing` is about X; in the others it is about further controls.
-_TAKES_MISSING_X = ("SLearner", "TLearner", "XLearner", "DomainAdaptationLearner")
+# Those whose `allow_missing` is about X; in the others, also in subclasses of these, it is about
+# further controls alone.
+_TAKES_MISSING_X = (
+    "SLearner", "TLearner", "XLearner", "DomainAdaptationLearner", "DML", "NonParamDML", "DRLearner",
+)  # fmt: skip
 
 
 class EconMLEstimator(WrappingEstimator):
@@ -175,11 +178,11 @@ class EconMLEstimator(WrappingEstimator):
             In units of y; with more than two arms one column an arm, in the order of `arms_`.
         """
         values = self._encoded(X)
-        if len(self.arms_) < 2:
-            effect = self.model_.effect(values, T0=0, T1=1)
-        else:
-            effect = self.model_.const_marginal_effect(values)
-        return np.asarray(effect, dtype=np.float64)
+        if len(self.arms_) == 0:
+            return np.asarray(self.model_.effect(values, T0=0, T1=1), dtype=np.float64)
+        # One column an arm; `effect` would do, but refuses NaN even where the model takes it.
+        effect = np.asarray(self.model_.const_marginal_effect(values), dtype=np.float64)
+        return effect[:, 0] if len(self.arms_) == 1 else effect
 
     def predict_interval(self, X: Any, *, confidence_level: float | None = None) -> Float:
         """Return a confidence interval for the effect on each row, as EconML makes it.
@@ -211,7 +214,7 @@ class EconMLEstimator(WrappingEstimator):
                 "Use InteractionRegression, whose intervals are clustered by group."
             )
         try:
-            if len(self.arms_) < 2:
+            if len(self.arms_) == 0:
                 bounds = self.model_.effect_interval(values, T0=0, T1=1, alpha=1 - level)
             else:
                 bounds = self.model_.const_marginal_effect_interval(values, alpha=1 - level)
@@ -220,7 +223,8 @@ class EconMLEstimator(WrappingEstimator):
                 f"{owner}.predict_interval: {type(self.model_).__name__} was fitted without inference ({error}). Set "
                 "inference='bootstrap', or use CausalForestDML, LinearDML or LinearDRLearner, which have their own."
             ) from error
-        return np.stack([np.asarray(bound, dtype=np.float64) for bound in bounds], axis=-1)
+        interval = np.stack([np.asarray(bound, dtype=np.float64) for bound in bounds], axis=-1)
+        return interval[:, 0] if len(self.arms_) == 1 else interval
 
     def _encoded(self, X: Any) -> Float:
         check_is_fitted(self, "model_")
@@ -230,10 +234,8 @@ class EconMLEstimator(WrappingEstimator):
 
     def _takes_missing(self) -> bool:
         """Tell whether the model was told that X may hold NaN."""
-        names = {cls.__name__ for cls in type(self.model).__mro__}
-        return bool(getattr(self.model, "allow_missing", False)) and bool(
-            names & set(_TAKES_MISSING_X)
-        )
+        is_told = bool(getattr(self.model, "allow_missing", False))
+        return is_told and type(self.model).__name__ in _TAKES_MISSING_X
 
     def __sklearn_tags__(self) -> Any:
         """X may hold NaN where the model was told so."""
