@@ -62,12 +62,11 @@ def _regress_segment(
     n_arm = (int((~part.is_treated).sum()), int(part.is_treated.sum()))
     spare = min(n - rank for n, rank in zip(n_arm, fit.arm_ranks, strict=True))
     if spare < 1:
-        n_treated, n_control = n_arm[1], n_arm[0]
-        return replace(
-            counted,
-            status=f"too few rows for {fit.arm_ranks[1]} coefficients of treated ({n_treated}) and "
-            f"{fit.arm_ranks[0]} of controls ({n_control})",
-        )
+        arms = (f"{n_arm[1]} treated", f"{n_arm[0]} controls")
+        have = [
+            f"{arm} for {_counted(k)}" for arm, k in zip(arms, fit.arm_ranks[::-1], strict=True)
+        ]
+        return replace(counted, status=f"too few rows: {', '.join(have)}")
     if options.std_error == "group" and groups is not None:
         variance = _group_variance(part, fit, groups, options.inference)
     else:
@@ -117,10 +116,15 @@ def _notes(fit: InteractedFit, n_arm: tuple[int, int]) -> list[str]:
     notes = []
     for arm, word in ((1, "treated"), (0, "controls")):
         if n_arm[arm] < ROWS_PER_COEFFICIENT * fit.arm_ranks[arm] and fit.arm_ranks[arm] > 1:
-            notes.append(f"{n_arm[arm]} {word} for {fit.arm_ranks[arm]} coefficients")
+            notes.append(f"{n_arm[arm]} {word} for {_counted(fit.arm_ranks[arm])}")
     if fit.n_common:
         what = "covariate has" if fit.n_common == 1 else "covariates have"
         notes.append(f"{fit.n_common} {what} one slope for both arms (no own variation in one)")
     if fit.n_alone:
-        notes.append(f"{fit.n_alone} rows alone decide a coefficient")
+        what = "row alone decides" if fit.n_alone == 1 else "rows alone decide"
+        notes.append(f"{fit.n_alone} {what} a coefficient")
     return notes
+
+
+def _counted(n_coefficients: int) -> str:
+    return f"{n_coefficients} coefficient{'' if n_coefficients == 1 else 's'}"

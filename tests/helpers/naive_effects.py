@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
+from sklearn.base import clone
 
 from tests.helpers.naive_matching import Design, match_with_replacement, same_arm_sets, usage
 
@@ -387,3 +388,100 @@ def paired_effect(y: np.ndarray, treatment: np.ndarray, design: Design) -> tuple
         ]
     )
     return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
+
+
+# --- regression and weighting of rows: Lin (2013), Robins, Rotnitzky & Zhao (1994) ----------------
+
+
+def stacked_regression(
+    y: np.ndarray,
+    treatment: np.ndarray,
+    Z: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None = None,
+) -> tuple[float, float]:
+    """Return the effect on the target rows and its standard error from stacked equations.
+
+    One regression an arm on (1, Z), the mean of Z over the target, and the effect as their
+    difference at that mean, all as one system of estimating equations (Negi & Wooldridge 2021,
+    section 4): covariance A^-1 B A^-T, A the derivatives by finite differences. No formula for the
+    interacted regression or its centring is used. HC0.
+    """
+    n, p = Z.shape
+    w = np.ones(n) if weight is None else weight
+    D = np.column_stack([np.ones(n), Z])
+
+    def equations(theta: np.ndarray) -> np.ndarray:
+        mean, b0, b1, effect = theta[:p], theta[p : 2 * p + 1], theta[2 * p + 1 : -1], theta[-1]
+        columns = [target[:, None] * (Z - mean)]
+        for arm, b in ((0, b0), (1, b1)):
+            columns.append(((treatment == arm) * (y - D @ b))[:, None] * D)
+        at_mean = np.concatenate([[1.0], mean])
+        columns.append(np.full((n, 1), at_mean @ (b1 - b0) - effect) * target[:, None])
+        return np.hstack(columns) * w[:, None]
+
+    mean = np.average(Z, axis=0, weights=w * target)
+    coefs = []
+    for arm in (0, 1):
+        root = np.sqrt(w * (treatment == arm))
+        coefs.append(np.linalg.lstsq(D * root[:, None], y * root, rcond=None)[0])
+    effect = np.concatenate([[1.0], mean]) @ (coefs[1] - coefs[0])
+    theta = np.concatenate([mean, *coefs, [effect]])
+    slopes = np.empty((len(theta), len(theta)))
+    for j in range(len(theta)):
+        step = np.zeros(len(theta))
+        step[j] = 1e-4
+        slopes[:, j] = (equations(theta + step) - equations(theta - step)).sum(axis=0) / 2e-4
+    bread = np.linalg.inv(slopes)
+    scores = equations(theta)
+    covariance = bread @ (scores.T @ scores) @ bread.T
+    return float(effect), float(np.sqrt(covariance[-1, -1]))
+
+
+def doubly_robust_mean(
+    y: np.ndarray,
+    treatment: np.ndarray,
+    propensity: np.ndarray,
+    mu0: np.ndarray,
+    mu1: np.ndarray,
+    estimand: str,
+    groups: np.ndarray | None = None,
+) -> tuple[float, float]:
+    """Return the effect and its standard error, row by row (Chernozhukov et al. 2018, 5.3, 5.4).
+
+    Sums over groups where given; factor n / (n - 1), or G / (G - 1).
+    """
+    share = treatment.mean()
+    scores = []
+    for i in range(len(y)):
+        if estimand == "ate" and treatment[i] == 1:
+            score = mu1[i] - mu0[i] + (y[i] - mu1[i]) / propensity[i]
+        elif estimand == "ate":
+            score = mu1[i] - mu0[i] - (y[i] - mu0[i]) / (1 - propensity[i])
+        elif treatment[i] == 1:
+            score = (y[i] - mu0[i]) / share
+        else:
+            score = -propensity[i] / (1 - propensity[i]) * (y[i] - mu0[i]) / share
+        scores.append(score)
+    effect = sum(scores) / len(y)
+    # For the treated, the score less the effect times t / share has mean zero.
+    own = np.ones(len(y)) if estimand == "ate" else treatment / share
+    parts: dict[int, float] = {}
+    for i in range(len(y)):
+        label = i if groups is None else int(groups[i])
+        parts[label] = parts.get(label, 0.0) + (scores[i] - own[i] * effect) / len(y)
+    k = len(parts)
+    return effect, float(np.sqrt(k / (k - 1) * sum(part**2 for part in parts.values())))
+
+
+def cross_fitted(
+    model, X: np.ndarray, target: np.ndarray, usable: np.ndarray, splits, method: str = "predict"
+) -> np.ndarray:
+    """Predict each row by a model fitted on the usable rows of the other part of its split."""
+    out = np.full(len(X), np.nan)
+    for train, test in splits:
+        rows = [i for i in train if usable[i]]
+        fitted = clone(model).fit(X[rows], target[rows])
+        found = getattr(fitted, method)(X[test])
+        out[test] = found[:, 1] if method == "predict_proba" else found
+    return out
