@@ -1,7 +1,8 @@
 """For whom: the effect of a treatment on each row, on one contract."""
 
+from segcate.cate._causal_forest import CausalForest
 from segcate.cate._causalml import CausalMLEstimator
 from segcate.cate._econml import EconMLEstimator
 from segcate.cate._interaction_regression import InteractionRegression
 
-__all__ = ["CausalMLEstimator", "EconMLEstimator", "InteractionRegression"]
+__all__ = ["CausalForest", "CausalMLEstimator", "EconMLEstimator", "InteractionRegression"]

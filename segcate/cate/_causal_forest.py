@@ -1,0 +1,517 @@
+"""CausalForest: honest trees on centred outcomes and treatments, with intervals.
+
+Athey, S., Tibshirani, J., & Wager, S. (2019). Generalized random forests. Annals of Statistics,
+47(2), 1148-1178.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from segcate._cross_fit import check_models
+from segcate._encoding import fit_encoding
+from segcate._nuisances import (
+    NuisanceModels,
+    Want,
+    check_cross_fitting,
+    fit_nuisances,
+    warn_of_clipped,
+)
+from segcate._validation import (
+    EffectData,
+    check_effect_data,
+    check_features,
+    check_in_unit_interval,
+    takes_missing,
+)
+from segcate.base import EffectEstimatorMixin
+from segcate.cate._forest import ForestShape, grow_forest, read_forest
+from segcate.cate._treatment_kind import treatment_kind_of
+from segcate.exceptions import SegcateWarning
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+# Half of a half-sample must leave a unit for each honest half.
+_FEWEST_UNITS = 4
+
+
+class CausalForest(EffectEstimatorMixin, BaseEstimator):
+    """Average effects over honest trees that adjust for confounding first.
+
+    Use it when effects may bend, jump and interact in X, from about a thousand rows on, in
+    experiments and on observational data whose confounders all stand in X. Below that, or where the
+    effect is close to a line, `InteractionRegression` is sharper.
+
+    Parameters
+    ----------
+    n_estimators : int, default=500
+        Number of trees, a multiple of `bag_size`. For the effect 200 will do; intervals narrow a
+        little as it grows.
+    outcome_model : regressor, or classifier for y in {0, 1}, default=None
+        Model of y given X, whatever the treatment. None: an average of lines, curves and boosted
+        trees, see `effect_scores`.
+    propensity_model : classifier with `predict_proba`, default=None
+        Model of the treatment given X; a regressor for doses. None: as above.
+    treatment_kind : {"auto", "binary", "continuous"}, default="auto"
+        "auto": values 0 and 1 are binary, fractions are doses; other whole numbers need a word.
+    min_samples_leaf : int, default=5
+        Fewest rows in a leaf, of those that choose splits and of those that fill leaves alike.
+        Smaller: less bias, wider intervals.
+    max_depth : int, default=None
+        Largest depth of a tree; None: no limit.
+    max_features : int, float, "sqrt", "log2" or None, default=None
+        Columns tried at each split, a count or a share of them; None: all.
+    subsample : float in (0, 0.5], default=0.5
+        Share of the rows that a tree sees.
+    honest : bool, default=True
+        Whether a tree chooses its splits on one half of its rows and fills its leaves from the
+        other. Without it intervals are not valid.
+    bag_size : int, default=10
+        Trees grown on one half-sample, at least 2. Intervals compare these bags of trees.
+    min_balance : float in [0, 0.5), default=0.1
+        Smallest share of a node's weight, and of its treatment variation, on either side of a
+        split.
+    cv : int, default=5
+        Folds of cross-fitting, at least 2.
+    clip : float, default=0.01
+        Modelled chances of treatment are kept inside [clip, 1 - clip]; in [0, 0.5).
+    random_state : int, RandomState instance or None, default=None
+        Seed of folds, default models and trees.
+    n_jobs : int, default=None
+        Models fitted, and trees grown or read, at a time. The answer does not depend on it.
+
+    Attributes
+    ----------
+    feature_importances_ : float64 array of shape (n_features,), >= 0, summing to 1
+        Heterogeneity that splits on the column explain, in the first four levels of the trees, less
+        the deeper; of a category the sum over its levels. All 0 if no tree was split.
+    treatment_kind_ : {"binary", "continuous"}
+    n_features_in_, feature_names_in_ : as in scikit-learn
+
+    See Also
+    --------
+    InteractionRegression : The effect as a line in X.
+    segcate.metrics.effect_scores : The default models of outcome and treatment.
+
+    Notes
+    -----
+    Outcome and treatment are centred first, y~ = y - E[y|X] and t~ = t - E[t|X], by models that saw
+    neither the row nor its fold. What is left moves together through the effect alone: this is what
+    adjusts for confounding. A tree then splits its rows where the effect differs most between
+    children, judged by the row's influence on the effect in the node (equation 8),
+
+        rho = (t~ - mean t~) (y~ - mean y~ - (t~ - mean t~) theta) / mean (t~ - mean t~)^2.
+
+    The children's sums of rho are squared and divided by their treatment variation, sum
+    (t~ - mean t~)^2, where the paper divides by their rows: the same in an experiment, and where
+    propensities vary it favours splits whose sides both tell their effect. The prediction is the
+    slope of y~ on t~, with intercept, under the weights alpha_i(x): how often row i shares a leaf
+    with x, averaged over trees (equations 2 and 3). For doses that is the local slope, units of y
+    per unit of dose.
+
+    The variance comes from comparing bags of trees grown on the same half-sample (section 4.1): the
+    variance between bags, less the part that chance inside the bags adds. That difference can
+    turn out negative; its mean under a flat prior on positive values is taken, which errs on the
+    wide side when trees are few. Intervals do not count bias: where effects change faster than leaves
+    can follow, at the edges of X above all, they cover less than they say.
+
+    Rows with a missing value go to the side of a split that is better for them. Strings and
+    categories become 0/1 columns, with the first level as reference. Every column of X is a
+    covariate, a segment column too.
+
+    `groups` are drawn, and split into honest halves, as a whole. Weights enter centring, splits and
+    leaves; rows are drawn whatever their weight, so that a weight of 2 is the same estimate as the
+    row written twice only where the draws are the same. Likewise the order of the rows matters
+    through the random draws alone. Values are cut into at most 255 quantile bins.
+
+    References
+    ----------
+    Wager, S., & Athey, S. (2018). Estimation and inference of heterogeneous treatment effects using
+    random forests. JASA, 113(523), 1228-1242. doi:10.1080/01621459.2017.1319839
+    Sexton, J., & Laake, P. (2009). Standard errors for bagged and random forest estimators.
+    Computational Statistics & Data Analysis, 53(3), 801-811. doi:10.1016/j.csda.2008.08.007
+    Nie, X., & Wager, S. (2021). Quasi-oracle estimation of heterogeneous treatment effects.
+    Biometrika, 108(2), 299-319. doi:10.1093/biomet/asaa076
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LinearRegression, LogisticRegression
+    >>> from segcate.cate import CausalForest
+    >>> from segcate.datasets import make_uplift
+    >>> data = make_uplift(2000, effect_shape="step", random_state=0)
+    >>> forest = CausalForest(100, outcome_model=LinearRegression(),
+    ...                       propensity_model=LogisticRegression(), random_state=0)
+    >>> forest = forest.fit(data.X, data.y, treatment=data.treatment)
+    >>> print(data.effect[:4].to_numpy().round(1), forest.predict(data.X[:4]).round(1))
+    [1.7 1.  1.7 1. ] [1.9 1.1 1.6 0.8]
+    >>> forest.predict_interval(data.X[:1]).round(1)
+    array([[1.5, 2.2]])
+    >>> forest.feature_importances_.round(1)
+    array([0.4, 0. , 0.4, 0. , 0. , 0.1])
+    """
+
+    def __init__(
+        self,
+        n_estimators: int = 500,
+        *,
+        outcome_model: Any = None,
+        propensity_model: Any = None,
+        treatment_kind: str = "auto",
+        min_samples_leaf: int = 5,
+        max_depth: int | None = None,
+        max_features: int | float | str | None = None,
+        subsample: float = 0.5,
+        honest: bool = True,
+        bag_size: int = 10,
+        min_balance: float = 0.1,
+        cv: int = 5,
+        clip: float = 0.01,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.n_estimators = n_estimators
+        self.outcome_model = outcome_model
+        self.propensity_model = propensity_model
+        self.treatment_kind = treatment_kind
+        self.min_samples_leaf = min_samples_leaf
+        self.max_depth = max_depth
+        self.max_features = max_features
+        self.subsample = subsample
+        self.honest = honest
+        self.bag_size = bag_size
+        self.min_balance = min_balance
+        self.cv = cv
+        self.clip = clip
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        treatment: Any = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+        propensity: Any = None,
+    ) -> CausalForest:
+        """Centre outcome and treatment, and grow the trees.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Covariates, all of them; a segment column counts as one. NaN is allowed where the models
+            of outcome and treatment take it, as the default ones do.
+        y : array-like of shape (n_samples,)
+            Outcome, 0/1 or measured.
+        treatment : array-like of shape (n_samples,)
+            0/1 or bool, or doses.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0; rows of weight 0 are left out.
+        groups : array-like of shape (n_samples,), default=None
+            Clusters of dependent rows: they go to folds, subsamples and honest halves as a whole,
+            and intervals let their rows depend on each other.
+        propensity : array-like of shape (n_samples,), inside (0, 1), default=None
+            Chance of treatment of each row, known or modelled elsewhere on other rows. Used as it
+            is, never clipped. Not for doses.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If an input or parameter is missing, misaligned or out of range, or if there are more
+            than two arms.
+        TypeError
+            If a model is not an estimator of the kind needed.
+        OverlapError
+            If, with `clip=0`, a modelled chance of treatment is exactly 0 or 1.
+
+        Warns
+        -----
+        SegcateWarning
+            If modelled chances of treatment were clipped.
+        """
+        owner = type(self).__name__
+        self._check_parameters(owner)
+        kind = treatment_kind_of(owner, self.treatment_kind, treatment)
+        data = check_effect_data(
+            self,
+            X,
+            y,
+            treatment=treatment,
+            segment=None,
+            sample_weight=sample_weight,
+            groups=groups,
+            propensity=propensity,
+            allow_missing=self._takes_missing(),
+            treatment_kind=kind,
+        )
+        self._check_design(owner, data, kind)
+        rng = check_random_state(self.random_state)
+        t, y_left = self._center(owner, data, kind, int(rng.randint(2**31 - 1)))
+        encoding, values = fit_encoding(data.X, list(range(data.X.shape[1])))
+        kept = np.flatnonzero(
+            np.ones(data.n_rows) if data.sample_weight is None else data.sample_weight > 0
+        )
+        unit = np.arange(len(kept)) if data.groups is None else _recoded(data.groups[kept])
+        _check_units(owner, unit, data)
+        forest = grow_forest(
+            values[kept],
+            t[kept],
+            y_left[kept],
+            None if data.sample_weight is None else data.sample_weight[kept],
+            unit,
+            self._shape(owner, values.shape[1]),
+            seed=int(rng.randint(2**31 - 1)),
+            n_jobs=self.n_jobs,
+        )
+        if not forest.variation > 0:
+            raise ValueError(
+                f"{owner}: `treatment` less its expectation is the same in all {len(kept)} rows, so "
+                "no effect can be told. Check `propensity`, or the rows' weights."
+            )
+        self._encoding = encoding
+        self._forest = forest
+        self.treatment_kind_ = kind
+        found = np.bincount(encoding.source, weights=forest.importance, minlength=data.X.shape[1])
+        self.feature_importances_ = found / found.sum() if found.sum() > 0 else found
+        return self
+
+    def predict(self, X: Any) -> Float:
+        """Return the effect of the treatment on each row.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            With the columns of `fit`.
+
+        Returns
+        -------
+        effect : float64 array of shape (n_samples,), in units of y
+            For doses units of y per unit of dose.
+
+        Raises
+        ------
+        ValueError
+            If X holds a category that `fit` did not see.
+
+        Warns
+        -----
+        SegcateWarning
+            If the effect of some rows is NaN, because all rows like them had the same treatment.
+
+        Notes
+        -----
+        Rows of the fit are predicted with trees that saw them.
+        """
+        return self._read(X, with_variance=False)[0]
+
+    def predict_interval(self, X: Any, *, confidence_level: float = 0.95) -> Float:
+        """Return a confidence interval of the effect on each row.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            With the columns of `fit`.
+        confidence_level : float in (0, 1), default=0.95
+
+        Returns
+        -------
+        interval : float64 array of shape (n_samples, 2), low and high, in units of y
+            Pointwise, around `predict(X)`. It does not count the forest's bias, see Notes of the
+            class.
+        """
+        owner = type(self).__name__
+        check_in_unit_interval(f"{owner}.predict_interval", "confidence_level", confidence_level)
+        effect, variance = self._read(X, with_variance=True)
+        half = float(ndtri(0.5 + confidence_level / 2)) * np.sqrt(variance)
+        return np.column_stack([effect - half, effect + half])
+
+    def __sklearn_tags__(self) -> Any:
+        """X may hold strings and categories in a frame, and NaN where the models take it."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self._takes_missing()
+        return tags
+
+    def _takes_missing(self) -> bool:
+        models = (self.outcome_model, self.propensity_model)
+        return all(model is None or takes_missing(model) for model in models)
+
+    def _center(self, owner: str, data: EffectData, kind: str, seed: int) -> tuple[Float, Float]:
+        """Return treatment and outcome, each less its cross-fitted expectation given X."""
+        models = NuisanceModels(
+            outcome=self.outcome_model,
+            treatment=self.propensity_model,
+            cv=self.cv,
+            clip=self.clip,
+            random_state=seed,
+            n_jobs=self.n_jobs,
+        )
+        y = _outcome(data)
+        is_dose = kind == "continuous"
+        wants: list[Want] = ["outcome"]
+        if data.propensity is None:
+            wants.append("dose" if is_dose else "propensity")
+        found = fit_nuisances(
+            owner, data.X, y, data.treatment, wants, models,
+            weight=data.sample_weight, groups=data.groups,
+        )  # fmt: skip
+        warn_of_clipped(owner, found.n_clipped, data.n_rows, self.clip, stacklevel=4)
+        expected = found.dose if is_dose else data.propensity
+        if found.propensity is not None:
+            expected = found.propensity[:, 1]
+        return data.treatment - np.asarray(expected), y - np.asarray(found.outcome)
+
+    def _read(self, X: Any, *, with_variance: bool) -> tuple[Float, Float]:
+        check_is_fitted(self)
+        owner = type(self).__name__
+        X = check_features(self, X, reset=False, allow_missing=self._takes_missing())
+        values = self._encoding.encode(owner, X)
+        effect, variance = read_forest(
+            self._forest, values, with_variance=with_variance, n_jobs=self.n_jobs
+        )
+        n_unknown = int(np.isnan(effect).sum())
+        if n_unknown:
+            warnings.warn(
+                f"{owner}: the effect of {n_unknown} of {len(effect)} rows is NaN: all rows of the "
+                "fit in their leaves had the same treatment. Leave such rows out, or raise "
+                "`min_samples_leaf`.",
+                SegcateWarning,
+                stacklevel=3,
+            )
+        return effect, variance
+
+    def _shape(self, owner: str, n_columns: int) -> ForestShape:
+        return ForestShape(
+            n_trees=int(self.n_estimators),
+            bag_size=int(self.bag_size),
+            subsample=float(self.subsample),
+            honest=bool(self.honest),
+            max_features=_count_features(owner, self.max_features, n_columns),
+            min_samples_leaf=int(self.min_samples_leaf),
+            max_depth=None if self.max_depth is None else int(self.max_depth),
+            min_balance=float(self.min_balance),
+        )
+
+    def _check_parameters(self, owner: str) -> None:
+        for name, least in (("n_estimators", 4), ("bag_size", 2), ("min_samples_leaf", 1)):
+            _check_count(owner, name, getattr(self, name), least)
+        if self.max_depth is not None:
+            _check_count(owner, "max_depth", self.max_depth, 1)
+        n_trees, size = int(self.n_estimators), int(self.bag_size)
+        if n_trees % size or n_trees < 2 * size:
+            nearest = max(2, round(n_trees / size)) * size
+            raise ValueError(
+                f"{owner}: `n_estimators` must be a multiple of `bag_size`, at least twice it; got "
+                f"{n_trees} and {size}. Take n_estimators={nearest}, or another bag_size."
+            )
+        _check_share(owner, "subsample", self.subsample, "(0, 0.5]", lambda v: 0 < v <= 0.5)
+        _check_share(owner, "min_balance", self.min_balance, "[0, 0.5)", lambda v: 0 <= v < 0.5)
+        if not isinstance(self.honest, bool | np.bool_):
+            raise TypeError(f"{owner}: `honest` must be True or False; got {self.honest!r}.")
+        check_cross_fitting(owner, self.cv, self.clip)
+
+    def _check_design(self, owner: str, data: EffectData, kind: str) -> None:
+        """Refuse more than two arms, and what contradicts itself."""
+        if kind == "arms" and data.treatment.max() > 1:
+            raise ValueError(
+                f"{owner}: `treatment` has {data.treatment.max() + 1} arms; a forest compares two, "
+                "or takes doses. Fit one forest for each arm k on the rows of that arm and the "
+                "control, `treatment == k` in place of the codes; use InteractionRegression, which "
+                "takes several arms; or, if these are doses, say treatment_kind='continuous'."
+            )
+        if data.propensity is not None and kind == "continuous":
+            raise ValueError(
+                f"{owner}: `propensity` is the chance of a 0/1 treatment, and these are doses. Leave "
+                "it out; the expected dose is modelled by `propensity_model`, a regressor."
+            )
+        if data.propensity is not None and self.propensity_model is not None:
+            raise ValueError(f"{owner}: pass either `propensity_model` or `propensity`, not both.")
+        y_is_binary = bool(np.isin(_outcome(data), (0.0, 1.0)).all())
+        is_dose = kind == "continuous"
+        check_models(
+            owner, self.outcome_model, None if is_dose else self.propensity_model, y_is_binary
+        )
+        if is_dose and self.propensity_model is not None:
+            model = self.propensity_model
+            if isinstance(model, type) or not hasattr(model, "fit") or is_classifier(model):
+                raise TypeError(
+                    f"{owner}: with doses `propensity_model` must be a regressor (an instance), the "
+                    f"model of the expected dose; got {model!r}."
+                )
+
+
+def _outcome(data: EffectData) -> Float:
+    if data.y is None:
+        raise ValueError("CausalForest: an effect needs an outcome; y is None. Pass y.")
+    return data.y
+
+
+def _recoded(groups: Int) -> Int:
+    """Code groups 0, 1, ... without gaps."""
+    return np.unique(groups, return_inverse=True)[1]
+
+
+def _check_units(owner: str, unit: Int, data: EffectData) -> None:
+    n_units = int(unit.max()) + 1
+    if n_units >= _FEWEST_UNITS:
+        return
+    if data.groups is not None:
+        raise ValueError(
+            f"{owner}: `groups` holds {n_units} groups with rows of positive weight; trees are grown "
+            f"on halves of half of them, so at least {_FEWEST_UNITS} are needed, and intervals "
+            "want 50 or more. Pass a finer grouping."
+        )
+    raise ValueError(
+        f"{owner}: X has n_samples={n_units} rows of positive weight; trees are grown on halves of "
+        f"half of them, so at least {_FEWEST_UNITS} are needed."
+    )
+
+
+def _count_features(owner: str, max_features: Any, n_columns: int) -> int:
+    """Turn `max_features` into a number of encoded columns."""
+    if max_features is None:
+        return n_columns
+    if isinstance(max_features, str) and max_features in ("sqrt", "log2"):
+        root = np.sqrt(n_columns) if max_features == "sqrt" else np.log2(n_columns)
+        return max(1, int(root))
+    is_number = isinstance(max_features, int | float | np.number)
+    if is_number and not isinstance(max_features, bool):
+        if isinstance(max_features, float | np.floating):
+            if 0 < max_features <= 1:
+                return max(1, int(max_features * n_columns))
+        elif 1 <= max_features <= n_columns:
+            return int(max_features)
+    raise ValueError(
+        f"{owner}: `max_features` must be a count from 1 to the {n_columns} columns of X (categories "
+        f"count one column a level), a share in (0, 1], 'sqrt', 'log2' or None; got "
+        f"{max_features!r}. None tries all."
+    )
+
+
+def _check_count(owner: str, name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(
+            f"{owner}: `{name}` must be a whole number, at least {least}; got {value!r}."
+        )
+
+
+def _check_share(
+    owner: str, name: str, value: Any, allowed: str, is_inside: Callable[[float], bool]
+) -> None:
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not is_number or not is_inside(float(value)):
+        raise ValueError(f"{owner}: `{name}` must be a number in {allowed}; got {value!r}.")

@@ -1,0 +1,118 @@
+"""Read a forest: the moments around a point, the effect there, and its variance.
+
+Athey, S., Tibshirani, J., & Wager, S. (2019). Generalized random forests. Annals of Statistics,
+47(2), 1148-1178, sections 2.1 (weights) and 4.1 (variance).
+Sexton, J., & Laake, P. (2009). Standard errors for bagged and random forest estimators.
+Computational Statistics & Data Analysis, 53(3), 801-811.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+__all__ = ["find_leaves", "read_effects"]
+
+# A treatment that varies less than this around a point, relative to all rows, tells no effect.
+_LEAST_VARIATION = 1e-10
+
+
+@numba.njit(cache=True, nogil=True)
+def find_leaves(X, start, feature, threshold, missing_left, child):  # type: ignore[no-untyped-def]
+    """Return the leaf of each row in each tree, as rows of `moments`: int32 (n_rows, n_trees)."""
+    n_rows, n_trees = X.shape[0], len(start) - 1
+    leaves = np.empty((n_rows, n_trees), np.int32)
+    for b in range(n_trees):
+        root = start[b]
+        for i in range(n_rows):
+            node = root
+            while feature[node] >= 0:
+                value = X[i, feature[node]]
+                goes_left = missing_left[node] if math.isnan(value) else value <= threshold[node]
+                node = child[node] if goes_left else child[node] + 1
+            leaves[i, b] = child[node]
+    return leaves
+
+
+@numba.njit(cache=True, nogil=True)
+def read_effects(leaves, moments, bag_size, variation):  # type: ignore[no-untyped-def]
+    """Return effect and variance of each row: float64 arrays of shape (n_rows,).
+
+    Parameters
+    ----------
+    leaves : int32 array of shape (n_rows, n_trees)
+    moments : float64 array of shape (n_leaves, 4), means of t, y, t y and t t in each leaf
+    bag_size : int
+        Trees grown on one half-sample; 0 leaves the variance out.
+    variation : float
+        Variance of the treatment over all rows.
+
+    Notes
+    -----
+    A row that sees no variation of treatment has the effect NaN.
+    """
+    n_rows, n_trees = leaves.shape
+    effect = np.full(n_rows, np.nan)
+    variance = np.full(n_rows, np.nan)
+    for i in range(n_rows):
+        t = y = ty = tt = 0.0
+        for b in range(n_trees):
+            at = leaves[i, b]
+            t += moments[at, 0]
+            y += moments[at, 1]
+            ty += moments[at, 2]
+            tt += moments[at, 3]
+        t, y, ty, tt = t / n_trees, y / n_trees, ty / n_trees, tt / n_trees
+        spread = tt - t * t
+        if not spread > _LEAST_VARIATION * variation:
+            continue
+        effect[i] = (ty - t * y) / spread
+        if bag_size > 0:
+            variance[i] = _score_variance(leaves[i], moments, bag_size, effect[i], t, y) / spread**2
+    return effect, variance
+
+
+@numba.njit(cache=True, nogil=True)
+def _score_variance(leaves, moments, bag_size, effect, t, y):  # type: ignore[no-untyped-def]
+    """Return the variance of the forest's score at a point, by comparing bags of trees.
+
+    Trees of a bag share a half-sample: the variance between bags, less what the chance inside bags
+    adds to it, is that of the score over half-samples. What is left of the chance inside bags
+    in the mean over all bags is added: more trees make it vanish.
+    """
+    n_bags = len(leaves) // bag_size
+    base = y - t * effect
+    between = within = 0.0
+    for g in range(n_bags):
+        total = squares = 0.0
+        for k in range(bag_size):
+            m = moments[leaves[g * bag_size + k]]
+            residual = m[1] - m[0] * effect - base
+            score = m[2] - m[3] * effect - m[0] * base - t * residual
+            total += score
+            squares += score * score
+        between += (total / bag_size) ** 2
+        within += squares - total * total / bag_size
+    between /= n_bags
+    noise = within / (n_bags * bag_size * (bag_size - 1))
+    return _positive_mean(between, noise, n_bags) + noise / n_bags
+
+
+@numba.njit(cache=True, nogil=True)
+def _positive_mean(between, noise, n_bags):  # type: ignore[no-untyped-def]
+    """Return the mean of a positive variance whose estimate is `between` - `noise`, about normal.
+
+    The estimate itself can be negative. Under a flat prior on positive values the variance
+    follows a normal distribution cut off at 0; this is its mean (section 4.1 of the paper).
+    """
+    estimate = between - noise
+    std_error = max(between, noise) * math.sqrt(2.0 / n_bags)
+    if not std_error > 0.0:
+        return 0.0
+    z = estimate / std_error
+    tail = 0.5 * math.erfc(-z / math.sqrt(2.0))
+    if tail < 1e-300:
+        return 0.0
+    return estimate + std_error * math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi) / tail
