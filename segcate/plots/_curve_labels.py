@@ -48,22 +48,29 @@ def line_style(k: int) -> dict[str, Any]:
     }
 
 
-def label_curves(ax: Any, curves: list[NamedCurve], avoid: tuple[float, ...] = ()) -> list[Any]:
+def label_curves(
+    ax: Any,
+    curves: list[NamedCurve],
+    *,
+    avoid: tuple[float, ...] = (),
+    edges: tuple[NamedCurve, ...] = (),
+) -> list[Any]:
     """Write each curve's name near it, with a thin line to it where it cannot stand close.
 
-    Limits of the axes must be final; `avoid` are places on the x axis with a vertical line. A place is judged by what it would cover: other texts first,
+    Limits of the axes must be final; `avoid` are places on the x axis with a vertical line,
+    `edges` lines that get no name. A place is judged by what it would cover: other texts first,
     then curves, then by its distance.
     """
     ax.figure.draw_without_rendering()
     renderer = ax.figure.canvas.get_renderer()
-    paths = [_pixels(ax, curve) for curve in curves]
+    paths = [_pixels(ax, curve) for curve in (*curves, *edges)]
     taken = [text.get_window_extent(renderer).padded(2.0).extents for text in ax.texts]
     frame = ax.get_window_extent()
     verticals = ax.transData.transform([(x, 0.0) for x in avoid])[:, 0] if avoid else []
     taken += [np.array([x - 1.0, frame.y0, x + 1.0, frame.y1]) for x in verticals]
     texts = []
     for k, curve in enumerate(curves):
-        name = fit_name(curve.name, _LONGEST_NAME, 1)
+        name = fit_name(curve.name, _LONGEST_NAME, 2)
         size = text_size(ax, name, FONT)
         box, anchor, is_far = _best_place(ax, paths, k, size, taken)
         taken.append(box)
@@ -99,13 +106,20 @@ def _best_place(
                     continue
                 if box[1] < frame.y0 or box[3] > frame.y1:
                     continue
-                cost = _cost(box, paths, k, taken, height) + step
+                cost = _cost(box, paths, k, taken, height) + step + abs(place - 0.5)
                 if best is None or cost < best[0]:
-                    best = (cost, box, anchor, step > _STEPS[1])
+                    best = (cost, box, anchor, _gap(box, paths[k]) > 0.9 * height)
     if best is None:  # axes too small for any name: write it where the curve ends
         anchor = paths[k][-1]
         return np.array([*anchor, anchor[0] + width, anchor[1] + height]), anchor, False
     return best[1:]
+
+
+def _gap(box: Float, path: Float) -> float:
+    """Return how far above or below the box its curve runs."""
+    beside = path[(path[:, 0] >= box[0]) & (path[:, 0] <= box[2]), 1]
+    gaps = np.maximum(box[1] - beside, beside - box[3])
+    return float(gaps.min()) if len(gaps) else np.inf
 
 
 def _cost(box: Float, paths: list[Float], k: int, taken: list[Any], height: float) -> float:
@@ -133,7 +147,8 @@ def _write(ax: Any, name: str, colour: str, box: Float, anchor: Float, is_far: b
     if is_far:
         edge = box[1] if anchor[1] < box[1] else box[3]
         ends = to_data.transform([[anchor[0], edge], anchor])
-        ax.plot(*ends.T, color=colour, linewidth=0.7, zorder=1.5)
+        ax.plot(*ends.T, color=colour, linewidth=0.7, zorder=3.5)
+        ax.plot(*ends[1:].T, "o", color=colour, markersize=3.5, zorder=3.5)
     return ax.text(
         x, y, name, color=colour, fontsize=FONT,
         horizontalalignment="center", verticalalignment="center", zorder=5,

@@ -131,7 +131,8 @@ def _broken(ax: Any, text: str, size: float, room: float) -> str:
     """Break one line into several that are at most `room` pixels wide."""
     if not text:
         return text
-    text = text.replace("n = ", "n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
+    for loose in ("n = ", " %"):
+        text = text.replace(loose, loose.replace(" ", "\N{NO-BREAK SPACE}"))
     wide, _ = text_size(ax, text, size)
     n_characters = len(text)
     while wide > room and n_characters > 12:

@@ -77,7 +77,7 @@ class SegmentProfileDisplay:
     >>> users = make_segmented_users(400, n_segments=3, n_features=2, random_state=0)
     >>> display = SegmentProfileDisplay.from_predictions(users.X, users.segment)
     >>> print(display.ax_.get_title(loc="left"))
-    Who the segments are: means of 2 covariates in 3 segments, n = 400
+    Means by segment: 2 covariates, 3 segments, n = 400
     """
 
     def __init__(
@@ -238,9 +238,10 @@ class SegmentProfileDisplay:
         _name_cells(ax, cells)
         _draw_key(ax, mesh, cells.is_exact)
         noun = "segment" if n_columns == 1 else "segments"
+        covariates = "covariate" if n_rows + cells.n_hidden == 1 else "covariates"
         default = (
-            f"Who the segments are: means of {n_rows + cells.n_hidden} covariates in {n_columns} "
-            f"{noun}, n = {sum(cells.n):,}"
+            f"Means by segment: {n_rows + cells.n_hidden} {covariates}, {n_columns} {noun}, "
+            f"n = {sum(cells.n):,}"
         )
         notes = _notes(cells)
         write_texts(ax, "", notes, self.title, default)
@@ -254,7 +255,6 @@ def _draw_cells(ax: Any, cells: ProfileCells) -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
     shades = LinearSegmentedColormap.from_list("segcate", _SHADES)
-    shades.set_bad("white")
     mesh = ax.pcolormesh(
         np.clip(cells.distances, -_MOST_DEVIATIONS, _MOST_DEVIATIONS), cmap=shades,
         vmin=-_MOST_DEVIATIONS, vmax=_MOST_DEVIATIONS, edgecolors="white", linewidth=0.8,
