@@ -116,7 +116,8 @@ class CausalMLEstimator(WrappingEstimator):
     What becomes of the propensity e(x): an R- or DR-learner gets it as `p` in fit, with several
     arms as the chance of the arm among it and the control; an X-learner as `p` in predict, from
     `propensity_model` (default: logistic regression) fitted on all rows; a causal tree or forest,
-    which compares raw means, as weights 1 / P(own arm); S- and T-learners do without. Uplift trees
+    which compares raw means, as weights 1 / P(own arm) (keep its leaves large: large weights in
+    small leaves go far astray); S- and T-learners do without. Uplift trees
     and forests compare raw shares too, but what they do with weights is wrong in causalml 0.18
     (effects beyond [-1, 1], changed by the unit of the weights). So they are for randomised
     experiments only, take no weights, and want y in {0, 1}.

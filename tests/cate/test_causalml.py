@@ -185,7 +185,7 @@ def test_dr_learner_finds_the_effect_that_its_default_propensity_misses():
 def test_causal_forest_adjusts_for_confounding_as_its_own_does_not():
     X, y, treatment = confounded()
     forest = tree.CausalRandomForestRegressor(
-        n_estimators=30, min_samples_leaf=20, min_group_samples=5, random_state=0
+        n_estimators=30, min_samples_leaf=50, min_group_samples=20, random_state=0
     )
     theirs = copy.deepcopy(forest)
     theirs.fit(X=X, treatment=treatment, y=y)
