@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from tests.helpers.treatment_shim import (
+    CheckedCausalForest,
     CheckedPropensityMatcher,
     CheckedSegmentAIPW,
     CheckedSegmentMatching,
@@ -28,6 +29,9 @@ ESTIMATORS = {
     "SegmentAIPW-models": CheckedSegmentAIPW(
         Ridge(), LogisticRegression(solver="newton-cholesky", tol=1e-10)
     ),
+    "CausalForest": CheckedCausalForest(
+        outcome_model=DummyRegressor(strategy="constant", constant=0.0)
+    ),
     "PropensityMatcher": CheckedPropensityMatcher(),
 }
 # What scikit-learn 1.6 to 1.9 runs on each; fewer means that a tag hides some.
@@ -35,6 +39,7 @@ FEWEST_CHECKS = {
     "SegmentMatching": 57,
     "SegmentRegression": 57,
     "SegmentAIPW": 57,
+    "CausalForest": 57,
     "PropensityMatcher": 45,
 }
 

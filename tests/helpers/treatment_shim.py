@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from segcate.cate import CausalForest
 from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
 from segcate.matching import PropensityMatcher
 
@@ -185,6 +186,63 @@ class CheckedSegmentAIPW(SegmentAIPW):
             X, y, treatment=treatment, sample_weight=sample_weight, groups=groups,
             propensity=propensity,
         )  # fmt: skip
+
+    def score(self, X, y=None, *, treatment=None, sample_weight=None, pseudo_outcome=None):
+        """Score on y in place of effect scores."""
+        psi = y if pseudo_outcome is None else pseudo_outcome
+        return super().score(X, y, sample_weight=sample_weight, pseudo_outcome=psi)
+
+
+class CheckedCausalForest(CausalForest):
+    """CausalForest that finds its treatment in X, and draws rows of the same contents as a whole.
+
+    So a weight of 2 and the row written twice come with the same draws.
+    """
+
+    def __init__(
+        self,
+        n_estimators: int = 20,
+        *,
+        outcome_model: Any = None,
+        propensity_model: Any = None,
+        treatment_kind: str = "auto",
+        min_samples_leaf: int = 1,
+        max_depth: int | None = None,
+        max_features: Any = None,
+        subsample: float = 0.5,
+        honest: bool = True,
+        bag_size: int = 10,
+        min_balance: float = 0.05,
+        cv: int = 2,
+        clip: float = 0.01,
+        random_state: Any = 0,
+        n_jobs: int | None = None,
+    ) -> None:
+        super().__init__(
+            n_estimators, outcome_model=outcome_model, propensity_model=propensity_model,
+            treatment_kind=treatment_kind, min_samples_leaf=min_samples_leaf, max_depth=max_depth,
+            max_features=max_features, subsample=subsample, honest=honest, bag_size=bag_size,
+            min_balance=min_balance, cv=cv, clip=clip, random_state=random_state, n_jobs=n_jobs,
+        )  # fmt: skip
+
+    def fit(self, X, y, *, treatment=None, sample_weight=None, groups=None, propensity=None):
+        """Fit with a treatment, propensity and groups made of the rows."""
+        values = _usable_values(X)
+        if treatment is None:
+            treatment = _safe_treatment(X)
+        if propensity is None and self.propensity_model is None:
+            propensity = _made_propensity(X)
+        if groups is None and values is not None and len(values) > 1:
+            groups = np.unique(values, axis=0, return_inverse=True)[1].ravel()
+        folds = self.cv
+        self.cv = folds if isinstance(folds, int) else 2  # a constant model is the same in any fold
+        try:
+            return super().fit(
+                X, y, treatment=treatment, sample_weight=sample_weight, groups=groups,
+                propensity=propensity,
+            )  # fmt: skip
+        finally:
+            self.cv = folds
 
     def score(self, X, y=None, *, treatment=None, sample_weight=None, pseudo_outcome=None):
         """Score on y in place of effect scores."""
