@@ -1,0 +1,139 @@
+"""How treatments, outcomes and features become the numbers that networks read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate.temporal._panel import Panel
+
+Float = npt.NDArray[np.float64]
+
+__all__ = ["Scaling", "TreatmentCoding", "fit_scaling"]
+
+_MOST_COMBINED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TreatmentCoding:
+    """Treatments as one-hot combinations ("combination"), or as flags of their own ("flags").
+
+    The combinations of chemo and radio are none, chemo, radio, both: the first treatment is the
+    lowest bit.
+    """
+
+    n_treatments: int
+    kind: str
+
+    @property
+    def width(self) -> int:
+        """Count the columns."""
+        return 2**self.n_treatments if self.kind == "combination" else self.n_treatments
+
+    def encode(self, flags: Float) -> Float:
+        """Code 0/1 flags along the last axis."""
+        if self.kind == "flags":
+            return flags
+        combination = (flags @ (2.0 ** np.arange(self.n_treatments))).astype(np.intp)
+        coded: Float = np.eye(self.width)[combination]
+        return coded
+
+
+def choose_coding(n_treatments: int, kind: str) -> TreatmentCoding:
+    """Resolve "auto": combinations of up to three treatments, flags beyond."""
+    if kind == "auto":
+        kind = "combination" if n_treatments <= _MOST_COMBINED else "flags"
+    return TreatmentCoding(n_treatments, kind)
+
+
+def _identity(values: Float) -> Float:
+    return values
+
+
+def _cube(values: Float) -> Float:
+    return values**3
+
+
+_TRANSFORMS: dict[str, tuple[Callable[[Float], Float], Callable[[Float], Float]]] = {
+    "none": (_identity, _identity),
+    "cbrt": (np.cbrt, _cube),
+    "log1p": (np.log1p, np.expm1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Means and standard deviations of the training units, over the steps that are learned from.
+
+    Attributes
+    ----------
+    transform : "none", "cbrt", "log1p", or a pair of functions (forward, back)
+    outcome, covariates, static : float64 arrays of shape (2, width): mean, standard deviation
+    """
+
+    transform: Any
+    outcome: Float
+    covariates: Float
+    static: Float
+
+    def encode_outcome(self, y: Float) -> Float:
+        """Transform and standardise outcomes."""
+        scaled: Float = (self._functions()[0](y) - self.outcome[0]) / self.outcome[1]
+        return scaled
+
+    def decode_outcome(self, z: Float) -> Float:
+        """Return standardised outcomes to their own units."""
+        return self._functions()[1](z * self.outcome[1] + self.outcome[0])
+
+    def encode_covariates(self, x: Float) -> Float:
+        """Standardise covariates."""
+        scaled: Float = (x - self.covariates[0]) / self.covariates[1]
+        return scaled
+
+    def encode_static(self, v: Float) -> Float:
+        """Standardise static features."""
+        scaled: Float = (v - self.static[0]) / self.static[1]
+        return scaled
+
+    def _functions(self) -> tuple[Callable[[Float], Float], Callable[[Float], Float]]:
+        if isinstance(self.transform, str):
+            return _TRANSFORMS[self.transform]
+        forward, back = self.transform
+        return forward, back
+
+
+def check_transform(owner: str, transform: Any) -> Any:
+    """Accept None, a known name, or a pair of functions."""
+    if transform is None:
+        return "none"
+    if isinstance(transform, str) and transform in _TRANSFORMS:
+        return transform
+    if isinstance(transform, tuple) and len(transform) == 2 and all(map(callable, transform)):
+        return transform
+    raise ValueError(
+        f"{owner}: `outcome_transform` must be None, 'cbrt', 'log1p' or a pair of functions (there "
+        f"and back); got {transform!r}."
+    )
+
+
+def fit_scaling(panel: Panel, transform: Any) -> Scaling:
+    """Learn the scaling from every step but the last of each unit, whose outcome is only predicted."""
+    steps = np.arange(panel.outcome.shape[1])
+    is_input = steps < (panel.n_steps - 1)[:, None]
+    forward = Scaling(transform, np.empty(0), np.empty(0), np.empty(0))._functions()[0]
+    return Scaling(
+        transform=transform,
+        outcome=_moments(forward(panel.outcome[is_input])),
+        covariates=_moments(panel.covariates[is_input]),
+        static=_moments(panel.static),
+    )
+
+
+def _moments(rows: Float) -> Float:
+    """Return mean and standard deviation, 1 where a column is constant."""
+    sd = rows.std(axis=0)
+    return np.stack([rows.mean(axis=0), np.where(sd > 0, sd, 1.0)])

@@ -1,0 +1,407 @@
+"""What the neural estimators share: fit an ensemble as one batch, keep its weights, store them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from abc import abstractmethod
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from segcate._validation import check_option, listed
+from segcate.exceptions import SegcateWarning
+from segcate.temporal._coding import (
+    Scaling,
+    TreatmentCoding,
+    check_transform,
+    choose_coding,
+    fit_scaling,
+)
+from segcate.temporal._estimator import TemporalEstimator
+from segcate.temporal._panel import Panel, Roles, read_panel
+from segcate.temporal._tensors import PanelTensors, panel_tensors
+from segcate.temporal._training import TrainingSettings
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+__all__ = ["NeuralEstimator"]
+
+# Units simulated at a time: keeps the largest tensor of a rollout near 100 MB.
+_CHUNK = 64
+
+
+class NeuralEstimator(TemporalEstimator):
+    """An ensemble of networks that read histories.
+
+    A subclass builds its networks in `_build`, trains them in `_train` and rolls them out in
+    `_roll_out`; weights are kept as arrays in `weights_`.
+    """
+
+    treatment_coding: str
+    outcome_transform: Any
+    n_models: int
+    n_epochs: int
+    batch_size: int
+    learning_rate: float
+    validation_share: float
+    patience: int | None
+    checkpoint: Any
+    device: str
+    verbose: Any
+    random_state: Any
+
+    weights_: dict[str, npt.NDArray[Any]]
+
+    @abstractmethod
+    def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> nn.Module:
+        """Build the networks for widths of treatment, outcome, covariates and static."""
+
+    @abstractmethod
+    def _train(
+        self,
+        network: nn.Module,
+        data: PanelTensors,
+        units: tuple[torch.Tensor, torch.Tensor | None],
+        generator: torch.Generator,
+    ) -> tuple[nn.Module, list[tuple[float, ...]]]:
+        """Train; return the networks to predict with and the training history."""
+
+    @abstractmethod
+    def _roll_out(
+        self, network: nn.Module, data: PanelTensors, origins: torch.Tensor, plans: torch.Tensor
+    ) -> torch.Tensor:
+        """Predict scaled outcomes, (n_models, n, n_origins, horizon, d_y)."""
+
+    def fit(self, panel: Any, y: Any = None) -> Any:
+        """Fit on the histories of all units.
+
+        Parameters
+        ----------
+        panel : frame
+            One row a unit and time, in any order: the columns named in the constructor. The
+            treatment of a row is given after its outcome and covariates were seen, and moves the
+            outcome of the next row; that of a unit's last row may be missing.
+        y : None
+            Unused; present for scikit-learn.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If times repeat or are irregular, if a unit has one row, if values are missing, if a
+            treatment is never or always given, or if a parameter is out of range.
+        """
+        owner = type(self).__name__
+        self._check_parameters(owner)
+        roles = self._name_roles(owner)
+        data = read_panel(owner, panel, roles, min_steps=2)
+        _check_treatments(owner, data, roles)
+        rng = check_random_state(self.random_state)
+        seed = int(rng.randint(2**31 - 1))
+        train_rows, validation_rows = self._split(owner, data.n_units, rng)
+        self._roles, self._static_names, self._step = roles, data.static_names, data.step
+        self.coding_ = choose_coding(len(roles.treatment), self.treatment_coding)
+        self.scaling_ = fit_scaling(data, check_transform(owner, self.outcome_transform))
+        device = self._device()
+        tensors = panel_tensors(data, self.scaling_, self.coding_, device)
+        generator = torch.Generator().manual_seed(seed)
+        units = (
+            torch.as_tensor(train_rows, device=device),
+            None if validation_rows is None else torch.as_tensor(validation_rows, device=device),
+        )
+        self._widths = _widths(tensors)
+        # Dropout draws from torch's own generator: a copy of it, so that the caller's stays put.
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            network = self._build(self._widths, generator).to(device)
+            network, history = self._train(network, tensors, units, generator)
+        self.weights_ = {k: v.cpu().numpy() for k, v in network.state_dict().items()}
+        self.history_ = np.array(history, dtype=np.float64).reshape(len(history), -1)
+        self.n_parameters_ = sum(p.numel() for p in network.parameters()) // self.n_models
+        self.__dict__.pop("_built", None)
+        return self
+
+    def transform(self, panel: Any, *, origin: Any = "last") -> Float:
+        """Return the representation of each unit's history.
+
+        Parameters
+        ----------
+        panel : frame
+            As in `predict`.
+        origin : "last" or int, default="last"
+            The row up to which the history is read.
+
+        Returns
+        -------
+        float64 array of shape (n_units, n_models * width), units in the sorted order of their ids
+        """
+        check_is_fitted(self)
+        data = self._read(panel)
+        if isinstance(origin, str) and origin == "all":
+            raise ValueError(
+                f"{type(self).__name__}: transform gives one row a unit, so origin='all' does not "
+                "serve. Use 'last' or a row number."
+            )
+        origins, _ = self._origins(data, origin)
+        parts = []
+        with torch.no_grad():
+            for tensors, rows in self._chunks(data):
+                phi = self._represent(self._network(), tensors)
+                at = torch.as_tensor(origins[rows, 0], device=phi.device)
+                parts.append(phi[:, torch.arange(len(at), device=phi.device), at].transpose(0, 1))
+        found: Float = torch.cat(parts).flatten(1).cpu().numpy().astype(np.float64)
+        return found
+
+    def _represent(self, network: Any, data: PanelTensors) -> torch.Tensor:
+        """Return representations, (n_models, n, t, width)."""
+        everyone = self._all_units(data)
+        found: torch.Tensor = network.trunk(data.inputs(everyone))
+        return found
+
+    def _all_units(self, data: PanelTensors) -> torch.Tensor:
+        n = data.outcome.shape[0]
+        return torch.arange(n, device=data.outcome.device).expand(self.n_models, n)
+
+    def save(self, path: Any) -> None:
+        """Write the fitted estimator to one file of arrays and JSON; nothing in it is code.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in ".npz".
+        """
+        check_is_fitted(self)
+        owner = type(self).__name__
+        if not isinstance(self.scaling_.transform, str):
+            raise TypeError(
+                f"{owner}: `outcome_transform` is a pair of functions, which a file without code "
+                "cannot hold. Fit with 'cbrt' or 'log1p', or pickle the estimator."
+            )
+        parameters = {**self.get_params(deep=False), "checkpoint": None, "random_state": None}
+        header = {
+            "class": owner,
+            "parameters": parameters,
+            "roles": asdict(self._roles),
+            "static_names": self._static_names,
+            "step": self._step,
+            "coding": asdict(self.coding_),
+            "transform": self.scaling_.transform,
+            "widths": self._widths,
+            "n_parameters": self.n_parameters_,
+        }
+        arrays = {f"weight.{name}": value for name, value in self.weights_.items()}
+        for name in ("outcome", "covariates", "static"):
+            arrays[f"scaling.{name}"] = getattr(self.scaling_, name)
+        arrays |= {
+            "header": np.array(json.dumps(header)), "history": self.history_, **self._extra_arrays()
+        }  # fmt: skip
+        with Path(path).open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, path: Any) -> Any:
+        """Read an estimator that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Returns
+        -------
+        estimator
+            Fitted, of the class that was saved.
+        """
+        with np.load(Path(path), allow_pickle=False) as file:
+            header = json.loads(str(file["header"]))
+            if header["class"] != cls.__name__:
+                raise ValueError(
+                    f"{cls.__name__}.load: the file holds a {header['class']}. Load it with "
+                    f"segcate.temporal.{header['class']}.load."
+                )
+            arrays = {name: file[name] for name in file.files if name != "header"}
+        found = cls(**header["parameters"])
+        roles: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in header["roles"].items()
+        }
+        found._roles = Roles(**roles)
+        found._static_names, found._step = tuple(header["static_names"]), header["step"]
+        found.coding_ = TreatmentCoding(**header["coding"])
+        scaling = [arrays.pop(f"scaling.{name}") for name in ("outcome", "covariates", "static")]
+        found.scaling_ = Scaling(header["transform"], *scaling)
+        found._widths, found.n_parameters_ = tuple(header["widths"]), header["n_parameters"]
+        found.history_ = arrays.pop("history")
+        names = [name for name in arrays if name.startswith("weight.")]
+        found.weights_ = {name.removeprefix("weight."): arrays.pop(name) for name in names}
+        found._take_extra_arrays(arrays)
+        return found
+
+    def _extra_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Arrays to store beside the weights."""
+        return {}
+
+    def _take_extra_arrays(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        """Take back what `_extra_arrays` gave."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the built networks out: they are made from `weights_` when needed."""
+        state = dict(super().__getstate__())
+        state.pop("_built", None)
+        return state
+
+    def _network(self) -> nn.Module:
+        """Build the fitted networks, once."""
+        if "_built" not in self.__dict__:
+            device = self._device()
+            network = self._build(self._widths, torch.Generator().manual_seed(0))
+            weights = {k: torch.as_tensor(v) for k, v in self.weights_.items()}
+            network.load_state_dict(weights)
+            self.__dict__["_built"] = network.to(device).eval()
+        return self.__dict__["_built"]
+
+    def _chunks(self, panel: Panel) -> Any:
+        """Yield tensors of a few units at a time, and which units they are."""
+        device = self._device()
+        for start in range(0, panel.n_units, _CHUNK):
+            rows = np.arange(start, min(start + _CHUNK, panel.n_units))
+            yield panel_tensors(panel.take(rows), self.scaling_, self.coding_, device), rows
+
+    def _simulate(self, panel: Panel, origins: Int, plans: Float) -> Float:
+        coded = self.coding_.encode(plans)
+        parts = []
+        with torch.no_grad():
+            for tensors, rows in self._chunks(panel):
+                here = coded if len(coded) == 1 else coded[rows]
+                spread = np.broadcast_to(
+                    here[:, None], (len(rows), origins.shape[1], *here.shape[1:])
+                )
+                at = np.minimum(origins[rows], tensors.outcome.shape[1] - 1)
+                found = self._roll_out(
+                    self._network(),
+                    tensors,
+                    torch.as_tensor(at, device=tensors.outcome.device),
+                    torch.as_tensor(
+                        spread.copy(), dtype=torch.float32, device=tensors.outcome.device
+                    ),
+                )
+                parts.append(found.cpu().numpy())
+        return self.scaling_.decode_outcome(np.concatenate(parts, axis=1).astype(np.float64))
+
+    def _simulate_factual(self, panel: Panel, origins: Int) -> Float:
+        parts = []
+        with torch.no_grad():
+            for tensors, rows in self._chunks(panel):
+                at = np.minimum(origins[rows], tensors.outcome.shape[1] - 1)
+                index = torch.as_tensor(at, device=tensors.outcome.device)
+                plan = tensors.treatment.gather(
+                    1, index.unsqueeze(-1).expand(-1, -1, tensors.treatment.shape[-1])
+                )
+                found = self._roll_out(self._network(), tensors, index, plan.unsqueeze(2))
+                parts.append(found[:, :, :, 0].cpu().numpy())
+        return self.scaling_.decode_outcome(np.concatenate(parts, axis=1).astype(np.float64))
+
+    def _device(self) -> torch.device:
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(self.device)
+
+    def _settings(self) -> TrainingSettings:
+        is_shown = sys.stderr.isatty() if self.verbose == "auto" else bool(self.verbose)
+        return TrainingSettings(
+            n_epochs=self.n_epochs,
+            batch_size=self.batch_size,
+            patience=self.patience,
+            checkpoint=None if self.checkpoint is None else Path(self.checkpoint),
+            is_shown=is_shown,
+        )
+
+    def _split(self, owner: str, n: int, rng: np.random.RandomState) -> tuple[Int, Int | None]:
+        """Choose validation units, for each model its own: two arrays (n_models, n_units)."""
+        order = np.stack([rng.permutation(n) for _ in range(self.n_models)])
+        n_validation = round(self.validation_share * n)
+        if n_validation == 0:
+            if self.patience is not None:
+                raise ValueError(
+                    f"{owner}: validation_share={self.validation_share} of {n} units leaves none to "
+                    "stop early by. Raise it, or set `patience=None`."
+                )
+            return np.sort(order, axis=1), None
+        if n - n_validation < 2:
+            raise ValueError(
+                f"{owner}: {n} units are too few to learn from; at least 10 or so are needed."
+            )
+        return np.sort(order[:, n_validation:], axis=1), np.sort(order[:, :n_validation], axis=1)
+
+    def _name_roles(self, owner: str) -> Roles:
+        """Turn the constructor's names into roles, each column once."""
+        lists = {}
+        for name in ("treatment", "outcome", "covariates", "static"):
+            value = getattr(self, name)
+            lists[name] = (value,) if isinstance(value, str) else tuple(value)
+        for name in ("treatment", "outcome"):
+            if not lists[name]:
+                raise ValueError(f"{owner}: `{name}` names no column; at least one is needed.")
+        names = [*sum(lists.values(), ()), self.id, self.time]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(
+                f"{owner}: columns {listed(repeated)} have more than one role. Give each one role."
+            )
+        return Roles(**lists, id=self.id, time=self.time)
+
+    def _check_parameters(self, owner: str) -> None:
+        for name in ("horizon", "n_models", "n_epochs", "batch_size"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+                raise ValueError(
+                    f"{owner}: `{name}` must be an integer of at least 1; got {value!r}."
+                )
+        if not 0 <= self.validation_share < 1:
+            raise ValueError(
+                f"{owner}: `validation_share` must be in [0, 1); got {self.validation_share!r}."
+            )
+        if not self.learning_rate > 0:
+            raise ValueError(
+                f"{owner}: `learning_rate` must be above 0; got {self.learning_rate!r}."
+            )
+        check_option(
+            owner, "treatment_coding", self.treatment_coding, ("auto", "combination", "flags")
+        )
+        check_transform(owner, self.outcome_transform)
+
+
+def _check_treatments(owner: str, panel: Panel, roles: Roles) -> None:
+    """Refuse treatments that never vary; warn of those that hardly do."""
+    steps = np.arange(panel.treatment.shape[1])
+    given = panel.treatment[steps < (panel.n_steps - 1)[:, None]]
+    rate = given.mean(axis=0)
+    for name, share in zip(roles.treatment, rate, strict=True):
+        if share in (0.0, 1.0):
+            raise ValueError(
+                f"{owner}: treatment {name!r} is {'never' if share == 0 else 'always'} given in "
+                f"{len(given)} steps; nothing can be learned of its effect. Leave it out."
+            )
+        if not 0.01 <= share <= 0.99:
+            warnings.warn(
+                f"{owner}: treatment {name!r} is given in {share:.2%} of {len(given)} steps. Effects "
+                "of plans that differ from this practice are extrapolation.",
+                SegcateWarning,
+                stacklevel=4,
+            )
+
+
+def _widths(data: PanelTensors) -> tuple[int, int, int, int]:
+    d_x = 0 if data.covariates is None else data.covariates.shape[2]
+    return data.treatment.shape[2], data.outcome.shape[2], d_x, data.static.shape[1]

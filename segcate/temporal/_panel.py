@@ -1,0 +1,331 @@
+"""A panel of units over time as arrays: what every temporal model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from segcate import _frames
+from segcate._validation import listed
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+__all__ = ["Panel", "Roles", "read_panel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Which column of a panel is what.
+
+    Attributes
+    ----------
+    treatment, outcome, covariates, static : names of columns
+    id, time : names of the columns, or index levels, of the unit and of the time
+    """
+
+    treatment: tuple[str, ...]
+    outcome: tuple[str, ...]
+    covariates: tuple[str, ...]
+    static: tuple[str, ...]
+    id: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Units over time, one row of an array a unit, padded with zeros behind the last step.
+
+    Attributes
+    ----------
+    ids : array of shape (n_units,), sorted
+    first : array of shape (n_units,)
+        Time of the first row of each unit.
+    step : float
+        Time from one row to the next.
+    n_steps : intp array of shape (n_units,)
+        Rows of each unit.
+    outcome : float64 array of shape (n_units, n_times, n_outcomes)
+    treatment : float64 array of shape (n_units, n_times, n_treatments), values 0 and 1
+        Given at a step; it moves the outcome of the next one.
+    covariates : float64 array of shape (n_units, n_times, n_covariates)
+    static : float64 array of shape (n_units, n_static)
+        Text and categories as 0/1 columns.
+    static_names : names of the columns of `static`
+    """
+
+    ids: npt.NDArray[Any]
+    first: npt.NDArray[Any]
+    step: Any
+    n_steps: Int
+    outcome: Float
+    treatment: Float
+    covariates: Float
+    static: Float
+    static_names: tuple[str, ...]
+
+    @property
+    def n_units(self) -> int:
+        """Count the units."""
+        return len(self.ids)
+
+    def take(self, units: npt.NDArray[Any]) -> Panel:
+        """Return the panel of some units, by position."""
+        longest = int(self.n_steps[units].max())
+        return Panel(
+            self.ids[units],
+            self.first[units],
+            self.step,
+            self.n_steps[units],
+            self.outcome[units, :longest],
+            self.treatment[units, :longest],
+            self.covariates[units, :longest],
+            self.static[units],
+            self.static_names,
+        )
+
+
+def read_panel(
+    owner: str,
+    panel: Any,
+    roles: Roles,
+    *,
+    min_steps: int = 1,
+    static_names: Sequence[str] | None = None,
+    step: Any = None,
+) -> Panel:
+    """Turn a long frame into arrays, and say what is wrong with it.
+
+    Parameters
+    ----------
+    panel : frame with one row a unit and time, in any order
+        The id and time are columns, or levels of a pandas MultiIndex.
+    min_steps : int
+        Rows that every unit must have.
+    static_names : names of the encoded static columns seen in fit; None in fit itself
+    step : time from row to row seen in fit; None in fit itself
+    """
+    frame = _as_frame(owner, panel, roles)
+    unit, ids = _frames.sorted_codes(frame[roles.id].to_numpy())
+    if len(ids) and _frames.is_missing(ids.tolist()[-1]):
+        raise ValueError(
+            f"{owner}: column {roles.id!r} has missing values. Give every row its unit."
+        )
+    time = _times(owner, frame, roles)
+    order = np.lexsort((time, unit))
+    unit, time = unit[order], time[order]
+    n_steps = np.bincount(unit, minlength=len(ids)).astype(np.intp)
+    step = _check_times(owner, roles, unit, time, ids, step)
+    _check_lengths(owner, ids, n_steps, min_steps)
+    start = np.cumsum(n_steps) - n_steps
+    at = (unit, np.arange(len(unit)) - start[unit])
+    shape = (len(ids), int(n_steps.max()))
+    is_last = np.zeros(len(unit), dtype=bool)
+    is_last[start + n_steps - 1] = True
+    columns = {name: frame[name].to_numpy()[order] for name in _value_columns(roles)}
+    static, names = _static(owner, frame.iloc[order[start]], roles, static_names)
+    _check_static(owner, frame, roles, order, unit, start)
+    return Panel(
+        ids=ids,
+        first=frame[roles.time].to_numpy()[order][start],
+        step=step,
+        n_steps=n_steps,
+        outcome=_padded(owner, columns, roles.outcome, "outcome", at, shape),
+        treatment=_padded(
+            owner, _flags(owner, columns, roles.treatment, is_last), roles.treatment, "treatment",
+            at, shape,
+        ),
+        covariates=_padded(owner, columns, roles.covariates, "covariates", at, shape),
+        static=static,
+        static_names=names,
+    )  # fmt: skip
+
+
+def _value_columns(roles: Roles) -> tuple[str, ...]:
+    return (*roles.outcome, *roles.treatment, *roles.covariates)
+
+
+def _as_frame(owner: str, panel: Any, roles: Roles) -> pd.DataFrame:
+    """Bring a frame with the columns needed, whatever it came in."""
+    if isinstance(panel, pd.DataFrame):
+        frame = panel
+        in_index = [name for name in (roles.id, roles.time) if name in (panel.index.names or [])]
+        if in_index:
+            frame = panel.reset_index(level=in_index)
+    elif _frames.is_frame(panel):
+        frame = panel.to_pandas()
+    else:
+        raise TypeError(
+            f"{owner}: `panel` must be a data frame with one row a unit and time; got "
+            f"{type(panel).__name__}. Columns are found by name, so arrays do not serve."
+        )
+    wanted = (roles.id, roles.time, *_value_columns(roles), *roles.static)
+    missing = [name for name in wanted if name not in frame.columns]
+    if missing:
+        raise ValueError(
+            f"{owner}: `panel` has no column {listed(missing)}; its columns are "
+            f"{listed(frame.columns.astype(str), 12)}. Name them in the constructor."
+        )
+    if len(frame) == 0:
+        raise ValueError(f"{owner}: `panel` has no rows; at least one unit is needed.")
+    return frame
+
+
+def _times(owner: str, frame: pd.DataFrame, roles: Roles) -> Float:
+    """Return times as numbers: dates as nanoseconds."""
+    values = frame[roles.time]
+    n_missing = int(values.isna().sum())
+    if n_missing:
+        raise ValueError(
+            f"{owner}: column {roles.time!r} has {n_missing} missing values. Give every row its time."
+        )
+    if isinstance(values.dtype, pd.PeriodDtype):
+        return np.asarray(values.astype("int64"), dtype=np.float64)
+    if values.dtype.kind == "M":
+        return values.to_numpy().astype("datetime64[ns]").astype(np.int64).astype(np.float64)
+    if values.dtype.kind not in "iuf":
+        raise TypeError(
+            f"{owner}: column {roles.time!r} must hold numbers or dates; its type is "
+            f"{values.dtype}. Convert it, for example with pandas.to_datetime."
+        )
+    return values.to_numpy().astype(np.float64)
+
+
+def _check_times(
+    owner: str,
+    roles: Roles,
+    unit: Int,
+    time: Float,
+    ids: npt.NDArray[Any],
+    step: Any,
+) -> float:
+    """Return the time from row to row; refuse rows at the same time, and gaps."""
+    same_unit = unit[1:] == unit[:-1]
+    gaps = np.diff(time)[same_unit]
+    owners = ids[unit[1:][same_unit]]
+    if (gaps == 0).any():
+        raise ValueError(
+            f"{owner}: {int((gaps == 0).sum())} rows have the same {roles.time!r} as another row of "
+            f"their unit (units {listed(np.unique(owners[gaps == 0]))}). Keep one row a unit and time."
+        )
+    wanted = float(gaps.min()) if step is None and len(gaps) else step
+    if wanted is None:
+        return 1.0
+    is_off = np.abs(gaps - wanted) > 1e-6 * abs(wanted)
+    if is_off.any():
+        raise ValueError(
+            f"{owner}: times are irregular: {int(is_off.sum())} of {len(gaps)} steps differ from "
+            f"{wanted:g} (units {listed(np.unique(owners[is_off]))}). Resample to equal steps, and "
+            "fill or model what is missing, before the fit."
+        )
+    return float(wanted)
+
+
+def _check_lengths(owner: str, ids: npt.NDArray[Any], n_steps: Int, min_steps: int) -> None:
+    short = n_steps < min_steps
+    if short.any():
+        raise ValueError(
+            f"{owner}: {int(short.sum())} of {len(ids)} units have fewer than {min_steps} rows "
+            f"({listed(ids[short])}); a step from one row to the next is what is learned from. "
+            "Leave those units out."
+        )
+
+
+def _padded(
+    owner: str,
+    columns: dict[str, npt.NDArray[Any]],
+    names: Sequence[str],
+    role: str,
+    at: tuple[Int, Int],
+    shape: tuple[int, int],
+) -> Float:
+    """Spread columns over units and times."""
+    out = np.zeros((*shape, len(names)))
+    for j, name in enumerate(names):
+        values = columns[name]
+        if values.dtype.kind not in "iufb" and not pd.api.types.is_numeric_dtype(values.dtype):
+            raise TypeError(
+                f"{owner}: column {name!r} ({role}) must hold numbers; its type is {values.dtype}. "
+                "Recode it, for example with pandas.get_dummies."
+            )
+        numbers = values.astype(np.float64)
+        n_bad = int((~np.isfinite(numbers)).sum())
+        if n_bad:
+            raise ValueError(
+                f"{owner}: column {name!r} ({role}) is NaN or infinite in {n_bad} of {len(numbers)} "
+                "rows. Fill the gaps (carry the last value forward), or cut units off before them."
+            )
+        out[(*at, np.full(len(numbers), j))] = numbers
+    return out
+
+
+def _flags(
+    owner: str,
+    columns: dict[str, npt.NDArray[Any]],
+    names: Sequence[str],
+    is_last: npt.NDArray[np.bool_],
+) -> dict[str, npt.NDArray[Any]]:
+    """Check that treatments are 0/1; the last row's may be open, as it is the plan's to choose."""
+    found = {}
+    for name in names:
+        values = columns[name]
+        if values.dtype.kind not in "iufb":
+            values = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(dtype=np.float64)
+        values = values.astype(np.float64)
+        values = np.where(is_last & np.isnan(values), 0.0, values)
+        bad = ~np.isin(values, (0.0, 1.0)) & ~np.isnan(values)
+        if bad.any():
+            raise ValueError(
+                f"{owner}: treatment {name!r} must hold 0 and 1; found "
+                f"{{{listed(np.unique(values[bad]))}}} in {int(bad.sum())} rows. Code an arm or a "
+                "dose level as a column of its own."
+            )
+        found[name] = values
+    return found
+
+
+def _static(
+    owner: str, rows: pd.DataFrame, roles: Roles, names: Sequence[str] | None
+) -> tuple[Float, tuple[str, ...]]:
+    """Encode what does not change over time, in the columns seen in fit."""
+    part = rows[list(roles.static)]
+    encoded = _frames.encode_columns(part, list(range(part.shape[1])), drop_first=False)
+    values = encoded.values
+    bad = [n for n, c in zip(encoded.names, values.T, strict=True) if not np.isfinite(c).all()]
+    if bad:
+        raise ValueError(
+            f"{owner}: static column {listed(bad)} has missing or infinite values. Fill them, or "
+            "leave the column out."
+        )
+    if names is None:
+        return values, encoded.names
+    unseen = [name for name in encoded.names if name not in names]
+    if unseen:
+        raise ValueError(
+            f"{owner}: static levels {listed(unseen)} were not seen in fit, which knew "
+            f"{listed(names)}. Leave those units out, or fit on units of every level."
+        )
+    table = np.zeros((len(values), len(names)))
+    for j, name in enumerate(encoded.names):
+        table[:, list(names).index(name)] = values[:, j]
+    return table, tuple(names)
+
+
+def _check_static(
+    owner: str, frame: pd.DataFrame, roles: Roles, order: Int, unit: Int, start: Int
+) -> None:
+    """Refuse static columns that change within a unit."""
+    for name in roles.static:
+        codes = _frames.sorted_codes(frame[name].to_numpy())[0][order]
+        changes = codes != codes[start][unit]
+        if changes.any():
+            n_units = len(np.unique(unit[changes]))
+            raise ValueError(
+                f"{owner}: static column {name!r} changes over time in {n_units} units. Move it to "
+                "`covariates`, or keep its first value."
+            )

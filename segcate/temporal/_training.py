@@ -1,0 +1,193 @@
+"""The training loop: batches by index, early stopping a model, checkpoints."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Learner", "TrainingSettings", "train"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """How long, in what batches and from where.
+
+    Attributes
+    ----------
+    n_epochs : passes over the training units
+    batch_size : units a step
+    patience : epochs without a better validation error after which training ends; None: all epochs
+    checkpoint : file to write after each epoch and to go on from; None: none
+    is_shown : whether to write progress to standard error
+    """
+
+    n_epochs: int
+    batch_size: int
+    patience: int | None = None
+    checkpoint: Path | None = None
+    is_shown: bool = False
+
+
+class Learner(Protocol):
+    """What the loop asks of something that learns by steps."""
+
+    def step(self, units: Tensor, progress: tuple[int, int]) -> Tensor:
+        """Learn from a batch, an index tensor (n_models, n); return the loss of each model."""
+
+    def validate(self, units: Tensor) -> Tensor:
+        """Return the validation error of each model."""
+
+    @property
+    def result(self) -> nn.Module:
+        """The network to predict with."""
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to go on."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from it."""
+
+
+@dataclass
+class _Best:
+    """The weights of each model at its lowest validation error."""
+
+    error: Tensor
+    weights: dict[str, Tensor]
+    since: int = 0
+
+    def look(self, error: Tensor, network: nn.Module) -> None:
+        """Keep what is better than before."""
+        is_better = error < self.error
+        self.error = torch.where(is_better, error, self.error)
+        for name, value in network.state_dict().items():
+            shape = (-1,) + (1,) * (value.dim() - 1)
+            n_inside = value.shape[0] // len(error)
+            better = is_better.repeat_interleave(n_inside).view(shape)
+            self.weights[name] = torch.where(better, value, self.weights[name])
+        self.since = 0 if bool(is_better.any()) else self.since + 1
+
+
+def train(
+    learner: Learner,
+    train_units: Tensor,
+    validation_units: Tensor | None,
+    settings: TrainingSettings,
+    generator: torch.Generator,
+    name: str,
+) -> list[tuple[float, ...]]:
+    """Train all models at once; afterwards `learner.result` holds each one's best weights.
+
+    Parameters
+    ----------
+    train_units, validation_units : int tensors of shape (n_models, n)
+    generator : of the order of units, on the CPU
+
+    Returns
+    -------
+    history : one tuple an epoch
+        Epoch, mean training loss and mean validation error over models (NaN without one).
+    """
+    best: _Best | None = None
+    history: list[tuple[float, ...]] = []
+    if settings.checkpoint is not None and settings.checkpoint.exists():
+        saved = torch.load(settings.checkpoint, weights_only=True)
+        learner.restore(saved["learner"])
+        history = [tuple(row) for row in saved["history"]]
+        generator.set_state(saved["generator"])
+        if saved["best"] is not None:
+            best = _Best(saved["best"]["error"], saved["best"]["weights"], saved["best"]["since"])
+    progress = _Progress(name, settings)
+    for epoch in range(len(history), settings.n_epochs):
+        if best is not None and settings.patience is not None and best.since >= settings.patience:
+            break
+        loss = _one_epoch(learner, train_units, epoch, settings, generator)
+        error = float("nan")
+        if validation_units is not None:
+            found = learner.validate(validation_units)
+            if best is None:
+                weights = {k: v.clone() for k, v in learner.result.state_dict().items()}
+                best = _Best(torch.full_like(found, torch.inf), weights)
+            best.look(found, learner.result)
+            error = float(found.mean())
+        history.append((float(epoch), loss, error))
+        progress.show(epoch, loss, error)
+        if settings.checkpoint is not None:
+            _save(settings.checkpoint, learner, best, history, generator)
+    progress.end()
+    if best is not None:
+        learner.result.load_state_dict(best.weights)
+    return history
+
+
+def _one_epoch(
+    learner: Learner,
+    units: Tensor,
+    epoch: int,
+    settings: TrainingSettings,
+    generator: torch.Generator,
+) -> float:
+    """Visit every unit once, each model in an order of its own; a last part batch is left out."""
+    n_models, n = units.shape
+    order = torch.argsort(torch.rand(n_models, n, generator=generator), dim=1).to(units.device)
+    shuffled = units.gather(1, order)
+    size = min(settings.batch_size, n)
+    losses = [
+        learner.step(shuffled[:, start : start + size], (epoch, settings.n_epochs))
+        for start in range(0, n - size + 1, size)
+    ]
+    return float(torch.stack(losses).mean())
+
+
+def _save(
+    path: Path,
+    learner: Learner,
+    best: _Best | None,
+    history: list[tuple[float, ...]],
+    generator: torch.Generator,
+) -> None:
+    """Write a checkpoint, whole or not at all."""
+    kept = None
+    if best is not None:
+        kept = {"error": best.error, "weights": best.weights, "since": best.since}
+    content = {
+        "learner": learner.state(),
+        "history": [list(row) for row in history],
+        "generator": generator.get_state(),
+        "best": kept,
+    }
+    part = path.with_suffix(path.suffix + ".part")
+    torch.save(content, part)
+    part.replace(path)
+
+
+class _Progress:
+    """One line on standard error, rewritten every half second."""
+
+    def __init__(self, name: str, settings: TrainingSettings) -> None:
+        self.name, self.settings = name, settings
+        self.start = self.last = time.monotonic()
+        self.text = ""
+
+    def show(self, epoch: int, loss: float, error: float) -> None:
+        now = time.monotonic()
+        n = self.settings.n_epochs
+        left = (now - self.start) / (epoch + 1) * (n - epoch - 1)
+        bar = "#" * round(20 * (epoch + 1) / n)
+        self.text = (
+            f"{self.name} [{bar:<20}] {epoch + 1}/{n} loss {loss:.4f} validation {error:.4f} "
+            f"{left:.0f} s left"
+        )
+        if self.settings.is_shown and now - self.last > 0.5:
+            self.last = now
+            print(f"\r{self.text}", end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        if self.settings.is_shown and self.text:
+            print(f"\r{self.text}", file=sys.stderr, flush=True)
