@@ -245,18 +245,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         )
         if data.y is None:
             raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
-        self._check_models(owner, data, data.y)
-        splits = None if _is_number(self.cv) else check_splits(owner, self.cv, data.n_rows)
-        options = NuisanceOptions(
-            outcome_model=self.outcome_model,
-            propensity_model=self.propensity_model,
-            arms=(0, 1) if self.estimand == "ate" else (0,),
-            cv=int(self.cv) if splits is None else len(splits),
-            splits=splits,
-            pooled=bool(self.pool_nuisances),
-            seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
-            n_jobs=self.n_jobs,
-        )
+        options = self._options(owner, data, data.y)
         segments = [
             without_folds(part, options) for part in rows_by_segment(data, data.y, self.estimand)
         ]
@@ -324,8 +313,8 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         check_option(owner, "pool_nuisances", self.pool_nuisances, (True, False))
         check_cross_fitting(owner, self.cv if _is_number(self.cv) else 2, self.clip)
 
-    def _check_models(self, owner: str, data: EffectData, y: Float) -> None:
-        """Refuse models that cannot do their part, and an X that has nothing for them."""
+    def _options(self, owner: str, data: EffectData, y: Float) -> NuisanceOptions:
+        """Check the models against the data, and say how they are fitted."""
         is_binary = bool(np.isin(y, (0.0, 1.0)).all())
         check_models(owner, self.outcome_model, self.propensity_model, is_binary)
         if not data.covariates:
@@ -333,6 +322,17 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
                 f"{owner}: X has no covariates beside the segment, and models of outcome and treatment need some. "
                 "Add them, or use SegmentRegression, which then compares means."
             )
+        splits = None if _is_number(self.cv) else check_splits(owner, self.cv, data.n_rows)
+        return NuisanceOptions(
+            outcome_model=self.outcome_model,
+            propensity_model=self.propensity_model,
+            arms=(0, 1) if self.estimand == "ate" else (0,),
+            cv=int(self.cv) if splits is None else len(splits),
+            splits=splits,
+            pooled=bool(self.pool_nuisances),
+            seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
+            n_jobs=self.n_jobs,
+        )
 
     def _clip(self, owner: str, data: EffectData, propensity: Float) -> npt.NDArray[np.bool_]:
         """Keep modelled chances away from 1, for the ATE from 0 too, in place; mark those moved."""
