@@ -76,7 +76,8 @@ class Clan:
         DataFrame
             One row a name, with `mean` over all rows, means and standard errors of the `least` and
             `most` affected, their `difference` (most less least) with standard error, interval,
-            Welch's t, its degrees of freedom, `p_value`, and `p_adjusted` (Holm over covariates).
+            Welch's t, its degrees of freedom, `p_value`, and `p_adjusted` (Holm over
+            covariates; NaN for prediction and effect).
         """
         table = pd.DataFrame(self.values, columns=list(_NUMBERS))
         table.insert(0, "role", list(self.role))
@@ -175,7 +176,7 @@ def clan(
     table = np.array(lines)
     roles = tuple(role for _, role, _ in variables)
     is_covariate = np.array([role == "covariate" for role in roles])
-    adjusted = np.where(is_covariate, np.nan, table[:, -1])
+    adjusted = np.full(len(table), np.nan)
     adjusted[is_covariate] = holm(table[is_covariate, -1])
     return Clan(
         share=float(share),

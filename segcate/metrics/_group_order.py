@@ -17,6 +17,7 @@ __all__ = ["Monotonicity", "check_order"]
 
 _N_DRAWS = 9_999
 _SEED = 0
+_ROUNDING = 1e-20
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,13 @@ def _violation(effect: Float, covariance: Float) -> tuple[float, float]:
 
 
 def _distance(effects: Float, weight: Float) -> Float:
-    """Return the weighted squared distance of each row to its isotonic regression."""
-    squares: Float = ((effects - _isotonic(effects, weight)) ** 2) @ weight
+    """Return the weighted squared distance of each row to its isotonic regression.
+
+    What is within rounding of 0 is 0, so that sequences that rise do not differ.
+    """
+    centred = effects - (effects @ weight / weight.sum())[:, None]
+    squares: Float = ((centred - _isotonic(centred, weight)) ** 2) @ weight
+    squares[squares < _ROUNDING * (centred**2 @ weight)] = 0.0
     return squares
 
 

@@ -107,11 +107,14 @@ def policy_value(
     -----
     :math:`\sum_i w_i d_i (\psi_i - c_i) / \sum_i w_i` for a policy d; with several arms
     :math:`\psi_i` and :math:`c_i` are those of the arm that it gives. The standard error is that of
-    a mean, over rows or clusters. The value of the outcome itself under the policy, in an experiment
-    with known chances p of the arm that each row was in, is the Hajek mean
-    :math:`\sum_i 1(t_i = d_i) y_i / p_i \big/ \sum_i 1(t_i = d_i) / p_i` (causalml's `policy_risk`
-    is one minus it); this function gives the gain, which is what costs are compared with, and with
-    doubly robust scores less noise.
+    a mean, over rows or clusters.
+
+    The mean outcome under the policy, in an experiment with chance :math:`p_i` of the arm that row
+    i was in, is :math:`\sum_a P(d = a) \, \bar y_a`, with :math:`\bar y_a` the Hajek mean of the
+    rows in arm a whom the policy gives a, :math:`\sum 1(t_i = d_i = a) y_i / p_i \big/ \sum
+    1(t_i = d_i = a) / p_i` (causalml's `policy_risk` is one minus it, with one chance for all). This
+    function gives the gain instead, which is what costs are compared with, and which has less noise
+    with doubly robust scores.
 
     References
     ----------

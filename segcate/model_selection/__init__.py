@@ -6,9 +6,11 @@ from segcate.model_selection._split import (
     TreatmentStratifiedKFold,
     TreatmentStratifiedShuffleSplit,
 )
+from segcate.model_selection._targeting_policy import TargetingPolicy
 
 __all__ = [
     "HonestEffects",
+    "TargetingPolicy",
     "TreatmentStratifiedGroupKFold",
     "TreatmentStratifiedKFold",
     "TreatmentStratifiedShuffleSplit",

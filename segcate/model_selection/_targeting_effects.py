@@ -1,0 +1,112 @@
+"""Predicted effects for a policy: out of fold, checked, and averaged over segments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils.parallel import Parallel, delayed
+
+from segcate import _frames
+from segcate._folds import deal_groups, deal_rows, treatment_strata
+from segcate._routing import routing
+from segcate._validation import Float, Int
+
+__all__ = [
+    "by_segment",
+    "check_effects",
+    "deal_folds",
+    "fit_child",
+    "predict_out_of_fold",
+    "segment_means",
+]
+
+
+def check_effects(owner: str, effects: Any, n_rows: int, n_arms: int) -> Float:
+    """Check predicted effects; return one column for each arm beside control."""
+    table = np.asarray(effects, dtype=np.float64).reshape(n_rows, -1)
+    if table.shape[1] != n_arms - 1:
+        raise ValueError(
+            f"{owner}: `treatment` has {n_arms} arms, but the effect estimator predicts "
+            f"{table.shape[1]} effects a row; {n_arms - 1} are needed. Use an effect estimator for "
+            "several arms, such as segcate.cate.InteractionRegression."
+        )
+    n_bad = int((~np.isfinite(table)).any(axis=1).sum())
+    if n_bad:
+        raise ValueError(
+            f"{owner}: the effect estimator predicts NaN or infinity in {n_bad} of {n_rows} rows, "
+            "which cannot be decided on. Give every segment an effect (`on_empty='overall'`), or "
+            "merge thin segments."
+        )
+    return table
+
+
+def predict_out_of_fold(
+    owner: str,
+    estimator: Any,
+    X: Any,
+    y: Float,
+    given: dict[str, Any],
+    fold: Int,
+    *,
+    n_arms: int,
+    n_jobs: int | None,
+) -> Float:
+    """Predict the effects of each fold by a clone fitted on the others."""
+    parts = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_predict)(estimator, X, y, given, fold, k) for k in range(int(fold.max()) + 1)
+    )
+    effects = np.empty((len(y), n_arms - 1))
+    for k, part in enumerate(parts):
+        rows = fold == k
+        effects[rows] = check_effects(owner, part, int(rows.sum()), n_arms)
+    return effects
+
+
+def fit_child(estimator: Any, X: Any, y: Float, given: dict[str, Any]) -> Any:
+    """Fit a clone; inside a Pipeline the metadata travels by routing."""
+    with routing():
+        return clone(estimator).fit(X, y, **given)
+
+
+def _fit_predict(estimator: Any, X: Any, y: Float, given: dict[str, Any], fold: Int, k: int) -> Any:
+    """Fit on all folds but one, and predict that one."""
+    train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+    metadata = {name: values[train] for name, values in given.items()}
+    fitted = fit_child(estimator, _frames.take_rows(X, train), y[train], metadata)
+    return fitted.predict(_frames.take_rows(X, test))
+
+
+def deal_folds(
+    owner: str, arm: Int, groups: Int | None, cv: int, rng: np.random.RandomState
+) -> Int:
+    """Return the fold of each row, arms spread evenly and groups whole."""
+    strata = treatment_strata(owner, arm, None, n_outcome_bins=1, min_rows=cv)
+    if groups is None:
+        return deal_rows(strata, cv, rng)
+    n_groups = int(groups.max()) + 1
+    if n_groups < cv:
+        raise ValueError(
+            f"{owner}: `groups` holds {n_groups} groups, too few for cv={cv} folds of whole groups. "
+            "Lower `cv`."
+        )
+    return deal_groups(strata, groups, np.full(cv, 1 / cv), rng)
+
+
+def segment_means(effects: Float, weight: Float, codes: Int, n_segments: int) -> Float:
+    """Return the weighted mean effects of the segments; a segment without weight counts rows."""
+    total = np.bincount(codes, weights=weight, minlength=n_segments)
+    weight = np.where(total[codes] > 0, weight, 1.0)
+    total = np.bincount(codes, weights=weight, minlength=n_segments)
+    sums = [np.bincount(codes, weights=weight * e, minlength=n_segments) for e in effects.T]
+    means: Float = np.column_stack(sums) / np.maximum(total, 1e-300)[:, None]
+    return means
+
+
+def by_segment(effects: Float, weight: Float, codes: Int | None) -> Float:
+    """Give each row the mean effects of its segment, where there are segments."""
+    if codes is None:
+        return effects
+    means: Float = segment_means(effects, weight, codes, int(codes.max()) + 1)[codes]
+    return means
