@@ -14,7 +14,7 @@ Float = npt.NDArray[np.float64]
 
 __all__ = ["NamedCurve", "label_curves", "line_style"]
 
-_COLOURS = ("#1f4e79", "#c2570c", "#007a5a", "#8a3b8f", "#6b5300", "#4a4a4a", "#a51e37")
+_COLOURS = ("#1f4e79", "#b34d05", "#007a5a", "#8a3b8f", "#6b5300", "#4a4a4a", "#a51e37")
 _DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.2, 1.2)), (0, (7, 2, 1.5, 2)), (0, (3, 1.5)))
 _LONGEST_NAME = 28
 _N_POINTS = 240

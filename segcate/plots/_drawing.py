@@ -13,7 +13,7 @@ from segcate.plots._matplotlib import pyplot
 
 INK = "#222222"
 MAIN = "#1f4e79"
-SECOND = "#c2570c"
+SECOND = "#b34d05"
 PALE = "#aebdcb"
 FONT, TITLE_FONT = 8.5, 9.5
 WIDTH = 6.4

@@ -80,9 +80,8 @@ def _holds_numbers(values: npt.NDArray[Any]) -> bool:
 
 
 def _cut_numbers(values: Float, n_bands: int) -> tuple[npt.NDArray[np.intp], list[str]]:
-    edges = np.unique(
-        np.quantile(values, np.linspace(0, 1, n_bands + 1)[1:-1], method="inverted_cdf")
-    )
+    last = (np.arange(1, n_bands) * len(values) + n_bands - 1) // n_bands - 1
+    edges = np.unique(np.sort(values)[last])
     codes = np.searchsorted(edges, values, side="left").astype(np.intp)
     present, codes = np.unique(codes, return_inverse=True)
     lows = np.full(len(present), np.inf)

@@ -25,7 +25,7 @@ from segcate.plots._sources import fitted_with
 Statistic = Literal["smd", "ks"]
 Order = Literal["before", "after", "given"]
 
-_BEFORE = "#7a7a7a"
+_BEFORE = "#6a6a6a"
 _ROW_INCHES = 0.27
 _LABELS = {
     "smd": "standardised mean difference, in SD",

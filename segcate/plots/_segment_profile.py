@@ -33,6 +33,8 @@ Order = Literal["given", "spread"]
 _ROW_INCHES, _COLUMN_INCHES, _NAME_INCHES = 0.25, 0.5, 2.6
 _SMALLEST_CELL_FONT = 4.0
 _MOST_DEVIATIONS = 2.0
+# Where white and ink stand out alike.
+_EVEN_LUMINANCE = 0.21
 # From pale to dark: below the mean is light, above it dark, so that grey tells the sign.
 _SHADES = ("#fbfbe0", "#c9e4b9", "#73bdb5", "#2f7ea6", "#12305f")
 
@@ -232,10 +234,13 @@ class SegmentProfileDisplay:
         cells = profile_cells(owner, self.profile, self.overall, self.scale, order, max_covariates)
         n_rows, n_columns = cells.means.shape
         width = max(WIDTH, _NAME_INCHES + _COLUMN_INCHES * n_columns)
-        ax = open_axes(owner, ax, 1.9 + _ROW_INCHES * n_rows, width)
+        height, is_ours = 1.9 + _ROW_INCHES * n_rows, ax is None
+        ax = open_axes(owner, ax, height, width)
         self.ax_, self.figure_ = ax, ax.figure
         mesh = _draw_cells(ax, cells)
-        _name_cells(ax, cells)
+        added = _name_cells(ax, cells)
+        if is_ours:
+            ax.figure.set_figheight(height + added)
         _draw_key(ax, mesh, cells.is_exact)
         noun = "segment" if n_columns == 1 else "segments"
         covariates = "covariate" if n_rows + cells.n_hidden == 1 else "covariates"
@@ -245,7 +250,7 @@ class SegmentProfileDisplay:
         )
         notes = _notes(cells)
         write_texts(ax, "", notes, self.title, default)
-        if not _write_means(ax, cells):
+        if not _write_means(ax, cells, mesh):
             notes.append("Cells are too small to write the means into.")
             write_texts(ax, "", notes, self.title, default)
         return self
@@ -266,8 +271,8 @@ def _draw_cells(ax: Any, cells: ProfileCells) -> Any:
     return mesh
 
 
-def _name_cells(ax: Any, cells: ProfileCells) -> None:
-    """Name covariates on the left, segments with their rows above."""
+def _name_cells(ax: Any, cells: ProfileCells) -> float:
+    """Name covariates on the left, segments with their rows above; return inches that needs more."""
     n_rows, n_columns = cells.means.shape
     box = ax.get_window_extent()
     row = box.height / ax.figure.dpi * 72 / n_rows
@@ -295,6 +300,8 @@ def _name_cells(ax: Any, cells: ProfileCells) -> None:
         np.arange(n_columns) + 0.5, labels, fontsize=size, color=INK,
         rotation=90 if is_narrow else 0,
     )  # fmt: skip
+    longest = max(labels, key=len)
+    return text_size(ax, longest, size)[0] / float(ax.figure.dpi) if is_narrow else 0.0
 
 
 def _draw_key(ax: Any, mesh: Any, is_exact: bool) -> None:
@@ -306,7 +313,7 @@ def _draw_key(ax: Any, mesh: Any, is_exact: bool) -> None:
     key.set_label(f"distance from the mean\nof all rows, in SD{of}", fontsize=FONT, color=INK)
 
 
-def _write_means(ax: Any, cells: ProfileCells) -> bool:
+def _write_means(ax: Any, cells: ProfileCells, mesh: Any) -> bool:
     """Write means into the cells; False, and nothing, where they would not be legible."""
     texts = [_write_row(row) for row in cells.means]
     n_rows, n_columns = cells.means.shape
@@ -317,14 +324,25 @@ def _write_means(ax: Any, cells: ProfileCells) -> bool:
     size = min(10.0 * room, LARGEST_FONT)
     if size < _SMALLEST_CELL_FONT:
         return False
+    shades = mesh.to_rgba(np.clip(cells.distances, -_MOST_DEVIATIONS, _MOST_DEVIATIONS))
     for i, row in enumerate(texts):
         for j, text in enumerate(row):
-            is_dark = cells.distances[i, j] > 0.45
             ax.text(
-                j + 0.5, i + 0.5, plain(text), color="white" if is_dark else INK, fontsize=size,
+                j + 0.5, i + 0.5, plain(text), color=_ink_on(shades[i, j]), fontsize=size,
                 horizontalalignment="center", verticalalignment="center",
             )  # fmt: skip
     return True
+
+
+def _ink_on(shade: Float) -> str:
+    """Return white or ink, whichever stands out more (relative luminance as in WCAG 2)."""
+    red, green, blue, opacity = shade.tolist()
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in (red, green, blue)
+    ]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "white" if opacity > 0 and luminance < _EVEN_LUMINANCE else INK
 
 
 def _write_row(means: Float) -> list[str]:
