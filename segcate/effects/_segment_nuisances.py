@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.utils.parallel import Parallel, delayed
 
 from segcate import _frames
@@ -154,11 +155,11 @@ def _fit_block(
     targets = _targets(data, y, rows, options)
     X = _frames.take_rows(_frames.select_columns(data.X, data.covariates), rows)
     member = _membership(data.segment.codes[rows])
-    uses_default = any(target.model is None for target in targets.values())
-    encoded = np.hstack([encoded_covariates(owner, X), member]) if uses_default else None
+    is_default = [target.model is None for target in targets.values()]
+    encoded = np.hstack([encoded_covariates(owner, X), member]) if any(is_default) else None
     columns = cross_fit(
         owner,
-        _with_columns(X, data, rows, member),
+        None if all(is_default) else _with_columns(X, data, rows, member),
         encoded,
         list(targets.values()),
         folds,
@@ -258,6 +259,8 @@ def _membership(codes: Int) -> Float:
 def _with_columns(X: Any, data: EffectData, rows: Int, member: Float) -> Any:
     """Append the columns of `_membership` to the covariates a handed-in model gets."""
     present = np.unique(data.segment.codes[rows])[1:]
+    if isinstance(X, pd.DataFrame) and len(present):
+        X = X.set_axis(X.columns.astype(str), axis=1)  # scikit-learn wants all names to be text
     for column, code in zip(member.T, present, strict=True):
         X = _frames.append_column(X, f"segment={data.segment.labels[code]}", column)
     return X

@@ -387,6 +387,15 @@ def test_strings_and_gaps_are_for_models_that_take_them():
     assert not lines().__sklearn_tags__().input_tags.allow_nan
 
 
+def test_columns_that_are_named_by_numbers():
+    data = small_study(12, n=300, n_segments=2)
+    X = data.X.drop(columns="cell")
+    expected = lines().fit(X, data.y, treatment=data.treatment).effects_
+    numbered = X.set_axis(range(4), axis=1)
+    found = lines(segment=3).fit(numbered, data.y, treatment=data.treatment).effects_
+    pd.testing.assert_frame_equal(found, expected)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
