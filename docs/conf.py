@@ -40,8 +40,8 @@ numpydoc_class_members_toctree = False
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
-    # plot_mindset.py is shown, not run: its data may not be published with segcate.
-    "filename_pattern": r"plot_(?!mindset)",
+    # These two are shown, not run: their data may not be published with segcate.
+    "filename_pattern": r"plot_(?!mindset|hillstrom)",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,

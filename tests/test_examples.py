@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from tests.helpers.shared import shared_path
 
@@ -35,3 +37,24 @@ def test_mindset_example_prints_table_7():
     for row in paper.itertuples():
         line = f"{row.table7_att:.3f}      {row.table7_se:.3f}"
         assert line in printed, line
+
+
+def test_hillstrom_example_says_what_its_text_says():
+    script = (EXAMPLES / "plot_hillstrom.py").read_text(encoding="utf-8")
+    printed = run("plot_hillstrom.py", str(shared_path("data", "uplift", "hillstrom.csv.gz")))
+    value = {
+        line[:30].strip(): [float(cell) for cell in line[30:].split()]
+        for line in printed.splitlines()
+        if " mail " in line[:30]
+    }
+    share, mean, low, high = value["women's mail where it pays"]
+    assert share == pytest.approx(49, abs=1)
+    assert f"it earns {mean} cents ({low} to {high})" in script
+    _, mean, low, high = value["men's mail for all"]
+    assert f"{mean} cents per customer ({low} to {high})" in script
+    _, _, low, high = value["women's mail for all"]
+    assert f"may well lose money ({low} to\n# {high} cents)" in script
+    mean, low, high = re.search(
+        r"(\S+) cents per customer more \((\S+) to (\S+)\)", printed
+    ).groups()
+    assert f"By {mean} cents, with an interval from {low} to {high}" in script
