@@ -405,8 +405,9 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         """Leave to the effect estimator what X may hold; fit needs y."""
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
-        if hasattr(self.effect_estimator, "__sklearn_tags__"):
-            tags.input_tags = get_tags(self.effect_estimator).input_tags
+        child = self.effect_estimator
+        if hasattr(child, "__sklearn_tags__") and not isinstance(child, type):
+            tags.input_tags = get_tags(child).input_tags
         return tags
 
     def _check_parameters(self, owner: str, n_arms: int) -> Float:
