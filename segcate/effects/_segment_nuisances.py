@@ -157,16 +157,26 @@ def _fit_block(
     member = _membership(data.segment.codes[rows])
     is_default = [target.model is None for target in targets.values()]
     encoded = np.hstack([encoded_covariates(owner, X), member]) if any(is_default) else None
-    columns = cross_fit(
-        owner,
-        None if all(is_default) else _with_columns(X, data, rows, member),
-        encoded,
-        list(targets.values()),
-        folds,
-        weight=None if data.sample_weight is None else data.sample_weight[rows],
-        seed=options.seed,
-        n_jobs=n_jobs,
-    )
+    try:
+        columns = cross_fit(
+            owner,
+            None if all(is_default) else _with_columns(X, data, rows, member),
+            encoded,
+            list(targets.values()),
+            folds,
+            weight=None if data.sample_weight is None else data.sample_weight[rows],
+            seed=options.seed,
+            n_jobs=n_jobs,
+        )
+    except (ValueError, TypeError) as error:
+        if all(is_default) or str(error).startswith(owner):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"{owner}: a model cannot be fitted on the covariates: {error} Models get the columns of X as they came, "
+            "and a 0/1 column for every segment but the first: encode or impute them in a pipeline, or leave the "
+            "models at None."
+        ) from error
     return dict(zip(targets, columns, strict=True))
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 import segcate
-from segcate.effects import SegmentMatching
+from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
 from segcate.exceptions import EmptySegmentError
 from segcate.matching import PropensityMatcher
 from tests.helpers.small_studies import small_study
@@ -150,6 +151,19 @@ def test_arguments_of_fit(argument, bad, found, next_step):
 
 
 @pytest.mark.parametrize(
+    "model", [SegmentRegression(), SegmentAIPW(LinearRegression(), LogisticRegression())], ids=str
+)
+@pytest.mark.parametrize(
+    ("argument", "bad", "found", "next_step"),
+    [case for case in CASES if case.id != "sample_weight: summing to 1"],
+)
+def test_arguments_of_fit_without_matching(model, argument, bad, found, next_step):
+    keywords = {"y": Y, "treatment": T} | {argument: bad}
+    with pytest.raises(ValueError, match=f"(?s){found}.*{next_step}"):
+        model.fit(X, keywords.pop("y"), **keywords)
+
+
+@pytest.mark.parametrize(
     ("argument", "bad", "found", "next_step"),
     [case for case in CASES if case.values[0] in ("treatment", "propensity", "sample_weight")],
 )
@@ -246,6 +260,24 @@ def test_columns_of_x(kind, bad, options, found, next_step):
     arguments = (bad, Y[:n]) if kind is SegmentMatching else (bad,)
     with pytest.raises((ValueError, TypeError), match=f"(?s){found}.*{next_step}"):
         kind(**options).fit(*arguments, treatment=T[:n])
+
+
+# A model that is handed in is the judge of what it can take.
+OF_THE_MODELS = {"dates", "an id"}
+
+
+@pytest.mark.parametrize("kind", [SegmentRegression, SegmentAIPW])
+@pytest.mark.parametrize("name", [name for name in COLUMNS if name != "only segments"])
+def test_columns_of_x_without_matching(kind, name):
+    bad, options, found, next_step = COLUMNS[name]
+    model = kind(**options)
+    if kind is SegmentAIPW:
+        model.set_params(outcome_model=LinearRegression(), propensity_model=LogisticRegression())
+        if name in OF_THE_MODELS:
+            found, next_step = "a model cannot be fitted on the covariates", "encode or impute"
+    n = len(bad)
+    with pytest.raises((ValueError, TypeError), match=f"(?s){found}.*{next_step}"):
+        model.fit(bad, Y[:n], treatment=T[:n])
 
 
 def test_the_same_holds_for_polars():
