@@ -36,6 +36,8 @@ class InteractedFit:
     n_alone : number of those rows
     arm_ranks : coefficients of the regression in the control arm and in the treated arm
     rank : coefficients of the whole regression
+    n_coefficients : what an arm with enough rows would have, a constant and every covariate that
+        is no combination of others
     n_common : covariates with one slope for both arms, because they do not vary in one of them
     """
 
@@ -47,6 +49,7 @@ class InteractedFit:
     n_alone: int
     arm_ranks: tuple[int, int]
     rank: int
+    n_coefficients: int
     n_common: int
 
     def scores(self, correction: str) -> Float:
@@ -82,7 +85,8 @@ def interacted_regression(
     design = np.column_stack([np.ones(len(y)), t, centred, t[:, None] * centred])
     fit = least_squares(design, y, weight)
     mains, interactions = fit.kept[2 : 2 + p], fit.kept[2 + p :]
-    if p and int(mains.sum()) < _rank(y, Z, weight) - 1:
+    n_coefficients = _rank(y, Z, weight)
+    if int(mains.sum()) < n_coefficients - 1:
         return None
     w = np.ones(len(y)) if weight is None else weight
     residual = y - design @ fit.coef
@@ -101,6 +105,7 @@ def interacted_regression(
         n_alone=int(is_alone.sum()),
         arm_ranks=ranks,
         rank=fit.rank,
+        n_coefficients=n_coefficients,
         n_common=int((mains & ~interactions).sum()),
     )
 

@@ -62,11 +62,8 @@ def _regress_segment(
     n_arm = (int((~part.is_treated).sum()), int(part.is_treated.sum()))
     spare = min(n - rank for n, rank in zip(n_arm, fit.arm_ranks, strict=True))
     if spare < 1:
-        arms = (f"{n_arm[1]} treated", f"{n_arm[0]} controls")
-        have = [
-            f"{arm} for {_counted(k)}" for arm, k in zip(arms, fit.arm_ranks[::-1], strict=True)
-        ]
-        return replace(counted, status=f"too few rows: {', '.join(have)}")
+        need = _counted(fit.n_coefficients)
+        return replace(counted, status=f"too few rows for {need} in each arm")
     if options.std_error == "group" and groups is not None:
         variance = _group_variance(part, fit, groups, options.inference)
     else:

@@ -160,15 +160,16 @@ def study_with(n_treated, n_columns=3, n=60):
 
 
 @pytest.mark.parametrize(
-    ("n_treated", "status"),
+    ("n_treated", "n_columns", "status"),
     [
-        (4, r"too few rows: 4 treated for 4 coefficients, 56 controls for 4 coefficients"),
-        (3, r"too few rows: 3 treated for 3 coefficients, 57 controls for"),
-        (1, r"too few rows: 1 treated for 1 coefficient, 59 controls for"),
+        (4, 3, r"too few rows for 4 coefficients in each arm \(4 treated, 56 control\)"),
+        (1, 3, r"too few rows for 4 coefficients in each arm \(1 treated, 59 control\)"),
+        (1, 0, r"too few rows for 1 coefficient in each arm \(1 treated, 59 control\)"),
     ],
 )
-def test_an_arm_without_a_spare_row_has_no_estimate(n_treated, status):
-    Z, y, t = study_with(n_treated)
+def test_an_arm_without_a_spare_row_has_no_estimate(n_treated, n_columns, status):
+    Z, y, t = study_with(n_treated, max(n_columns, 1))
+    Z = Z if n_columns else np.ones((60, 1))  # a constant is no covariate
     with pytest.raises(EmptySegmentError, match=rf"{status}.*use fewer covariates"):
         SegmentRegression(segment=None).fit(Z, y, treatment=t)
 
@@ -191,7 +192,7 @@ def test_a_thin_segment_can_take_the_overall_effect():
     X = data.X.drop(columns="cell")
     model = SegmentRegression(on_empty="overall").fit(X, data.y, treatment=t)
     row = model.effects_.loc[1]
-    assert row["status"].startswith("overall effect (too few rows: 3 treated for")
+    assert row["status"].startswith("overall effect (too few rows for 4 coefficients")
     assert row["effect"] == model.overall_["effect"]
     assert (model.predict(X)[data.segment == 1] == model.overall_["effect"]).all()
 
