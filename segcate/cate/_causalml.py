@@ -71,8 +71,9 @@ class CausalMLEstimator(WrappingEstimator):
     """Give a learner or tree of causalml the contract of an effect estimator.
 
     Use it to put causalml's models into a Pipeline or a search beside others. It calls them by
-    keyword and always hands the propensity in, cross-fitted: a propensity of their own making comes
-    from one penalised logit, and a DR-learner is worth no more than it. Never changes `model`.
+    keyword and always hands the propensity in where they use one. Left to themselves they calibrate
+    it on the rows it was fitted on, down to 0.001, and R- and DR-learners divide by it. Never
+    changes `model`.
 
     Parameters
     ----------
@@ -81,8 +82,9 @@ class CausalMLEstimator(WrappingEstimator):
         ``control_name=0``. Its parameters are reached as ``model__...``:
         ``model__learner__max_depth``.
     propensity_model : classifier with `predict_proba`, default=None
-        Cross-fitted model of the treatment for the X-, R- and DR-learners and the causal trees.
-        None: lines, curves and boosted trees, averaged (see `segcate.metrics.effect_scores`).
+        Model of the treatment: cross-fitted for R- and DR-learners and causal trees (None: lines,
+        curves and boosted trees, averaged, see `segcate.metrics.effect_scores`), fitted once on all
+        rows for an X-learner (None: logistic regression).
     cv : int, default=5
         Folds for the propensity, at least 2.
     clip : float, default=0.01
@@ -187,7 +189,8 @@ class CausalMLEstimator(WrappingEstimator):
             the others, which cannot weigh rows.
         groups : array-like of shape (n_samples,), default=None
             Clusters of dependent rows, kept whole in the folds of the propensity. An error for R-
-            and DR-learners, whose own folds would break them up; unused by S- and T-learners.
+            and DR-learners, whose own folds would break them up; unused by S-, T- and X-learners,
+            which are given no cross-fitted propensity.
         propensity : array-like of shape (n_samples,), inside (0, 1), default=None
             Known or cross-fitted chance of treatment; none is fitted then (an X-learner still fits
             one, for rows to come). Two arms only. Unused by S- and T-learners; uplift trees take

@@ -201,8 +201,10 @@ class EconMLEstimator(WrappingEstimator):
 
         Raises
         ------
+        TypeError
+            If the model was fitted without inference.
         ValueError
-            If the model was fitted without inference, or on `groups`.
+            If it was fitted on `groups`, or `confidence_level` is outside (0, 1).
         """
         owner = type(self).__name__
         values = self._encoded(X)
@@ -219,7 +221,7 @@ class EconMLEstimator(WrappingEstimator):
             else:
                 bounds = self.model_.const_marginal_effect_interval(values, alpha=1 - level)
         except AttributeError as error:
-            raise ValueError(
+            raise TypeError(
                 f"{owner}.predict_interval: {type(self.model_).__name__} was fitted without inference ({error}). Set "
                 "inference='bootstrap', or use CausalForestDML, LinearDML or LinearDRLearner, which have their own."
             ) from error

@@ -122,7 +122,7 @@ def test_weights_and_groups_reach_the_model(study):
 def test_intervals_need_inference_and_can_be_bootstrapped(study):
     plain = EconMLEstimator(MODELS["SLearner"]())
     plain.fit(study["X"], study["y"], treatment=study["treatment"])
-    with pytest.raises(ValueError, match=r"SLearner was fitted without inference.*'bootstrap'"):
+    with pytest.raises(TypeError, match=r"SLearner was fitted without inference.*'bootstrap'"):
         plain.predict_interval(study["new"])
     inference = import_econml("inference")
     booted = EconMLEstimator(
