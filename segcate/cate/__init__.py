@@ -4,5 +4,14 @@ from segcate.cate._causal_forest import CausalForest
 from segcate.cate._causalml import CausalMLEstimator
 from segcate.cate._econml import EconMLEstimator
 from segcate.cate._interaction_regression import InteractionRegression
+from segcate.cate._interval import predict_interval
+from segcate.cate._segmented_cate import SegmentedCATE
 
-__all__ = ["CausalForest", "CausalMLEstimator", "EconMLEstimator", "InteractionRegression"]
+__all__ = [
+    "CausalForest",
+    "CausalMLEstimator",
+    "EconMLEstimator",
+    "InteractionRegression",
+    "SegmentedCATE",
+    "predict_interval",
+]

@@ -135,3 +135,39 @@ def _is_allowed(sides, chooses, fills, gap, w, min_samples_leaf, min_balance) ->
         if not variation[rows].sum() > 1e-9 * variation[chooses].sum():
             return False
     return True
+
+
+def shrunken_weights(outcome, treatment, pooled, own, segment, weight, groups, n_folds):
+    """Return the weights of own models: empirical Bayes, its factor by R-stacking less one SE.
+
+    Row by row and factor by factor; `treatment`, `pooled` and `own` have one column a treatment.
+    """
+    labels = sorted(set(segment.tolist()))
+    weight = np.ones(len(outcome)) if weight is None else weight
+    error = [outcome[i] - treatment[i] @ pooled[i] for i in range(len(outcome))]
+    gap = [treatment[i] @ (own[i] - pooled[i]) for i in range(len(outcome))]
+    noise, square, cross = [], [], []
+    terms = {label: np.zeros(len(outcome)) for label in labels}
+    for label in labels:
+        rows = [i for i in range(len(outcome)) if segment[i] == label]
+        mass = sum(weight[i] for i in rows)
+        spread = sum(weight[i] * (error[i] - gap[i]) ** 2 for i in rows) / mass
+        noise.append(spread / sum(weight[i] * treatment[i] @ treatment[i] for i in rows))
+        square.append(sum(weight[i] * gap[i] ** 2 for i in rows))
+        cross.append(sum(weight[i] * gap[i] * error[i] for i in rows))
+        left = [weight[i] * gap[i] * (error[i] - gap[i]) for i in rows]
+        for i, value in zip(rows, left, strict=True):
+            terms[label][i] = value - np.mean(left)
+    clusters = np.arange(len(outcome)) if groups is None else groups
+    best = (np.inf, 0.0)
+    for factor in [np.inf, *np.geomspace(1e4, 1e-4, 801) / np.median(noise), 0.0]:
+        w = [1 / (1 + factor * v * n_folds / (n_folds - 1)) for v in noise]
+        total = sum(w[k] * terms[label] for k, label in enumerate(labels))
+        sums = dict.fromkeys(clusters.tolist(), 0.0)
+        for i, c in enumerate(clusters.tolist()):
+            sums[c] += total[i]
+        std_error = np.sqrt(sum(value**2 for value in sums.values()))
+        gain = sum(2 * w[k] * cross[k] - w[k] ** 2 * square[k] for k in range(len(w)))
+        if -(gain - 2 * std_error) < best[0]:
+            best = (-(gain - 2 * std_error), factor)
+    return best[1], np.array([1 / (1 + best[1] * v) for v in noise])

@@ -1,0 +1,195 @@
+"""Fit clones of an effect estimator on parts of the rows, and predict with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import clone
+from sklearn.utils.parallel import Parallel, delayed
+
+from segcate import _frames
+from segcate._nuisances import NuisanceModels, Want, fit_nuisances
+from segcate._routing import routing
+from segcate._validation import EffectData, Float, Int, TreatmentKind
+from segcate.cate._shrinkage import Centred, centre_arms
+
+__all__ = ["Rows", "fit_models", "fold_trains_every_arm", "out_of_fold", "residualise", "rows_of"]
+
+# Chances enter the R-loss as t - e and divide nothing, so this bound is for form.
+_CLIP = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What the models are fitted on; the segment column is left out of X."""
+
+    X: Any
+    y: Float
+    treatment: npt.NDArray[Any]
+    kind: TreatmentKind
+    sample_weight: Float | None
+    groups: Int | None
+    propensity: Float | None
+
+    @property
+    def n_arms(self) -> int:
+        """Count the arms; of doses there are none."""
+        return 0 if self.kind == "continuous" else int(self.treatment.max()) + 1
+
+
+def rows_of(data: EffectData, kind: TreatmentKind) -> Rows:
+    """Take the checked rows of a fit, without the segment column."""
+    if data.y is None:
+        raise ValueError("an effect needs an outcome; y is None")
+    return Rows(
+        X=_frames.select_columns(data.X, data.covariates),
+        y=data.y,
+        treatment=data.treatment,
+        kind=kind,
+        sample_weight=data.sample_weight,
+        groups=data.groups,
+        propensity=data.propensity,
+    )
+
+
+def fit_models(
+    estimator: Any, rows: Rows, parts: Sequence[Int], n_jobs: int | None = None
+) -> list[Any]:
+    """Fit one clone on each part, a list of row positions."""
+    fitted = Parallel(n_jobs=n_jobs)(delayed(_fit)(estimator, rows, part) for part in parts)
+    return list(fitted)
+
+
+def _fit(estimator: Any, rows: Rows, part: Int) -> Any:
+    """Fit a clone with routing on, so that a Pipeline hands the treatment to its last step."""
+    keywords = {"treatment": rows.treatment[part]}
+    for name in ("sample_weight", "groups", "propensity"):
+        values = getattr(rows, name)
+        if values is not None:
+            keywords[name] = values[part]
+    model = _told_the_kind(clone(estimator), rows.kind)
+    with routing():
+        model.fit(_frames.take_rows(rows.X, part), rows.y[part], **keywords)
+    return model
+
+
+def _told_the_kind(model: Any, kind: TreatmentKind) -> Any:
+    """Say what the treatment is, where a model would guess from the rows of its segment alone."""
+    guesses = {
+        name: kind
+        for name, value in model.get_params().items()
+        if name.rpartition("__")[2] == "treatment_kind"
+        and isinstance(value, str)
+        and value == "auto"
+    }
+    return model.set_params(**guesses)
+
+
+def fold_trains_every_arm(rows: Rows, part: Int, fold: Int) -> bool:
+    """Tell whether a part has rows of every arm, and two groups, beside any fold left out."""
+    usable = part if rows.sample_weight is None else part[rows.sample_weight[part] > 0]
+    for k in range(int(fold.max()) + 1):
+        train = usable[fold[usable] != k]
+        if rows.groups is not None and len(np.unique(rows.groups[train])) < 2:
+            return False
+        n_different = len(np.unique(rows.treatment[train]))
+        if n_different < (rows.n_arms or 2):
+            return False
+    return True
+
+
+def out_of_fold(
+    estimator: Any, rows: Rows, parts: Sequence[Int], fold: Int, n_jobs: int | None
+) -> tuple[Float, Float]:
+    """Predict each row's effect by pooled and own models that saw neither it nor its fold.
+
+    Parameters
+    ----------
+    estimator : effect estimator to clone
+    rows : Rows
+    parts : row positions of each segment with a model of its own
+    fold : intp array of shape (n_rows,)
+    n_jobs : models fitted at a time
+
+    Returns
+    -------
+    pooled, own : float64 arrays of shape (n_rows, n_treatments)
+        Of rows without an own model both are the pooled effect.
+    """
+    everyone = np.arange(len(rows.y))
+    jobs = [
+        (is_own, part[fold[part] != k], part[fold[part] == k])
+        for is_own, part in [(False, everyone), *((True, part) for part in parts)]
+        for k in range(int(fold.max()) + 1)
+    ]
+    predicted = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_predict)(estimator, rows, train, test) for _, train, test in jobs
+    )
+    pooled = np.empty((len(everyone), predicted[0].shape[1]))
+    own: Float | None = None
+    for (is_own, _, test), values in zip(jobs, predicted, strict=True):
+        if is_own and own is None:
+            own = pooled.copy()
+        target = own if is_own and own is not None else pooled
+        target[test] = values
+    return pooled, pooled if own is None else own
+
+
+def _fit_predict(estimator: Any, rows: Rows, train: Int, test: Int) -> Float:
+    n_treatments = max(rows.n_arms - 1, 1)
+    if not len(test):
+        return np.empty((0, n_treatments))
+    model = _fit(estimator, rows, train)
+    effects = np.asarray(model.predict(_frames.take_rows(rows.X, test)), dtype=np.float64)
+    return effects.reshape(len(test), n_treatments)
+
+
+def residualise(
+    owner: str, rows: Rows, segment: Int, n_segments: int, cv: int, random_state: Any, n_jobs: Any
+) -> tuple[Centred, Int]:
+    """Take out of outcome and treatment what covariates and segment lead to expect, cross-fitted.
+
+    Returns
+    -------
+    centred : Centred
+    fold : intp array of shape (n_rows,)
+    """
+    knows_chance = rows.kind == "binary" and rows.propensity is not None
+    treatment: Want = "dose" if rows.kind == "continuous" else "propensity"
+    wants: set[Want] = {"outcome"} if knows_chance else {"outcome", treatment}
+    found = fit_nuisances(
+        owner,
+        _with_segment(rows.X, segment, n_segments),
+        rows.y,
+        rows.treatment,
+        wants,
+        NuisanceModels(cv=cv, clip=_CLIP, random_state=random_state, n_jobs=n_jobs),
+        weight=rows.sample_weight,
+        groups=rows.groups,
+    )
+    if found.outcome is None:
+        raise ValueError("the expected outcome was not fitted")
+    if rows.propensity is not None and knows_chance:
+        moved = (rows.treatment - rows.propensity)[:, None]
+    elif found.dose is not None:
+        moved = (rows.treatment - found.dose)[:, None]
+    elif found.propensity is not None:
+        moved = centre_arms(rows.treatment.astype(np.intp), found.propensity)
+    else:
+        raise ValueError("the expected treatment was not fitted")
+    return Centred(rows.y - found.outcome, moved), found.fold
+
+
+def _with_segment(X: Any, segment: Int, n_segments: int) -> Any:
+    """Append a 0/1 column for each segment but the first: segments may confound."""
+    taken = set(_frames.column_names(X) or [])
+    for k in range(1, n_segments):
+        name = f"segment {k}"
+        while name in taken:
+            name += "_"
+        X = _frames.append_column(X, name, (segment == k).astype(np.float64))
+    return X

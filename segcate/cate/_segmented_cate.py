@@ -1,0 +1,523 @@
+"""SegmentedCATE: one model of individual effects per segment, shrunk towards a pooled one."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from segcate import _frames
+from segcate._nuisances import check_cross_fitting
+from segcate._validation import (
+    EffectData,
+    Segment,
+    SegmentCodes,
+    check_effect_data,
+    check_features,
+    check_in_unit_interval,
+    check_option,
+    code_segments,
+    listed,
+    takes_missing,
+)
+from segcate.base import EffectEstimatorMixin
+from segcate.cate._children import refuse_nested_of_none
+from segcate.cate._interaction_regression import InteractionRegression
+from segcate.cate._interval import predict_interval
+from segcate.cate._segment_models import (
+    Rows,
+    fit_models,
+    fold_trains_every_arm,
+    out_of_fold,
+    residualise,
+    rows_of,
+)
+from segcate.cate._shrinkage import Shrinkage, choose_shrinkage
+from segcate.cate._treatment_kind import treatment_kind_of
+from segcate.exceptions import EmptySegmentError, SegcateWarning
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+
+class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
+    """Fit one model of effects per segment, and shrink it towards a pooled one.
+
+    Use it where segments may differ in what moves the effect, and some are small: the pooled model
+    is stable, the segment's own is free, and the data say how far to trust it. The segment itself
+    is never a covariate.
+
+    Parameters
+    ----------
+    estimator : effect estimator, default=None
+        Cloned for every segment and once for everyone: one of ours, an adapter, or a Pipeline that
+        ends in one. None is ``InteractionRegression()``.
+    segment : "auto", str, int or None, default="auto"
+        Column of X that holds the segments; None: one segment, so the pooled model alone.
+    treatment_kind : {"auto", "binary", "arms", "continuous"}, default="auto"
+        As in `InteractionRegression`; handed to an `estimator` that would guess.
+    min_arm_size : int >= 1, default=50
+        Rows of positive weight that a segment needs in every arm (of doses: in all) for a model of
+        its own; below, it gets the pooled one, and `segments_` says so.
+    shrinkage : "auto", float in [0, 1] or None, default="auto"
+        Share of the pooled model in a segment's effects. "auto": by the data, see Notes. None: 0,
+        own models as they are.
+    on_empty : {"overall", "nan", "raise"}, default="overall"
+        What a segment too small for a model, or first seen by `predict`, gets: the pooled model's
+        effects, NaN, or an error.
+    cv : int >= 2, default=5
+        Folds of ``shrinkage="auto"``.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the folds and of the nuisance models of ``shrinkage="auto"``.
+    n_jobs : int, default=None
+        Models fitted at the same time.
+
+    Attributes
+    ----------
+    segments_ : DataFrame, one row a segment, ordered by label (noise, -1, first)
+        n, n_treated (in any arm but the control), n_control, weight (share of the own model),
+        status. Of doses without the counts by arm.
+    pooled_ : the model fitted on everyone
+    estimators_ : list of length n_segments: the segment's own model, None where it has none
+    segment_labels_ : array of shape (n_segments,)
+    weights_ : float64 array of shape (n_segments,)
+    shrinkage_factor_ : float, from 0 (own models) to infinity (pooled); NaN unless "auto" chose it
+    treatment_kind_ : {"binary", "arms", "continuous"}
+    arms_ : int64 array of shape (n_arms - 1,), codes of the arms but the control; empty for doses
+    n_features_in_, feature_names_in_ : as in scikit-learn
+
+    See Also
+    --------
+    InteractionRegression : With a segment column of text, one regression with segment effects.
+    segcate.effects.SegmentMatching : One effect a segment, with its standard error.
+
+    Notes
+    -----
+    The effect is ``w_s own(x) + (1 - w_s) pooled(x)`` with the weight of empirical Bayes,
+
+        w_s = 1 / (1 + factor v_s),    v_s = mean((r - c own)^2) / sum(c^2)  in segment s,
+
+    where r = y - E[y | x, s] and c = t - E[t | x, s] are cross-fitted and v_s is the variance that
+    an average effect has in the segment: an own model of k parameters is off by about k v_s, and
+    what sets the segment apart by B, so that the best weight is B / (B + k v_s) (Efron & Morris,
+    1973). The one unknown, factor = k / B, is chosen by the R-loss of out-of-fold predictions, sum
+    (r - c (w_s own + (1 - w_s) pooled))^2 (R-stacking, Nie & Wager, 2021): where it falls most
+    below that of the pooled model, less one standard error of that fall. One number for all
+    segments can be told from noisy effects where one a segment could not. With more arms c holds a
+    column an arm. This needs ``cv (n_segments + 1)`` more fits.
+
+    The nuisances know the segment, the models do not: a pooled model on observational data leaves
+    confounding by segment in, which the loss sees. Keep what made the segments among the columns.
+    `groups` keep their rows in one fold. Shrunken effects have no confidence interval;
+    `predict_interval` needs ``shrinkage=None`` (or 0 or 1).
+
+    References
+    ----------
+    Efron, B., & Morris, C. (1973). Stein's estimation rule and its competitors: an empirical Bayes
+    approach. JASA, 68(341), 117-130. doi:10.1080/01621459.1973.10481350
+    Nie, X., & Wager, S. (2021). Quasi-oracle estimation of heterogeneous treatment effects.
+    Biometrika, 108(2), 299-319. doi:10.1093/biomet/asaa076
+
+    Examples
+    --------
+    >>> from segcate.cate import InteractionRegression, SegmentedCATE
+    >>> from segcate.datasets import make_segmented_users
+    >>> users = make_segmented_users(900, n_segments=3, segment_shares=[20, 20, 1], random_state=0)
+    >>> X = users.X.assign(segment=users.segment)
+    >>> model = SegmentedCATE(InteractionRegression(), random_state=0)
+    >>> model.fit(X, users.y, treatment=users.treatment).predict(X).shape
+    (900,)
+    >>> print(model.segments_.round(2).to_string(index_names=False))
+         n  n_treated  n_control  weight                                         status
+    0  439        145        294    0.35                                             ok
+    1  439        118        321    0.31                                             ok
+    2   22          6         16    0.00  pooled: 6 treated, fewer than min_arm_size=50
+    """
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        segment: Segment = "auto",
+        treatment_kind: str = "auto",
+        min_arm_size: int = 50,
+        shrinkage: Any = "auto",
+        on_empty: str = "overall",
+        cv: int = 5,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.estimator = estimator
+        self.segment = segment
+        self.treatment_kind = treatment_kind
+        self.min_arm_size = min_arm_size
+        self.shrinkage = shrinkage
+        self.on_empty = on_empty
+        self.cv = cv
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        treatment: Any = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+        propensity: Any = None,
+    ) -> SegmentedCATE:
+        """Fit the pooled model and the segments' own, and choose their weights.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Covariates and the segment column.
+        y : array-like of shape (n_samples,)
+            Outcome, 0/1 or measured.
+        treatment : array-like of shape (n_samples,)
+            0/1 or bool; integer codes of arms, 0 the control; or doses.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0, for the models and the loss.
+        groups : array-like of shape (n_samples,), default=None
+            Clusters of dependent rows, handed to the models; folds keep them whole.
+        propensity : array-like of shape (n_samples,), values inside (0, 1), default=None
+            Known chances of a 0/1 treatment, for the loss and handed to the models.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If an input or parameter is missing, misaligned or out of range.
+        TypeError
+            If `estimator` has no `fit` and `predict`.
+        EmptySegmentError
+            If a segment is too small and ``on_empty="raise"``.
+        """
+        owner = type(self).__name__
+        estimator = self._check_parameters(owner)
+        kind = treatment_kind_of(owner, self.treatment_kind, treatment)
+        data = check_effect_data(
+            self,
+            X,
+            y,
+            treatment=treatment,
+            segment=self.segment,
+            sample_weight=sample_weight,
+            groups=groups,
+            propensity=propensity,
+            allow_missing=takes_missing(estimator),
+            treatment_kind=kind,
+        )
+        _check_covariates(owner, data, kind)
+        rows = rows_of(data, kind)
+        parts = _parts(data.segment)
+        gaps = self._gaps(owner, rows, data.segment, parts)
+        shrinkage = self._choose(owner, estimator, rows, data.segment, parts, gaps)
+        with_own = [part for part, gap in zip(parts, gaps, strict=True) if not gap]
+        models = fit_models(estimator, rows, [np.arange(data.n_rows), *with_own], self.n_jobs)
+        own = iter(models[1:])
+        self.pooled_ = models[0]
+        self.estimators_ = [None if gap else next(own) for gap in gaps]
+        self.weights_ = np.where([bool(gap) for gap in gaps], 0.0, shrinkage.weight)
+        self.shrinkage_factor_ = shrinkage.factor
+        self.segment_labels_ = data.segment.labels
+        self.treatment_kind_ = kind
+        self.arms_ = np.arange(1, max(rows.n_arms, 1))
+        self._gap = gaps
+        self._counts = np.array([_counts(rows, part) for part in parts])
+        self._segment_position = data.segment.position
+        self._allows_missing = takes_missing(estimator)
+        return self
+
+    def predict(self, X: Any) -> Float:
+        """Return the effect of the treatment on each row.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            With the columns of `fit`.
+
+        Returns
+        -------
+        effect : float64 array of shape (n_samples,), in units of y
+            With more than two arms of shape (n_samples, n_arms - 1), columns in the order of
+            `arms_`.
+
+        Raises
+        ------
+        EmptySegmentError
+            If a row's segment was not seen in `fit` and ``on_empty="raise"``.
+
+        Warns
+        -----
+        SegcateWarning
+            If rows are of segments that `fit` did not see, and get the pooled effect or NaN.
+        """
+        covariates, segment = self._read(X, "predict")
+        effects = self._blank((len(segment),))
+        weight = np.append(self.weights_, 0.0)[segment]
+        self._fill(effects, weight < 1, self.pooled_.predict, covariates)
+        for k, model in enumerate(self.estimators_):
+            rows = np.flatnonzero(segment == k)
+            if model is None or not len(rows) or self.weights_[k] == 0:
+                continue
+            own = np.asarray(model.predict(_frames.take_rows(covariates, rows)), dtype=np.float64)
+            pooled = effects[rows] if self.weights_[k] < 1 else own
+            effects[rows] = pooled + self.weights_[k] * (own - pooled)
+        effects[self._is_blank(segment)] = np.nan
+        return effects
+
+    def predict_interval(self, X: Any, *, confidence_level: float = 0.95) -> Float:
+        """Return a confidence interval of the effect on each row: that of its segment's model.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            With the columns of `fit`.
+        confidence_level : float in (0, 1), default=0.95
+            Of each interval on its own.
+
+        Returns
+        -------
+        interval : float64 array of shape (n_samples, 2), low and high, in units of y
+            With more than two arms of shape (n_samples, n_arms - 1, 2). Rows that get the pooled
+            effect have its interval.
+
+        Raises
+        ------
+        TypeError
+            If effects were shrunk, or the models have no intervals.
+        """
+        check_is_fitted(self)
+        owner = type(self).__name__
+        check_in_unit_interval(f"{owner}.predict_interval", "confidence_level", confidence_level)
+        is_mixed = (self.weights_ > 0) & (self.weights_ < 1)
+        if is_mixed.any() or not np.isnan(self.shrinkage_factor_):
+            raise TypeError(
+                f"{owner}.predict_interval: effects shrunk by the data are biased towards the "
+                f"pooled model, and have no confidence interval (shrinkage={self.shrinkage!r}). "
+                "Fit with shrinkage=None for intervals of the segments' own models."
+            )
+        covariates, segment = self._read(X, "predict_interval")
+        interval = self._blank((len(segment), 2))
+
+        def of(model: Any) -> Any:
+            return lambda rows: predict_interval(model, rows, confidence_level=confidence_level)
+
+        uses_own = np.append(self.weights_ > 0, False)[segment]
+        self._fill(interval, ~uses_own, of(self.pooled_), covariates)
+        for k, model in enumerate(self.estimators_):
+            if model is not None and self.weights_[k] > 0:
+                self._fill(interval, segment == k, of(model), covariates)
+        interval[self._is_blank(segment)] = np.nan
+        return interval
+
+    @property
+    def segments_(self) -> pd.DataFrame:
+        """Table of the segments: rows, weight of the own model, and why it has none."""
+        import pandas as pd
+
+        check_is_fitted(self)
+        columns: dict[str, Any] = {"n": self._counts[:, 0]}
+        if self.treatment_kind_ != "continuous":
+            columns |= {"n_treated": self._counts[:, 1], "n_control": self._counts[:, 2]}
+        columns["weight"] = self.weights_
+        columns["status"] = ["ok" if not gap else f"pooled: {gap}" for gap in self._gap]
+        return pd.DataFrame(columns, index=pd.Index(self.segment_labels_, name="segment"))
+
+    def set_params(self, **params: Any) -> SegmentedCATE:
+        """Set parameters; those of the estimator (`estimator__...`) need an instance of it."""
+        owner = type(self).__name__
+        example = f"{owner}(InteractionRegression())"
+        refuse_nested_of_none(owner, self.estimator, params, example)
+        super().set_params(**params)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        """X may hold strings and categories in a frame, and NaN where the estimator takes it."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.estimator is not None and takes_missing(self.estimator)
+        return tags
+
+    def _check_parameters(self, owner: str) -> Any:
+        """Check our own parameters and return the estimator to clone."""
+        check_option(owner, "on_empty", self.on_empty, ("overall", "nan", "raise"))
+        size = self.min_arm_size
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+            raise ValueError(
+                f"{owner}: `min_arm_size` must be a number of rows, at least 1; got {size!r}."
+            )
+        check_cross_fitting(owner, self.cv, 0.0)
+        share = self.shrinkage
+        is_share = isinstance(share, int | float | np.number) and not isinstance(share, bool)
+        if not (share is None or (isinstance(share, str) and share == "auto")) and (
+            not is_share or not 0 <= share <= 1
+        ):
+            raise ValueError(
+                f"{owner}: `shrinkage` must be 'auto', a share of the pooled model in [0, 1], or "
+                f"None; got {share!r}."
+            )
+        model = InteractionRegression() if self.estimator is None else self.estimator
+        if isinstance(model, type) or not hasattr(model, "fit") or not hasattr(model, "predict"):
+            raise TypeError(
+                f"{owner}: `estimator` must be an effect estimator (an instance with `fit` and "
+                f"`predict`) or None; got {model!r}."
+            )
+        return model
+
+    def _gaps(self, owner: str, rows: Rows, segment: SegmentCodes, parts: list[Int]) -> list[str]:
+        """Say of each segment why it has no model of its own; empty where it has one."""
+        if len(parts) == 1:
+            return ["the only segment"]
+        gaps = [_why_pooled(rows, part, int(self.min_arm_size)) for part in parts]
+        small = [
+            f"{label!r} ({gap})"
+            for label, gap in zip(segment.labels.tolist(), gaps, strict=True)
+            if gap
+        ]
+        if small and self.on_empty == "raise":
+            more = f" and {len(small) - 5} more" if len(small) > 5 else ""
+            raise EmptySegmentError(
+                f"{owner}: {len(small)} of {len(gaps)} segments are too small for a model of their "
+                f"own: {', '.join(small[:5])}{more}. Merge them into others, lower `min_arm_size`, "
+                "or set on_empty='overall' or 'nan'."
+            )
+        return gaps
+
+    def _choose(
+        self,
+        owner: str,
+        estimator: Any,
+        rows: Rows,
+        segment: SegmentCodes,
+        parts: list[Int],
+        gaps: list[str],
+    ) -> Shrinkage:
+        """Return the weights of own models; `gaps` grows where folds cannot be trained on."""
+        if self.shrinkage != "auto":
+            share = 0.0 if self.shrinkage is None else float(self.shrinkage)
+            return Shrinkage(np.nan, np.full(len(parts), 1.0 - share))
+        if all(gaps):
+            return Shrinkage(np.nan, np.zeros(len(parts)))
+        centred, fold = residualise(
+            owner, rows, segment.codes, len(parts), self.cv, self.random_state, self.n_jobs
+        )
+        for k, part in enumerate(parts):
+            if not gaps[k] and not fold_trains_every_arm(rows, part, fold):
+                gaps[k] = "leaving out a fold leaves out an arm"
+        with_own = [part for part, gap in zip(parts, gaps, strict=True) if not gap]
+        pooled, own = out_of_fold(estimator, rows, with_own, fold, self.n_jobs)
+        return choose_shrinkage(
+            centred,
+            pooled,
+            own,
+            segment.codes,
+            len(parts),
+            weight=rows.sample_weight,
+            groups=rows.groups,
+            n_folds=self.cv,
+        )
+
+    def _read(self, X: Any, where: str) -> tuple[Any, Int]:
+        """Return the covariates, and the segment's position; that of unseen ones is the last."""
+        check_is_fitted(self)
+        position = self._segment_position
+        X = check_features(
+            self, X, reset=False, allow_missing=self._allows_missing, segment=position
+        )
+        covariates = _frames.select_columns(X, [i for i in range(X.shape[1]) if i != position])
+        owner = f"{type(self).__name__}.{where}"
+        found = code_segments(owner, X, position, may_look_like_ids=True)
+        place = {label: i for i, label in enumerate(self.segment_labels_.tolist())}
+        labels = found.labels.tolist()
+        at = np.array([place.get(label, len(place)) for label in labels], dtype=np.intp)
+        segment = at[found.codes]
+        unseen = [label for label in labels if label not in place]
+        if unseen:
+            n_rows = int((segment == len(place)).sum())
+            self._tell_unseen(owner, f"{n_rows} of {len(segment)} rows", unseen, place)
+        return covariates, segment
+
+    def _tell_unseen(self, owner: str, rows: str, unseen: list[Any], known: Any) -> None:
+        what = (
+            f"{owner}: {rows} are of segments that fit did not see ({listed(unseen)}; it knew "
+            f"{listed(known)})"
+        )
+        if self.on_empty == "raise":
+            raise EmptySegmentError(
+                f"{what}. Set on_empty='overall' or 'nan', or fit on rows of every segment."
+            )
+        gets = "the pooled model's effects" if self.on_empty == "overall" else "NaN"
+        warnings.warn(f"{what} and get {gets}.", SegcateWarning, stacklevel=4)
+
+    def _is_blank(self, segment: Int) -> npt.NDArray[np.bool_]:
+        """Tell the rows that get NaN: of small and unseen segments, with ``on_empty="nan"``."""
+        is_small = [bool(gap) for gap in self._gap] if len(self._gap) > 1 else [False]
+        return np.array([*is_small, True])[segment] & (self.on_empty == "nan")
+
+    def _blank(self, shape: tuple[int, ...]) -> Float:
+        """Return an array to fill; with more than two arms it has a column for each treatment."""
+        if len(self.arms_) > 1:
+            shape = (shape[0], len(self.arms_), *shape[1:])
+        return np.full(shape, np.nan)
+
+    @staticmethod
+    def _fill(target: Float, chosen: npt.NDArray[np.bool_], predict: Any, covariates: Any) -> None:
+        rows = np.flatnonzero(chosen)
+        if len(rows):
+            values = np.asarray(predict(_frames.take_rows(covariates, rows)), dtype=np.float64)
+            target[rows] = values.reshape(target[rows].shape)
+
+
+def _parts(segment: SegmentCodes) -> list[Int]:
+    """List the row positions of each segment."""
+    order = np.argsort(segment.codes, kind="stable")
+    ends = np.cumsum(np.bincount(segment.codes, minlength=segment.n_segments))
+    return list(np.split(order, ends[:-1]))
+
+
+def _counts(rows: Rows, part: Int) -> tuple[int, int, int]:
+    """Count the rows of a segment, the treated ones and the controls."""
+    n_treated = int((rows.treatment[part] != 0).sum())
+    return len(part), n_treated, len(part) - n_treated
+
+
+def _why_pooled(rows: Rows, part: Int, smallest: int) -> str:
+    """Say why a segment can have no model of its own; empty if it can."""
+    used = part if rows.sample_weight is None else part[rows.sample_weight[part] > 0]
+    if rows.groups is not None and len(np.unique(rows.groups[used])) < 2:
+        return "fewer than 2 groups"
+    if rows.kind == "continuous":
+        if len(used) < smallest:
+            return f"{len(used)} rows, fewer than min_arm_size={smallest}"
+        return "" if len(np.unique(rows.treatment[used])) > 1 else "the same dose in all rows"
+    counts = np.bincount(rows.treatment[used].astype(np.intp), minlength=rows.n_arms)
+    least = int(np.argmin(counts))
+    if counts[least] >= smallest:
+        return ""
+    word = ("control", "treated")[least] if rows.n_arms == 2 else f"in arm {least}"
+    return f"{counts[least]} {word}, fewer than min_arm_size={smallest}"
+
+
+def _check_covariates(owner: str, data: EffectData, kind: str) -> None:
+    if not data.covariates:
+        raise ValueError(
+            f"{owner}: X has no column beside the segment, so effects cannot differ within one. "
+            "Add covariates, or use SegmentMatching or SegmentRegression for an effect a segment."
+        )
+    if data.propensity is not None and kind != "binary":
+        raise ValueError(
+            f"{owner}: `propensity` is the chance of a 0/1 treatment, and this one is {kind}. "
+            "Leave it out."
+        )

@@ -1,0 +1,137 @@
+"""How far the effects of a segment's own model go towards those of the pooled model.
+
+The weight of the own model is that of empirical Bayes, ``1 / (1 + factor * noise)`` with `noise` the
+variance of an average effect in the segment (Efron & Morris, 1973). The one unknown, `factor`, is
+chosen by the R-loss of predictions out of fold (R-stacking: Nie & Wager, 2021, section 4.2), where
+own models count as better only as far as that exceeds one standard error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+__all__ = ["Centred", "Shrinkage", "centre_arms", "choose_shrinkage"]
+
+# Factors are tried from this much to this much times the inverse of the median noise.
+_LEAST, _MOST, _N_TRIED = 1e-4, 1e4, 801
+
+
+@dataclass(frozen=True, slots=True)
+class Centred:
+    """Outcome and treatment less what X leads to expect.
+
+    Attributes
+    ----------
+    outcome : float64 array of shape (n_rows,)
+    treatment : float64 array of shape (n_rows, n_treatments)
+        The dose, or a column for each arm but the control.
+    """
+
+    outcome: Float
+    treatment: Float
+
+
+@dataclass(frozen=True, slots=True)
+class Shrinkage:
+    """Weights of the segments' own models.
+
+    Attributes
+    ----------
+    factor : float from 0 (own models alone) to infinity (the pooled model alone)
+    weight : float64 array of shape (n_segments,), in [0, 1]
+    """
+
+    factor: float
+    weight: Float
+
+
+def centre_arms(codes: Int, propensity: Float) -> Float:
+    """Return 1[arm] - P(arm) for each arm but the control."""
+    n_arms = propensity.shape[1]
+    centred: Float = np.equal.outer(codes, np.arange(1, n_arms)).astype(np.float64)
+    centred -= propensity[:, 1:]
+    return centred
+
+
+def choose_shrinkage(
+    centred: Centred,
+    pooled: Float,
+    own: Float,
+    segment: Int,
+    n_segments: int,
+    *,
+    weight: Float | None,
+    groups: Int | None,
+    n_folds: int,
+) -> Shrinkage:
+    """Choose the factor that lowers the R-loss most, less one standard error of that.
+
+    Parameters
+    ----------
+    centred : Centred
+    pooled, own : float64 arrays of shape (n_rows, n_treatments)
+        Effects predicted by models that saw neither the row nor its fold.
+    segment : intp codes of shape (n_rows,); rows of segments without an own model are left out
+    n_segments : int
+    weight : float64 array of shape (n_rows,) or None
+    groups : intp codes of shape (n_rows,) or None, clusters for the standard error
+    n_folds : int
+        The models out of fold saw ``1 - 1 / n_folds`` of the rows, so their noise is larger.
+
+    Notes
+    -----
+    With r the centred outcome, c the centred treatment and d = own - pooled, the loss of a segment
+    is ``sum (r - c pooled - w c d)^2``, a parabola in its weight w. Its noise is the mean squared
+    ``r - c own`` over the sum of c^2, the variance of the average effect by the same regression.
+    The weight is known as well as the sum of ``c d (r - c own)``, whose standard error counts.
+    Without the standard error, noise in the loss would lend own models a weight of about
+    ``1 / sqrt(n_segments * n_parameters)`` where the pooled model is right.
+    """
+    row_weight = np.ones(len(segment)) if weight is None else weight
+    error = centred.outcome - (centred.treatment * pooled).sum(axis=1)
+    gap = (centred.treatment * (own - pooled)).sum(axis=1)
+    size = row_weight * (centred.treatment**2).sum(axis=1)
+
+    def total(values: Float) -> Float:
+        return np.asarray(np.bincount(segment, values, n_segments), dtype=np.float64)
+
+    left = error - gap
+    square, cross = total(row_weight * gap**2), total(row_weight * gap * error)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        noise = total(row_weight * left**2) / total(row_weight) / total(size)
+    known = np.flatnonzero(np.isfinite(noise) & (noise > 0) & (square > 0))
+    if not len(known):
+        return Shrinkage(np.inf, np.zeros(n_segments))
+    spread = _covariance_of_totals(row_weight * gap * left, segment, n_segments, groups)
+    spread = spread[np.ix_(known, known)]
+    factors = np.geomspace(_LEAST, _MOST, _N_TRIED) / np.median(noise[known])
+    factors = np.concatenate([[0.0], factors, [np.inf]])
+    share = n_folds / (n_folds - 1)
+    weights = 1.0 / (1.0 + factors[:, None] * noise[known] * share)
+    std_error = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", weights, spread, weights), 0.0))
+    loss = weights**2 @ square[known] - 2.0 * (weights @ cross[known] - std_error)
+    factor = float(factors[len(factors) - 1 - int(np.argmin(loss[::-1]))])
+    chosen = np.zeros(n_segments)
+    chosen[known] = 1.0 / (1.0 + factor * noise[known])
+    return Shrinkage(factor, chosen)
+
+
+def _covariance_of_totals(
+    values: Float, segment: Int, n_segments: int, groups: Int | None
+) -> Float:
+    """Return the covariance of the segments' totals; rows, or groups of rows, are independent."""
+    n_rows = np.maximum(np.bincount(segment, minlength=n_segments), 1)
+    deviation = values - (np.bincount(segment, values, n_segments) / n_rows)[segment]
+    if groups is None:
+        variances = np.bincount(segment, deviation**2, n_segments)
+        return np.asarray(np.diag(variances), dtype=np.float64)
+    n_groups = int(groups.max()) + 1
+    sums = np.bincount(groups * n_segments + segment, deviation, n_groups * n_segments)
+    table = sums.reshape(n_groups, n_segments)
+    return np.asarray(table.T @ table)
