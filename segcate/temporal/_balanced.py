@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from segcate.temporal._layers import ELUPair
+from segcate.temporal._recurrent import Windows
 from segcate.temporal._tensors import PanelTensors
 from segcate.temporal._transformer import Inputs
 
@@ -77,15 +78,17 @@ class BalancedLearner:
     def __init__(
         self,
         network: BalancedNetwork,
-        data: PanelTensors,
+        data: PanelTensors | Windows,
         *,
         balancing: str | None,
         alpha: float,
         is_one_hot: bool,
         learning_rate: float,
         decay: float,
+        hides_covariates: bool = False,
     ) -> None:
         self.network, self.data, self.balancing = network, data, balancing
+        self.hides_covariates = hides_covariates
         self.alpha, self.is_one_hot = alpha, is_one_hot
         self.average = copy.deepcopy(network).requires_grad_(False)
         head = set(network.treatment_head.parameters())
@@ -132,10 +135,10 @@ class BalancedLearner:
         self._ema_head.update(self.average, self.network, self._is_head)
 
     def _batch(self, units: Tensor) -> tuple[Inputs, Tensor, Tensor, Tensor]:
-        """Gather a batch; with covariates once more, unknown from a random step on."""
+        """Gather a batch; where they may be hidden, once more with covariates unknown from a step on."""
         target, treatment, counts = self.data.targets(units)
         inputs = self.data.inputs(units, counts.shape[-1])
-        if inputs.covariates is None:
+        if inputs.covariates is None or not self.hides_covariates:
             return inputs, target, treatment, counts
         n_steps = self.data.n_steps[units] - 1
         split = (torch.rand(n_steps.shape, device=units.device) * (n_steps + 1)).long()

@@ -228,6 +228,7 @@ class CausalTransformer(NeuralEstimator):
             is_one_hot=self.coding_.kind == "combination",
             learning_rate=self.learning_rate,
             decay=0.99,
+            hides_covariates=True,
         )
         history = train(learner, *units, self._settings(), generator, type(self).__name__)
         return learner.result, history

@@ -42,6 +42,14 @@ class TreatmentCoding:
         coded: Float = np.eye(self.width)[combination]
         return coded
 
+    def decode(self, coded: Float) -> Float:
+        """Return the flags of coded treatments; all zeros count as none."""
+        if self.kind == "flags":
+            return coded
+        bits = np.arange(self.width)[:, None] >> np.arange(self.n_treatments) & 1
+        flags: Float = coded @ bits.astype(np.float64)
+        return flags
+
 
 def choose_coding(n_treatments: int, kind: str) -> TreatmentCoding:
     """Resolve "auto": combinations of up to three treatments, flags beyond."""

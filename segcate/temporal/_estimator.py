@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from typing import Any
 
@@ -13,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._validation import check_in_unit_interval, listed
+from segcate.exceptions import SegcateWarning
 from segcate.temporal._coding import Scaling, TreatmentCoding
 from segcate.temporal._panel import Panel, Roles, read_panel
 from segcate.temporal._plan import read_plan
@@ -20,7 +22,7 @@ from segcate.temporal._plan import read_plan
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
-__all__ = ["TemporalEstimator"]
+__all__ = ["TemporalEstimator", "check_treatments", "name_roles"]
 
 
 class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
@@ -145,7 +147,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         Notes
         -----
         Rubin's rules over the models: the variance is W + (1 + 1/M) B, W the variance of the mean
-        over units, B that between the M models, with Student's t. A bootstrap of units around one
+        over units, B that between the M models, with Student's t of M - 1 degrees of freedom. A bootstrap of units around one
         network covered none of the segments of a simulation.
         """
         check_is_fitted(self)
@@ -270,6 +272,46 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         return pd.DataFrame(columns)
 
 
+def name_roles(owner: str, estimator: Any) -> Roles:
+    """Turn a constructor's names into roles, each column once."""
+    lists = {}
+    for name in ("treatment", "outcome", "covariates", "static"):
+        value = getattr(estimator, name)
+        lists[name] = (value,) if isinstance(value, str) else tuple(value)
+    for name in ("treatment", "outcome"):
+        if not lists[name]:
+            raise ValueError(f"{owner}: `{name}` names no column; at least one is needed.")
+    names = [*(name for part in lists.values() for name in part), estimator.id, estimator.time]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(
+            f"{owner}: columns {listed(repeated)} have more than one role. Give each one role."
+        )
+    horizon = estimator.horizon
+    if isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1:
+        raise ValueError(f"{owner}: `horizon` must be an integer of at least 1; got {horizon!r}.")
+    return Roles(**lists, id=estimator.id, time=estimator.time)
+
+
+def check_treatments(owner: str, panel: Panel, roles: Roles) -> None:
+    """Refuse treatments that never vary; warn of those that hardly do."""
+    steps = np.arange(panel.treatment.shape[1])
+    given = panel.treatment[steps < (panel.n_steps - 1)[:, None]]
+    for name, share in zip(roles.treatment, given.mean(axis=0), strict=True):
+        if share in (0.0, 1.0):
+            raise ValueError(
+                f"{owner}: treatment {name!r} is {'never' if share == 0 else 'always'} given in "
+                f"{len(given)} steps; nothing can be learned of its effect. Leave it out."
+            )
+        if not 0.01 <= share <= 0.99:
+            warnings.warn(
+                f"{owner}: treatment {name!r} is given in {share:.2%} of {len(given)} steps. Effects "
+                "of plans that differ from this practice are extrapolation.",
+                SegcateWarning,
+                stacklevel=3,
+            )
+
+
 def _time_of(panel: Panel, unit: Int, position: Int) -> npt.NDArray[Any]:
     """Return the time of a row, in the way the panel counts time."""
     first = panel.first[unit]
@@ -303,8 +345,8 @@ def average_effects(
     )
     between = (1.0 + 1.0 / n_models) * means.var(axis=0, ddof=1)
     variance = within + between
-    # Rubin (1987): degrees of freedom grow with the share of variance that models do not add.
-    df = (n_models - 1) * (variance / np.maximum(between, 1e-300)) ** 2
+    # Rubin's own degrees of freedom run to infinity where few models happen to agree.
+    df = np.full(variance.shape, n_models - 1.0)
     std_error = np.sqrt(variance)
     half_width = stats.t.ppf(0.5 + confidence_level / 2, df) * std_error
     effect = means.mean(axis=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import warnings
 from abc import abstractmethod
 from dataclasses import asdict
 from pathlib import Path
@@ -17,8 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from segcate._validation import check_option, listed
-from segcate.exceptions import SegcateWarning
+from segcate._validation import check_option
 from segcate.temporal._coding import (
     Scaling,
     TreatmentCoding,
@@ -26,7 +24,7 @@ from segcate.temporal._coding import (
     choose_coding,
     fit_scaling,
 )
-from segcate.temporal._estimator import TemporalEstimator
+from segcate.temporal._estimator import TemporalEstimator, check_treatments, name_roles
 from segcate.temporal._panel import Panel, Roles, read_panel
 from segcate.temporal._tensors import PanelTensors, panel_tensors
 from segcate.temporal._training import TrainingSettings
@@ -106,9 +104,9 @@ class NeuralEstimator(TemporalEstimator):
         """
         owner = type(self).__name__
         self._check_parameters(owner)
-        roles = self._name_roles(owner)
+        roles = name_roles(owner, self)
         data = read_panel(owner, panel, roles, min_steps=2)
-        _check_treatments(owner, data, roles)
+        check_treatments(owner, data, roles)
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(2**31 - 1))
         train_rows, validation_rows = self._split(owner, data.n_units, rng)
@@ -209,7 +207,7 @@ class NeuralEstimator(TemporalEstimator):
             "header": np.array(json.dumps(header)), "history": self.history_, **self._extra_arrays()
         }  # fmt: skip
         with Path(path).open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            np.savez(file, **arrays)
 
     @classmethod
     def load(cls, path: Any) -> Any:
@@ -344,23 +342,6 @@ class NeuralEstimator(TemporalEstimator):
             )
         return np.sort(order[:, n_validation:], axis=1), np.sort(order[:, :n_validation], axis=1)
 
-    def _name_roles(self, owner: str) -> Roles:
-        """Turn the constructor's names into roles, each column once."""
-        lists = {}
-        for name in ("treatment", "outcome", "covariates", "static"):
-            value = getattr(self, name)
-            lists[name] = (value,) if isinstance(value, str) else tuple(value)
-        for name in ("treatment", "outcome"):
-            if not lists[name]:
-                raise ValueError(f"{owner}: `{name}` names no column; at least one is needed.")
-        names = [*sum(lists.values(), ()), self.id, self.time]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise ValueError(
-                f"{owner}: columns {listed(repeated)} have more than one role. Give each one role."
-            )
-        return Roles(**lists, id=self.id, time=self.time)
-
     def _check_parameters(self, owner: str) -> None:
         for name in ("horizon", "n_models", "n_epochs", "batch_size"):
             value = getattr(self, name)
@@ -380,26 +361,6 @@ class NeuralEstimator(TemporalEstimator):
             owner, "treatment_coding", self.treatment_coding, ("auto", "combination", "flags")
         )
         check_transform(owner, self.outcome_transform)
-
-
-def _check_treatments(owner: str, panel: Panel, roles: Roles) -> None:
-    """Refuse treatments that never vary; warn of those that hardly do."""
-    steps = np.arange(panel.treatment.shape[1])
-    given = panel.treatment[steps < (panel.n_steps - 1)[:, None]]
-    rate = given.mean(axis=0)
-    for name, share in zip(roles.treatment, rate, strict=True):
-        if share in (0.0, 1.0):
-            raise ValueError(
-                f"{owner}: treatment {name!r} is {'never' if share == 0 else 'always'} given in "
-                f"{len(given)} steps; nothing can be learned of its effect. Leave it out."
-            )
-        if not 0.01 <= share <= 0.99:
-            warnings.warn(
-                f"{owner}: treatment {name!r} is given in {share:.2%} of {len(given)} steps. Effects "
-                "of plans that differ from this practice are extrapolation.",
-                SegcateWarning,
-                stacklevel=4,
-            )
 
 
 def _widths(data: PanelTensors) -> tuple[int, int, int, int]:

@@ -31,6 +31,8 @@ class Inputs:
     static : tensor of shape (n_models, n, d_v)
     known_until : int tensor of shape (n_models, n), or None
         Covariates are known at positions before it; None: at all.
+    state : tensor of shape (n_models, n, width), or None
+        What an encoder knew before the first position; recurrent networks begin from it.
     """
 
     prev_treatment: Tensor
@@ -38,6 +40,7 @@ class Inputs:
     covariates: Tensor | None
     static: Tensor
     known_until: Tensor | None = None
+    state: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
