@@ -43,6 +43,8 @@ Int = npt.NDArray[np.intp]
 
 # Half of a half-sample must leave a unit for each honest half.
 _FEWEST_UNITS = 4
+# Share of the treatment's variance below which what is left after centring is rounding.
+_LEAST_LEFT = 1e-12
 
 
 class CausalForest(EffectEstimatorMixin, BaseEstimator):
@@ -64,7 +66,7 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
         Model of the treatment given X; a regressor for doses. None: as above.
     treatment_kind : {"auto", "binary", "continuous"}, default="auto"
         "auto": values 0 and 1 are binary, fractions are doses; other whole numbers need a word.
-    min_samples_leaf : int, default=5
+    min_samples_leaf : int, default=3
         Fewest rows in a leaf, of those that choose splits and of those that fill leaves alike.
         Smaller: less bias, wider intervals.
     max_depth : int, default=None
@@ -167,7 +169,7 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
         outcome_model: Any = None,
         propensity_model: Any = None,
         treatment_kind: str = "auto",
-        min_samples_leaf: int = 5,
+        min_samples_leaf: int = 3,
         max_depth: int | None = None,
         max_features: int | float | str | None = None,
         subsample: float = 0.5,
@@ -268,21 +270,18 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
         )
         unit = np.arange(len(kept)) if data.groups is None else _recoded(data.groups[kept])
         _check_units(owner, unit, data)
+        weight = None if data.sample_weight is None else data.sample_weight[kept]
+        _refuse_explained_away(owner, t[kept], data.treatment[kept], weight)
         forest = grow_forest(
             values[kept],
             t[kept],
             y_left[kept],
-            None if data.sample_weight is None else data.sample_weight[kept],
+            weight,
             unit,
             self._shape(owner, values.shape[1]),
             seed=int(rng.randint(2**31 - 1)),
             n_jobs=self.n_jobs,
         )
-        if not forest.variation > 0:
-            raise ValueError(
-                f"{owner}: `treatment` less its expectation is the same in all {len(kept)} rows, so "
-                "no effect can be told. Check `propensity`, or the rows' weights."
-            )
         self._encoding = encoding
         self._forest = forest
         self.treatment_kind_ = kind
@@ -479,6 +478,20 @@ def _check_units(owner: str, unit: Int, data: EffectData) -> None:
         f"{owner}: X has n_samples={n_units} rows of positive weight; trees are grown on halves of "
         f"half of them, so at least {_FEWEST_UNITS} are needed."
     )
+
+
+def _refuse_explained_away(owner: str, t: Float, treatment: Any, weight: Float | None) -> None:
+    """Raise if nothing is left of the treatment once its expectation is taken off."""
+    left, before = (
+        float(np.average((v - np.average(v, weights=weight)) ** 2, weights=weight))
+        for v in (t, treatment)
+    )
+    if not left > _LEAST_LEFT * before:
+        raise ValueError(
+            f"{owner}: `treatment` less its expectation given X is the same in all {len(t)} rows of "
+            "positive weight, so no effect can be told: X, or the weights, leave nothing to compare. "
+            "Drop the columns that fix the treatment, or weigh rows of both arms."
+        )
 
 
 def _count_features(owner: str, max_features: Any, n_columns: int) -> int:
