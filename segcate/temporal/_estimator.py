@@ -147,8 +147,8 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         Notes
         -----
         Rubin's rules over the models: the variance is W + (1 + 1/M) B, W the variance of the mean
-        over units, B that between the M models, with Student's t of M - 1 degrees of freedom. A bootstrap of units around one
-        network covered none of the segments of a simulation.
+        over units, B that between the M models, with Student's t of M - 1 degrees of freedom. A
+        bootstrap of units around one network covered none of the segments of a simulation.
         """
         check_is_fitted(self)
         owner = type(self).__name__

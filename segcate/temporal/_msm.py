@@ -170,16 +170,16 @@ class MSM(TemporalEstimator):
             )
         found = self.effect(panel, plan, reference, origin=origin)
         names = self._effect_names()
-        table = found.groupby("step")[list(names)].mean()
+        table = found.groupby("step")[list(names)].mean().to_numpy()
         df = self.weights_.shape[0] - 1.0
         quantile = stats.t.ppf(0.5 + confidence_level / 2, df)
         given = self._plan_contrast(panel, plan, reference)
         rows = []
         for tau, difference in enumerate(given, start=1):
-            for j, name in enumerate(names):
+            for j in range(len(names)):
                 block = self._covariance[tau - 1][j]
                 variance = float(difference @ block @ difference) * self.scaling_.outcome[1, j] ** 2
-                effect, half = float(table.loc[tau, name]), quantile * np.sqrt(variance)
+                effect, half = float(table[tau - 1, j]), quantile * np.sqrt(variance)
                 rows.append(
                     (tau, self._roles.outcome[j], found[self._roles.id].nunique(), effect,
                      np.sqrt(variance), effect - half, effect + half, df)

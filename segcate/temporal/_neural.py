@@ -207,7 +207,7 @@ class NeuralEstimator(TemporalEstimator):
             "header": np.array(json.dumps(header)), "history": self.history_, **self._extra_arrays()
         }  # fmt: skip
         with Path(path).open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Any) -> Any:

@@ -159,7 +159,7 @@ class Windows:
         return outcome, treatment, counts.to(outcome.dtype)
 
     def of_units(self, units: Tensor) -> Tensor | None:
-        """Number the windows of some units, for each model its own: (n_models, n_windows).
+        """Return the windows of some units, for each model its own: (n_models, n_windows).
 
         All models get as many; None where a model would get none.
         """

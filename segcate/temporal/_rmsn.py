@@ -198,7 +198,7 @@ class RMSN(NeuralEstimator):
             model = torch.arange(len(numbers), device=numbers.device).unsqueeze(1)
             return masked_mean((predicted - target) ** 2, counts * window_weight[model, numbers])
 
-        numbers = tuple(None if part is None else windows.of_units(part) for part in units)
+        numbers = [None if part is None else windows.of_units(part) for part in units]
         if numbers[0] is not None:
             history += self._learn(network["decoder"], decoder_loss, numbers, generator, "decoder")
         return network, history
@@ -219,7 +219,7 @@ class RMSN(NeuralEstimator):
         learner = LossLearner(
             network, loss, learning_rate=self.learning_rate, clip=self.max_gradient
         )
-        found = train(learner, *units, settings, generator, f"RMSN {name}")
+        found = train(learner, units[0], units[1], settings, generator, f"RMSN {name}")
         network.eval()
         return found
 
