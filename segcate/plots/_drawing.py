@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from segcate._validation import Float
-from segcate.plots._forest import write_number
 from segcate.plots._matplotlib import pyplot
 
 INK = "#222222"
@@ -21,6 +20,7 @@ LARGEST_FONT, SMALLEST_FONT = 9.0, 3.5
 
 _NAME_WIDTH = 28
 _NAME_LINES = 2
+_MINUS = "\N{MINUS SIGN}"
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "plain",
     "text_size",
     "write_number",
+    "write_side",
     "write_texts",
 ]
 
@@ -46,6 +47,14 @@ __all__ = [
 def plain(text: Any) -> str:
     """Write text so that matplotlib shows its dollar signs instead of reading formulas."""
     return str(text).replace("$", r"\$")
+
+
+def write_number(value: float, decimals: int) -> str:
+    """Write a number with a real minus sign and no negative zero."""
+    text = f"{value:,.{decimals}f}"
+    if text.startswith("-"):
+        text = _MINUS + text[1:] if text.strip("-0.,") else text[1:]
+    return text
 
 
 def fit_name(name: Any, width: int = _NAME_WIDTH, lines: int = _NAME_LINES) -> str:
@@ -101,13 +110,17 @@ def write_texts(ax: Any, label: str, notes: list[str], title: str | None, defaul
     """
     lines = [plain(line) for line in (label, *notes) if line]
     heading = plain(default if title is None else title)
-    ax.set_xlabel("\n".join(lines), loc="left", fontsize=FONT, color=INK)
-    ax.set_title(heading, loc="left", fontsize=TITLE_FONT, color=INK)
+    ax.set_xlabel("", loc="left", fontsize=FONT, color=INK)
     ax.figure.draw_without_rendering()
     room = _room(ax)
     ax.xaxis.label.set_text("\n".join(_broken(ax, line, FONT, room) for line in lines))
     heading = _broken(ax, heading, TITLE_FONT, room)
     ax.set_title(heading, loc="left", fontsize=TITLE_FONT, color=INK)
+
+
+def write_side(ax: Any, text: str) -> None:
+    """Write the label of the y axis."""
+    ax.set_ylabel(plain(text), fontsize=FONT, color=INK)
 
 
 def _room(ax: Any) -> float:

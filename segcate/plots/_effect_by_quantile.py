@@ -20,6 +20,7 @@ from segcate.plots._drawing import (
     open_axes,
     text_size,
     write_number,
+    write_side,
     write_texts,
 )
 from segcate.plots._sources import predicted_effects
@@ -219,7 +220,7 @@ class EffectByQuantileDisplay:
         _draw_groups(ax, table, has_prediction)
         _set_limits(ax, table, has_prediction)
         ax.axhline(0.0, color=INK, linewidth=0.8, zorder=0)
-        ax.set_ylabel(f"effect in {self.units or 'units of y'}", fontsize=FONT, color=INK)
+        write_side(ax, f"effect in {self.units or 'units of y'}")
         _draw_key(ax, self.effects.confidence_level, has_prediction)
         label = "group, lowest predicted effect first" if is_quantile else "group"
         noun = "group" if len(table) == 1 else "groups"
@@ -312,7 +313,8 @@ def _name_groups(ax: Any, table: pd.DataFrame, is_quantile: bool) -> list[str]:
     ]
     if is_quantile:
         ends = table[["low", "high"]].to_numpy(dtype=np.float64)
-        decimals = decimals_of([np.median(ends[:, 1] - ends[:, 0])])
+        widths = ends[:, 1] - ends[:, 0]
+        decimals = decimals_of([widths[widths > 0].min()] if (widths > 0).any() else ends)
         ranges = [
             f"{write_number(low, decimals)}\nto {write_number(high, decimals)}"
             for low, high in ends

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from segcate._validation import listed
+from segcate.plots._drawing import plain, write_number
 
 _LONGEST_NAME = 26
 _LONGEST_REASON = 64
 _REMARK_WIDTH = 92
-_MINUS = "\N{MINUS SIGN}"
 _NEEDED = ("effect", "ci_low", "ci_high")
 
 
@@ -62,6 +62,7 @@ class Row:
         name = self.name
         if len(name) > _LONGEST_NAME:
             name = name[: _LONGEST_NAME - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+        name = plain(name)
         return name if self.n_treated is None else f"{name} ({self.n_treated:,})"
 
     @property
@@ -70,7 +71,7 @@ class Row:
         text = f"no estimate: {self.status}"
         if len(text) > _LONGEST_REASON:
             text = text[: _LONGEST_REASON - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
-        return text
+        return plain(text)
 
     def figures(self, decimals: int) -> str:
         """Write estimate and interval."""
@@ -78,14 +79,6 @@ class Row:
         if not self.has_interval:
             return f"{point} [no interval]"
         return f"{point} [{write_number(self.low, decimals)}, {write_number(self.high, decimals)}]"
-
-
-def write_number(value: float, decimals: int) -> str:
-    """Write a number with a real minus sign and no negative zero."""
-    text = f"{value:,.{decimals}f}"
-    if text.startswith("-"):
-        text = _MINUS + text[1:] if text.strip("-0.,") else text[1:]
-    return text
 
 
 def segment_rows(owner: str, effects: pd.DataFrame, order: str) -> list[Row]:

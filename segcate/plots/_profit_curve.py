@@ -20,7 +20,14 @@ from segcate.plots._curve_band import (
     thin,
 )
 from segcate.plots._curve_labels import NamedCurve, label_curves, line_style
-from segcate.plots._drawing import FONT, INK, decimals_of, open_axes, write_number, write_texts
+from segcate.plots._drawing import (
+    INK,
+    decimals_of,
+    open_axes,
+    write_number,
+    write_side,
+    write_texts,
+)
 from segcate.plots._sources import named, predicted_effects
 
 _NEEDED = ("share", "profit", "ci_low", "ci_high")
@@ -276,9 +283,7 @@ class ProfitCurveDisplay:
         ends = _limits_of_treatment(first, self.budget, self.max_share)
         for at, _ in ends:
             ax.axvline(at, color=INK, linewidth=1.0, linestyle=":", zorder=0)
-        ax.set_ylabel(
-            f"profit per row of all, in {self.units or 'units of money'}", fontsize=FONT, color=INK
-        )
+        write_side(ax, f"profit per row of all, in {self.units or 'units of money'}")
         n = first.n_units if self.n_rows is None else self.n_rows
         write_texts(
             ax, "share of rows treated, highest predicted effect first (%)",

@@ -10,6 +10,7 @@ from sklearn.exceptions import NotFittedError
 from segcate._last_step import last_step
 from segcate._validation import check_in_unit_interval, check_option
 from segcate.plots import _forest
+from segcate.plots._drawing import plain
 from segcate.plots._forest import Row
 from segcate.plots._matplotlib import pyplot
 
@@ -259,7 +260,8 @@ class SegmentEffectDisplay:
         ax.text(-0.02, -0.85, left, horizontalalignment="right", **heading)
         ax.text(1.03, -0.85, f"{estimand} [{level}]", horizontalalignment="left", **heading)
         label = f"{estimand} in {self.units or 'units of y'} ({level} interval)"
-        ax.set_xlabel("\n".join(filter(None, [label, _forest.remarks(shown)])), fontsize=8.5)
+        text = "\n".join(filter(None, [label, _forest.remarks(shown)]))
+        ax.set_xlabel(plain(text), fontsize=8.5)
 
 
 def _font_size(ax: Any, n_lines: float) -> float:

@@ -16,6 +16,7 @@ from segcate.plots._drawing import (
     decimals_of,
     open_axes,
     write_number,
+    write_side,
     write_texts,
 )
 from segcate.plots._sources import predicted_effects, read_effects
@@ -292,4 +293,4 @@ class SortedEffectDisplay:
             ax.axvline(at, ymax=0.9, color=INK, linewidth=0.8, linestyle=":", zorder=0)
             text = f"{name} {share}: mean {write_number(value, decimals)}"
             ax.text(x, 0.985, text, transform=where, horizontalalignment=side, **style)
-        ax.set_ylabel(f"effect in {self.units or 'units of y'}", fontsize=FONT, color=INK)
+        write_side(ax, f"effect in {self.units or 'units of y'}")

@@ -19,7 +19,7 @@ from segcate.plots._curve_band import (
     thin,
 )
 from segcate.plots._curve_labels import NamedCurve, label_curves, line_style
-from segcate.plots._drawing import FONT, INK, open_axes, write_texts
+from segcate.plots._drawing import INK, open_axes, write_side, write_texts
 from segcate.plots._sources import named, predicted_effects
 
 Kind = Literal["uplift", "qini", "toc", "cumulative_effect"]
@@ -267,7 +267,7 @@ class UpliftCurveDisplay:
         first = next(iter(curves.values()))
         drawn.append(_draw_chance(ax, kind, float(np.asarray(first.value)[-1])))
         _set_limits(ax, curves.values(), kind)
-        ax.set_ylabel(f"{_LABELS[kind]} {self.units or 'units of y'}", fontsize=FONT, color=INK)
+        write_side(ax, f"{_LABELS[kind]} {self.units or 'units of y'}")
         level = f"{100 * first.confidence_level:g} %"
         write_texts(
             ax, "share of rows treated, largest predicted effect first (%)", [], self.title,
