@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import re
 import subprocess
 import sys
@@ -151,7 +150,7 @@ def test_import_of_the_package_loads_nothing_heavy():
 
 def test_no_room_loads_an_optional_package_when_imported():
     rooms = [name for name in ROOMS if (PACKAGE / name / "__init__.py").exists()]
-    names = ", ".join(f"segcate.{name}" for name in [*rooms, "datasets", "cli"])
+    names = ", ".join(f"segcate.{name}" for name in [*rooms, "datasets", "temporal", "cli"])
     assert not loaded_after(f"import {names}") & OPTIONAL
 
 
@@ -187,8 +186,6 @@ def public() -> dict[str, set[str]]:
     modules = [
         f"segcate.{path.stem}" for path in PACKAGE.glob("*.py") if not path.stem.startswith("_")
     ]
-    if not importlib.util.find_spec("torch"):
-        rooms = [name for name in rooms if name != "segcate.temporal"]
     return {
         name: {n for n in importlib.import_module(name).__all__ if not n.startswith("__")}
         for name in ["segcate", *rooms, *modules]

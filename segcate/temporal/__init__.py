@@ -1,0 +1,66 @@
+"""Treatments over time: outcomes of plans, models that predict them, simulators that know them.
+
+The models need PyTorch, the extra `temporal`, and are loaded when first asked for; simulators do
+without.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from segcate.temporal._counterfactual_rows import CounterfactualRows, DenseRows
+from segcate.temporal._plan import TreatmentPlan
+from segcate.temporal._tumor_growth import TumorGrowth, tumor_growth
+from segcate.temporal._tumor_patients import TumorPatients
+
+if TYPE_CHECKING:
+    from segcate.temporal._causal_transformer import CausalTransformer
+    from segcate.temporal._crn import CRN
+    from segcate.temporal._gnet import GNet
+    from segcate.temporal._msm import MSM
+    from segcate.temporal._rmsn import RMSN
+
+_MODELS = {
+    "CRN": "_crn",
+    "CausalTransformer": "_causal_transformer",
+    "GNet": "_gnet",
+    "MSM": "_msm",
+    "RMSN": "_rmsn",
+}
+
+__all__ = [
+    "CRN",
+    "MSM",
+    "RMSN",
+    "CausalTransformer",
+    "CounterfactualRows",
+    "DenseRows",
+    "GNet",
+    "TreatmentPlan",
+    "TumorGrowth",
+    "TumorPatients",
+    "tumor_growth",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a model when it is first asked for."""
+    if name not in _MODELS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        model = getattr(importlib.import_module(f"{__name__}.{_MODELS[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ImportError(
+            f"segcate.temporal.{name} needs PyTorch, which is not installed. Install it with "
+            "`pip install segcate[temporal]`; the simulators do without."
+        ) from error
+    globals()[name] = model
+    return model
+
+
+def __dir__() -> list[str]:
+    """List the models, too."""
+    return sorted({*globals(), *__all__})
