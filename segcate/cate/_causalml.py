@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
@@ -119,10 +120,10 @@ class CausalMLEstimator(WrappingEstimator):
     arms as the chance of the arm among it and the control; an X-learner as `p` in predict, from
     `propensity_model` (default: logistic regression) fitted on all rows; a causal tree or forest,
     which compares raw means, as weights 1 / P(own arm) (keep its leaves large: large weights in
-    small leaves go far astray); S- and T-learners do without. Uplift trees
+    small leaves, and in any of causalml 0.17, go far astray); S- and T-learners do without. Uplift trees
     and forests compare raw shares too, but what they do with weights is wrong in causalml 0.18
     (effects beyond [-1, 1], changed by the unit of the weights). So they are for randomised
-    experiments only, take no weights, and want y in {0, 1}.
+    experiments only, take no weights, want y in {0, 1}, and causalml 0.18 or later.
 
     Every column of X is a covariate; text and categories become 0/1 columns. causalml's own
     cross-fitting (R, DR) deals rows, not groups, to folds; those refuse `groups`.
@@ -286,11 +287,10 @@ class CausalMLEstimator(WrappingEstimator):
             return np.column_stack([1.0 - data.propensity, data.propensity])
         if family.propensity == "predict":
             return self._modelled_chances(data.X, values)
-        assert data.y is not None
         found = fit_nuisances(
             owner,
             data.X,
-            data.y,
+            np.asarray(data.y),
             data.treatment,
             {"propensity"},
             NuisanceModels(None, self.propensity_model, self.cv, self.clip, seed, self.n_jobs),
@@ -346,11 +346,17 @@ def _family_of(owner: str, model: Any) -> _Family:
 
 def _refuse_used(owner: str, model: Any) -> None:
     """Refuse a model that was fitted, or that calls another arm than 0 the control."""
+    name = type(model).__name__
+    if name in _UPLIFT_TREES and version("causalml").startswith("0.17"):
+        raise ValueError(
+            f"{owner}: {name} of causalml {version('causalml')} wants arms named by strings and cannot be copied "
+            "unfitted. Install causalml 0.18 or later, or use a T-learner."
+        )
     if hasattr(model, "t_groups") or any(
-        name.endswith("_") and not name.startswith("_") for name in vars(model)
+        attribute.endswith("_") and not attribute.startswith("_") for attribute in vars(model)
     ):
         raise ValueError(
-            f"{owner}: `model`, {type(model).__name__}, was fitted before. Its fit would be thrown away: pass a "
+            f"{owner}: `model`, {name}, was fitted before. Its fit would be thrown away: pass a "
             "fresh one with the same parameters."
         )
     if getattr(model, "control_name", 0) != 0:
@@ -365,13 +371,13 @@ def _refuse_unused(owner: str, model: Any, family: _Family, data: EffectData) ->
     name = type(model).__name__
     names = {cls.__name__ for cls in type(model).__mro__}
     is_uplift = bool(names & set(_UPLIFT_TREES))
-    assert data.y is not None
+    y = np.asarray(data.y)
     is_classifier = is_uplift or any(
         n.startswith("Base") and n.endswith("Classifier") for n in names
     )
-    if is_classifier and not np.isin(data.y, (0.0, 1.0)).all():
+    if is_classifier and not np.isin(y, (0.0, 1.0)).all():
         raise ValueError(
-            f"{owner}: {name} wants y in {{0, 1}}; found {{{listed(np.unique(data.y))}}}. Recode y, or use a "
+            f"{owner}: {name} wants y in {{0, 1}}; found {{{listed(np.unique(y))}}}. Recode y, or use a "
             "regressor."
         )
     if data.sample_weight is not None and not family.takes_weight:
