@@ -133,8 +133,8 @@ def cluster_codes(clusters: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
     occurs = np.bincount(clusters) > 0
     if occurs.all():
         return clusters.astype(np.intp, copy=False)
-    codes = (np.cumsum(occurs) - 1)[clusters]
-    return codes
+    compact: npt.NDArray[np.intp] = np.cumsum(occurs) - 1
+    return compact[clusters]
 
 
 def _bounds(ends: Int) -> Int:

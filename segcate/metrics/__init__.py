@@ -4,6 +4,12 @@ from segcate._ranking import RankScore
 from segcate.metrics._blp import BestLinearPrediction, blp, blp_from_outcome
 from segcate.metrics._calibration_error import calibration_error
 from segcate.metrics._clan import Clan, clan
+from segcate.metrics._curves import (
+    cumulative_effect_curve,
+    qini_curve,
+    toc_curve,
+    uplift_curve,
+)
 from segcate.metrics._effect_by_quantile import effect_by_group, effect_by_quantile
 from segcate.metrics._effect_scores import effect_scores
 from segcate.metrics._group_effects import EffectByGroup, EffectByQuantile, GroupCalibration
@@ -27,6 +33,7 @@ from segcate.metrics._scores import (
     qini_score,
     rank_test,
 )
+from segcate.metrics._targeting_curve import TargetingCurve
 
 __all__ = [
     "BestLinearPrediction",
@@ -39,6 +46,7 @@ __all__ = [
     "PolicyValue",
     "ProfitCurve",
     "RankScore",
+    "TargetingCurve",
     "autoc_experiment_score",
     "autoc_experiment_scorer",
     "autoc_score",
@@ -47,6 +55,7 @@ __all__ = [
     "blp_from_outcome",
     "calibration_error",
     "clan",
+    "cumulative_effect_curve",
     "dr_loss",
     "dr_score",
     "effect_by_group",
@@ -56,6 +65,7 @@ __all__ = [
     "make_uplift_scorer",
     "policy_value",
     "profit_curve",
+    "qini_curve",
     "qini_experiment_score",
     "qini_experiment_scorer",
     "qini_score",
@@ -63,4 +73,6 @@ __all__ = [
     "r_loss",
     "r_score",
     "rank_test",
+    "toc_curve",
+    "uplift_curve",
 ]
