@@ -52,12 +52,13 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        origins : intp array of shape (n_units, n_origins)
-        plans : float64 array of shape (n_units or 1, horizon, n_treatments), 0/1 flags
+        origins : intp array of shape (n_units, n_futures)
+            Where each future of a unit begins; beyond its last row the result means nothing.
+        plans : float64 array of shape (n_units, n_futures, horizon, n_treatments), 0/1 flags
 
         Returns
         -------
-        float64 array of shape (n_models, n_units, n_origins, horizon, n_outcomes)
+        float64 array of shape (n_models, n_units, n_futures, horizon, n_outcomes)
         """
 
     def predict(self, panel: Any, plan: Any, *, origin: Any = "last") -> pd.DataFrame:
@@ -232,7 +233,8 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
             longest=self.horizon,
             what=what,
         )
-        return self._simulate(panel, origins, flags)
+        shape = (panel.n_units, origins.shape[1], *flags.shape[1:])
+        return self._simulate(panel, origins, np.broadcast_to(flags[:, None], shape))
 
     def _contrast(self, panel: Panel, origins: Int, plan: Any, reference: Any) -> Float:
         """Return outcomes under `plan` less those under `reference`."""

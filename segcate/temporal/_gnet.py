@@ -16,7 +16,7 @@ from segcate.temporal._balanced import masked_mean
 from segcate.temporal._causal_transformer import HEADS
 from segcate.temporal._layers import ELUPair, Linear
 from segcate.temporal._loss_learner import LossLearner
-from segcate.temporal._neural import NeuralEstimator
+from segcate.temporal._neural import NeuralEstimator, inside
 from segcate.temporal._panel import Panel
 from segcate.temporal._plan import TreatmentPlan
 from segcate.temporal._recurrent import LSTM, State, take_steps
@@ -205,6 +205,10 @@ class GNet(NeuralEstimator):
         self._simulation_seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
         return learner.result, history
 
+    @property
+    def _n_paths(self) -> int:
+        return self.n_simulations
+
     def _represent(self, network: Any, data: PanelTensors) -> Tensor:
         # What was read before a position, and the variables there: its treatment is still open.
         inputs = data.inputs(self._all_units(data))
@@ -231,12 +235,11 @@ class GNet(NeuralEstimator):
         """Simulate under a rule that looks at the state."""
         parts = []
         with torch.no_grad():
-            for tensors, rows in self._chunks(panel):
-                at = np.minimum(origins[rows], tensors.outcome.shape[1] - 1)
-                index = torch.as_tensor(at, device=tensors.outcome.device)
-                static = panel.static[rows].repeat(at.shape[1] * self.n_simulations, axis=0)
+            for tensors, rows in self._chunks(panel, origins.shape[1]):
+                at = inside(origins[rows], tensors)
+                static = panel.static[rows].repeat(at.shape[1] * self._n_paths, axis=0)
                 choose = self._rule(rule, tensors, static)
-                found = self._paths(self._network(), tensors, index, self.horizon, choose)
+                found = self._paths(self._network(), tensors, at, self.horizon, choose)
                 parts.append(found.cpu().numpy())
         return self.scaling_.decode_outcome(np.concatenate(parts, axis=1).astype(np.float64))
 

@@ -268,13 +268,12 @@ class MSM(TemporalEstimator):
         history, _ = self._history(panel)
         at = np.minimum(origins, history.shape[1] - 1)
         known = np.take_along_axis(history, at[..., None], axis=1)
-        given = np.cumsum(plans, axis=1)
-        out = np.empty((*origins.shape, plans.shape[1], panel.outcome.shape[2]))
-        for k in range(plans.shape[1]):
-            coef = self.coef_[k]
-            n_known = known.shape[2]
-            by_plan = given[:, k] @ coef[1 + n_known :]
-            out[:, :, k] = coef[0] + known @ coef[1 : 1 + n_known] + by_plan[:, None]
+        given = np.cumsum(plans, axis=2)
+        n_known = known.shape[2]
+        out = np.empty((*plans.shape[:3], panel.outcome.shape[2]))
+        for k, coef in enumerate(self.coef_[: plans.shape[2]]):
+            by_history = coef[0] + known @ coef[1 : 1 + n_known]
+            out[:, :, k] = by_history + given[:, :, k] @ coef[1 + n_known :]
         return self.scaling_.decode_outcome(out)[None]
 
     def _simulate_factual(self, panel: Panel, origins: Int) -> Float:

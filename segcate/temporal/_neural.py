@@ -32,10 +32,11 @@ from segcate.temporal._training import TrainingSettings
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
-__all__ = ["NeuralEstimator"]
+__all__ = ["NeuralEstimator", "inside"]
 
-# Units simulated at a time: keeps the largest tensor of a rollout near 100 MB.
-_CHUNK = 64
+# Units, and futures of units, simulated at a time: keeps the largest tensor near 100 MB.
+_MOST_UNITS = 64
+_MOST_FUTURES = 5_000
 
 
 class NeuralEstimator(TemporalEstimator):
@@ -269,30 +270,30 @@ class NeuralEstimator(TemporalEstimator):
             self.__dict__["_built"] = network.to(device).eval()
         return self.__dict__["_built"]
 
-    def _chunks(self, panel: Panel) -> Any:
+    def _chunks(self, panel: Panel, n_futures: int = 1) -> Any:
         """Yield tensors of a few units at a time, and which units they are."""
         device = self._device()
-        for start in range(0, panel.n_units, _CHUNK):
-            rows = np.arange(start, min(start + _CHUNK, panel.n_units))
+        size = max(1, min(_MOST_UNITS, _MOST_FUTURES // (n_futures * self._n_paths)))
+        for start in range(0, panel.n_units, size):
+            rows = np.arange(start, min(start + size, panel.n_units))
             yield panel_tensors(panel.take(rows), self.scaling_, self.coding_, device), rows
 
+    @property
+    def _n_paths(self) -> int:
+        """Simulations of each future."""
+        return 1
+
     def _simulate(self, panel: Panel, origins: Int, plans: Float) -> Float:
-        coded = self.coding_.encode(plans)
         parts = []
         with torch.no_grad():
-            for tensors, rows in self._chunks(panel):
-                here = coded if len(coded) == 1 else coded[rows]
-                spread = np.broadcast_to(
-                    here[:, None], (len(rows), origins.shape[1], *here.shape[1:])
-                )
-                at = np.minimum(origins[rows], tensors.outcome.shape[1] - 1)
+            for tensors, rows in self._chunks(panel, origins.shape[1]):
+                device = tensors.outcome.device
+                coded = self.coding_.encode(plans[rows])
                 found = self._roll_out(
                     self._network(),
                     tensors,
-                    torch.as_tensor(at, device=tensors.outcome.device),
-                    torch.as_tensor(
-                        spread.copy(), dtype=torch.float32, device=tensors.outcome.device
-                    ),
+                    inside(origins[rows], tensors),
+                    torch.as_tensor(coded, dtype=torch.float32, device=device),
                 )
                 parts.append(found.cpu().numpy())
         return self.scaling_.decode_outcome(np.concatenate(parts, axis=1).astype(np.float64))
@@ -300,13 +301,11 @@ class NeuralEstimator(TemporalEstimator):
     def _simulate_factual(self, panel: Panel, origins: Int) -> Float:
         parts = []
         with torch.no_grad():
-            for tensors, rows in self._chunks(panel):
-                at = np.minimum(origins[rows], tensors.outcome.shape[1] - 1)
-                index = torch.as_tensor(at, device=tensors.outcome.device)
-                plan = tensors.treatment.gather(
-                    1, index.unsqueeze(-1).expand(-1, -1, tensors.treatment.shape[-1])
-                )
-                found = self._roll_out(self._network(), tensors, index, plan.unsqueeze(2))
+            for tensors, rows in self._chunks(panel, origins.shape[1]):
+                at = inside(origins[rows], tensors)
+                width = tensors.treatment.shape[-1]
+                plan = tensors.treatment.gather(1, at.unsqueeze(-1).expand(-1, -1, width))
+                found = self._roll_out(self._network(), tensors, at, plan.unsqueeze(2))
                 parts.append(found[:, :, :, 0].cpu().numpy())
         return self.scaling_.decode_outcome(np.concatenate(parts, axis=1).astype(np.float64))
 
@@ -361,6 +360,12 @@ class NeuralEstimator(TemporalEstimator):
             owner, "treatment_coding", self.treatment_coding, ("auto", "combination", "flags")
         )
         check_transform(owner, self.outcome_transform)
+
+
+def inside(origins: Int, data: PanelTensors) -> torch.Tensor:
+    """Put origins on the device; those beyond the longest unit move to its last row."""
+    at = np.minimum(origins, data.outcome.shape[1] - 1)
+    return torch.as_tensor(at, device=data.outcome.device)
 
 
 def _widths(data: PanelTensors) -> tuple[int, int, int, int]:
