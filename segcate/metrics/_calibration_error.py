@@ -16,6 +16,7 @@ from segcate.metrics._metric_estimate import MetricEstimate, make_estimate
 from segcate.metrics._scored_rows import (
     ScoredRows,
     check_rows,
+    compress_codes,
     group_means,
     mean_std_error,
     quantile_codes,
@@ -95,7 +96,8 @@ def calibration_error(
     pairs: its variance has a part of the rows (from the influence of each) and one of the pairs,
     which is all there is when predictions are calibrated. The influences hold the second part
     twice; one is taken off. Groups of rows are treated as fixed. Near perfect calibration the
-    estimate is not normal, and the interval is rough.
+    estimate is not normal, and the standard error up to a quarter too large; with 100 clusters and
+    a gap as large as its noise, 95 % intervals covered 91 % in simulation.
 
     References
     ----------
@@ -147,11 +149,19 @@ class _Cells:
         """Return the sum over the group of each cell."""
         return np.bincount(self.group, weights=values).astype(np.float64)[self.group]
 
-    def centred(self, values: Float) -> csr_matrix:
+    def centred(self, values: Float) -> Float:
         """Return sums less what the group's mean gives, over the root of the group's weight."""
         total = self.of_group(self.weight)
-        left = (values - self.weight * self.of_group(values) / total) / np.sqrt(total)
-        return csr_matrix((left, (self.unit, self.group)))
+        left: Float = (values - self.weight * self.of_group(values) / total) / np.sqrt(total)
+        return left
+
+    def products(self, a: Float, b: Float) -> Float:
+        """Sum a times b over units, for every pair of groups."""
+        if np.bincount(self.unit).max() == 1:
+            return np.diag(np.bincount(self.group, weights=a * b))
+        left, right = (csr_matrix((values, (self.unit, self.group))) for values in (a, b))
+        table: Float = (left.T @ right).toarray()
+        return table
 
 
 def _cells(rows: ScoredRows, codes: Int) -> _Cells:
@@ -184,7 +194,7 @@ def _leave_one_out(rows: ScoredRows, codes: Int) -> tuple[float, float]:
     lent = (cells.psi - cells.weight * mean_of_others) / others
     lent *= cells.of_group(cells.residual) - cells.residual
     influence = np.bincount(cells.unit, weights=own + lent - value * cells.weight)
-    n_units = len(np.unique(cells.unit))
+    n_units = int((np.bincount(cells.unit) > 0).sum())
     of_units = n_units / (n_units - 1) * float(influence @ influence) / total**2
     of_pairs = _pair_variance(cells) / total**2
     return value, float(np.sqrt(max(of_units - of_pairs, of_pairs)))
@@ -208,16 +218,16 @@ def _with_partners(cells: _Cells) -> _Cells:
         stacklevel=4,
     )
     kept = {name: getattr(cells, name)[~is_alone] for name in _Cells.__slots__}
-    kept["group"] = np.unique(kept["group"], return_inverse=True)[1]
+    kept["group"] = compress_codes(kept["group"])[1]
     return _Cells(**kept)
 
 
 def _pair_variance(cells: _Cells) -> float:
     """Return the variance of the pairs: of 2 p p' - p q' - q p', p and q centred psi and s."""
     p, q = cells.centred(cells.psi), cells.centred(cells.prediction)
-    pp, pq, qq = ((a.T @ b).toarray() for a, b in ((p, p), (p, q), (q, q)))
+    pp, pq, qq = cells.products(p, p), cells.products(p, q), cells.products(q, q)
     all_pairs = 4 * pp**2 - 4 * pp * (pq + pq.T) + 2 * qq * pp + 2 * pq * pq.T
-    with_itself = np.asarray(2 * (p.multiply(p) - p.multiply(q)).sum(axis=1)).ravel()
+    with_itself = np.bincount(cells.unit, weights=2 * p * (p - q))
     return 0.5 * float(all_pairs.sum() - with_itself @ with_itself)
 
 

@@ -14,7 +14,7 @@ from segcate import _frames
 from segcate._validation import _check_same_index, _column, check_in_unit_interval
 from segcate.exceptions import SegcateWarning
 from segcate.metrics._group_effects import EffectByGroup, EffectByQuantile, estimate_groups
-from segcate.metrics._scored_rows import ScoredRows, check_rows, quantile_codes
+from segcate.metrics._scored_rows import ScoredRows, check_rows, compress_codes, quantile_codes
 
 __all__ = ["check_n_groups", "effect_by_group", "effect_by_quantile"]
 
@@ -107,8 +107,7 @@ def effect_by_quantile(
     check_in_unit_interval(owner, "confidence_level", confidence_level)
     rows = check_rows(owner, pseudo_outcome, prediction, sample_weight, groups)
     check_n_groups(owner, n_groups, rows)
-    codes = quantile_codes(rows.prediction, rows.weight, n_groups)
-    present, codes = np.unique(codes, return_inverse=True)
+    present, codes = compress_codes(quantile_codes(rows.prediction, rows.weight, n_groups))
     if len(present) < n_groups:
         warnings.warn(
             f"{owner}: of {n_groups} quantile groups {n_groups - len(present)} are empty, because "

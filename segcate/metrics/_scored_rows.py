@@ -19,6 +19,7 @@ __all__ = [
     "GroupMeans",
     "ScoredRows",
     "check_rows",
+    "compress_codes",
     "group_means",
     "mean_std_error",
     "mid_position",
@@ -26,9 +27,12 @@ __all__ = [
     "quantile_codes",
     "t_quantile",
     "two_sided_p",
-    "unit_cells",
+    "unit_products",
     "welch_freedom",
 ]
+
+# Sums over clusters and groups fit a table unless most of it would be empty.
+_MOST_CELLS_A_ROW = 8
 
 _SCORE_ADVICE = "Every row needs an effect score; see segcate.metrics.effect_scores."
 
@@ -128,11 +132,34 @@ def quantile_codes(prediction: Float, weight: Float | None, n_groups: int) -> In
     return codes
 
 
-def unit_cells(values: Float, codes: Int, n_groups: int, clusters: Int | None) -> csr_matrix:
-    """Sum values over the rows of each unit (cluster or row) and group: a sparse units x groups."""
-    units = np.arange(len(values)) if clusters is None else clusters
-    shape = (int(units.max()) + 1, n_groups)
-    return csr_matrix((values, (units, codes)), shape=shape)
+def compress_codes(codes: Int) -> tuple[Int, Int]:
+    """Return the codes that occur, and each row's position among them."""
+    present = np.flatnonzero(np.bincount(codes))
+    position = np.zeros(int(present[-1]) + 1, dtype=np.intp)
+    position[present] = np.arange(len(present))
+    return present, position[codes]
+
+
+def unit_products(
+    parts: Float, codes: Int, n_groups: int, clusters: Int | None
+) -> tuple[Float, Int]:
+    """Sum parts over each unit and group; return the groups' products over units, and unit counts.
+
+    Entry (g, h) of the products is the sum over units of what they add to g times what to h.
+    """
+    if clusters is None:
+        squares = np.bincount(codes, weights=parts**2, minlength=n_groups).astype(np.float64)
+        return np.diag(squares), np.bincount(codes, minlength=n_groups)
+    n_clusters = int(clusters.max()) + 1
+    if n_clusters * n_groups > _MOST_CELLS_A_ROW * len(parts):
+        cells = csr_matrix((parts, (clusters, codes)), shape=(n_clusters, n_groups))
+        return (cells.T @ cells).toarray(), np.diff(cells.tocsc().indptr)
+    key, n_cells = clusters * n_groups + codes, n_clusters * n_groups
+    sums: Float = np.bincount(key, weights=parts, minlength=n_cells).astype(np.float64)
+    sums = sums.reshape(n_clusters, n_groups)
+    is_there = np.bincount(key, minlength=n_cells).reshape(n_clusters, n_groups) > 0
+    products: Float = sums.T @ sums
+    return products, is_there.sum(axis=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +196,7 @@ def group_means(
     mean = np.bincount(codes, weights=weighted, minlength=n_groups) / total
     residual = values - mean[codes]
     part = residual if weight is None else residual * weight
-    if clusters is None:
-        n_units = np.bincount(codes, minlength=n_groups)
-        squares = np.diag(np.bincount(codes, weights=part**2, minlength=n_groups))
-    else:
-        cells = unit_cells(part, codes, n_groups, clusters)
-        n_units = np.diff(cells.tocsc().indptr)
-        squares = (cells.T @ cells).toarray()
+    squares, n_units = unit_products(part, codes, n_groups, clusters)
     with np.errstate(divide="ignore", invalid="ignore"):
         factor = np.sqrt(n_units / np.where(n_units > 1, n_units - 1.0, np.nan)) / total
         covariance = squares * np.outer(factor, factor)
