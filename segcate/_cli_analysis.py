@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from segcate import matching as matching_package
+from segcate._cli_pictures import Picture, draw_pictures
 from segcate._cli_table import Study, UserError
 from segcate._validation import listed
 from segcate.effects import SegmentMatching
@@ -24,7 +25,6 @@ from segcate.model_selection import (
     TreatmentStratifiedKFold,
     honest_effects,
 )
-from segcate.plots import SegmentEffectDisplay
 from segcate.segmentation import HDBSCANSegmenter, KMeansSegmenter, segment_profile
 
 # Below this absolute standardised difference arms are commonly called balanced (Stuart 2010).
@@ -69,6 +69,7 @@ class Findings:
     overall : the effect for everyone
     summary : text
     model : the fitted estimator
+    X, labels, treatment : covariates, segment and arm of the rows that it was fitted on
     notes : remarks on the way to the numbers
     """
 
@@ -78,6 +79,9 @@ class Findings:
     profile: pd.DataFrame
     summary: str
     model: Any
+    X: pd.DataFrame
+    labels: Any
+    treatment: Any
     notes: tuple[str, ...] = ()
 
 
@@ -105,7 +109,7 @@ def analyse(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findin
     progress(f"matching and estimating in {segmenter.n_segments_} segments{_first_time()}")
     matching = _matching(plan, "segment")
     matching.fit(X, study.y, **_metadata(study))
-    return _findings(matching, study.X, segmenter.labels_)
+    return _findings(matching, study.X, segmenter.labels_, study.treatment)
 
 
 def _on_given_segments(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findings:
@@ -115,7 +119,7 @@ def _on_given_segments(study: Study, plan: Plan, progress: Callable[[str], None]
     progress(f"matching and estimating in {where}{_first_time()}")
     matching = _matching(plan, column)
     matching.fit(study.X, study.y, **_metadata(study))
-    return _findings(matching, study.X.drop(columns=column), labels.to_numpy())
+    return _findings(matching, study.X.drop(columns=column), labels.to_numpy(), study.treatment)
 
 
 def _tuned(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findings:
@@ -148,7 +152,8 @@ def _tuned(study: Study, plan: Plan, progress: Callable[[str], None]) -> Finding
         f"figures come from the {len(labels):,} others"
     )
     progress(f"note: {note}")
-    findings = _findings(model, rows, labels, (note,))
+    arms = np.asarray(study.treatment)[honest.estimation_idx]
+    findings = _findings(model, rows, labels, arms, (note,))
     return replace(findings, summary=honest.summary())
 
 
@@ -231,7 +236,9 @@ def _check_clustered_columns(study: Study, plan: Plan) -> None:
         )
 
 
-def _findings(model: Any, X: pd.DataFrame, labels: Any, notes: tuple[str, ...] = ()) -> Findings:
+def _findings(
+    model: Any, X: pd.DataFrame, labels: Any, treatment: Any, notes: tuple[str, ...] = ()
+) -> Findings:
     return Findings(
         effects=model.effects_,
         overall=model.overall_,
@@ -239,6 +246,9 @@ def _findings(model: Any, X: pd.DataFrame, labels: Any, notes: tuple[str, ...] =
         profile=segment_profile(X, labels),
         summary=model.summary(),
         model=model,
+        X=X,
+        labels=np.asarray(labels),
+        treatment=np.asarray(treatment),
         notes=notes,
     )
 
@@ -262,7 +272,7 @@ def _covariates(rows: pd.Series) -> list[str]:
 
 
 def write_findings(study: Study, findings: Findings, folder: Path) -> list[Path]:
-    """Write tables, summary, report and (where matplotlib is there) the forest plot.
+    """Write tables, summary, report and (where matplotlib is there) the pictures.
 
     Returns
     -------
@@ -279,30 +289,20 @@ def write_findings(study: Study, findings: Findings, folder: Path) -> list[Path]
         table.to_csv(folder / name)
     (folder / "summary.txt").write_text(findings.summary + "\n", encoding="utf-8")
     files = [folder / name for name in (*tables, "summary.txt")]
-    picture = _draw(study, findings, folder / "forest.png")
-    report = report_text(study, findings, picture is not None)
-    (folder / "report.md").write_text(report, encoding="utf-8")
-    return [*files, *([picture] if picture else []), folder / "report.md"]
-
-
-def _draw(study: Study, findings: Findings, file: Path) -> Path | None:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        return None
-    height = 1.5 + 0.27 * (len(findings.effects) + 1)
-    figure = Figure(figsize=(6.4, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    SegmentEffectDisplay.from_estimator(
-        findings.model, units=study.units or f"units of {study.outcome}", ax=figure.subplots()
+    units = study.units or f"units of {study.outcome}"
+    pictures = draw_pictures(
+        findings.model, findings.X, findings.labels, findings.treatment, units, folder
     )
-    figure.savefig(file, dpi=150)
-    return file
+    report = report_text(study, findings, pictures)
+    (folder / "report.md").write_text(report, encoding="utf-8")
+    return [*files, *(picture.file for picture in pictures), folder / "report.md"]
 
 
-def report_text(study: Study, findings: Findings, has_picture: bool) -> str:
+def report_text(study: Study, findings: Findings, pictures: list[Picture]) -> str:
     """Write the findings as one Markdown page."""
+    shows = {
+        picture.file.stem: [f"![{picture.caption}]({picture.file.name})"] for picture in pictures
+    }
     n_treated = int(study.treatment.sum())
     shown = findings.effects[
         ["n_treated", "n_control", "effect", "std_error", "ci_low", "ci_high", "p_adjusted"]
@@ -315,15 +315,19 @@ def report_text(study: Study, findings: Findings, has_picture: bool) -> str:
         *([f"Source: {study.source}"] if study.source else []),
         "## Effects by segment",
         markdown_table(shown),
-        *(["![Forest plot](forest.png)"] if has_picture else []),
+        *shows.get("forest", []),
         "```\n" + findings.summary + "\n```",
         "## Who the segments are",
         "Means of numeric covariates and shares of the levels of the others.",
+        *shows.get("profile", []),
         markdown_table(findings.profile.T),
         "## Balance of the arms",
         "Standardised mean differences between the arms, before and after matching; below 0.1 is "
-        "commonly called balanced. All of them stand in `balance.csv`.",
+        "commonly called balanced. All of them stand in `balance.csv`. Where a propensity occurs in "
+        "one arm only there is nobody to compare with.",
+        *shows.get("balance", []),
         markdown_table(worst_balance(findings.balance)),
+        *shows.get("overlap", []),
         "## What this rests on",
         "Given the covariates, who was treated is as good as random within a segment; nothing the "
         "treatment changes is among the covariates; one row's treatment does not touch another's "

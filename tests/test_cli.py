@@ -6,6 +6,7 @@ import gzip
 import subprocess
 import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,7 +35,9 @@ from segcate.model_selection import (
 )
 from segcate.segmentation import KMeansSegmenter
 
-FILES = ["balance.csv", "effects.csv", "forest.png", "profile.csv", "report.md", "summary.txt"]
+PICTURES = ["balance.png", "forest.png", "overlap.png", "profile.png"]
+TABLES = ["balance.csv", "effects.csv", "profile.csv", "report.md", "summary.txt"]
+FILES = sorted([*PICTURES, *TABLES])
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +148,8 @@ def test_report_names_rows_notes_and_picture(file, tmp_path, users):
     report = (tmp_path / "report.md").read_text()
     assert "users.csv: 594 rows" in report
     assert "* 6 of 600 rows dropped for missing values in spend (5), x0 (3)" in report
-    assert "![Forest plot](forest.png)" in report
+    for name in PICTURES:
+        assert f"]({name})" in report
 
 
 @pytest.mark.parametrize("options", [(), ("--groups", "school")])
@@ -222,7 +226,34 @@ def test_demo_writes_all_files(tmp_path, capsys):
     effects = pd.read_csv(tmp_path / "effects.csv")
     assert effects["n_treated"].sum() == 403
     assert effects["n_control"].sum() == 1163
-    assert (tmp_path / "forest.png").read_bytes()[:4] == b"\x89PNG"
+    for name in PICTURES:
+        assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_pictures_show_the_rows_that_were_estimated_from(file, tmp_path, monkeypatch):
+    """Under --tune those are one half: arms and segments must be theirs, in their order."""
+    shown = {}
+
+    def look(model, X, labels, treatment, units, folder):
+        shown.update(model=model, X=X, labels=labels, treatment=treatment, units=units)
+        return []
+
+    monkeypatch.setattr(_cli_analysis, "draw_pictures", look)
+    more = ("--ignore", "region,score,school", "--out", tmp_path)
+    assert run("run", file, *BASIC[:4], "--tune", *more) == 0
+    effects = pd.read_csv(tmp_path / "effects.csv", index_col="segment")
+    counts = pd.crosstab(shown["labels"], shown["treatment"])
+    assert len(shown["X"]) == effects["n"].sum() < 600
+    assert counts[1].tolist() == effects["n_treated"].tolist()
+    assert counts[0].tolist() == effects["n_control"].tolist()
+    assert len(shown["model"].matcher_.propensity_) == len(shown["treatment"])
+    assert shown["units"] == "units of spend"
+
+
+def test_no_figure_stays_open_and_the_backend_is_as_before(file, tmp_path):
+    before = plt.get_backend(), plt.get_fignums()
+    assert run("run", file, *BASIC, "--segment-column", "region", "--out", tmp_path) == 0
+    assert (plt.get_backend(), plt.get_fignums()) == before
 
 
 def error_of(capsys, *arguments):
