@@ -72,8 +72,9 @@ def ours_alone(data: Any, left: Any, new: Any, seed: int, n_jobs: int) -> Any:
 
     from segcate.cate import CausalForest
     from segcate.cate._forest import grow_forest, read_forest
+    from segcate.cate._forest_parameters import forest_shape
 
-    shape = CausalForest(N_TREES)._shape("benchmark", data.X.shape[1])
+    shape = forest_shape("benchmark", CausalForest(N_TREES), data.X.shape[1])
     unit = np.arange(len(data.X))
     forest = grow_forest(data.X, *left, None, unit, shape, seed=seed, n_jobs=n_jobs)
     effect, variance = read_forest(forest, new, with_variance=True, n_jobs=n_jobs)
@@ -231,10 +232,11 @@ def growth_of(n: int) -> dict[str, Any]:
     """Measure one size: seconds, extra memory at the peak, and the forest's own size."""
     from segcate.cate import CausalForest
     from segcate.cate._forest import grow_forest, read_forest
+    from segcate.cate._forest_parameters import forest_shape
 
     def grow(data: Any) -> Any:
         left = data.treatment - data.propensity, data.y - data.mu0 - data.propensity * data.effect
-        shape = CausalForest(N_TREES)._shape("benchmark", data.X.shape[1])
+        shape = forest_shape("benchmark", CausalForest(N_TREES), data.X.shape[1])
         return grow_forest(data.X, *left, None, np.arange(len(data.X)), shape, seed=0, n_jobs=1)
 
     small = uplift(500, "confounded, smooth", 0)

@@ -7,7 +7,6 @@ Athey, S., Tibshirani, J., & Wager, S. (2019). Generalized random forests. Annal
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from segcate._encoding import fit_encoding
 from segcate._nuisances import (
     NuisanceModels,
     Want,
-    check_cross_fitting,
     fit_nuisances,
     warn_of_clipped,
 )
@@ -34,7 +32,8 @@ from segcate._validation import (
     takes_missing,
 )
 from segcate.base import EffectEstimatorMixin
-from segcate.cate._forest import ForestShape, grow_forest, read_forest
+from segcate.cate._forest import grow_forest, read_forest
+from segcate.cate._forest_parameters import check_forest_parameters, forest_shape
 from segcate.cate._treatment_kind import treatment_kind_of
 from segcate.exceptions import SegcateWarning
 
@@ -68,7 +67,8 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
         "auto": values 0 and 1 are binary, fractions are doses; other whole numbers need a word.
     min_samples_leaf : int, default=3
         Fewest rows in a leaf, of those that choose splits and of those that fill leaves alike.
-        Smaller: less bias, wider intervals.
+        Smaller: less bias and wider intervals. A search may choose it; the more the effect varies,
+        the smaller.
     max_depth : int, default=None
         Largest depth of a tree; None: no limit.
     max_features : int, float, "sqrt", "log2" or None, default=None
@@ -82,7 +82,7 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
         Trees grown on one half-sample, at least 2. Intervals compare these bags of trees.
     min_balance : float in [0, 0.5), default=0.1
         Smallest share of a node's weight, and of its treatment variation, on either side of a
-        split.
+        split. Lower it where categories rarer than that matter.
     cv : int, default=5
         Folds of cross-fitting, at least 2.
     clip : float, default=0.01
@@ -155,9 +155,9 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
     ...                       propensity_model=LogisticRegression(), random_state=0)
     >>> forest = forest.fit(data.X, data.y, treatment=data.treatment)
     >>> print(data.effect[:4].to_numpy().round(1), forest.predict(data.X[:4]).round(1))
-    [1.7 1.  1.7 1. ] [1.9 1.1 1.6 0.8]
+    [1.7 1.  1.7 1. ] [2.  1.  1.6 0.7]
     >>> forest.predict_interval(data.X[:1]).round(1)
-    array([[1.5, 2.2]])
+    array([[1.5, 2.5]])
     >>> forest.feature_importances_.round(1)
     array([0.4, 0. , 0.4, 0. , 0. , 0.1])
     """
@@ -247,7 +247,7 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
             If modelled chances of treatment were clipped.
         """
         owner = type(self).__name__
-        self._check_parameters(owner)
+        check_forest_parameters(owner, self)
         kind = treatment_kind_of(owner, self.treatment_kind, treatment)
         data = check_effect_data(
             self,
@@ -278,13 +278,13 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
             y_left[kept],
             weight,
             unit,
-            self._shape(owner, values.shape[1]),
+            forest_shape(owner, self, values.shape[1]),
             seed=int(rng.randint(2**31 - 1)),
             n_jobs=self.n_jobs,
         )
         self._encoding = encoding
         self._forest = forest
-        self.treatment_kind_ = kind
+        self.treatment_kind_ = "continuous" if kind == "continuous" else "binary"
         found = np.bincount(encoding.source, weights=forest.importance, minlength=data.X.shape[1])
         self.feature_importances_ = found / found.sum() if found.sum() > 0 else found
         return self
@@ -393,36 +393,6 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
             )
         return effect, variance
 
-    def _shape(self, owner: str, n_columns: int) -> ForestShape:
-        return ForestShape(
-            n_trees=int(self.n_estimators),
-            bag_size=int(self.bag_size),
-            subsample=float(self.subsample),
-            honest=bool(self.honest),
-            max_features=_count_features(owner, self.max_features, n_columns),
-            min_samples_leaf=int(self.min_samples_leaf),
-            max_depth=None if self.max_depth is None else int(self.max_depth),
-            min_balance=float(self.min_balance),
-        )
-
-    def _check_parameters(self, owner: str) -> None:
-        for name, least in (("n_estimators", 4), ("bag_size", 2), ("min_samples_leaf", 1)):
-            _check_count(owner, name, getattr(self, name), least)
-        if self.max_depth is not None:
-            _check_count(owner, "max_depth", self.max_depth, 1)
-        n_trees, size = int(self.n_estimators), int(self.bag_size)
-        if n_trees % size or n_trees < 2 * size:
-            nearest = max(2, round(n_trees / size)) * size
-            raise ValueError(
-                f"{owner}: `n_estimators` must be a multiple of `bag_size`, at least twice it; got "
-                f"{n_trees} and {size}. Take n_estimators={nearest}, or another bag_size."
-            )
-        _check_share(owner, "subsample", self.subsample, "(0, 0.5]", lambda v: 0 < v <= 0.5)
-        _check_share(owner, "min_balance", self.min_balance, "[0, 0.5)", lambda v: 0 <= v < 0.5)
-        if not isinstance(self.honest, bool | np.bool_):
-            raise TypeError(f"{owner}: `honest` must be True or False; got {self.honest!r}.")
-        check_cross_fitting(owner, self.cv, self.clip)
-
     def _check_design(self, owner: str, data: EffectData, kind: str) -> None:
         """Refuse more than two arms, and what contradicts itself."""
         if kind == "arms" and data.treatment.max() > 1:
@@ -492,39 +462,3 @@ def _refuse_explained_away(owner: str, t: Float, treatment: Any, weight: Float |
             "positive weight, so no effect can be told: X, or the weights, leave nothing to compare. "
             "Drop the columns that fix the treatment, or weigh rows of both arms."
         )
-
-
-def _count_features(owner: str, max_features: Any, n_columns: int) -> int:
-    """Turn `max_features` into a number of encoded columns."""
-    if max_features is None:
-        return n_columns
-    if isinstance(max_features, str) and max_features in ("sqrt", "log2"):
-        root = np.sqrt(n_columns) if max_features == "sqrt" else np.log2(n_columns)
-        return max(1, int(root))
-    is_number = isinstance(max_features, int | float | np.number)
-    if is_number and not isinstance(max_features, bool):
-        if isinstance(max_features, float | np.floating):
-            if 0 < max_features <= 1:
-                return max(1, int(max_features * n_columns))
-        elif 1 <= max_features <= n_columns:
-            return int(max_features)
-    raise ValueError(
-        f"{owner}: `max_features` must be a count from 1 to the {n_columns} columns of X (categories "
-        f"count one column a level), a share in (0, 1], 'sqrt', 'log2' or None; got "
-        f"{max_features!r}. None tries all."
-    )
-
-
-def _check_count(owner: str, name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(
-            f"{owner}: `{name}` must be a whole number, at least {least}; got {value!r}."
-        )
-
-
-def _check_share(
-    owner: str, name: str, value: Any, allowed: str, is_inside: Callable[[float], bool]
-) -> None:
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not is_inside(float(value)):
-        raise ValueError(f"{owner}: `{name}` must be a number in {allowed}; got {value!r}.")
