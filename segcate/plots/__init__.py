@@ -8,6 +8,7 @@ from segcate.plots._profit_curve import ProfitCurveDisplay
 from segcate.plots._segment_effect import SegmentEffectDisplay
 from segcate.plots._segment_profile import SegmentProfileDisplay
 from segcate.plots._sorted_effect import SortedEffectDisplay
+from segcate.plots._uplift_curve import UpliftCurveDisplay
 
 __all__ = [
     "EffectByQuantileDisplay",
@@ -18,4 +19,5 @@ __all__ = [
     "SegmentEffectDisplay",
     "SegmentProfileDisplay",
     "SortedEffectDisplay",
+    "UpliftCurveDisplay",
 ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
-from segcate import metrics
 from segcate._last_step import last_step
 from segcate._validation import check_option, listed
+from segcate.metrics import cumulative_effect_curve, qini_curve, toc_curve, uplift_curve
 from segcate.plots._curve_band import (
     arrays_of,
     band_edges,
@@ -37,6 +37,12 @@ _LABELS = {
     "toc": "effect of those treated less that of all, in",
     "cumulative_effect": "effect of those treated, in",
     "cumulative_slope": "effect of a unit of dose on the top share, in",
+}
+_MAKERS: dict[str, Callable[..., Any]] = {
+    "uplift": uplift_curve,
+    "qini": qini_curve,
+    "toc": toc_curve,
+    "cumulative_effect": cumulative_effect_curve,
 }
 # Means of the first rows scatter widely; sums do not.
 _HEADS = {"uplift": 0.0, "qini": 0.0}
@@ -217,8 +223,8 @@ class UpliftCurveDisplay:
             If matplotlib is not installed.
         """
         owner = f"{cls.__name__}.from_predictions"
-        check_option(owner, "kind", kind, get_args(Kind))
-        make: Callable[..., Any] = getattr(metrics, f"{kind}_curve")
+        check_option(owner, "kind", kind, _MAKERS)
+        make = _MAKERS[kind]
         curves = {
             name: make(
                 pseudo_outcome,
