@@ -13,10 +13,13 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from tests.helpers.treatment_shim import (
     CheckedCausalForest,
+    CheckedInteractionRegression,
     CheckedPropensityMatcher,
     CheckedSegmentAIPW,
+    CheckedSegmentedCATE,
     CheckedSegmentMatching,
     CheckedSegmentRegression,
+    CheckedTargetingPolicy,
 )
 
 ESTIMATORS = {
@@ -32,14 +35,21 @@ ESTIMATORS = {
     "CausalForest": CheckedCausalForest(
         outcome_model=DummyRegressor(strategy="constant", constant=0.0)
     ),
+    "InteractionRegression": CheckedInteractionRegression(),
+    "InteractionRegression-ridge": CheckedInteractionRegression(Ridge()),
+    "SegmentedCATE": CheckedSegmentedCATE(),
+    "TargetingPolicy": CheckedTargetingPolicy(CheckedSegmentMatching(), cost=0.3, max_share=0.5),
     "PropensityMatcher": CheckedPropensityMatcher(),
 }
 # What scikit-learn 1.6 to 1.9 runs on each; fewer means that a tag hides some.
 FEWEST_CHECKS = {
     "SegmentMatching": 57,
+    "InteractionRegression": 57,
+    "SegmentedCATE": 57,
     "SegmentRegression": 57,
     "SegmentAIPW": 57,
     "CausalForest": 57,
+    "TargetingPolicy": 49,
     "PropensityMatcher": 45,
 }
 

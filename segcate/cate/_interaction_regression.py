@@ -286,7 +286,10 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
     def coefficients_(self) -> pd.DataFrame:
         """Table of the terms of least squares, as they stand in X."""
         check_is_fitted(self)
-        fit = self._least_squares("coefficients_")
+        try:
+            fit = self._least_squares("coefficients_")
+        except TypeError as error:
+            raise AttributeError(str(error)) from None
         coef, std_error = raw_terms(fit)
         with np.errstate(divide="ignore", invalid="ignore"):
             t = coef / std_error

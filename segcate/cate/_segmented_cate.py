@@ -109,9 +109,10 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
     what sets the segment apart by B, so that the best weight is B / (B + k v_s) (Efron & Morris,
     1973). The one unknown, factor = k / B, is chosen by the R-loss of out-of-fold predictions, sum
     (r - c (w_s own + (1 - w_s) pooled))^2 (R-stacking, Nie & Wager, 2021): where it falls most
-    below that of the pooled model, less one standard error of that fall. One number for all
-    segments can be told from noisy effects where one a segment could not. With more arms c holds a
-    column an arm. This needs ``cv (n_segments + 1)`` more fits.
+    below that of the pooled model, the fall counting as far as it stands out of its noise (its slope
+    T counts as T - Var(T) / T, the garrote of Breiman, 1995). One number for all segments can be told
+    from noisy effects where one a segment could not. With more arms c holds a column an arm. This
+    needs ``cv (n_segments + 1)`` more fits.
 
     The nuisances know the segment, the models do not: a pooled model on observational data leaves
     confounding by segment in, which the loss sees. Keep what made the segments among the columns.
@@ -120,6 +121,8 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
 
     References
     ----------
+    Breiman, L. (1995). Better subset regression using the nonnegative garrote. Technometrics,
+    37(4), 373-384. doi:10.1080/00401706.1995.10484371
     Efron, B., & Morris, C. (1973). Stein's estimation rule and its competitors: an empirical Bayes
     approach. JASA, 68(341), 117-130. doi:10.1080/01621459.1973.10481350
     Nie, X., & Wager, S. (2021). Quasi-oracle estimation of heterogeneous treatment effects.

@@ -3,7 +3,7 @@
 The weight of the own model is that of empirical Bayes, ``1 / (1 + factor * noise)`` with `noise` the
 variance of an average effect in the segment (Efron & Morris, 1973). The one unknown, `factor`, is
 chosen by the R-loss of predictions out of fold (R-stacking: Nie & Wager, 2021, section 4.2), where
-own models count as better only as far as that exceeds one standard error.
+own models count as better only as far as that stands out of its noise (Breiman's garrote, 1995).
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ Int = npt.NDArray[np.intp]
 
 __all__ = ["Centred", "Shrinkage", "centre_arms", "choose_shrinkage"]
 
+# Rows of two folds train on each other, so each pair of errors counts twice in the slope of the loss,
+# and its variance is twice that of independent rows where the pooled model is right.
+_PAIRED = 2.0
 # Factors are tried from this much to this much times the inverse of the median noise.
 _LEAST, _MOST, _N_TRIED = 1e-4, 1e4, 801
 
@@ -70,7 +73,7 @@ def choose_shrinkage(
     groups: Int | None,
     n_folds: int,
 ) -> Shrinkage:
-    """Choose the factor that lowers the R-loss most, less one standard error of that.
+    """Choose the factor that lowers the R-loss most, allowing for noise in it.
 
     Parameters
     ----------
@@ -89,9 +92,10 @@ def choose_shrinkage(
     With r the centred outcome, c the centred treatment and d = own - pooled, the loss of a segment
     is ``sum (r - c pooled - w c d)^2``, a parabola in its weight w. Its noise is the mean squared
     ``r - c own`` over the sum of c^2, the variance of the average effect by the same regression.
-    The weight is known as well as the sum of ``c d (r - c own)``, whose standard error counts.
-    Without the standard error, noise in the loss would lend own models a weight of about
-    ``1 / sqrt(n_segments * n_parameters)`` where the pooled model is right.
+    It falls by ``2 w T - w^2 sum (c d)^2`` from w = 0, where T = ``sum (c d) (r - c pooled)`` is
+    noisy: its variance V is twice that of ``sum (c d) (r - c own)``. T counts as ``T - V / T``, not
+    less than 0. Otherwise own models would get a weight of about ``1 / sqrt(n_segments *
+    n_parameters)`` by chance where the pooled one is right.
     """
     row_weight = np.ones(len(segment)) if weight is None else weight
     error = centred.outcome - (centred.treatment * pooled).sum(axis=1)
@@ -114,8 +118,10 @@ def choose_shrinkage(
     factors = np.concatenate([[0.0], factors, [np.inf]])
     share = n_folds / (n_folds - 1)
     weights = 1.0 / (1.0 + factors[:, None] * noise[known] * share)
-    std_error = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", weights, spread, weights), 0.0))
-    loss = weights**2 @ square[known] - 2.0 * (weights @ cross[known] - std_error)
+    variance = _PAIRED * np.einsum("ij,jk,ik->i", weights, spread, weights)
+    gain = weights @ cross[known]
+    counted = np.maximum(gain - variance / np.maximum(gain, np.finfo(float).tiny), 0.0)
+    loss = weights**2 @ square[known] - 2.0 * counted
     factor = float(factors[len(factors) - 1 - int(np.argmin(loss[::-1]))])
     chosen = np.zeros(n_segments)
     chosen[known] = 1.0 / (1.0 + factor * noise[known])

@@ -412,7 +412,7 @@ def test_regressor_has_no_interval_and_says_who_has():
         TypeError, match=r"`estimator` is LinearRegression\. Use InteractionRegress"
     ):
         model.predict_interval(Z)
-    with pytest.raises(TypeError, match="coefficients_: least squares alone"):
+    with pytest.raises(AttributeError, match="coefficients_: least squares alone"):
         model.coefficients_  # noqa: B018
 
 

@@ -45,17 +45,14 @@ def test_weights_equal_the_naive_code(between, n_treatments, given):
 def test_worked_by_hand():
     """Two rows a segment, c = 1, own - pooled = 1, two folds.
 
-    Errors of the pooled model are 1 and 2, then 1 +- sqrt(1/2): of the own one 0 and 1, then
-    +- sqrt(1/2), so that both segments have noise 1/2 / 2 = 1/4 (out of fold 1/2) and one weight w.
-    Gains sum to 3 and 2, squares to 2 and 2, squared deviations of what is left to 1/2 and 1:
-    4 w^2 - 10 w + 2 w sqrt(3/2) is least at w = (10 - 2 sqrt(3/2)) / 8.
+    The pooled model is off by 0 and 1 in both segments, the own one by -1 and 0: noise 1/2 / 2 = 1/4
+    (out of fold 1/2), so both have one weight w. T = 2 w with the variance 2 w^2 (of -1 and 0 about
+    their mean, 1/2 a segment, twice), so that it counts as w, and 4 w^2 - 2 w is least at 1/4.
     """
-    off = np.sqrt(0.5)
-    centred = Centred(np.array([1.0, 2.0, 1 - off, 1 + off]), np.ones((4, 1)))
+    centred = Centred(np.array([0.0, 1.0, 1.0, 0.0]), np.ones((4, 1)))
     own, segment = np.ones((4, 1)), np.array([0, 0, 1, 1])
     found = choose_shrinkage(centred, 0 * own, own, segment, 2, weight=None, groups=None, n_folds=2)
-    w = (10 - 2 * np.sqrt(1.5)) / 8
-    factor = (1 / w - 1) / 0.5
+    factor = (4 - 1) / 0.5
     assert found.factor == pytest.approx(factor, rel=0.03)  # factors tried are 2.3 % apart
     np.testing.assert_allclose(found.weight, 1 / (1 + factor / 4), rtol=0.01)
 

@@ -138,7 +138,7 @@ def _is_allowed(sides, chooses, fills, gap, w, min_samples_leaf, min_balance) ->
 
 
 def shrunken_weights(outcome, treatment, pooled, own, segment, weight, groups, n_folds):
-    """Return the weights of own models: empirical Bayes, its factor by R-stacking less one SE.
+    """Return the weights of own models: empirical Bayes, its factor by R-stacking with a garrote.
 
     Row by row and factor by factor; `treatment`, `pooled` and `own` have one column a treatment.
     """
@@ -166,8 +166,10 @@ def shrunken_weights(outcome, treatment, pooled, own, segment, weight, groups, n
         sums = dict.fromkeys(clusters.tolist(), 0.0)
         for i, c in enumerate(clusters.tolist()):
             sums[c] += total[i]
-        std_error = np.sqrt(sum(value**2 for value in sums.values()))
-        gain = sum(2 * w[k] * cross[k] - w[k] ** 2 * square[k] for k in range(len(w)))
-        if -(gain - 2 * std_error) < best[0]:
-            best = (-(gain - 2 * std_error), factor)
+        variance = 2 * sum(value**2 for value in sums.values())
+        t = sum(w[k] * cross[k] for k in range(len(w)))
+        counted = t - variance / t if t > 0 and t * t > variance else 0.0
+        loss = sum(w[k] ** 2 * square[k] for k in range(len(w))) - 2 * counted
+        if loss < best[0]:
+            best = (loss, factor)
     return best[1], np.array([1 / (1 + best[1] * v) for v in noise])

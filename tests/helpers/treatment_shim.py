@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from segcate.cate import CausalForest
+from segcate.cate import CausalForest, InteractionRegression, SegmentedCATE
 from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
 from segcate.matching import PropensityMatcher
+from segcate.model_selection import TargetingPolicy
 
 
 def treatment_of(X: Any) -> np.ndarray:
@@ -250,6 +251,61 @@ class CheckedCausalForest(CausalForest):
         return super().score(X, y, sample_weight=sample_weight, pseudo_outcome=psi)
 
 
+class CheckedInteractionRegression(InteractionRegression):
+    """InteractionRegression that finds its treatment in X."""
+
+    def __init__(
+        self, estimator=None, *, treatment_kind="auto", interactions=None, std_error="auto",
+        confidence_level=0.95, step=1.0, at=None,
+    ):  # fmt: skip
+        super().__init__(
+            estimator, treatment_kind=treatment_kind, interactions=interactions,
+            std_error=std_error, confidence_level=confidence_level, step=step, at=at,
+        )  # fmt: skip
+
+    def fit(self, X, y, *, treatment=None, sample_weight=None, groups=None, propensity=None):
+        """Fit with a treatment made of the rows."""
+        if treatment is None:
+            treatment = _safe_treatment(X)
+        return super().fit(X, y, treatment=treatment, sample_weight=sample_weight, groups=groups)
+
+    def score(self, X, y=None, *, treatment=None, sample_weight=None, pseudo_outcome=None):
+        """Score on y in place of effect scores."""
+        psi = y if pseudo_outcome is None else pseudo_outcome
+        return super().score(X, y, sample_weight=sample_weight, pseudo_outcome=psi)
+
+
+class CheckedSegmentedCATE(SegmentedCATE):
+    """SegmentedCATE that finds its treatment in X."""
+
+    def __init__(
+        self, estimator=None, *, segment=None, treatment_kind="auto", min_arm_size=50,
+        shrinkage="auto", on_empty="overall", cv=5, random_state=None, n_jobs=None,
+    ):  # fmt: skip
+        super().__init__(
+            estimator, segment=segment, treatment_kind=treatment_kind, min_arm_size=min_arm_size,
+            shrinkage=shrinkage, on_empty=on_empty, cv=cv, random_state=random_state, n_jobs=n_jobs,
+        )  # fmt: skip
+
+    def fit(self, X, y, *, treatment=None, sample_weight=None, groups=None, propensity=None):
+        """Fit with a treatment made of the rows."""
+        if treatment is None:
+            treatment = _safe_treatment(X)
+        folds = self.cv
+        self.cv = folds if isinstance(folds, int) else 2  # one segment is never cross-fitted
+        try:
+            return super().fit(
+                X, y, treatment=treatment, sample_weight=sample_weight, groups=groups
+            )
+        finally:
+            self.cv = folds
+
+    def score(self, X, y=None, *, treatment=None, sample_weight=None, pseudo_outcome=None):
+        """Score on y in place of effect scores."""
+        psi = y if pseudo_outcome is None else pseudo_outcome
+        return super().score(X, y, sample_weight=sample_weight, pseudo_outcome=psi)
+
+
 class CheckedPropensityMatcher(PropensityMatcher):
     """PropensityMatcher that finds its treatment in X."""
 
@@ -274,3 +330,37 @@ class CheckedPropensityMatcher(PropensityMatcher):
         return super().fit(
             X, y, treatment=treatment, sample_weight=sample_weight, propensity=propensity
         )
+
+
+class CheckedTargetingPolicy(TargetingPolicy):
+    """TargetingPolicy that finds its treatment in X."""
+
+    def __init__(
+        self, effect_estimator=None, *, value=1.0, cost=0.0, budget=None, max_share=None, by="user",
+        segment="auto", threshold="cost", cv=None, confidence_level=0.95, random_state=0, n_jobs=None,
+    ):  # fmt: skip
+        super().__init__(
+            effect_estimator, value=value, cost=cost, budget=budget, max_share=max_share, by=by,
+            segment=segment, threshold=threshold, cv=cv, confidence_level=confidence_level,
+            random_state=random_state, n_jobs=n_jobs,
+        )  # fmt: skip
+
+    def fit(
+        self, X, y, *, treatment=None, sample_weight=None, groups=None, propensity=None,
+        pseudo_outcome=None,
+    ):  # fmt: skip
+        """Fit with treatment and propensities made of the rows, and y in place of effect scores."""
+        if treatment is None:
+            treatment = _safe_treatment(X)
+        if propensity is None:
+            propensity = propensity_of(X)
+        return super().fit(
+            X, y, treatment=treatment, sample_weight=sample_weight, groups=groups,
+            propensity=propensity,
+            pseudo_outcome=np.asarray(y) if pseudo_outcome is None else pseudo_outcome,
+        )  # fmt: skip
+
+    def score(self, X, y=None, *, treatment=None, sample_weight=None, pseudo_outcome=None):
+        """Score on y in place of effect scores."""
+        psi = y if pseudo_outcome is None else pseudo_outcome
+        return super().score(X, y, sample_weight=sample_weight, pseudo_outcome=psi)
