@@ -160,7 +160,7 @@ def policy_value(
 
 def check_scores(owner: str, pseudo_outcome: Any) -> Float:
     """Check effect scores of one arm or several; return them as columns."""
-    if np.ndim(pseudo_outcome) != 2:
+    if np.asarray(pseudo_outcome).ndim != 2:
         return check_vector(owner, "pseudo_outcome", pseudo_outcome, pseudo_outcome)[:, None]
     values = np.asarray(pseudo_outcome)
     columns = [
@@ -197,7 +197,7 @@ def _check_policy(
 ) -> Int:
     """Check arm codes, one a row or one for all."""
     n_rows, n_arms = shape
-    if np.ndim(policy) == 0:
+    if np.asarray(policy).ndim == 0:
         values: npt.NDArray[Any] = np.full(n_rows, policy)
     else:
         _check_same_index(owner, name, policy, reference)

@@ -12,8 +12,12 @@ from segcate import _frames
 from segcate._folds import deal_groups, deal_rows, treatment_strata
 from segcate._routing import routing
 from segcate._validation import Float, Int
+from segcate.effects._segment_nuisances import check_splits
+
+Splits = tuple[tuple[Int, Int], ...]
 
 __all__ = [
+    "Splits",
     "by_segment",
     "check_effects",
     "deal_folds",
@@ -48,19 +52,18 @@ def predict_out_of_fold(
     X: Any,
     y: Float,
     given: dict[str, Any],
-    fold: Int,
+    splits: Splits,
     *,
     n_arms: int,
     n_jobs: int | None,
 ) -> Float:
-    """Predict the effects of each fold by a clone fitted on the others."""
+    """Predict the effects of each fold by a clone fitted on its training rows."""
     parts = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_predict)(estimator, X, y, given, fold, k) for k in range(int(fold.max()) + 1)
+        delayed(_fit_predict)(estimator, X, y, given, train, test) for train, test in splits
     )
     effects = np.empty((len(y), n_arms - 1))
-    for k, part in enumerate(parts):
-        rows = fold == k
-        effects[rows] = check_effects(owner, part, int(rows.sum()), n_arms)
+    for part, (_, test) in zip(parts, splits, strict=True):
+        effects[test] = check_effects(owner, part, len(test), n_arms)
     return effects
 
 
@@ -70,28 +73,33 @@ def fit_child(estimator: Any, X: Any, y: Float, given: dict[str, Any]) -> Any:
         return clone(estimator).fit(X, y, **given)
 
 
-def _fit_predict(estimator: Any, X: Any, y: Float, given: dict[str, Any], fold: Int, k: int) -> Any:
-    """Fit on all folds but one, and predict that one."""
-    train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+def _fit_predict(
+    estimator: Any, X: Any, y: Float, given: dict[str, Any], train: Int, test: Int
+) -> Any:
+    """Fit on some rows, and predict others."""
     metadata = {name: values[train] for name, values in given.items()}
     fitted = fit_child(estimator, _frames.take_rows(X, train), y[train], metadata)
     return fitted.predict(_frames.take_rows(X, test))
 
 
 def deal_folds(
-    owner: str, arm: Int, groups: Int | None, cv: int, rng: np.random.RandomState
-) -> Int:
-    """Return the fold of each row, arms spread evenly and groups whole."""
+    owner: str, arm: Int, groups: Int | None, cv: Any, rng: np.random.RandomState
+) -> Splits:
+    """Return training and test rows of each fold: given ones, or arms even and groups whole."""
+    if not isinstance(cv, int | np.integer):
+        return check_splits(owner, cv, len(arm))
+    cv = int(cv)
     strata = treatment_strata(owner, arm, None, n_outcome_bins=1, min_rows=cv)
     if groups is None:
-        return deal_rows(strata, cv, rng)
-    n_groups = int(groups.max()) + 1
-    if n_groups < cv:
+        fold = deal_rows(strata, cv, rng)
+    elif int(groups.max()) + 1 < cv:
         raise ValueError(
-            f"{owner}: `groups` holds {n_groups} groups, too few for cv={cv} folds of whole groups. "
-            "Lower `cv`."
+            f"{owner}: `groups` holds {int(groups.max()) + 1} groups, too few for cv={cv} folds of "
+            "whole groups. Lower `cv`."
         )
-    return deal_groups(strata, groups, np.full(cv, 1 / cv), rng)
+    else:
+        fold = deal_groups(strata, groups, np.full(cv, 1 / cv), rng)
+    return tuple((np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(cv))
 
 
 def segment_means(effects: Float, weight: Float, codes: Int, n_segments: int) -> Float:

@@ -32,6 +32,7 @@ from segcate.metrics._policy_value import check_costs, check_scores
 from segcate.metrics._profit_curve import check_budget, check_share, check_unit_value
 from segcate.model_selection._row_fingerprint import row_fingerprint
 from segcate.model_selection._targeting_effects import (
+    Splits,
     by_segment,
     check_effects,
     deal_folds,
@@ -74,9 +75,9 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         "cost": treat where value times predicted effect exceeds the cost. "profit": treat down to
         the predicted effect where the profit on effect scores is largest, which helps when
         predictions are too bold or too timid, and adds noise when they are not.
-    cv : int, default=5
+    cv : int or iterable of (train, test) rows, default=5
         Folds for `value_`, and for predictions out of fold where limits or profit set the
-        threshold; the effect estimator is fitted cv + 1 times. None: fitted once, no `value_`, and
+        threshold; the effect estimator is fitted once a fold and once on all rows. None: fitted once, no `value_`, and
         limits are applied to predictions of the rows that it was fitted on.
     confidence_level : float, default=0.95
         Of the intervals, inside (0, 1).
@@ -167,7 +168,7 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         by: str = "user",
         segment: Any = "auto",
         threshold: str = "cost",
-        cv: int | None = 5,
+        cv: Any = 5,
         confidence_level: float = 0.95,
         random_state: Any = None,
         n_jobs: int | None = None,
@@ -245,12 +246,12 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         segments = self._code_segments(owner, X)
         self.effect_estimator_ = fit_child(self.effect_estimator, X, y, given)
         full = np.ones(len(y)) if weight is None else weight
-        fold = None if self.cv is None else deal_folds(owner, arm, codes, self.cv, rng)
-        if fold is None:
+        splits = None if self.cv is None else deal_folds(owner, arm, codes, self.cv, rng)
+        if splits is None:
             effects = self._predicted(X)
         else:
             effects = predict_out_of_fold(
-                owner, self.effect_estimator, X, y, given, fold,
+                owner, self.effect_estimator, X, y, given, splits,
                 n_arms=self.n_arms_, n_jobs=self.n_jobs,
             )  # fmt: skip
         segment = None if segments is None else segments.codes
@@ -258,8 +259,8 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         self.rule_ = self._choose(deciding, full, psi, cost)
         self.share_ = float(np.average(self.rule_.assign(deciding) > 0, weights=full))
         self.value_ = None
-        if fold is not None and psi is not None:
-            arms = self._assign_folds(effects, full, segment, psi, cost, fold)
+        if splits is not None and psi is not None:
+            arms = self._assign_folds(effects, full, segment, psi, cost, splits)
             self.value_ = self._value_of(psi, arms, None, weight, codes)
         self._store_segments(X, full, segments)
         self._seen_rows = row_fingerprint(X)
@@ -423,11 +424,12 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
                 f"{owner}: `effect_estimator` must be an estimator (an instance with `fit` and "
                 f"`predict`); got {self.effect_estimator!r}."
             )
+        is_number = isinstance(self.cv, bool | int | float | np.number | str)
         is_count = isinstance(self.cv, int | np.integer) and not isinstance(self.cv, bool)
-        if self.cv is not None and (not is_count or self.cv < 2):
+        if is_number and (not is_count or self.cv < 2):
             raise ValueError(
-                f"{owner}: `cv` must be a number of folds, at least 2, or None for no `value_`; got "
-                f"{self.cv!r}."
+                f"{owner}: `cv` must be a number of folds, at least 2, pairs of training and test "
+                f"rows, or None for no `value_`; got {self.cv!r}."
             )
         cost = np.broadcast_to(
             check_costs(owner, self.cost, np.empty((1, n_arms - 1))), (1, n_arms - 1)
@@ -489,18 +491,17 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         segment: Int | None,
         psi: Float,
         cost: Float,
-        fold: Int,
+        splits: Splits,
     ) -> Int:
         """Return the arm of each row under the rule made on the other folds."""
-        arms = np.empty(len(fold), dtype=np.intp)
-        for k in range(int(fold.max()) + 1):
-            here, there = fold == k, fold != k
+        arms = np.empty(len(psi), dtype=np.intp)
+        for train, test in splits:
             seen, unseen = (
                 by_segment(effects[rows], weight[rows], None if segment is None else segment[rows])
-                for rows in (there, here)
+                for rows in (train, test)
             )
-            rule = self._choose(seen, weight[there], psi[there], cost)
-            arms[here] = rule.assign(unseen)
+            rule = self._choose(seen, weight[train], psi[train], cost)
+            arms[test] = rule.assign(unseen)
         return arms
 
     def _value_of(

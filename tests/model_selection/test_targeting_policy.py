@@ -246,7 +246,7 @@ def test_value_of_a_policy_is_honest_where_nobody_is_affected(threshold):
         psi = effect_scores(
             X, y, treatment=arm, propensity=half, mu0=X[:, 0], mu1=X[:, 0], random_state=0
         )
-        policy = TargetingPolicy(TwoLines(), cost=0.1, threshold=threshold, random_state=seed)
+        policy = TargetingPolicy(TwoLines(), cost=0.1, threshold=threshold, cv=2, random_state=seed)
         value = policy.fit(X, y, treatment=arm, pseudo_outcome=psi).value_
         truth = -0.1 * value.share
         errors.append(value.value - truth)
@@ -342,7 +342,7 @@ def test_weight_zero_rows_do_not_matter(data):
         ({"value": 0}, r"`value` must be finite and above 0"),
         ({"by": "row"}, r"`by` must be one of \['user', 'segment'\]"),
         ({"threshold": 0.1}, r"`threshold` must be one of \['cost', 'profit'\]"),
-        ({"cv": 1}, r"`cv` must be a number of folds, at least 2, or None"),
+        ({"cv": 1}, r"`cv` must be a number of folds, at least 2, pairs"),
         ({"by": "segment"}, r"segment='auto' needs column names"),
         ({"confidence_level": 95}, r"`confidence_level` must be a number inside"),
     ],
