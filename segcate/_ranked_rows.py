@@ -73,6 +73,22 @@ class RankedRows:
         reached: Float = np.cumsum(self.weight)[self.ends]
         return reached
 
+    def subset(self, is_kept: npt.NDArray[np.bool_]) -> RankedRows:
+        """Keep some ranks; they stay in their order. Cluster codes stay as they are."""
+        block = np.repeat(np.arange(len(self.ends)), np.diff(self.ends, prepend=-1))[is_kept]
+        psi = self.psi[is_kept]
+        weight = None if self.weight is None else self.weight[is_kept]
+        shift = float(np.average(psi, weights=weight))
+        return RankedRows(
+            order=self.order[is_kept],
+            ends=np.append(np.flatnonzero(block[1:] != block[:-1]), len(block) - 1),
+            psi=psi - shift,
+            weight=weight,
+            clusters=None if self.clusters is None else self.clusters[is_kept],
+            mean=self.mean + shift,
+            n_rows=self.n_rows,
+        )
+
     def in_row_order(self, ranked: Float) -> Float:
         """Return what belongs to each rank in the order of the rows; 0 for rows of weight 0."""
         values = np.zeros(self.n_rows)
@@ -134,7 +150,7 @@ def cluster_codes(clusters: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
     if occurs.all():
         return clusters.astype(np.intp, copy=False)
     compact: npt.NDArray[np.intp] = np.cumsum(occurs) - 1
-    return compact[clusters]
+    return np.take(compact, clusters)
 
 
 def _bounds(ends: Int) -> Int:

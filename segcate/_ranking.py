@@ -19,7 +19,14 @@ from segcate._ranked_rows import RankedRows, cluster_codes, rank_rows
 Float = npt.NDArray[np.float64]
 RankKind = Literal["qini", "autoc"]
 
-__all__ = ["RankKind", "RankScore", "rank_difference", "rank_score", "std_error_of"]
+__all__ = [
+    "RankKind",
+    "RankScore",
+    "area_value_and_influence",
+    "rank_difference",
+    "rank_score",
+    "std_error_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,7 @@ def rank_score(
     kind: RankKind = "qini",
     groups: Any = None,
     with_influence: bool = False,
+    rank_term: bool = True,
 ) -> RankScore:
     r"""Score a ranking of rows, highest prediction first, by the effect scores it puts on top.
 
@@ -88,6 +96,9 @@ def rank_score(
         Cluster of each row: the standard error lets rows of a cluster depend on each other.
     with_influence : bool, default=False
         Keep the influence of each row.
+    rank_term : bool, default=True
+        Count that ranks are estimated. False takes them as fixed, which is too wide when effects are
+        predictable.
 
     Returns
     -------
@@ -129,7 +140,7 @@ def rank_score(
             f"`prediction`; its shape is {clusters.shape}."
         )
     ranked = rank_rows(score, effect, weight, clusters)
-    value, influence = _value_and_influence(ranked, kind)
+    value, influence = area_value_and_influence(ranked, kind, rank_term=rank_term)
     std_error, n_units = std_error_of(influence, ranked.weight, ranked.clusters)
     if not with_influence:
         return RankScore(value, std_error, n_units)
@@ -157,7 +168,9 @@ def rank_difference(
     return RankScore(ours.value - theirs.value, std_error, n_units)
 
 
-def _value_and_influence(ranked: RankedRows, kind: RankKind) -> tuple[float, Float]:
+def area_value_and_influence(
+    ranked: RankedRows, kind: RankKind, *, rank_term: bool = True
+) -> tuple[float, Float]:
     """Score ranked rows; the influence comes back in rank order, centred."""
     from segcate._rank_kernels import own_and_rank_parts
 
@@ -167,6 +180,9 @@ def _value_and_influence(ranked: RankedRows, kind: RankKind) -> tuple[float, Flo
     value, influence = own_and_rank_parts(
         ranked.psi, ranked.weight_or_empty, ranked.ends, area, slope
     )
+    if not rank_term:
+        step = np.diff(area, prepend=0.0) / np.diff(reached, prepend=0.0)
+        influence = ranked.psi * np.repeat(step, np.diff(ranked.ends, prepend=-1))
     influence -= np.average(influence, weights=ranked.weight)
     return float(value) / total, influence
 

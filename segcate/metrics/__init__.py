@@ -4,6 +4,7 @@ from segcate._ranking import RankScore
 from segcate.metrics._blp import BestLinearPrediction, blp, blp_from_outcome
 from segcate.metrics._calibration_error import calibration_error
 from segcate.metrics._clan import Clan, clan
+from segcate.metrics._compare_scores import ScoreComparison, compare_scores
 from segcate.metrics._curves import (
     cumulative_effect_curve,
     qini_curve,
@@ -18,20 +19,28 @@ from segcate.metrics._losses import dr_loss, dr_score, r_loss, r_score
 from segcate.metrics._metric_estimate import MetricEstimate
 from segcate.metrics._policy_value import PolicyValue, policy_value
 from segcate.metrics._profit_curve import ProfitCurve, profit_curve
+from segcate.metrics._rank_test import rank_test
 from segcate.metrics._scorers import (
     autoc_experiment_scorer,
     autoc_scorer,
     get_scorer,
     make_uplift_scorer,
+    neg_dr_loss_experiment_scorer,
+    neg_dr_loss_scorer,
+    neg_r_loss_experiment_scorer,
+    neg_r_loss_scorer,
     qini_experiment_scorer,
     qini_scorer,
+    uplift_at_k_experiment_scorer,
+    uplift_at_k_scorer,
 )
 from segcate.metrics._scores import (
     autoc_experiment_score,
     autoc_score,
     qini_experiment_score,
     qini_score,
-    rank_test,
+    uplift_at_k,
+    uplift_at_k_experiment_score,
 )
 from segcate.metrics._targeting_curve import TargetingCurve
 
@@ -46,6 +55,7 @@ __all__ = [
     "PolicyValue",
     "ProfitCurve",
     "RankScore",
+    "ScoreComparison",
     "TargetingCurve",
     "autoc_experiment_score",
     "autoc_experiment_scorer",
@@ -55,6 +65,7 @@ __all__ = [
     "blp_from_outcome",
     "calibration_error",
     "clan",
+    "compare_scores",
     "cumulative_effect_curve",
     "dr_loss",
     "dr_score",
@@ -63,6 +74,10 @@ __all__ = [
     "effect_scores",
     "get_scorer",
     "make_uplift_scorer",
+    "neg_dr_loss_experiment_scorer",
+    "neg_dr_loss_scorer",
+    "neg_r_loss_experiment_scorer",
+    "neg_r_loss_scorer",
     "policy_value",
     "profit_curve",
     "qini_curve",
@@ -74,5 +89,9 @@ __all__ = [
     "r_score",
     "rank_test",
     "toc_curve",
+    "uplift_at_k",
+    "uplift_at_k_experiment_score",
+    "uplift_at_k_experiment_scorer",
+    "uplift_at_k_scorer",
     "uplift_curve",
 ]

@@ -5,31 +5,47 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, SupportsFloat
+
+import numpy as np
 
 from segcate._routing import how_to_pass, make_routed_scorer
 from segcate._validation import Float, check_option, check_treatment, check_weights
 from segcate.metrics._checks import check_prediction, check_vector
-from segcate.metrics._scores import autoc_score, experiment_scores, qini_score
+from segcate.metrics._losses import dr_loss, r_loss
+from segcate.metrics._scores import autoc_score, experiment_scores, qini_score, uplift_at_k
 
 __all__ = [
     "autoc_experiment_scorer",
     "autoc_scorer",
     "get_scorer",
     "make_uplift_scorer",
+    "neg_dr_loss_experiment_scorer",
+    "neg_dr_loss_scorer",
+    "neg_r_loss_experiment_scorer",
+    "neg_r_loss_scorer",
     "qini_experiment_scorer",
     "qini_scorer",
+    "uplift_at_k_experiment_scorer",
+    "uplift_at_k_scorer",
 ]
 
 _EFFECT_SCORE_REQUEST = {"treatment": True, "pseudo_outcome": True, "sample_weight": True}
 _EXPERIMENT_REQUEST = {"treatment": True, "sample_weight": True}
+# Names of their own: `propensity` would also reach the fit of every effect estimator.
+_RESIDUAL_REQUEST = {
+    "treatment": True,
+    "sample_weight": True,
+    "outcome_prediction": True,
+    "treatment_prediction": True,
+}
 
 
 @dataclass(frozen=True)
 class _EffectScoreMetric:
     """A metric on effect scores as scikit-learn's scorers call it: func(y, prediction, ...)."""
 
-    metric: Callable[..., float]
+    metric: Callable[..., SupportsFloat]
     is_experiment: bool
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -58,6 +74,54 @@ class _EffectScoreMetric:
         return float(self.metric(psi, check_prediction(owner, prediction, y), **keywords))
 
 
+@dataclass(frozen=True)
+class _ResidualMetric:
+    """The R-loss as scikit-learn's scorers call it, which no effect scores stand in for."""
+
+    is_experiment: bool
+    __name__: str = "r_loss"
+
+    def __call__(
+        self,
+        y: Any,
+        prediction: Any,
+        *,
+        treatment: Any = None,
+        outcome_prediction: Any = None,
+        treatment_prediction: Any = None,
+        sample_weight: Any = None,
+    ) -> float:
+        """Score predicted effects by what they leave of the outcome."""
+        owner = "Scoring by r_loss"
+        effect = check_prediction(owner, prediction, y)
+        if self.is_experiment:
+            experiment_scores(owner, y, treatment, sample_weight)
+            weight = check_weights(owner, sample_weight, y)
+            outcome = np.full(len(effect), np.average(np.asarray(y, np.float64), weights=weight))
+            arm = check_treatment(owner, treatment, y)
+            chance = np.full(len(effect), np.average(arm, weights=weight))
+        else:
+            outcome = _residual_of(owner, "outcome_prediction", outcome_prediction, y)
+            chance = _residual_of(owner, "treatment_prediction", treatment_prediction, y)
+        keywords = {"propensity": chance, "outcome": outcome, "sample_weight": sample_weight}
+        return float(r_loss(y, effect, treatment=treatment, **keywords))
+
+
+def _residual_of(owner: str, name: str, values: Any, y: Any) -> Float:
+    if values is None:
+        raise ValueError(
+            f"{owner} needs `{name}`, but none came: the R-loss compares outcome and treatment with "
+            "what covariates predict of them. Two ways out. Predict both once, on other rows: "
+            "`outcome_prediction = cross_val_predict(regressor, X, y)` and `treatment_prediction = "
+            "cross_val_predict(classifier, X, treatment, method='predict_proba')[:, 1]`, and hand "
+            "them to the search (`search.fit(..., outcome_prediction=..., "
+            "treatment_prediction=...)`). Or, if treatment was randomised, score by "
+            "segcate.metrics.neg_r_loss_experiment_scorer, which needs the treatment alone. "
+            f"{how_to_pass(name)}"
+        )
+    return check_vector(owner, name, values, y)
+
+
 def _handed_in(owner: str, y: Any, treatment: Any, pseudo_outcome: Any) -> Float:
     if pseudo_outcome is None:
         raise ValueError(
@@ -81,7 +145,7 @@ def _handed_in(owner: str, y: Any, treatment: Any, pseudo_outcome: Any) -> Float
 
 
 def make_uplift_scorer(
-    func: Callable[..., float],
+    func: Callable[..., SupportsFloat],
     *,
     design: Literal["observational", "experiment"] = "observational",
     greater_is_better: bool = True,
@@ -92,9 +156,9 @@ def make_uplift_scorer(
     Parameters
     ----------
     func : callable
-        ``func(pseudo_outcome, prediction, *, sample_weight=..., **kwargs) -> float``. It is called
-        with checked float arrays; `sample_weight` comes only where there are weights. A
-        module-level function, so that the scorer can be pickled.
+        ``func(pseudo_outcome, prediction, *, sample_weight=..., **kwargs)``; what it returns is
+        taken by `float()`. It is called with checked float arrays; `sample_weight` comes only where
+        there are weights. A module-level function, so that the scorer can be pickled.
     design : {"observational", "experiment"}, default="observational"
         "observational": the scorer asks for `pseudo_outcome`, made by `effect_scores`.
         "experiment": it makes arm-centred effect scores from outcome and treatment of the fold.
@@ -140,16 +204,39 @@ def make_uplift_scorer(
     )
 
 
+def _make_residual_scorer(is_experiment: bool) -> Any:
+    return make_routed_scorer(
+        _ResidualMetric(is_experiment),
+        _EXPERIMENT_REQUEST if is_experiment else _RESIDUAL_REQUEST,
+        response_method="predict",
+        greater_is_better=False,
+    )
+
+
 qini_scorer = make_uplift_scorer(qini_score)
 autoc_scorer = make_uplift_scorer(autoc_score)
+uplift_at_k_scorer = make_uplift_scorer(uplift_at_k)
+neg_dr_loss_scorer = make_uplift_scorer(dr_loss, greater_is_better=False)
+neg_r_loss_scorer = _make_residual_scorer(is_experiment=False)
 qini_experiment_scorer = make_uplift_scorer(qini_score, design="experiment")
 autoc_experiment_scorer = make_uplift_scorer(autoc_score, design="experiment")
+uplift_at_k_experiment_scorer = make_uplift_scorer(uplift_at_k, design="experiment")
+neg_dr_loss_experiment_scorer = make_uplift_scorer(
+    dr_loss, design="experiment", greater_is_better=False
+)
+neg_r_loss_experiment_scorer = _make_residual_scorer(is_experiment=True)
 
 _SCORERS = {
     "qini": qini_scorer,
     "autoc": autoc_scorer,
+    "uplift_at_k": uplift_at_k_scorer,
+    "neg_dr_loss": neg_dr_loss_scorer,
+    "neg_r_loss": neg_r_loss_scorer,
     "qini_experiment": qini_experiment_scorer,
     "autoc_experiment": autoc_experiment_scorer,
+    "uplift_at_k_experiment": uplift_at_k_experiment_scorer,
+    "neg_dr_loss_experiment": neg_dr_loss_experiment_scorer,
+    "neg_r_loss_experiment": neg_r_loss_experiment_scorer,
 }
 
 
@@ -158,9 +245,10 @@ def get_scorer(name: str) -> Any:
 
     Parameters
     ----------
-    name : {"qini", "autoc", "qini_experiment", "autoc_experiment"}
-        The names without "experiment" score on `pseudo_outcome`; the others on the treatment alone,
-        for randomised experiments.
+    name : {"qini", "autoc", "uplift_at_k", "neg_dr_loss", "neg_r_loss"}
+        Scored on `pseudo_outcome`; "neg_r_loss" on `outcome_prediction` and `treatment_prediction`.
+        Each with "_experiment" behind it scores on the treatment alone, for randomised experiments.
+        "uplift_at_k" is at 0.3; another share by ``make_uplift_scorer(uplift_at_k, k=0.1)``.
 
     Returns
     -------

@@ -1,32 +1,37 @@
-"""Scores of a ranking by predicted effect: QINI and AUTOC, with their standard errors."""
+"""Scores of a ranking by predicted effect: QINI, AUTOC and uplift at k."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from segcate._ranking import RankKind, RankScore, rank_difference, rank_score
-from segcate._validation import (
-    Float,
-    check_groups,
-    check_option,
-    check_outcome,
-    check_treatment,
-    check_weights,
-)
-from segcate.metrics._checks import check_prediction, check_vector
 from segcate._pseudo_outcomes import arm_centred_scores
+from segcate._ranked_rows import rank_rows
+from segcate._ranking import RankKind, rank_score
+from segcate._validation import Float, check_outcome, check_treatment, check_weights
+from segcate.metrics._checks import check_prediction, check_vector
+from segcate.metrics._normalization import Normalize, qini_divisor
+from segcate.metrics._rank_estimate import check_k, top_effect
 
 __all__ = [
     "autoc_experiment_score",
     "autoc_score",
     "qini_experiment_score",
     "qini_score",
-    "rank_test",
+    "uplift_at_k",
+    "uplift_at_k_experiment_score",
 ]
 
 
-def qini_score(pseudo_outcome: Any, prediction: Any, *, sample_weight: Any = None) -> float:
-    """Score a ranking by the area between its gain curve and the chord (QINI).
+def qini_score(
+    pseudo_outcome: Any,
+    prediction: Any,
+    *,
+    sample_weight: Any = None,
+    normalize: Normalize = None,
+    y: Any = None,
+    treatment: Any = None,
+) -> float:
+    r"""Score a ranking by the area between its gain curve and the chord (QINI).
 
     Treat the rows of highest predicted effect first; the gain is the effect collected by then, per
     row of all. QINI weighs the whole ranking alike; `autoc_score` looks at its head.
@@ -39,17 +44,31 @@ def qini_score(pseudo_outcome: Any, prediction: Any, *, sample_weight: Any = Non
         Predicted effect of each row, or any number to rank by, highest first. Finite.
     sample_weight : array-like of shape (n_samples,), default=None
         Weight of each row, >= 0; a weight of 2 is the row twice.
+    normalize : {None, "ate", "oracle"}, default=None
+        None: in units of y. "ate": over the size of the average effect; only where that is clearly
+        not 0. "oracle": over the area of the ranking that knows every outcome, as scikit-uplift
+        divides; at most about 1, and far from it in practice. y in {0, 1} only.
+    y : array-like of shape (n_samples,), values in {0, 1}, default=None
+        Outcome, needed by `normalize="oracle"` alone.
+    treatment : array-like of shape (n_samples,), values in {0, 1}, default=None
+        Arm of each row, needed by `normalize="oracle"` alone.
 
     Returns
     -------
     float
-        In units of y. Chance is 0, a ranking upside down is negative.
+        In units of y, or without unit where normalised. Chance is 0, a ranking upside down is
+        negative.
 
     Raises
     ------
     ValueError
         If an array is NaN or infinite somewhere, not one-dimensional, of another length or with
-        another index, or if a weight is negative.
+        another index, or if a weight is negative; if what is divided by is 0.
+
+    Warns
+    -----
+    SegcateWarning
+        If `normalize="ate"` and the average effect is within two standard errors of 0.
 
     See Also
     --------
@@ -60,8 +79,10 @@ def qini_score(pseudo_outcome: Any, prediction: Any, *, sample_weight: Any = Non
     -----
     RATE with weight 1/2 - u at quantile u of the ranking (Yadlowsky et al., 2025), as in grf with
     `target="QINI"`. Rows of equal prediction share their mean, so their order is irrelevant; when
-    all are equal the score is 0. It is not divided by anything: a score relative to the average
-    effect explodes where that is near 0.
+    all are equal the score is 0. It is not divided by anything unless asked: a score relative to the
+    average effect explodes where that is near 0. The oracle's area is
+    :math:`\{p_1 (1 - x_1) + p_0 (1 - x_0)\} / 2` with :math:`p_t` the share of arm t that responds
+    and :math:`x_t` the share of all rows that are responders of arm t.
 
     References
     ----------
@@ -78,7 +99,9 @@ def qini_score(pseudo_outcome: Any, prediction: Any, *, sample_weight: Any = Non
     >>> qini_score(psi, [0.1, 0.2, 0.5, 0.9])
     -0.3125
     """
-    return _score_of("qini_score", "qini", pseudo_outcome, prediction, sample_weight)
+    owner = "qini_score"
+    value = _score_of(owner, "qini", pseudo_outcome, prediction, sample_weight)
+    return value / qini_divisor(owner, normalize, pseudo_outcome, sample_weight, y, treatment)
 
 
 def autoc_score(pseudo_outcome: Any, prediction: Any, *, sample_weight: Any = None) -> float:
@@ -134,7 +157,12 @@ def autoc_score(pseudo_outcome: Any, prediction: Any, *, sample_weight: Any = No
 
 
 def qini_experiment_score(
-    y: Any, prediction: Any, *, treatment: Any, sample_weight: Any = None
+    y: Any,
+    prediction: Any,
+    *,
+    treatment: Any,
+    sample_weight: Any = None,
+    normalize: Normalize = None,
 ) -> float:
     """Score a ranking on a randomised experiment by QINI, without any model.
 
@@ -151,17 +179,19 @@ def qini_experiment_score(
         Arm of each row; both must occur.
     sample_weight : array-like of shape (n_samples,), default=None
         Weight of each row, >= 0; a weight of 2 is the row twice.
+    normalize : {None, "ate", "oracle"}, default=None
+        As in `qini_score`.
 
     Returns
     -------
     float
-        In units of y. Chance is 0; adding a constant to y changes nothing.
+        In units of y, or without unit where normalised. Chance is 0; adding a constant to y changes nothing.
 
     Raises
     ------
     ValueError
         If an array is NaN or infinite somewhere, of another length or with another index, if the
-        treatment is missing or not 0/1, or if one arm is empty.
+        treatment is missing or not 0/1, if one arm is empty, or if what is divided by is 0.
 
     See Also
     --------
@@ -173,8 +203,10 @@ def qini_experiment_score(
     >>> qini_experiment_score([1, 0, 0, 0], [0.9, 0.5, 0.2, 0.1], treatment=[1, 0, 1, 0])
     0.125
     """
-    psi = experiment_scores("qini_experiment_score", y, treatment, sample_weight)
-    return _score_of("qini_experiment_score", "qini", psi, prediction, sample_weight)
+    owner = "qini_experiment_score"
+    psi = experiment_scores(owner, y, treatment, sample_weight)
+    value = _score_of(owner, "qini", psi, prediction, sample_weight)
+    return value / qini_divisor(owner, normalize, psi, sample_weight, y, treatment)
 
 
 def autoc_experiment_score(
@@ -222,74 +254,100 @@ def autoc_experiment_score(
     return _score_of("autoc_experiment_score", "autoc", psi, prediction, sample_weight)
 
 
-def rank_test(
-    pseudo_outcome: Any,
-    prediction: Any,
-    *,
-    kind: RankKind = "qini",
-    baseline: Any = None,
-    sample_weight: Any = None,
-    groups: Any = None,
-) -> RankScore:
-    """Test whether a ranking beats chance, or another ranking of the same rows.
+def uplift_at_k(
+    pseudo_outcome: Any, prediction: Any, *, k: float = 0.3, sample_weight: Any = None
+) -> float:
+    r"""Average the effect over the share k of rows with the highest predictions.
+
+    Use it when capacity fixes how many can be treated. It says how strong the effect is among
+    those, not how well the rest is ranked, and chance is the average effect, not 0.
 
     Parameters
     ----------
     pseudo_outcome : array-like of shape (n_samples,)
-        Effect scores of the rows, in units of y, made independently of the predictions.
+        Effect scores of the rows, in units of y, from `effect_scores`.
     prediction : array-like of shape (n_samples,)
-        Predicted effect of each row, from a model fitted on other rows.
-    kind : {"qini", "autoc"}, default="qini"
-        Score of the ranking: `qini_score` or `autoc_score`.
-    baseline : array-like of shape (n_samples,), default=None
-        Another prediction: the result is the score of `prediction` less that of `baseline`, with
-        the standard error of the difference on the same rows.
+        Predicted effect of each row, or any number to rank by, highest first. Finite.
+    k : float, default=0.3
+        Share of the weight that is treated, in (0, 1].
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0.
-    groups : array-like of shape (n_samples,), default=None
-        Clusters of dependent rows; at least two.
+        Weight of each row, >= 0; a weight of 2 is the row twice.
 
     Returns
     -------
-    RankScore
-        With `value` and `std_error` in units of y, `p_value` (two-sided, normal; NaN where every
-        row has the same prediction) and `confidence_interval()`.
+    float
+        In units of y.
 
     Raises
     ------
     ValueError
-        If an array is NaN or infinite somewhere, not one-dimensional, of another length or with
-        another index, or if `groups` holds a single group.
+        If `k` is outside (0, 1]; if an array is NaN or infinite somewhere, not one-dimensional, of
+        another length or with another index, or if a weight is negative.
+
+    See Also
+    --------
+    rank_test : The same with standard error, as `kind="uplift_at_k"`.
+    cumulative_effect_curve : The same for every share.
 
     Notes
     -----
-    The standard error is that of the influence function, with the part that comes from ranks being
-    estimated; without it, it is up to twice too wide. A weight is a sampling weight here: a row of
-    weight 2 is one unit of evidence, as two equal rows of one group are. The spread of scores over
-    folds is not a standard error.
+    :math:`g(k) / k`, :math:`g` the gain of `uplift_curve`. A block of equal predictions that the
+    share cuts comes in by its mean, so the order of its rows is irrelevant.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from segcate.metrics import rank_test
-    >>> rng = np.random.default_rng(0)
-    >>> effect = rng.normal(size=500)
-    >>> test = rank_test(effect + rng.normal(size=500), effect)
-    >>> round(test.value, 2), round(test.std_error, 2), test.p_value < 0.001
-    (0.29, 0.02, True)
+    >>> from segcate.metrics import uplift_at_k
+    >>> uplift_at_k([3.0, 1.0, 0.0, 0.0], [0.9, 0.5, 0.2, 0.1], k=0.5)
+    2.0
     """
-    owner = "rank_test"
-    check_option(owner, "kind", kind, ["qini", "autoc"])
-    psi = check_vector(owner, "pseudo_outcome", pseudo_outcome, pseudo_outcome)
-    weight = check_weights(owner, sample_weight, pseudo_outcome)
-    clusters = check_groups(owner, groups, pseudo_outcome)
-    ranking = check_prediction(owner, prediction, pseudo_outcome)
-    if baseline is None:
-        return rank_score(ranking, psi, weight, kind=kind, groups=clusters)
-    other = check_vector(owner, "baseline", baseline, pseudo_outcome)
-    ours = rank_score(ranking, psi, weight, kind=kind, groups=clusters, with_influence=True)
-    theirs = rank_score(other, psi, weight, kind=kind, groups=clusters, with_influence=True)
-    return rank_difference(ours, theirs, weight, groups=clusters)
+    return _top_effect("uplift_at_k", pseudo_outcome, prediction, k, sample_weight)
+
+
+def uplift_at_k_experiment_score(
+    y: Any, prediction: Any, *, treatment: Any, k: float = 0.3, sample_weight: Any = None
+) -> float:
+    """Average the effect over the best share k of a randomised experiment, without any model.
+
+    Effect scores are made of the outcome and the means of the arms. Right when every row had the
+    same chance of treatment, and only then.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Outcome.
+    prediction : array-like of shape (n_samples,)
+        Predicted effect of each row, or any number to rank by, highest first. Finite.
+    treatment : array-like of shape (n_samples,), values in {0, 1}
+        Arm of each row; both must occur, but not among the best rows.
+    k : float, default=0.3
+        Share of the weight that is treated, in (0, 1].
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row, >= 0; a weight of 2 is the row twice.
+
+    Returns
+    -------
+    float
+        In units of y.
+
+    Raises
+    ------
+    ValueError
+        If `k` is outside (0, 1]; if an array is NaN or infinite somewhere, of another length or with
+        another index; if the treatment is missing or not 0/1, or if one arm is empty.
+
+    See Also
+    --------
+    uplift_at_k : For observational data, with scores from `effect_scores`.
+
+    Examples
+    --------
+    >>> from segcate.metrics import uplift_at_k_experiment_score
+    >>> uplift_at_k_experiment_score([3, 1, 1, 1], [4, 3, 2, 1], treatment=[1, 0, 1, 0], k=0.5)
+    2.0
+    """
+    owner = "uplift_at_k_experiment_score"
+    psi = experiment_scores(owner, y, treatment, sample_weight)
+    return _top_effect(owner, psi, prediction, k, sample_weight)
 
 
 def experiment_scores(owner: str, y: Any, treatment: Any, sample_weight: Any) -> Float:
@@ -315,3 +373,13 @@ def _score_of(
     weight = check_weights(owner, sample_weight, pseudo_outcome)
     ranking = check_prediction(owner, prediction, pseudo_outcome)
     return rank_score(ranking, psi, weight, kind=kind).value
+
+
+def _top_effect(
+    owner: str, pseudo_outcome: Any, prediction: Any, k: Any, sample_weight: Any
+) -> float:
+    check_k(owner, k)
+    psi = check_vector(owner, "pseudo_outcome", pseudo_outcome, pseudo_outcome)
+    weight = check_weights(owner, sample_weight, pseudo_outcome)
+    ranking = check_prediction(owner, prediction, pseudo_outcome)
+    return top_effect(rank_rows(ranking, psi, weight), float(k))

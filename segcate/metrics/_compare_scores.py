@@ -1,0 +1,241 @@
+"""Compare several predictions on the same rows: scores, differences, and how sure they are."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from segcate._ranking import RankScore, std_error_of
+from segcate._validation import (
+    Float,
+    Int,
+    check_groups,
+    check_in_unit_interval,
+    check_option,
+    check_weights,
+    listed,
+)
+from segcate.effects._multiplicity import holm
+from segcate.metrics._checks import check_prediction, check_vector
+from segcate.metrics._rank_estimate import Scored, StdError, check_scoring
+
+CompareMetric = Literal["qini", "autoc", "uplift_at_k", "dr_loss"]
+
+__all__ = ["ScoreComparison", "compare_scores"]
+
+_OWNER = "compare_scores"
+_METRICS = ("qini", "autoc", "uplift_at_k", "dr_loss")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreComparison:
+    """Scores of several predictions on the same rows, and their differences.
+
+    Attributes
+    ----------
+    metric : {"qini", "autoc", "uplift_at_k", "dr_loss"}
+        What was compared; of "dr_loss" smaller is better.
+    names : tuple of str
+        Predictions, in the order they came.
+    baseline : str or None
+        What all others are compared with; None: all pairs.
+    confidence_level : float
+        Of the intervals, which are not adjusted for their number.
+    n_units : int
+        Rows, or clusters, of positive weight.
+    """
+
+    metric: str
+    names: tuple[str, ...]
+    baseline: str | None
+    confidence_level: float
+    n_units: int
+    _scores: tuple[RankScore, ...] = field(repr=False)
+    _pairs: tuple[tuple[str, str], ...] = field(repr=False)
+    _gaps: tuple[RankScore, ...] = field(repr=False)
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """Table of `score, std_error, ci_low, ci_high`, one row a prediction, by name."""
+        index = pd.Index(self.names, name="prediction")
+        return self._table(self._scores, "score").set_index(index)
+
+    @property
+    def differences(self) -> pd.DataFrame:
+        """Table of the paired differences: `difference` is the score of `prediction` less `than`.
+
+        With `std_error, ci_low, ci_high, z, p_value` and `p_adjusted`, Holm's over the rows of the
+        table. NaN where two predictions rank alike.
+        """
+        table = self._table(self._gaps, "difference")
+        table.insert(0, "than", [other for _, other in self._pairs])
+        table.insert(0, "prediction", [name for name, _ in self._pairs])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            z = table["difference"] / table["std_error"]
+        table["z"] = z.where(table["std_error"] > 0)
+        table["p_value"] = [gap.p_value for gap in self._gaps]
+        table["p_adjusted"] = holm(table["p_value"].to_numpy())
+        return table
+
+    def _table(self, scores: tuple[RankScore, ...], name: str) -> pd.DataFrame:
+        value = np.array([score.value for score in scores])
+        std_error = np.array([score.std_error for score in scores])
+        half = float(ndtri(0.5 + self.confidence_level / 2)) * std_error
+        columns = {name: value, "std_error": std_error}
+        return pd.DataFrame({**columns, "ci_low": value - half, "ci_high": value + half})
+
+
+def compare_scores(
+    pseudo_outcome: Any,
+    predictions: Mapping[str, Any],
+    *,
+    metric: CompareMetric = "qini",
+    k: float = 0.3,
+    baseline: str | None = None,
+    sample_weight: Any = None,
+    groups: Any = None,
+    confidence_level: float = 0.95,
+    std_error: StdError = "influence",
+    n_draws: int = 200,
+    random_state: Any = None,
+) -> ScoreComparison:
+    """Score several predictions on the same rows, and test their differences.
+
+    Two scores of the same rows share most of their noise, so the difference is far surer than the
+    two intervals suggest. Use it on rows that neither fitted nor chose the models.
+
+    Parameters
+    ----------
+    pseudo_outcome : array-like of shape (n_samples,)
+        Effect scores of the rows, in units of y, made once, independently of all predictions.
+    predictions : mapping of str to array-like of shape (n_samples,)
+        Predicted effects of each model, by name; at least two.
+    metric : {"qini", "autoc", "uplift_at_k", "dr_loss"}, default="qini"
+        What is compared. For the R-loss see `r_loss`, which takes a `baseline`.
+    k : float, default=0.3
+        Share of `uplift_at_k`, in (0, 1].
+    baseline : str, default=None
+        The name that all others are compared with. None: all pairs.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row, >= 0.
+    groups : array-like of shape (n_samples,), default=None
+        Clusters of dependent rows, at least two.
+    confidence_level : float, default=0.95
+        Of the intervals, inside (0, 1).
+    std_error : {"influence", "plain", "half-sample"}, default="influence"
+        Of ranking scores, as in `rank_test`.
+    n_draws : int, default=200
+        Number of half-samples; every prediction sees the same ones.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the half-samples.
+
+    Returns
+    -------
+    ScoreComparison
+        With the tables `scores` and `differences`.
+
+    Raises
+    ------
+    TypeError
+        If `predictions` is no mapping from names.
+    ValueError
+        If there are fewer than two predictions, `baseline` is none of them, an array has NaN,
+        another length or another index, or an option is out of its range.
+
+    See Also
+    --------
+    rank_test : One ranking, or two.
+
+    Notes
+    -----
+    The influence of a difference is the difference of the influences, summed within clusters where
+    there are groups. P-values are two-sided and normal; `p_adjusted` is Holm's over the table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from segcate.metrics import compare_scores
+    >>> rng = np.random.default_rng(0)
+    >>> effect = rng.normal(size=500)
+    >>> psi = effect + rng.normal(size=500)
+    >>> predictions = {"good": effect, "fair": effect + rng.normal(size=500)}
+    >>> found = compare_scores(psi, predictions)
+    >>> found.differences[["prediction", "than", "difference", "std_error"]].round(3)
+      prediction  than  difference  std_error
+    0       good  fair       0.087      0.011
+    """
+    check_option(_OWNER, "metric", metric, _METRICS)
+    check_in_unit_interval(_OWNER, "confidence_level", confidence_level)
+    _check_names(predictions, baseline)
+    psi = check_vector(_OWNER, "pseudo_outcome", pseudo_outcome, pseudo_outcome)
+    weight = check_weights(_OWNER, sample_weight, pseudo_outcome)
+    clusters = check_groups(_OWNER, groups, pseudo_outcome)
+    scoring = check_scoring(_OWNER, metric, k, std_error, n_draws, random_state)
+    if metric == "dr_loss" and std_error != "influence":
+        raise ValueError(
+            f"{_OWNER}: std_error={std_error!r} is for ranking scores; a loss is a mean over rows. "
+            "Leave `std_error` at 'influence'."
+        )
+    found = {}
+    for name, prediction in predictions.items():
+        values = check_prediction(f"{_OWNER}, {name!r}", prediction, pseudo_outcome)
+        if metric == "dr_loss":
+            found[name] = Scored(_mean_loss(values, psi, weight, clusters), weight, clusters)
+        else:
+            found[name] = scoring(values, psi, weight, clusters)
+    if baseline is None:
+        pairs = list(itertools.combinations(found, 2))
+    else:
+        pairs = [(name, baseline) for name in found if name != baseline]
+    scores = tuple(scored.score for scored in found.values())
+    return ScoreComparison(
+        metric=metric,
+        names=tuple(found),
+        baseline=baseline,
+        confidence_level=float(confidence_level),
+        n_units=scores[0].n_units,
+        _scores=scores,
+        _pairs=tuple(pairs),
+        _gaps=tuple(found[name].less(found[other]) for name, other in pairs),
+    )
+
+
+def _check_names(predictions: Any, baseline: Any) -> None:
+    """Refuse predictions without names, and a baseline that is none of them."""
+    if not isinstance(predictions, Mapping) or not all(isinstance(n, str) for n in predictions):
+        raise TypeError(
+            f"{_OWNER}: `predictions` must be a mapping from names to arrays, such as "
+            f"{{'forest': forest.predict(X), 'line': line.predict(X)}}; got "
+            f"{type(predictions).__name__}."
+        )
+    if len(predictions) < 2:
+        raise ValueError(
+            f"{_OWNER}: `predictions` holds {len(predictions)}; a comparison needs at least two. For "
+            "one ranking use rank_test."
+        )
+    if baseline is not None and baseline not in predictions:
+        raise ValueError(
+            f"{_OWNER}: baseline={baseline!r} is none of the predictions: {listed(predictions)}."
+        )
+
+
+def _mean_loss(
+    prediction: Float, psi: Float, weight: Float | None, clusters: Int | None
+) -> RankScore:
+    """Average the squared gap between effect score and prediction."""
+    loss = (psi - prediction) ** 2
+    value = float(np.average(loss, weights=weight))
+    influence = loss - value
+    is_kept = slice(None) if weight is None else weight > 0
+    w = None if weight is None else weight[is_kept]
+    codes = None
+    if clusters is not None:
+        codes = np.unique(clusters[is_kept], return_inverse=True)[1]
+    std_error, n_units = std_error_of(influence[is_kept], w, codes)
+    return RankScore(value, std_error, n_units, influence)
