@@ -10,7 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from segcate.temporal._counterfactual_rows import CounterfactualRows, DenseRows
+from segcate.temporal._covariates import standin_covariates
 from segcate.temporal._plan import TreatmentPlan
+from segcate.temporal._semi_synthetic import SemiSynthetic, semi_synthetic
 from segcate.temporal._tumor_growth import TumorGrowth, tumor_growth
 from segcate.temporal._tumor_patients import TumorPatients
 
@@ -37,9 +39,12 @@ __all__ = [
     "CounterfactualRows",
     "DenseRows",
     "GNet",
+    "SemiSynthetic",
     "TreatmentPlan",
     "TumorGrowth",
     "TumorPatients",
+    "semi_synthetic",
+    "standin_covariates",
     "tumor_growth",
 ]
 

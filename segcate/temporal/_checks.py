@@ -85,9 +85,7 @@ def check_origin(
     return start
 
 
-def check_same_length(
-    owner: str, plan: npt.NDArray[np.float64], reference: npt.NDArray[np.float64]
-) -> None:
+def check_same_length(owner: str, plan: npt.NDArray[Any], reference: npt.NDArray[Any]) -> None:
     """Raise unless both plans have the same number of days."""
     if plan.shape[1] != reference.shape[1]:
         raise ValueError(
