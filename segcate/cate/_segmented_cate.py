@@ -110,7 +110,7 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
     1973). The one unknown, factor = k / B, is chosen by the R-loss of out-of-fold predictions, sum
     (r - c (w_s own + (1 - w_s) pooled))^2 (R-stacking, Nie & Wager, 2021): where it falls most
     below that of the pooled model, the fall counting as far as it stands out of its noise (its slope
-    T counts as T - Var(T) / T, the garrote of Breiman, 1995). One number for all segments can be told
+    T counts as T - 2 Var(T) / T, the garrote of Breiman, 1995). One number for all segments can be told
     from noisy effects where one a segment could not. With more arms c holds a column an arm. This
     needs ``cv (n_segments + 1)`` more fits.
 
@@ -139,8 +139,8 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
     (900,)
     >>> print(model.segments_.round(2).to_string(index_names=False))
          n  n_treated  n_control  weight                                         status
-    0  439        145        294    0.35                                             ok
-    1  439        118        321    0.31                                             ok
+    0  439        145        294    0.11                                             ok
+    1  439        118        321    0.10                                             ok
     2   22          6         16    0.00  pooled: 6 treated, fewer than min_arm_size=50
     """
 

@@ -3,7 +3,8 @@
 The weight of the own model is that of empirical Bayes, ``1 / (1 + factor * noise)`` with `noise` the
 variance of an average effect in the segment (Efron & Morris, 1973). The one unknown, `factor`, is
 chosen by the R-loss of predictions out of fold (R-stacking: Nie & Wager, 2021, section 4.2), where
-own models count as better only as far as that stands out of its noise (Breiman's garrote, 1995).
+own models count as better only as far as that stands out of its noise (the garrote of Breiman,
+1995, with the price of Mallows' Cp).
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ Int = npt.NDArray[np.intp]
 
 __all__ = ["Centred", "Shrinkage", "centre_arms", "choose_shrinkage"]
 
-# Rows of two folds train on each other, so each pair of errors counts twice in the slope of the loss,
-# and its variance is twice that of independent rows where the pooled model is right.
-_PAIRED = 2.0
+# The slope of the loss counts less this many times its variance as of independent rows, over itself.
+# Twice, as rows of two folds train on each other, so that each pair of errors is in it twice; and
+# twice again, the price of a parameter in Mallows' Cp.
+_PRICE = 4.0
 # Factors are tried from this much to this much times the inverse of the median noise.
 _LEAST, _MOST, _N_TRIED = 1e-4, 1e4, 801
 
@@ -93,8 +95,8 @@ def choose_shrinkage(
     is ``sum (r - c pooled - w c d)^2``, a parabola in its weight w. Its noise is the mean squared
     ``r - c own`` over the sum of c^2, the variance of the average effect by the same regression.
     It falls by ``2 w T - w^2 sum (c d)^2`` from w = 0, where T = ``sum (c d) (r - c pooled)`` is
-    noisy: its variance V is twice that of ``sum (c d) (r - c own)``. T counts as ``T - V / T``, not
-    less than 0. Otherwise own models would get a weight of about ``1 / sqrt(n_segments *
+    noisy: its variance V is twice that of ``sum (c d) (r - c own)``. T counts as ``T - 2 V / T``,
+    not less than 0. Otherwise own models would get a weight of about ``1 / sqrt(n_segments *
     n_parameters)`` by chance where the pooled one is right.
     """
     row_weight = np.ones(len(segment)) if weight is None else weight
@@ -118,7 +120,7 @@ def choose_shrinkage(
     factors = np.concatenate([[0.0], factors, [np.inf]])
     share = n_folds / (n_folds - 1)
     weights = 1.0 / (1.0 + factors[:, None] * noise[known] * share)
-    variance = _PAIRED * np.einsum("ij,jk,ik->i", weights, spread, weights)
+    variance = _PRICE * np.einsum("ij,jk,ik->i", weights, spread, weights)
     gain = weights @ cross[known]
     counted = np.maximum(gain - variance / np.maximum(gain, np.finfo(float).tiny), 0.0)
     loss = weights**2 @ square[known] - 2.0 * counted

@@ -45,16 +45,17 @@ def test_weights_equal_the_naive_code(between, n_treatments, given):
 def test_worked_by_hand():
     """Two rows a segment, c = 1, own - pooled = 1, two folds.
 
-    The pooled model is off by 0 and 1 in both segments, the own one by -1 and 0: noise 1/2 / 2 = 1/4
-    (out of fold 1/2), so both have one weight w. T = 2 w with the variance 2 w^2 (of -1 and 0 about
-    their mean, 1/2 a segment, twice), so that it counts as w, and 4 w^2 - 2 w is least at 1/4.
+    The pooled model is off by 1/2 and 3/2 in both segments, the own one by -1/2 and 1/2: noise 1/4 /
+    2 = 1/8 (out of fold 1/4), so both have one weight w. T = 4 w with the variance 2 w^2 (of -1/2
+    and 1/2, 1/2 a segment, twice), so that it counts as 4 w - 4 w^2 / 4 w = 3 w, and 4 w^2 - 6 w is
+    least at 3/4.
     """
-    centred = Centred(np.array([0.0, 1.0, 1.0, 0.0]), np.ones((4, 1)))
+    centred = Centred(np.array([0.5, 1.5, 1.5, 0.5]), np.ones((4, 1)))
     own, segment = np.ones((4, 1)), np.array([0, 0, 1, 1])
     found = choose_shrinkage(centred, 0 * own, own, segment, 2, weight=None, groups=None, n_folds=2)
-    factor = (4 - 1) / 0.5
+    factor = (4 / 3 - 1) / (1 / 4)
     assert found.factor == pytest.approx(factor, rel=0.03)  # factors tried are 2.3 % apart
-    np.testing.assert_allclose(found.weight, 1 / (1 + factor / 4), rtol=0.01)
+    np.testing.assert_allclose(found.weight, 1 / (1 + factor / 8), rtol=0.01)
 
 
 def test_large_differences_leave_own_models_alone_and_none_give_the_pooled_one():

@@ -166,7 +166,7 @@ def shrunken_weights(outcome, treatment, pooled, own, segment, weight, groups, n
         sums = dict.fromkeys(clusters.tolist(), 0.0)
         for i, c in enumerate(clusters.tolist()):
             sums[c] += total[i]
-        variance = 2 * sum(value**2 for value in sums.values())
+        variance = 4 * sum(value**2 for value in sums.values())
         t = sum(w[k] * cross[k] for k in range(len(w)))
         counted = t - variance / t if t > 0 and t * t > variance else 0.0
         loss = sum(w[k] ** 2 * square[k] for k in range(len(w))) - 2 * counted
