@@ -128,7 +128,9 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
 
     `value_` is of the recipe; `evaluate` is of this very policy, on new rows. In `value_` the
     threshold of a fold comes from the other folds. With limits or "profit" their predictions come
-    from models that saw the fold, which ties the threshold, a single number, weakly to it.
+    from models that saw the fold, which ties the threshold, a single number, weakly to it. In
+    simulation 95 % intervals covered 95 % where effects differ; where nobody is affected, and rules
+    follow noise, 92 to 94 %, with values that were right or (with "profit") slightly too low.
 
     References
     ----------
