@@ -105,12 +105,12 @@ def test_doses_have_a_local_slope():
 
 
 def test_default_models_take_gaps_and_categories():
-    data = make_uplift(1000, design="observational", n_features=4, random_state=4)
+    data = make_uplift(400, heterogeneity=1.0, n_features=4, random_state=4)
     rng = np.random.default_rng(0)
     X = data.X.mask(rng.random(data.X.shape) < 0.1)
-    X["plan"] = pd.Categorical(rng.choice(["basic", "plus", "pro"], 1000))
-    X["channel"] = rng.choice(["app", "web"], 1000)
-    forest = small(n_jobs=2, outcome_model=None, propensity_model=None)
+    X["plan"] = pd.Categorical(rng.choice(["basic", "plus", "pro"], 400))
+    X["channel"] = rng.choice(["app", "web"], 400)
+    forest = small(outcome_model=None, propensity_model=None)
     forest.fit(X, data.y, treatment=data.treatment)
     assert forest.feature_importances_.shape == (6,)
     assert np.corrcoef(forest.predict(X), data.effect)[0, 1] > 0.5
