@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 import segcate
-from segcate.cate import CausalMLEstimator
+from segcate.cate import CausalMLEstimator, SegmentedCATE
 from segcate.datasets import make_uplift
 from segcate.effects import SegmentMatching
 from segcate.exceptions import SegcateWarning
@@ -411,6 +411,18 @@ class TestSearch:
             )  # fmt: skip
             search.fit(study["X"], study["y"], treatment=study["treatment"])
         assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+    def test_is_fitted_once_a_segment(self, study):
+        X = np.column_stack([study["X"], np.arange(800) % 2])
+        model = SegmentedCATE(
+            CausalMLEstimator(meta.BaseTRegressor(CART)), segment=-1, shrinkage=None
+        )
+        model.set_params(estimator__model__learner__max_depth=2)
+        model.fit(X, study["y"], treatment=study["treatment"])
+        rows = X[:, -1] == 1
+        alone = CausalMLEstimator(meta.BaseTRegressor(clone(CART).set_params(max_depth=2)))
+        alone.fit(X[rows, :-1], study["y"][rows], treatment=study["treatment"][rows])
+        assert np.array_equal(model.predict(X[rows]), alone.predict(X[rows, :-1]))
 
     def test_groups_stay_whole_in_the_folds_of_the_propensity(self, study):
         groups = np.arange(800) // 20

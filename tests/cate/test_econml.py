@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import segcate
-from segcate.cate import EconMLEstimator
+from segcate.cate import EconMLEstimator, predict_interval
 from segcate.datasets import make_uplift
 from segcate.metrics import qini_experiment_scorer
 from segcate.model_selection import TreatmentStratifiedKFold
@@ -133,6 +133,15 @@ def test_intervals_need_inference_and_can_be_bootstrapped(study):
     assert (low < high).all()
     with pytest.raises(ValueError, match=r"`confidence_level` must be a number inside \(0, 1\)"):
         booted.predict_interval(study["new"], confidence_level=95)
+
+
+def test_intervals_come_through_a_pipeline(study):
+    pipe = make_pipeline(StandardScaler(), EconMLEstimator(MODELS["LinearDML"]()))
+    with segcate.routing():
+        pipe.fit(study["X"], study["y"], treatment=study["treatment"])
+    found = predict_interval(pipe, study["new"], confidence_level=0.8)
+    low, high = pipe[-1].model_.effect_interval(pipe[0].transform(study["new"]), alpha=0.2)
+    assert np.abs(found - np.column_stack([low, high])).max() < SUM_ORDER
 
 
 CHANGES = {
