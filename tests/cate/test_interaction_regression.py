@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from segcate.cate import InteractionRegression
 from segcate.datasets import load_nhefs, make_uplift
 from segcate.exceptions import SegcateWarning
-from tests.helpers.naive_cate import interaction_effects
+from tests.helpers.naive_interaction import interaction_effects
 
 # statsmodels inverts by pseudo-inverse, we by Cholesky of centred columns.
 STATSMODELS = 1e-8

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segcate.cate._shrinkage import Centred, centre_arms, choose_shrinkage
-from tests.helpers.naive_cate import shrunken_weights
+from tests.helpers.naive_interaction import shrunken_weights
 
 # Both try the same factors; sums differ in their order only.
 NAIVE = 1e-9
