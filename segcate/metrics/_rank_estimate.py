@@ -20,7 +20,7 @@ from segcate._ranking import (
     std_error_of,
 )
 from segcate._validation import Float, Int, check_option
-from segcate.metrics._top_share import cut_cells, gain_polyline
+from segcate.metrics._top_share import gain_polyline, top_shares
 
 RankMetric = Literal["qini", "autoc", "uplift_at_k"]
 StdError = Literal["influence", "plain", "half-sample"]
@@ -59,7 +59,8 @@ class Scoring:
         """Score one ranking of checked rows; differences need its influence."""
         rank_term = self.std_error != "plain"
         if self.metric == "uplift_at_k":
-            score = _score_top(prediction, psi, weight, clusters, self.k, rank_term)
+            ranked = rank_rows(prediction, psi, weight, clusters)
+            score = _score_top(ranked, self.k, rank_term, with_influence)
         else:
             score = rank_score(
                 prediction,
@@ -150,28 +151,26 @@ def top_effect(ranked: RankedRows, k: float) -> float:
     return float(gain_polyline(ranked)(np.array([k]))[0]) / k
 
 
-def _score_top(
-    prediction: Float,
-    psi: Float,
-    weight: Float | None,
-    clusters: Int | None,
-    k: float,
-    rank_term: bool,
-) -> RankScore:
+def _score_top(ranked: RankedRows, k: float, rank_term: bool, with_influence: bool) -> RankScore:
     """Score a ranking by the mean score of its top share k.
 
     Without the rank term the effect at the threshold is taken to be that mean, which leaves the
     standard error of a mean over fixed rows.
     """
-    ranked = rank_rows(prediction, psi, weight, clusters)
     share, line = np.array([k]), gain_polyline(ranked)
-    cells = cut_cells(ranked, line.reached, share)
-    threshold = line.slope(share, ranked.n_units) if rank_term else line.centred(share) / k
-    size = np.diff(cells.start, append=ranked.n_ranked)
-    influence = np.repeat(cells.inclusion()[:, 0], size) * (ranked.psi - threshold[0]) / k
+    top = top_shares(ranked, share, line)
+    if not rank_term:
+        top = replace(top, threshold_effect=line.centred(share) / k)
+    value, n_units = float(top.gain[0]) / k, ranked.n_units
+    if not with_influence:
+        variance = float(top.variance(1.0 / share, np.zeros(1))[0])
+        return RankScore(value, math.sqrt(max(variance, 0.0)), n_units)
+    size = np.diff(top.cells.start, append=ranked.n_ranked)
+    influence = np.repeat(top.cells.inclusion()[:, 0] / k, size)
+    influence *= ranked.psi - top.threshold_effect[0]
     influence -= np.average(influence, weights=ranked.weight)
     std_error, n_units = std_error_of(influence, ranked.weight, ranked.clusters)
-    return RankScore(float(line(share)[0]) / k, std_error, n_units, ranked.in_row_order(influence))
+    return RankScore(value, std_error, n_units, ranked.in_row_order(influence))
 
 
 def _draws_std_error(draws: Float, n_units: int) -> float:

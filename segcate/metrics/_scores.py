@@ -47,7 +47,7 @@ def qini_score(
     normalize : {None, "ate", "oracle"}, default=None
         None: in units of y. "ate": over the size of the average effect; only where that is clearly
         not 0. "oracle": over the area of the ranking that knows every outcome, as scikit-uplift
-        divides; at most about 1, and far from it in practice. y in {0, 1} only.
+        divides; y in {0, 1} only. See Notes.
     y : array-like of shape (n_samples,), values in {0, 1}, default=None
         Outcome, needed by `normalize="oracle"` alone.
     treatment : array-like of shape (n_samples,), values in {0, 1}, default=None
@@ -82,7 +82,8 @@ def qini_score(
     all are equal the score is 0. It is not divided by anything unless asked: a score relative to the
     average effect explodes where that is near 0. The oracle's area is
     :math:`\{p_1 (1 - x_1) + p_0 (1 - x_0)\} / 2` with :math:`p_t` the share of arm t that responds
-    and :math:`x_t` the share of all rows that are responders of arm t.
+    and :math:`x_t` the share of all rows that are responders of arm t. It is an area of counts: on
+    effect scores the oracle's own ranking reaches half of it in an experiment with equal arms.
 
     References
     ----------
