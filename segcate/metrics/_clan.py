@@ -156,7 +156,7 @@ def clan(
     >>> table = clan(X, prediction=X["age"] / 10).frame()
     >>> table[["role", "least", "most", "p_adjusted"]].reset_index().round(2)
          variable        role  least   most  p_adjusted
-    0  prediction  prediction   2.58   5.38         0.0
+    0  prediction  prediction   2.58   5.38         NaN
     1         age   covariate  25.77  53.81         0.0
     2      plan=a   covariate   0.47   0.45         1.0
     3      plan=b   covariate   0.53   0.55         1.0
