@@ -224,8 +224,9 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
             )
         return origins, origins < panel.n_steps[:, None]
 
-    def _outcomes(self, panel: Panel, origins: Int, plan: Any, what: str) -> Float:
-        flags = read_plan(
+    def _plan_flags(self, panel: Panel, plan: Any, what: str = "plan") -> Float:
+        """Return a plan as flags, (1 or n_units, horizon, n_treatments)."""
+        return read_plan(
             type(self).__name__,
             plan,
             self._roles.treatment,
@@ -233,6 +234,9 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
             longest=self.horizon,
             what=what,
         )
+
+    def _outcomes(self, panel: Panel, origins: Int, plan: Any, what: str) -> Float:
+        flags = self._plan_flags(panel, plan, what)
         shape = (panel.n_units, origins.shape[1], *flags.shape[1:])
         return self._simulate(panel, origins, np.broadcast_to(flags[:, None], shape))
 

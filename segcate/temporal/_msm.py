@@ -16,7 +16,6 @@ from segcate._validation import check_in_unit_interval
 from segcate.temporal._coding import TreatmentCoding, check_transform, fit_scaling
 from segcate.temporal._estimator import TemporalEstimator, check_treatments, name_roles
 from segcate.temporal._panel import Panel, read_panel
-from segcate.temporal._plan import read_plan
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
@@ -190,11 +189,9 @@ class MSM(TemporalEstimator):
 
     def _plan_contrast(self, panel: Any, plan: Any, reference: Any) -> list[Float]:
         """Return by how much the plans differ in the counts of treatments, mean over units."""
-        n = self._read(panel).n_units
+        data = self._read(panel)
         flags = [
-            read_plan(
-                type(self).__name__, p, self._roles.treatment, n, longest=self.horizon, what=what
-            ).mean(axis=0)
+            self._plan_flags(data, p, what).mean(axis=0)
             for p, what in ((plan, "plan"), (reference, "reference"))
         ]
         difference = flags[0] - flags[1]

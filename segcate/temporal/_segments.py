@@ -1,0 +1,379 @@
+"""Segments of trajectories, and the effect of a plan in each of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator, ClusterMixin, clone
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
+
+from segcate._validation import check_in_unit_interval, check_option, listed
+from segcate.temporal._estimator import average_effects
+
+Float = npt.NDArray[np.float64]
+
+__all__ = ["TrajectorySegmenter", "segment_effects"]
+
+FEATURES = ("representation", "potential_outcomes", "contrasts")
+
+
+class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+    """Cluster units by what a temporal model makes of their histories.
+
+    Fit it on other units than those whose effects are then estimated by segment (`segment_effects`
+    refuses the same ones): segments that were found in a unit's own noise flatter themselves.
+
+    Parameters
+    ----------
+    estimator : fitted temporal estimator
+        Its representation or predictions are clustered; it is not fitted again.
+    clusterer : clusterer with `fit` and `predict`, default=None
+        None: ``KMeans(4, n_init=10)``. A clusterer that marks noise with -1 keeps it.
+    features : {"representation", "potential_outcomes", "contrasts"} or callable
+        What is clustered: the representation of the history (default); predicted outcomes under
+        `plan` and, where given, under `reference`, step by step; their difference; or whatever
+        ``features(estimator, panel)`` returns, one row a unit in the sorted order of ids.
+    plan, reference : plans as in `predict`, default=None
+        Needed for potential outcomes and contrasts.
+    origin : "last" or int, default="last"
+        The row up to which histories are read.
+    scale : bool, default=True
+        Whether features are standardised first.
+    min_size : int, default=10
+        Smaller segments join the segment whose mean is nearest.
+
+    Attributes
+    ----------
+    labels_ : int array of shape (n_units,)
+        Segment of each unit of the fit, 0, 1, ...; -1 is noise.
+    ids_ : array of shape (n_units,)
+        Units of the fit, sorted.
+    clusterer_ : the fitted clusterer
+    n_segments_ : int
+        Segments without noise.
+    n_merged_ : int
+        Clusters that were too small and joined another.
+
+    See Also
+    --------
+    segment_effects : The effect of a plan in every segment.
+
+    Examples
+    --------
+    >>> from segcate.temporal import MSM, TrajectorySegmenter, tumor_growth
+    >>> panel = tumor_growth(200, gamma=2, random_state=0).panel
+    >>> model = MSM(["chemo", "radio"], "volume", horizon=3).fit(panel)
+    >>> plan = {"chemo": [1, 1, 1], "radio": [0, 0, 0]}
+    >>> segmenter = TrajectorySegmenter(model, features="potential_outcomes", plan=plan)
+    >>> segmenter.fit(panel).predict(panel).shape
+    (200,)
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        clusterer: Any = None,
+        *,
+        features: Any = "representation",
+        plan: Any = None,
+        reference: Any = None,
+        origin: Any = "last",
+        scale: bool = True,
+        min_size: int = 10,
+    ) -> None:
+        self.estimator = estimator
+        self.clusterer = clusterer
+        self.features = features
+        self.plan = plan
+        self.reference = reference
+        self.origin = origin
+        self.scale = scale
+        self.min_size = min_size
+
+    def fit(self, panel: Any, y: Any = None) -> TrajectorySegmenter:
+        """Find segments.
+
+        Parameters
+        ----------
+        panel : frame
+            Histories, as the estimator was fitted on.
+        y : None
+            Unused; present for scikit-learn.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a plan is missing for the features, or all clusters are smaller than `min_size`.
+        """
+        owner = type(self).__name__
+        self._check_parameters(owner)
+        ids, values = self._features(panel)
+        self._scaler = StandardScaler().fit(values) if self.scale else None
+        values = self._scaled(values)
+        clusterer = KMeans(4, n_init=10) if self.clusterer is None else self.clusterer
+        self.clusterer_ = clone(clusterer).fit(values)
+        found = np.asarray(self.clusterer_.predict(values))
+        self._merge(owner, found, values)
+        self.ids_ = ids
+        self.labels_ = self._merged(found, values)
+        self.n_segments_ = len(self._centers)
+        return self
+
+    def predict(self, panel: Any) -> npt.NDArray[np.int64]:
+        """Return the segment of each unit, units in the sorted order of their ids.
+
+        Parameters
+        ----------
+        panel : frame
+            Histories of these or of new units.
+
+        Returns
+        -------
+        int64 array of shape (n_units,)
+        """
+        check_is_fitted(self)
+        values = self._scaled(self._features(panel)[1])
+        return self._merged(np.asarray(self.clusterer_.predict(values)), values)
+
+    def transform(self, panel: Any) -> pd.DataFrame:
+        """Return one row a unit: its id and its segment.
+
+        Parameters
+        ----------
+        panel : frame
+            Histories of these or of new units.
+
+        Returns
+        -------
+        DataFrame with columns id and segment
+        """
+        check_is_fitted(self)
+        name = self.estimator._roles.id
+        return pd.DataFrame({name: self._ids(panel), "segment": self.predict(panel)})
+
+    def _ids(self, panel: Any) -> npt.NDArray[Any]:
+        ids: npt.NDArray[Any] = self.estimator._read(panel).ids
+        return ids
+
+    def _features(self, panel: Any) -> tuple[npt.NDArray[Any], Float]:
+        """Return ids and one row of features a unit."""
+        ids = self._ids(panel)
+        if callable(self.features):
+            values = np.asarray(self.features(self.estimator, panel), dtype=np.float64)
+        elif self.features == "representation":
+            values = self.estimator.transform(panel, origin=self.origin)
+        else:
+            values = self._predictions(panel, len(ids))
+        if values.ndim != 2 or len(values) != len(ids) or not np.isfinite(values).all():
+            raise ValueError(
+                f"{type(self).__name__}: `features` must give one row of finite numbers for each of "
+                f"the {len(ids)} units; the shape is {values.shape}."
+            )
+        return ids, values
+
+    def _predictions(self, panel: Any, n_units: int) -> Float:
+        if self.features == "contrasts":
+            table = self.estimator.effect(panel, self.plan, self.reference, origin=self.origin)
+            names = self.estimator._effect_names()
+            return table[list(names)].to_numpy().reshape(n_units, -1)
+        plans = [plan for plan in (self.plan, self.reference) if plan is not None]
+        names = self.estimator._roles.outcome
+        blocks = [
+            self.estimator.predict(panel, plan, origin=self.origin)[list(names)]
+            .to_numpy()
+            .reshape(n_units, -1)
+            for plan in plans
+        ]
+        return np.hstack(blocks)
+
+    def _scaled(self, values: Float) -> Float:
+        return values if self._scaler is None else np.asarray(self._scaler.transform(values))
+
+    def _merge(self, owner: str, found: npt.NDArray[Any], values: Float) -> None:
+        """Decide which clusters are large enough; remember their means."""
+        labels, counts = np.unique(found[found >= 0], return_counts=True)
+        kept = labels[counts >= self.min_size]
+        if len(kept) == 0:
+            raise ValueError(
+                f"{owner}: no cluster has min_size={self.min_size} units (sizes {listed(counts)}, "
+                f"{int((found < 0).sum())} units are noise). Lower `min_size`, or ask for fewer clusters."
+            )
+        self._kept = kept
+        self._centers = np.stack([values[found == label].mean(axis=0) for label in kept])
+        self.n_merged_ = len(labels) - len(kept)
+
+    def _merged(self, found: npt.NDArray[Any], values: Float) -> npt.NDArray[np.int64]:
+        """Number the segments that were kept; others join the nearest, noise stays."""
+        out = np.full(len(found), -1, dtype=np.int64)
+        for position, label in enumerate(self._kept):
+            out[found == label] = position
+        small = (found >= 0) & (out < 0)
+        if small.any():
+            gaps = ((values[small][:, None] - self._centers) ** 2).sum(axis=2)
+            out[small] = gaps.argmin(axis=1)
+        return out
+
+    def _check_parameters(self, owner: str) -> None:
+        check_is_fitted(self.estimator)
+        if not callable(self.features):
+            check_option(owner, "features", self.features, FEATURES)
+            if self.features == "representation" and not hasattr(self.estimator, "transform"):
+                raise TypeError(
+                    f"{owner}: {type(self.estimator).__name__} has no representation. Use "
+                    "features='potential_outcomes' or 'contrasts' with a plan."
+                )
+            needed = {"potential_outcomes": ("plan",), "contrasts": ("plan", "reference")}
+            missing = [n for n in needed.get(self.features, ()) if getattr(self, n) is None]
+            if missing:
+                raise ValueError(
+                    f"{owner}: features={self.features!r} needs {' and '.join(missing)}. Pass them "
+                    "to the constructor."
+                )
+        if self.clusterer is not None and not hasattr(self.clusterer, "predict"):
+            raise TypeError(
+                f"{owner}: {type(self.clusterer).__name__} cannot label new units, as it has no "
+                "`predict`. Use KMeans, a Gaussian mixture, or segcate.segmentation's "
+                "HDBSCANSegmenter."
+            )
+        if isinstance(self.min_size, bool) or not self.min_size >= 1:
+            raise ValueError(f"{owner}: `min_size` must be at least 1; got {self.min_size!r}.")
+
+
+def segment_effects(
+    estimator: Any,
+    segmenter: TrajectorySegmenter,
+    panel: Any,
+    plan: Any,
+    reference: Any,
+    *,
+    origin: Any = "last",
+    step: int | None = None,
+    confidence_level: float = 0.95,
+    allow_same_units: bool = False,
+) -> pd.DataFrame:
+    """Estimate the effect of a plan against a reference in every segment.
+
+    Parameters
+    ----------
+    estimator : fitted temporal estimator with at least two models
+        It should have been fitted on other units than those of `panel`, too.
+    segmenter : fitted TrajectorySegmenter
+    panel : frame
+        Units to average effects over; none of those that the segmenter was fitted on.
+    plan, reference : plans of the same length, as in `predict`
+    origin : "last" or int, default="last"
+        Where the plans begin.
+    step : int, default=None
+        Steps after the origin at which the effect is read; None: the last of the plan.
+    confidence_level : float in (0, 1), default=0.95
+    allow_same_units : bool, default=False
+        True takes units that the segmenter saw; the intervals are then too narrow.
+
+    Returns
+    -------
+    DataFrame, one row a segment (and outcome), noise (-1) first
+        n, effect, std_error, ci_low, ci_high: Rubin's rules over the models, as in
+        `effect_interval`. followed_plan, followed_reference : share of the segment's units that were
+        given the plan's first treatments at some row before the origin; what nobody there was given
+        is extrapolation. stability : mean adjusted Rand index of the segments found from each
+        model's representation alone; NaN where they are not made of it.
+
+    Raises
+    ------
+    ValueError
+        If the estimator holds one model, if units were seen by the segmenter, or if plans differ in
+        length.
+
+    Notes
+    -----
+    Segments are taken as given; that other segments might have been found is what `stability` tells.
+    The interval has two parts: units differ, and a refitted model would answer otherwise. Where both
+    the models and the segments come from other units, the first is that of a mean.
+
+    Examples
+    --------
+    >>> from segcate.temporal import GNet, TrajectorySegmenter, segment_effects, tumor_growth
+    >>> panel = tumor_growth(120, gamma=2, random_state=0).panel
+    >>> design, others = panel[panel["id"] < 60], panel[panel["id"] >= 60]
+    >>> model = GNet(["chemo", "radio"], "volume", horizon=3, n_epochs=2, n_models=2,
+    ...              n_simulations=5, outcome_transform="cbrt", random_state=0).fit(design)
+    >>> chemo, radio = {"chemo": [1, 1, 1]}, {"radio": [1, 1, 1]}
+    >>> segmenter = TrajectorySegmenter(model, features="contrasts", plan=chemo, reference=radio)
+    >>> table = segment_effects(model, segmenter.fit(design), others, chemo, radio)
+    >>> int(table["n"].sum())
+    60
+    """
+    owner = "segment_effects"
+    check_is_fitted(segmenter)
+    check_in_unit_interval(owner, "confidence_level", confidence_level)
+    data = estimator._read(panel)
+    seen = np.isin(data.ids, segmenter.ids_)
+    if seen.any() and not allow_same_units:
+        raise ValueError(
+            f"{owner}: {int(seen.sum())} of {data.n_units} units are among those that the segments "
+            "were found on, which flatters the segments. Pass other units, or allow_same_units=True."
+        )
+    if isinstance(origin, str) and origin == "all":
+        raise ValueError(f"{owner}: a unit has one segment: use origin='last' or a row number.")
+    labels = segmenter.predict(panel)
+    origins, _ = estimator._origins(data, origin)
+    effects = estimator._contrast(data, origins, plan, reference)[:, :, 0]
+    at = _read_step(owner, step, effects.shape[2])
+    stability = _stability(estimator, segmenter, panel)
+    tables = []
+    for label in np.unique(labels):
+        rows = labels == label
+        table = average_effects(
+            owner, effects[:, rows, at : at + 1], estimator._roles.outcome, confidence_level
+        ).drop(columns=["step", "df"])
+        table.insert(0, "segment", label)
+        for name, treatments in (("plan", plan), ("reference", reference)):
+            table[f"followed_{name}"] = _followed(estimator, data, origins, rows, treatments)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True).assign(stability=stability).set_index("segment")
+
+
+def _read_step(owner: str, step: int | None, horizon: int) -> int:
+    if step is None:
+        return horizon - 1
+    if isinstance(step, bool) or not 1 <= step <= horizon:
+        raise ValueError(
+            f"{owner}: `step` must be from 1 to {horizon}, the length of the plans; got {step!r}."
+        )
+    return step - 1
+
+
+def _followed(
+    estimator: Any, data: Any, origins: npt.NDArray[Any], rows: npt.NDArray[np.bool_], plan: Any
+) -> float:
+    """Return the share of units that were given the plan's first step before their origin."""
+    flags = estimator._plan_flags(data, plan)[:, 0]
+    first = np.broadcast_to(flags, (data.n_units, flags.shape[-1]))[rows]
+    given = (data.treatment[rows] == first[:, None]).all(axis=2)
+    is_before = np.arange(given.shape[1]) < origins[rows]
+    return float((given & is_before).any(axis=1).mean())
+
+
+def _stability(estimator: Any, segmenter: TrajectorySegmenter, panel: Any) -> float:
+    """Compare the segments that each model's representation gives, pair by pair."""
+    n_models = getattr(estimator, "n_models", 1)
+    if segmenter.features != "representation" or n_models < 2:
+        return float("nan")
+    values = estimator.transform(panel, origin=segmenter.origin)
+    parts = np.split(values, n_models, axis=1)
+    found = []
+    for part in parts:
+        scaled = StandardScaler().fit_transform(part) if segmenter.scale else part
+        found.append(clone(segmenter.clusterer_).fit(scaled).predict(scaled))
+    pairs = [adjusted_rand_score(found[i], found[j]) for i in range(n_models) for j in range(i)]
+    return float(np.mean(pairs))
