@@ -272,8 +272,8 @@ class EffectDistributionDisplay:
     def _write_figures(self, groups: list[EffectGroup], size: float) -> None:
         """Write mean and middle half on the right, and what the columns are."""
         ax = self.ax_
-        spans = [group.high - group.low for group in groups if group.high > group.low]
-        decimals = decimals_of(spans or [group.mean for group in groups])
+        widths = [0.5 * (group.high - group.low) for group in groups if group.high > group.low]
+        decimals = decimals_of([min(widths)] if widths else [group.mean for group in groups])
         style = {
             "transform": ax.get_yaxis_transform(),
             "fontsize": size,
