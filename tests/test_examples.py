@@ -58,3 +58,5 @@ def test_hillstrom_example_says_what_its_text_says():
         r"(\S+) cents per customer more \((\S+) to (\S+)\)", printed
     ).groups()
     assert f"By {mean} cents, with an interval from {low} to {high}" in script
+    mean, low, high = re.search(r"policy: (\S+) cents .*\((\S+) to (\S+)\)", printed).groups()
+    assert f"it is {mean} cents per customer ({low} to {high})" in script

@@ -116,3 +116,16 @@ gain = policy_value(
 )
 cents = [round(100 * number, 1) for number in (gain.value, gain.ci_low, gain.ci_high)]
 print("{} cents per customer more ({} to {})".format(*cents))
+
+# %%
+# To act on it for customers to come, fit a policy on everyone. Its own value is cross-fitted: each customer is
+# mailed by a rule that was made on others. With all 64,000 it is 5.3 cents per customer (4.0 to 6.6).
+from segcate.model_selection import TargetingPolicy
+
+policy = TargetingPolicy(InteractionRegression(), value=VISIT, cost=MAIL, random_state=0)
+everyone = effect_scores(None, data.y, treatment=data.treatment, design="experiment")
+policy.fit(X, data.y, treatment=data.treatment, pseudo_outcome=everyone)
+worth = policy.value_
+cents = [round(100 * number, 1) for number in (worth.value, worth.ci_low, worth.ci_high)]
+print("policy: {} cents per customer ({} to {})".format(*cents))
+print("tomorrow's mail:", data.arms[policy.predict(X.head())].tolist())
