@@ -171,7 +171,7 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         if callable(self.features):
             values = np.asarray(self.features(self.estimator, panel), dtype=np.float64)
         elif self.features == "representation":
-            values = self.estimator.transform(panel, origin=self.origin)
+            values = np.asarray(self.estimator.transform(panel, origin=self.origin))
         else:
             values = self._predictions(panel, len(ids))
         if values.ndim != 2 or len(values) != len(ids) or not np.isfinite(values).all():
@@ -197,7 +197,10 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return np.hstack(blocks)
 
     def _scaled(self, values: Float) -> Float:
-        return values if self._scaler is None else np.asarray(self._scaler.transform(values))
+        if self._scaler is None:
+            return values
+        scaled: Float = self._scaler.transform(values)
+        return scaled
 
     def _merge(self, owner: str, found: npt.NDArray[Any], values: Float) -> None:
         """Decide which clusters are large enough; remember their means."""
@@ -213,7 +216,7 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.n_merged_ = len(labels) - len(kept)
 
     def _merged(self, found: npt.NDArray[Any], values: Float) -> npt.NDArray[np.int64]:
-        """Number the segments that were kept; others join the nearest, noise stays."""
+        """Give the segments that were kept their numbers; others join the nearest, noise stays."""
         out = np.full(len(found), -1, dtype=np.int64)
         for position, label in enumerate(self._kept):
             out[found == label] = position
