@@ -42,6 +42,7 @@ from segcate.metrics._scores import (
     uplift_at_k,
     uplift_at_k_experiment_score,
 )
+from segcate.metrics._slope_curve import cumulative_slope_curve
 from segcate.metrics._targeting_curve import TargetingCurve
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "clan",
     "compare_scores",
     "cumulative_effect_curve",
+    "cumulative_slope_curve",
     "dr_loss",
     "dr_score",
     "effect_by_group",

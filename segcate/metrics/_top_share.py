@@ -53,19 +53,24 @@ class GainPolyline:
         at: Float = np.interp(share * self.total, self.reached, self.collected) / self.total
         return at
 
-    def slope(self, share: Float, n_units: int) -> Float:
-        """Return the effect at the threshold, less the mean: the slope of g around each share.
+    def half_window(self, share: Float, n_units: int) -> Float:
+        """Return how far around each share rows speak for those at the threshold.
 
-        The window reaches n_units^(-1/3) / 2 to both sides, less near the ends: it must be narrow
-        beside the ranking, and wide beside a row, whose own score says next to nothing. A block of
-        equal predictions wider than that has one effect: there it reaches only as far as the share
-        ranked above the block varies, one standard deviation.
+        n_units^(-1/3) / 2 to both sides, less near the ends: narrow beside the ranking, and wide
+        beside a row, whose own score says next to nothing. A block of equal predictions wider than
+        that has one effect: there only as far as the share ranked above the block varies, one
+        standard deviation.
         """
         half = np.minimum(n_units ** (-1 / 3) / 2, np.minimum(share, 1.0 - share) / 2)
         block = np.searchsorted(self.reached[1:], share * self.total * (1.0 - 1e-12))
         width = (self.reached[block + 1] - self.reached[block]) / self.total
         varies = np.sqrt(share * (1.0 - share) / n_units)
-        half = np.where(width > 2.0 * half, np.minimum(half, varies), half)
+        window: Float = np.where(width > 2.0 * half, np.minimum(half, varies), half)
+        return window
+
+    def slope(self, share: Float, n_units: int) -> Float:
+        """Return the effect at the threshold, less the mean: the slope of g around each share."""
+        half = self.half_window(share, n_units)
         step = self.centred(share + half) - self.centred(share - half)
         slope: Float = np.divide(step, 2.0 * half, out=np.zeros_like(share), where=half > 0)
         return slope
@@ -149,7 +154,7 @@ class TopShares:
     def variance(self, a: Float, b: Float) -> Float:
         """Return the variance of a g(q) - b g(1) at each point."""
         if self.ranked.clusters is not None:
-            parts = self._cluster_parts(self.ranked.clusters, a, b)
+            parts = self._cluster_parts(a, b)
             return self._scaled(sum(((part**2).sum(axis=0) for part in parts), np.zeros(len(a))))
         s0, s1, s2 = self._cell_moments()
         centre = self._centre(a)
@@ -168,7 +173,7 @@ class TopShares:
     def covariance(self, a: Float, b: Float) -> Float:
         """Return the covariance of a g(q) - b g(1) between all pairs of points."""
         if self.ranked.clusters is not None:
-            parts = self._cluster_parts(self.ranked.clusters, a, b)
+            parts = self._cluster_parts(a, b)
             return self._scaled(sum((part.T @ part for part in parts), np.zeros((len(a), len(a)))))
         s0, s1, s2 = self._cell_moments()
         alpha, beta = self._cell_lines(a, b)
@@ -198,12 +203,19 @@ class TopShares:
         included = a * self.cells.inclusion()
         return included - b, -included * self.threshold_effect - self._centre(a)
 
-    def _cluster_parts(self, clusters: Int, a: Float, b: Float) -> Iterator[Float]:
+    def _cluster_parts(self, a: Float, b: Float) -> Iterator[Float]:
         """Sum the influences of each cluster: blocks of (n_clusters, n_points)."""
-        ranked, n_cells = self.ranked, len(self.cells.start)
-        cell = np.repeat(np.arange(n_cells), np.diff(self.cells.start, append=ranked.n_ranked))
+        ranked = self.ranked
         weight = np.ones(ranked.n_ranked) if ranked.weight is None else ranked.weight
         alpha, beta = self._cell_lines(a, b)
+        for first, zeroth in self.cluster_sums([weight * ranked.psi, weight]):
+            yield first @ alpha + zeroth @ beta
+
+    def cluster_sums(self, values: list[Float]) -> Iterator[list[Float]]:
+        """Sum each of several values in each cluster and cell: blocks of (n_clusters, n_cells)."""
+        ranked, n_cells = self.ranked, len(self.cells.start)
+        clusters = np.zeros(0, np.intp) if ranked.clusters is None else ranked.clusters
+        cell = np.repeat(np.arange(n_cells), np.diff(self.cells.start, append=ranked.n_ranked))
         order = np.argsort(clusters, kind="stable")
         bounds = np.searchsorted(clusters[order], np.arange(ranked.n_units + 1))
         step = max(1, _MOST_NUMBERS // n_cells)
@@ -211,11 +223,11 @@ class TopShares:
             end = min(begin + step, ranked.n_units)
             rows = order[bounds[begin] : bounds[end]]
             at = (clusters[rows] - begin) * n_cells + cell[rows]
-            sums = [
-                np.bincount(at, weights=w, minlength=(end - begin) * n_cells)
-                for w in (weight[rows] * ranked.psi[rows], weight[rows])
+            size = (end - begin) * n_cells
+            yield [
+                np.asarray(np.bincount(at, v[rows], size), np.float64).reshape(-1, n_cells)
+                for v in values
             ]
-            yield sums[0].reshape(-1, n_cells) @ alpha + sums[1].reshape(-1, n_cells) @ beta
 
     def _scaled(self, squares: Float) -> Float:
         """Turn sums of squared parts into variances."""
