@@ -31,6 +31,26 @@ def test_nhefs_example_runs():
     assert "Heterogeneity" in run("plot_nhefs.py")
 
 
+def test_evaluation_example_finds_what_is_true():
+    """Groups in order, mailing some better than mailing all, and the truth inside its interval."""
+    printed = run("plot_effects_evaluation.py")
+    assert "Kendall's tau 1.00" in printed
+    some, everyone = (
+        [
+            float(x)
+            for x in re.search(rf"mail {who}.*profit (\S+) \((\S+) to (\S+)\)", printed).groups()
+        ]
+        for who in ("those", "all")
+    )
+    assert some[1] > everyone[2]
+    true_some, true_all = (
+        float(re.search(rf"true profit of mailing {who}: (\S+) per", printed).group(1))
+        for who in ("those", "everyone")
+    )
+    assert some[1] <= true_some <= some[2]
+    assert everyone[1] <= true_all <= everyone[2]
+
+
 def test_mindset_example_prints_table_7():
     printed = run("plot_mindset.py", str(shared_path("data", "mindset", "mindset_rows.csv")))
     paper = pd.read_csv(shared_path("reference", "mindset", "table7_reproduction.csv")).head(6)
