@@ -8,15 +8,9 @@ import numpy as np
 
 from segcate.temporal._tumor_paths import Draws, TumorDesign
 from segcate.temporal._tumor_patients import TumorPatients
-from tests.helpers.shared import shared_path
 
 SEED = 100
 PUBLISHED = TumorDesign(4.0, 4.0, window=15, n_steps=60, horizon=5, policy="published")
-
-
-def stored(name: str) -> dict[str, np.ndarray]:
-    with np.load(shared_path("reference", "temporal", f"{name}.npz")) as file:
-        return dict(file)
 
 
 def stored_patients(arrays: dict[str, np.ndarray]) -> TumorPatients:

@@ -22,7 +22,7 @@ from segcate.temporal._semi_model import (
     spline_basis,
 )
 from segcate.temporal._semi_synthetic import simulate
-from tests.helpers.shared import shared_path
+from tests.helpers.temporal_reference import stored_arrays
 
 SEED = 10
 EXACT = 1e-12
@@ -32,8 +32,7 @@ DECOMPOSED = 1e-8
 
 @pytest.fixture(scope="module")
 def stored() -> dict[str, np.ndarray]:
-    with np.load(shared_path("reference", "temporal", "semi_standin_seed10.npz")) as file:
-        return dict(file)
+    return stored_arrays("semi_standin_seed10")
 
 
 def positions(stored) -> dict[str, int]:

@@ -1,7 +1,5 @@
 """Trajectories of tumours: equal to the published ones, and to the formulas worked one by one."""
 
-import json
-
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -16,12 +14,11 @@ from segcate.temporal._tumor_paths import (
     treatment_probability,
 )
 from segcate.temporal._tumor_patients import draw_patients
-from tests.helpers.shared import shared_path
+from tests.helpers.temporal_reference import stored_arrays, stored_json
 from tests.helpers.tumor_reference import (
     PUBLISHED,
     SEED,
     naive_training_path,
-    stored,
     stored_draws,
     stored_patients,
 )
@@ -33,7 +30,7 @@ GROWN_ROUNDING = 1e-12
 
 
 def test_training_paths_are_the_published_ones_to_the_last_bit():
-    arrays = stored("factual_g4_seed100_n100")
+    arrays = stored_arrays("factual_g4_seed100_n100")
     paths = follow_in_training(stored_patients(arrays), stored_draws(arrays), PUBLISHED)
     np.testing.assert_array_equal(paths.volume, arrays["cancer_volume"])
     np.testing.assert_array_equal(paths.chemo, arrays["chemo_application"])
@@ -48,7 +45,7 @@ def test_training_paths_are_the_published_ones_to_the_last_bit():
 
 
 def test_training_draws_are_the_published_ones():
-    arrays = stored("factual_g4_seed100_n100")
+    arrays = stored_arrays("factual_g4_seed100_n100")
     rng = np.random.RandomState(SEED)
     draw_patients(100, rng)
     draws = draw_training(100, PUBLISHED, rng)
@@ -59,7 +56,7 @@ def test_training_draws_are_the_published_ones():
 
 
 def test_the_public_function_makes_the_published_panel():
-    arrays = stored("factual_g4_seed100_n100")
+    arrays = stored_arrays("factual_g4_seed100_n100")
     sim = tumor_growth(100, gamma=4, random_state=SEED)
     np.testing.assert_allclose(sim.volume, arrays["cancer_volume"], rtol=GROWN_ROUNDING, atol=0)
     np.testing.assert_array_equal(sim.chemo, arrays["chemo_application"])
@@ -160,7 +157,7 @@ def figures(sim) -> dict[str, tuple[float, float]]:
 
 @pytest.mark.parametrize("gamma", [0, 1, 2, 3, 4, 10])
 def test_panels_have_the_figures_measured_before(gamma):
-    wanted = json.loads(shared_path("reference", "temporal", "sim_stats.json").read_text())
+    wanted = stored_json("sim_stats")
     sim = tumor_growth(4000, gamma=gamma, random_state=11)
     for name, (value, std_error) in figures(sim).items():
         # Both panels are samples, theirs of 10,000; printed figures are rounded.

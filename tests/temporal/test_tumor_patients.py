@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segcate.temporal._tumor_patients import diameter_of, draw_patients, volume_of
-from tests.helpers.shared import shared_path
+from tests.helpers.temporal_reference import stored_arrays
 
 ROUNDING = 1e-15
 # A last bit of the log diameter, times a spread of up to 9.4 SD and the third power.
@@ -18,7 +18,7 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_patients_are_the_published_ones(name):
-    stored = np.load(shared_path("reference", "temporal", f"{name}.npz"))
+    stored = stored_arrays(name)
     patients = draw_patients(FILES[name], np.random.RandomState(100))
     np.testing.assert_array_equal(patients.type, stored["param_patient_types"])
     np.testing.assert_array_equal(patients.stage, stored["param_initial_stages"])

@@ -1,7 +1,6 @@
 """Test sets of the tumour simulator: equal to the published ones, slip included, and without it."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -11,8 +10,8 @@ from segcate.temporal._tumor_paths import DEATH_VOLUME, TumorDesign
 from segcate.temporal._tumor_patients import draw_patients
 from segcate.temporal._tumor_plans import sliding_plans
 from segcate.temporal._tumor_rows import simulate_rows
-from tests.helpers.shared import shared_path
-from tests.helpers.tumor_reference import PUBLISHED, SEED, stored, stored_patients
+from tests.helpers.temporal_reference import stored_arrays, stored_json
+from tests.helpers.tumor_reference import PUBLISHED, SEED, stored_patients
 
 OWN = dataclasses.replace(PUBLISHED, policy="own")
 GROWN_ROUNDING = 1e-12
@@ -35,7 +34,7 @@ def published_rows(name: str, kind: str, arrays):
     [("onestep_g4_seed100_n20", "one_step"), ("seq_sliding_g4_seed100_n20", "sliding")],
 )
 def test_rows_are_the_published_ones_to_the_last_bit(name, kind):
-    arrays = stored(name)
+    arrays = stored_arrays(name)
     paths, rows = published_rows(name, kind, arrays)
     n_rows, n_days = arrays["cancer_volume"].shape
     np.testing.assert_array_equal(rows.volumes(paths, n_rows, n_days), arrays["cancer_volume"])
@@ -47,7 +46,7 @@ def test_rows_are_the_published_ones_to_the_last_bit(name, kind):
     [("onestep_g4_seed100_n20", "one_step"), ("seq_sliding_g4_seed100_n20", "sliding")],
 )
 def test_public_methods_spell_out_the_published_arrays(name, method):
-    arrays = stored(name)
+    arrays = stored_arrays(name)
     sim = tumor_growth(1, gamma=4, policy="published", random_state=0)
     rows = getattr(sim, method)(20, random_state=SEED)
     dense = rows.dense()
@@ -65,7 +64,7 @@ def test_public_methods_spell_out_the_published_arrays(name, method):
 
 
 def test_random_plans_have_the_sums_of_the_published_program():
-    meta = json.loads(shared_path("reference", "temporal", "meta.json").read_text())["seq_random"]
+    meta = stored_json("meta")["seq_random"]
     sim = tumor_growth(1, gamma=4, policy="published", random_state=0)
     rows = sim.random_plans(meta["n_patients"], random_state=SEED)
     dense = rows.dense()
@@ -205,9 +204,7 @@ def test_a_small_design_works():
 @pytest.mark.parametrize(("gamma", "policy"), [(0, "own"), (4, "own"), (4, "published")])
 def test_the_floor_of_forecasts_is_where_it_was_measured(gamma, policy):
     name = f"{gamma}_{'own' if policy == 'own' else 'row'}"
-    stored_floors = json.loads(
-        shared_path("reference", "temporal", "oracle_floor.json").read_text()
-    )
+    stored_floors = stored_json("oracle_floor")
     floors = np.array(stored_floors[name]["oracle_tau1_6"])
     sim = tumor_growth(1, gamma=gamma, policy=policy, random_state=0)
     rows = sim.sliding(300, random_state=21)
