@@ -122,7 +122,8 @@ def choose_shrinkage(
     weights = 1.0 / (1.0 + factors[:, None] * noise[known] * share)
     variance = _PRICE * np.einsum("ij,jk,ik->i", weights, spread, weights)
     gain = weights @ cross[known]
-    counted = np.maximum(gain - variance / np.maximum(gain, np.finfo(float).tiny), 0.0)
+    stands_out = (gain > 0) & (gain**2 > variance)
+    counted = np.where(stands_out, gain - variance / np.where(stands_out, gain, 1.0), 0.0)
     loss = weights**2 @ square[known] - 2.0 * counted
     factor = float(factors[len(factors) - 1 - int(np.argmin(loss[::-1]))])
     chosen = np.zeros(n_segments)

@@ -69,6 +69,13 @@ def test_large_differences_leave_own_models_alone_and_none_give_the_pooled_one()
     assert same.weight.tolist() == [0, 0, 0, 0]
 
 
+def test_own_models_that_predict_worse_get_no_weight():
+    centred, pooled, own, segment = rows(0.5)
+    found = choose_shrinkage(centred, pooled, -own, segment, 4, weight=None, groups=None, n_folds=5)
+    assert found.factor == np.inf
+    assert found.weight.tolist() == [0, 0, 0, 0]
+
+
 def test_smaller_segments_lean_more_on_the_pooled_model():
     centred, pooled, own, segment = rows(0.5)
     found = choose_shrinkage(centred, pooled, own, segment, 4, weight=None, groups=None, n_folds=5)
