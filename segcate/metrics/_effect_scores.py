@@ -81,8 +81,9 @@ def effect_scores(
     Parameters
     ----------
     X : array-like or DataFrame of shape (n_samples, n_features)
-        Everything that moves both treatment and outcome. Every column is a covariate. None where no
-        model is fitted: in an experiment without `outcome_model`, or with all nuisances handed in.
+        Everything that moves both treatment and outcome. Every column is a covariate, the segment
+        too: leave it in where treatment or outcome differs between segments. None where no model
+        is fitted: in an experiment without `outcome_model`, or with all nuisances handed in.
     y : array-like of shape (n_samples,)
         Outcome, 0/1 or measured.
     treatment : array-like of shape (n_samples,), values in {0, 1} or codes 0, 1, 2, ...
