@@ -336,7 +336,7 @@ def _first_status(
     """Mark rows that do not take part: no weight, no score, outside common support."""
     focal = np.array(FOCAL_ARMS[options.estimand])
     by_arm = np.where(focal, _sample.MATCHED, _sample.NOT_FOCAL).astype(np.int8)
-    status = by_arm[data.treatment]
+    status: npt.NDArray[np.int8] = by_arm[data.treatment]
     if data.sample_weight is not None:
         status[data.sample_weight == 0] = _sample.ZERO_WEIGHT
     if no_score.any():
@@ -358,7 +358,7 @@ def _outside_support(
     np.minimum.at(low, (codes[counted], data.treatment[counted]), score[counted])
     np.maximum.at(high, (codes[counted], data.treatment[counted]), score[counted])
     other = 1 - data.treatment
-    outside = (score < low[codes, other]) | (score > high[codes, other])
+    outside: npt.NDArray[np.bool_] = (score < low[codes, other]) | (score > high[codes, other])
     outside &= np.isfinite(low[codes, other]) & counted
     if which != "both":
         outside &= data.treatment == (1 if which == "treated" else 0)

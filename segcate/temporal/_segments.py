@@ -185,7 +185,8 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         if self.features == "contrasts":
             table = self.estimator.effect(panel, self.plan, self.reference, origin=self.origin)
             names = self.estimator._effect_names()
-            return table[list(names)].to_numpy().reshape(n_units, -1)
+            contrasts: Float = table[list(names)].to_numpy().reshape(n_units, -1)
+            return contrasts
         plans = [plan for plan in (self.plan, self.reference) if plan is not None]
         names = self.estimator._roles.outcome
         blocks = [

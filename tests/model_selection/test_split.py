@@ -294,9 +294,7 @@ def test_bad_data_is_named():
         next(cv.split(X, y.where(y > 0), None, treatment))
     with pytest.raises(ValueError, match="`treatment` has 99 values"):
         next(cv.split(X, y, None, treatment.to_numpy()[1:]))
-    with pytest.raises(
-        ValueError, match=r"from 0 to the largest; found \{0, 2\}"
-    ):
+    with pytest.raises(ValueError, match=r"from 0 to the largest; found \{0, 2\}"):
         next(cv.split(X, y, None, treatment * 2))
 
 
