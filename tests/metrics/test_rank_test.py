@@ -109,6 +109,27 @@ def test_qini_over_the_oracle_is_divided_as_in_scikit_uplift(name):
     assert by_hand == pytest.approx(over, rel=1e-12)
 
 
+@pytest.mark.parametrize("name", ["binary_rct", "binary_negative_ate", "binary_unbalanced"])
+def test_other_packages_print_what_the_conversion_table_says(name):
+    data = case(name)
+    inputs, out = data["input"], data["outputs"]
+    own, n = out["own_definitions"], data["n"]
+    score, y, t = (np.array(inputs[key]) for key in ("score", "y", "treatment"))
+    causalml = out["causalml"]
+    joint = causalml["qini_score(normalize=False)"] * (n + 1) / (n * t.sum())
+    assert joint == pytest.approx(
+        own["count_qini_area_above_chord_per_capita(ties collapsed)"], rel=1e-3
+    )
+    assert causalml["rate_score(qini,tau=psi_aipw)"] / 2 == pytest.approx(
+        qini_score(inputs["psi_aipw"], score), rel=1e-9
+    )
+    ate = y[t == 1].mean() - y[t == 0].mean()
+    ratio = causalml["auuc_score(normalize=True)"] / causalml["auuc_score(normalize=False)"]
+    assert ratio == pytest.approx(1 / (n * abs(ate)), rel=1e-9)
+    econml = out["econml"]["evaluate_uplift(qini)"]["coef"]
+    assert econml == pytest.approx(qini_score(inputs["psi_aipw"], score), abs=4e-3)
+
+
 # Uplift at k
 
 
