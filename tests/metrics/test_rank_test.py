@@ -27,8 +27,6 @@ from tests.metrics.test_curves import CASES, SCORES
 
 EXACT = {"rel": 1e-9, "abs": 1e-12}  # figures are printed with 13 digits or more
 GRF_DRAWS = 0.15  # grf's standard errors come from 1000 half-samples
-# Fewer rows, heavy ties, or no ranking at all: there a bootstrap of ranks and a formula differ.
-SMALL = {"tiny_binary", "head_one_arm", "zero_ate", "constant_score"}
 KINDS = ["qini", "autoc", "uplift_at_k"]
 
 
@@ -60,7 +58,7 @@ def test_uplift_at_k_is_that_of_the_definition(name):
 
 
 @pytest.mark.parametrize("psi", SCORES)
-@pytest.mark.parametrize("name", [name for name in CASES if name not in SMALL])
+@pytest.mark.parametrize("name", CASES)
 def test_plain_standard_errors_are_near_those_of_grf(name, psi):
     data = case(name)
     for kind in ("qini", "autoc"):
@@ -69,9 +67,12 @@ def test_plain_standard_errors_are_near_those_of_grf(name, psi):
         ]
         test = rank_test(data["input"][psi], data["input"]["score"], kind=kind, std_error="plain")
         assert test.value == pytest.approx(theirs["estimate"], **EXACT)
-        # A heavy head: the bootstrap of ranks is narrower than ranks held fixed.
-        wide = 0.4 if kind == "autoc" else GRF_DRAWS
-        assert test.std_error == pytest.approx(theirs["std.err"], rel=wide)
+        if (name, kind) == ("tiny_binary", "autoc"):
+            # Of 20 rows a half-sample is 10, and the sum over ranks of AUTOC is far from its limit:
+            # grf's figure is itself that of 10 rows. Ours with half-samples is the same.
+            options = {"std_error": "half-sample", "n_draws": 1000, "random_state": 0}
+            test = rank_test(data["input"][psi], data["input"]["score"], kind=kind, **options)
+        assert test.std_error == pytest.approx(theirs["std.err"], rel=GRF_DRAWS)
 
 
 @pytest.mark.parametrize("name", ["binary_rct", "continuous_rct", "observational"])
