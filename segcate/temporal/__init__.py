@@ -1,7 +1,7 @@
 """Treatments over time: outcomes of plans, models that predict them, simulators that know them.
 
-The models need PyTorch, the extra `temporal`, and are loaded when first asked for; simulators do
-without.
+The networks need PyTorch, the extra `temporal`, and are loaded when first asked for; simulators, plans,
+segments and the marginal structural model do without.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from segcate.temporal._counterfactual_rows import CounterfactualRows, DenseRows
 from segcate.temporal._covariates import standin_covariates
+from segcate.temporal._msm import MSM
 from segcate.temporal._plan import TreatmentPlan
+from segcate.temporal._segments import TrajectorySegmenter, segment_effects
 from segcate.temporal._semi_synthetic import SemiSynthetic, semi_synthetic
 from segcate.temporal._tumor_growth import TumorGrowth, tumor_growth
 from segcate.temporal._tumor_patients import TumorPatients
@@ -19,16 +21,15 @@ from segcate.temporal._tumor_patients import TumorPatients
 if TYPE_CHECKING:
     from segcate.temporal._causal_transformer import CausalTransformer
     from segcate.temporal._crn import CRN
-    from segcate.temporal._gnet import GNet
-    from segcate.temporal._msm import MSM
+    from segcate.temporal._gnet import GNet, SimulatedState
     from segcate.temporal._rmsn import RMSN
 
-_MODELS = {
+_NETWORKS = {
     "CRN": "_crn",
     "CausalTransformer": "_causal_transformer",
     "GNet": "_gnet",
-    "MSM": "_msm",
     "RMSN": "_rmsn",
+    "SimulatedState": "_gnet",
 }
 
 __all__ = [
@@ -40,9 +41,12 @@ __all__ = [
     "DenseRows",
     "GNet",
     "SemiSynthetic",
+    "SimulatedState",
+    "TrajectorySegmenter",
     "TreatmentPlan",
     "TumorGrowth",
     "TumorPatients",
+    "segment_effects",
     "semi_synthetic",
     "standin_covariates",
     "tumor_growth",
@@ -50,22 +54,22 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a model when it is first asked for."""
-    if name not in _MODELS:
+    """Load a network when it is first asked for."""
+    if name not in _NETWORKS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        model = getattr(importlib.import_module(f"{__name__}.{_MODELS[name]}"), name)
+        model = getattr(importlib.import_module(f"{__name__}.{_NETWORKS[name]}"), name)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise ImportError(
             f"segcate.temporal.{name} needs PyTorch, which is not installed. Install it with "
-            "`pip install segcate[temporal]`; the simulators do without."
+            '`pip install "segcate[temporal]"`; MSM and the simulators do without.'
         ) from error
     globals()[name] = model
     return model
 
 
 def __dir__() -> list[str]:
-    """List the models, too."""
+    """List the networks, too."""
     return sorted({*globals(), *__all__})

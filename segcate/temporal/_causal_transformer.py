@@ -40,7 +40,7 @@ class CausalTransformer(NeuralEstimator):
         Columns that change over time.
     static : list of str, default=()
         Columns that do not; text becomes 0/1 columns.
-    id, time : str, default="id", "time"
+    id, time : str, default="id", "t"
         Columns, or index levels, of the unit and of the time.
     horizon : int, default=6
         Longest plan, in steps.
@@ -111,7 +111,7 @@ class CausalTransformer(NeuralEstimator):
     ...     treatment=["chemo", "radio"], outcome="volume", horizon=3, n_epochs=2,
     ...     outcome_transform="cbrt", random_state=0)
     >>> plan = {"chemo": [1, 1, 1], "radio": [0, 0, 0]}
-    >>> model.fit(panel).predict(panel, plan, origin=5).shape
+    >>> model.fit(panel).predict(panel, plan, origin=2).shape
     (180, 4)
     """
 
@@ -123,7 +123,7 @@ class CausalTransformer(NeuralEstimator):
         covariates: Sequence[str] = (),
         static: Sequence[str] = (),
         id: str = "id",
-        time: str = "time",
+        time: str = "t",
         horizon: int = 6,
         balancing: str | None = None,
         alpha: float = 0.01,

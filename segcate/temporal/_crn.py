@@ -64,7 +64,7 @@ class CRN(NeuralEstimator):
     >>> model = CRN(["chemo", "radio"], "volume", horizon=3, n_epochs=2, decoder_epochs=2,
     ...             outcome_transform="cbrt", random_state=0)
     >>> plan = {"chemo": [1, 1, 1], "radio": [0, 0, 0]}
-    >>> model.fit(panel).predict(panel, plan, origin=5).shape
+    >>> model.fit(panel).predict(panel, plan, origin=2).shape
     (180, 4)
     """
 
@@ -76,7 +76,7 @@ class CRN(NeuralEstimator):
         covariates: Sequence[str] = (),
         static: Sequence[str] = (),
         id: str = "id",
-        time: str = "time",
+        time: str = "t",
         horizon: int = 6,
         balancing: str | None = "grad_reverse",
         alpha: float = 1.0,

@@ -180,7 +180,6 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         data = self._read(panel, min_steps=2)
         n_origins = data.outcome.shape[1] - 1
         origins = np.tile(np.arange(n_origins), (data.n_units, 1))
-        errors = []
         # The factual treatment of each origin is a plan of one step.
         found = self._simulate_factual(data, origins).mean(axis=0)
         counts = origins < (data.n_steps - 1)[:, None]
@@ -318,11 +317,13 @@ def check_treatments(owner: str, panel: Panel, roles: Roles) -> None:
             )
 
 
-def _time_of(panel: Panel, unit: Int, position: Int) -> npt.NDArray[Any]:
+def _time_of(panel: Panel, unit: Int, position: Int) -> Any:
     """Return the time of a row, in the way the panel counts time."""
     first = panel.first[unit]
     if first.dtype.kind == "M":
-        return np.asarray(first + (position * panel.step).astype("timedelta64[ns]"))
+        return np.asarray(first + (position * int(panel.step)).astype("timedelta64[ns]"))
+    if isinstance(first[0], pd.Timestamp):
+        return pd.DatetimeIndex(first) + pd.to_timedelta(position * panel.step, unit="ns")
     if first.dtype == object:
         return np.array([f + int(p * panel.step) for f, p in zip(first, position, strict=True)])
     times: npt.NDArray[Any] = first + position * panel.step

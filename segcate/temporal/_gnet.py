@@ -98,7 +98,7 @@ class GNet(NeuralEstimator):
     >>> def treat_large(state):
     ...     is_large = state.outcome[:, 0] > 1.0
     ...     return np.column_stack([is_large, is_large])
-    >>> model.predict(panel, treat_large, origin=5).shape
+    >>> model.predict(panel, treat_large, origin=2).shape
     (180, 4)
     """
 
@@ -110,7 +110,7 @@ class GNet(NeuralEstimator):
         covariates: Sequence[str] = (),
         static: Sequence[str] = (),
         id: str = "id",
-        time: str = "time",
+        time: str = "t",
         horizon: int = 6,
         outcome_head: str = "residual",
         outcome_transform: Any = None,

@@ -78,7 +78,7 @@ class MSM(TemporalEstimator):
         covariates: Sequence[str] = (),
         static: Sequence[str] = (),
         id: str = "id",
-        time: str = "time",
+        time: str = "t",
         horizon: int = 6,
         outcome_transform: Any = None,
         clip: float = 0.01,
@@ -222,6 +222,9 @@ class MSM(TemporalEstimator):
         weights = np.ones(panel.outcome.shape[:2])
         for j in range(panel.treatment.shape[2]):
             given = panel.treatment[..., j][is_used]
+            if len(given) == 0 or given.min() == given.max():
+                # Given to everyone or to no one from the second step on: the chances cancel.
+                continue
             top = _chance(counts[is_used], given)
             bottom = _chance(history[is_used], given)
             if not self.legacy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from abc import abstractmethod
@@ -37,6 +38,10 @@ __all__ = ["NeuralEstimator", "inside"]
 # Units, and futures of units, simulated at a time: keeps the largest tensor near 100 MB.
 _MOST_UNITS = 64
 _MOST_FUTURES = 5_000
+
+# Parameters that may differ between a fit and the one that goes on from its checkpoint; the outcome
+# transform is seen in the scaled outcomes, the random state in the seed drawn from it.
+_FREE = ("checkpoint", "device", "outcome_transform", "patience", "random_state", "verbose")
 
 
 class NeuralEstimator(TemporalEstimator):
@@ -122,6 +127,7 @@ class NeuralEstimator(TemporalEstimator):
             None if validation_rows is None else torch.as_tensor(validation_rows, device=device),
         )
         self._widths = _widths(tensors)
+        self._digest = self._fit_digest(tensors, units, seed)
         # Dropout draws from torch's own generator: a copy of it, so that the caller's stays put.
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
@@ -205,7 +211,7 @@ class NeuralEstimator(TemporalEstimator):
         for name in ("outcome", "covariates", "static"):
             arrays[f"scaling.{name}"] = getattr(self.scaling_, name)
         arrays |= {
-            "header": np.array(json.dumps(header)), "history": self.history_, **self._extra_arrays()
+            "header": np.array(json.dumps(header, default=_plain)), "history": self.history_, **self._extra_arrays()
         }  # fmt: skip
         with Path(path).open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
@@ -321,8 +327,23 @@ class NeuralEstimator(TemporalEstimator):
             batch_size=self.batch_size,
             patience=self.patience,
             checkpoint=None if self.checkpoint is None else Path(self.checkpoint),
+            digest=self._digest,
             is_shown=is_shown,
         )
+
+    def _fit_digest(
+        self, data: PanelTensors, units: tuple[torch.Tensor, torch.Tensor | None], seed: int
+    ) -> str:
+        """Sum up data, parameters and seed, so that a checkpoint serves no other fit."""
+        if self.checkpoint is None:
+            return ""
+        parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in _FREE}
+        digest = hashlib.sha256(repr((type(self).__name__, seed, parameters)).encode())
+        tensors = (data.treatment, data.outcome, data.covariates, data.static, data.n_steps, *units)
+        for tensor in tensors:
+            if tensor is not None:
+                digest.update(tensor.cpu().numpy().tobytes())
+        return digest.hexdigest()
 
     def _split(self, owner: str, n: int, rng: np.random.RandomState) -> tuple[Int, Int | None]:
         """Choose validation units, for each model its own: two arrays (n_models, n_units)."""
@@ -360,6 +381,13 @@ class NeuralEstimator(TemporalEstimator):
             owner, "treatment_coding", self.treatment_coding, ("auto", "combination", "flags")
         )
         check_transform(owner, self.outcome_transform)
+
+
+def _plain(value: Any) -> Any:
+    """Turn NumPy's numbers into Python's, which JSON knows."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} cannot be stored without code; use plain numbers and names.")
 
 
 def inside(origins: Int, data: PanelTensors) -> torch.Tensor:

@@ -18,6 +18,9 @@ Int = npt.NDArray[np.intp]
 
 __all__ = ["Panel", "Roles", "read_panel"]
 
+# What pandas calls columns of numbers, gaps aside; "empty" is one that has nothing but gaps.
+_NUMERIC = ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty")
+
 
 @dataclass(frozen=True, slots=True)
 class Roles:
@@ -120,19 +123,24 @@ def read_panel(
     order = np.lexsort((time, unit))
     unit, time = unit[order], time[order]
     n_steps = np.bincount(unit, minlength=len(ids)).astype(np.intp)
-    step = _check_times(owner, roles, unit, time, ids, step)
+    is_date = pd.api.types.is_datetime64_any_dtype(frame[roles.time])
+    step = _check_times(owner, roles, unit, time, ids, step, is_date)
     _check_lengths(owner, ids, n_steps, min_steps)
     start = np.cumsum(n_steps) - n_steps
     at = (unit, np.arange(len(unit)) - start[unit])
     shape = (len(ids), int(n_steps.max()))
     is_last = np.zeros(len(unit), dtype=bool)
     is_last[start + n_steps - 1] = True
-    columns = {name: frame[name].to_numpy()[order] for name in _value_columns(roles)}
+    columns = {
+        name: _numbers(owner, role, frame[name])[order]
+        for role in ("outcome", "treatment", "covariates")
+        for name in getattr(roles, role)
+    }
     static, names = _static(owner, frame.iloc[order[start]], roles, static_names)
     _check_static(owner, frame, roles, order, unit, start)
     return Panel(
         ids=ids,
-        first=frame[roles.time].to_numpy()[order][start],
+        first=frame[roles.time].iloc[order[start]].to_numpy(),
         step=step,
         n_steps=n_steps,
         outcome=_padded(owner, columns, roles.outcome, "outcome", at, shape),
@@ -158,7 +166,8 @@ def _as_frame(owner: str, panel: Any, roles: Roles) -> pd.DataFrame:
         if in_index:
             frame = panel.reset_index(level=in_index)
     elif _frames.is_frame(panel):
-        frame = panel.to_pandas()
+        names = _frames.column_names(panel) or []
+        frame = pd.DataFrame({n: _frames.column_values(panel, j) for j, n in enumerate(names)})
     else:
         raise TypeError(
             f"{owner}: `panel` must be a data frame with one row a unit and time; got "
@@ -186,6 +195,8 @@ def _times(owner: str, frame: pd.DataFrame, roles: Roles) -> Float:
         )
     if isinstance(values.dtype, pd.PeriodDtype):
         return np.asarray(values.astype("int64"), dtype=np.float64)
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
     if values.dtype.kind == "M":
         return values.to_numpy().astype("datetime64[ns]").astype(np.int64).astype(np.float64)
     if values.dtype.kind not in "iuf":
@@ -203,6 +214,7 @@ def _check_times(
     time: Float,
     ids: npt.NDArray[Any],
     step: Any,
+    is_date: bool,
 ) -> float:
     """Return the time from row to row; refuse rows at the same time, and gaps."""
     same_unit = unit[1:] == unit[:-1]
@@ -213,17 +225,20 @@ def _check_times(
             f"{owner}: {int((gaps == 0).sum())} rows have the same {roles.time!r} as another row of "
             f"their unit (units {listed(np.unique(owners[gaps == 0]))}). Keep one row a unit and time."
         )
-    wanted = float(gaps.min()) if step is None and len(gaps) else step
-    if wanted is None:
-        return 1.0
+    if step is None:
+        # The middle one, so that a few odd rows are what is reported, not all others.
+        step = float(np.quantile(gaps, 0.5, method="lower")) if len(gaps) else 1.0
+    wanted = float(step)
     is_off = np.abs(gaps - wanted) > 1e-6 * abs(wanted)
     if is_off.any():
+        text = str(pd.Timedelta(int(wanted), unit="ns")) if is_date else f"{wanted:g}"
         raise ValueError(
             f"{owner}: times are irregular: {int(is_off.sum())} of {len(gaps)} steps differ from "
-            f"{wanted:g} (units {listed(np.unique(owners[is_off]))}). Resample to equal steps, and "
-            "fill or model what is missing, before the fit."
+            f"{text} (units {listed(np.unique(owners[is_off]))}). "
+            "Resample to equal steps, and fill or model what is missing, before the fit; months are "
+            "equal steps as pandas periods."
         )
-    return float(wanted)
+    return wanted
 
 
 def _check_lengths(owner: str, ids: npt.NDArray[Any], n_steps: Int, min_steps: int) -> None:
@@ -236,9 +251,21 @@ def _check_lengths(owner: str, ids: npt.NDArray[Any], n_steps: Int, min_steps: i
         )
 
 
+def _numbers(owner: str, role: str, column: pd.Series[Any]) -> Float:
+    """Return a column as floats, gaps as NaN; refuse what is no number."""
+    found = pd.api.types.infer_dtype(column, skipna=True)
+    if found not in _NUMERIC:
+        raise TypeError(
+            f"{owner}: column {column.name!r} ({role}) must hold numbers; it holds {found} values. "
+            "Recode it, for example with pandas.get_dummies."
+        )
+    numbers = column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(numbers, dtype=np.float64)
+
+
 def _padded(
     owner: str,
-    columns: dict[str, npt.NDArray[Any]],
+    columns: dict[str, Float],
     names: Sequence[str],
     role: str,
     at: tuple[Int, Int],
@@ -247,13 +274,7 @@ def _padded(
     """Spread columns over units and times."""
     out = np.zeros((*shape, len(names)))
     for j, name in enumerate(names):
-        values = columns[name]
-        if values.dtype.kind not in "iufb" and not pd.api.types.is_numeric_dtype(values.dtype):
-            raise TypeError(
-                f"{owner}: column {name!r} ({role}) must hold numbers; its type is {values.dtype}. "
-                "Recode it, for example with pandas.get_dummies."
-            )
-        numbers = values.astype(np.float64)
+        numbers = columns[name]
         n_bad = int((~np.isfinite(numbers)).sum())
         if n_bad:
             raise ValueError(
@@ -266,18 +287,14 @@ def _padded(
 
 def _flags(
     owner: str,
-    columns: dict[str, npt.NDArray[Any]],
+    columns: dict[str, Float],
     names: Sequence[str],
     is_last: npt.NDArray[np.bool_],
-) -> dict[str, npt.NDArray[Any]]:
+) -> dict[str, Float]:
     """Check that treatments are 0/1; the last row's may be open, as it is the plan's to choose."""
     found = {}
     for name in names:
-        values = columns[name]
-        if values.dtype.kind not in "iufb":
-            values = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(dtype=np.float64)
-        values = values.astype(np.float64)
-        values = np.where(is_last & np.isnan(values), 0.0, values)
+        values = np.where(is_last & np.isnan(columns[name]), 0.0, columns[name])
         bad = ~np.isin(values, (0.0, 1.0)) & ~np.isnan(values)
         if bad.any():
             raise ValueError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from segcate import _frames
 from segcate._validation import listed
 
 Float = npt.NDArray[np.float64]
@@ -22,8 +23,8 @@ class TreatmentPlan:
 
     Parameters
     ----------
-    steps : array of shape (horizon, n_treatments) or (n_units, horizon, n_treatments), mapping of
-        treatment name to the values over the horizon, or callable
+    steps : array of shape (horizon, n_treatments) or (n_units, horizon, n_treatments), mapping or
+        frame of treatment name to the values over the horizon, or callable
         What is given at the origin, one step later, and so on; values 0 and 1. A callable gets the
         history so far and returns what to give next; only models that simulate take one.
     name : str
@@ -59,10 +60,13 @@ def read_plan(
             f"{owner}: `{what}` is a function of the history; only a model that simulates, GNet, can "
             "follow one. Pass the treatments of every step, or use GNet."
         )
+    if _frames.is_frame(steps):
+        names = _frames.column_names(steps) or []
+        steps = {name: _frames.column_values(steps, j) for j, name in enumerate(names)}
     table = (
         _from_mapping(owner, what, steps, treatments)
         if isinstance(steps, Mapping)
-        else np.asarray(steps, dtype=np.float64)
+        else _numbers(owner, what, steps)
     )
     d = len(treatments)
     if table.ndim == 1 and d == 1:
@@ -72,16 +76,19 @@ def read_plan(
     if table.ndim != 3 or table.shape[2] != d or table.shape[1] == 0:
         raise ValueError(
             f"{owner}: `{what}` must be of shape (horizon, {d}) or (n_units, horizon, {d}), columns "
-            f"in the order {listed(treatments)}; its shape is {np.shape(steps)}."
+            f"in the order {listed(treatments)}; its shape is {table.shape}. Give each step a row, "
+            "or use a mapping of treatment names to values."
         )
     if table.shape[0] not in (1, n_units):
         raise ValueError(
             f"{owner}: `{what}` has plans for {table.shape[0]} units and the panel has {n_units}. "
             "Pass one for all, or one for each in the sorted order of their ids."
         )
-    if not np.isin(table, (0.0, 1.0)).all():
+    bad = ~np.isin(table, (0.0, 1.0))
+    if bad.any():
         raise ValueError(
-            f"{owner}: `{what}` must hold 0 and 1; found {{{listed(np.unique(table))}}}."
+            f"{owner}: `{what}` must hold 0 and 1; found {{{listed(np.unique(table[bad]))}}}. Say for "
+            "every step and treatment whether it is given."
         )
     if longest is not None and table.shape[1] > longest:
         raise ValueError(
@@ -95,21 +102,33 @@ def _from_mapping(
     owner: str, what: str, steps: Mapping[str, Any], treatments: tuple[str, ...]
 ) -> Float:
     """Stack a mapping of names to values; treatments that are not named are not given."""
+    if not steps:
+        raise ValueError(
+            f"{owner}: `{what}` names no treatment; the model knows {listed(treatments)}. Give at "
+            "least one of them its values, zeros where nothing is to be given."
+        )
     unknown = [name for name in steps if name not in treatments]
-    if unknown or not steps:
+    if unknown:
         raise ValueError(
             f"{owner}: `{what}` names the treatments {listed(unknown)}, which the model does not "
-            f"know; its treatments are {listed(treatments)}."
+            f"know; its treatments are {listed(treatments)}. Name those, and no others."
         )
-    lengths = {name: len(np.atleast_1d(values)) for name, values in steps.items()}
-    if len(set(lengths.values())) > 1:
+    values = {name: np.atleast_1d(_numbers(owner, what, steps[name])) for name in steps}
+    shapes = {name: found.shape for name, found in values.items()}
+    if len(set(shapes.values())) > 1:
         raise ValueError(
-            f"{owner}: the treatments of `{what}` differ in length: {lengths}. Give each a value "
+            f"{owner}: the treatments of `{what}` differ in length: {shapes}. Give each a value "
             "for every step."
         )
-    length = next(iter(lengths.values()))
-    rows = [np.asarray(steps.get(name, np.zeros(length)), dtype=np.float64) for name in treatments]
-    return np.stack(rows, axis=-1)
+    nothing = np.zeros(next(iter(shapes.values())))
+    return np.stack([values.get(name, nothing) for name in treatments], axis=-1)
 
 
-Rule = Callable[[Any], Any]
+def _numbers(owner: str, what: str, values: Any) -> Float:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{owner}: `{what}` must hold numbers in a table without gaps; got {values!r:.80}. Pass "
+            "an array, or a mapping of treatment names to their values over the horizon."
+        ) from error

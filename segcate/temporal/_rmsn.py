@@ -74,7 +74,7 @@ class RMSN(NeuralEstimator):
     >>> model = RMSN(["chemo", "radio"], "volume", horizon=3, n_epochs=2, decoder_epochs=2,
     ...              propensity_epochs=2, outcome_transform="cbrt", random_state=0)
     >>> plan = {"chemo": [1, 1, 1], "radio": [0, 0, 0]}
-    >>> model.fit(panel).predict(panel, plan, origin=5).shape
+    >>> model.fit(panel).predict(panel, plan, origin=2).shape
     (180, 4)
     """
 
@@ -88,7 +88,7 @@ class RMSN(NeuralEstimator):
         covariates: Sequence[str] = (),
         static: Sequence[str] = (),
         id: str = "id",
-        time: str = "time",
+        time: str = "t",
         horizon: int = 6,
         outcome_head: str = "residual",
         outcome_transform: Any = None,

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from segcate._validation import check_in_unit_interval, check_option, listed
 from segcate.temporal._estimator import average_effects
+from segcate.temporal._plan import TreatmentPlan
 
 Float = npt.NDArray[np.float64]
 
@@ -34,7 +35,7 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     estimator : fitted temporal estimator
         Its representation or predictions are clustered; it is not fitted again.
     clusterer : clusterer with `fit` and `predict`, default=None
-        None: ``KMeans(4, n_init=10)``. A clusterer that marks noise with -1 keeps it.
+        None: ``KMeans(4, n_init=10, random_state=0)``. A clusterer that marks noise with -1 keeps it.
     features : {"representation", "potential_outcomes", "contrasts"} or callable
         What is clustered: the representation of the history (default); predicted outcomes under
         `plan` and, where given, under `reference`, step by step; their difference; or whatever
@@ -59,6 +60,9 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         Segments without noise.
     n_merged_ : int
         Clusters that were too small and joined another.
+    stability_ : float
+        Mean adjusted Rand index of the segments that each model's representation alone gives, pair
+        by pair; NaN where features are not the representation of two models or more.
 
     See Also
     --------
@@ -120,13 +124,16 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         ids, values = self._features(panel)
         self._scaler = StandardScaler().fit(values) if self.scale else None
         values = self._scaled(values)
-        clusterer = KMeans(4, n_init=10) if self.clusterer is None else self.clusterer
+        clusterer = self.clusterer
+        if clusterer is None:
+            clusterer = KMeans(4, n_init=10, random_state=0)
         self.clusterer_ = clone(clusterer).fit(values)
         found = np.asarray(self.clusterer_.predict(values))
         self._merge(owner, found, values)
         self.ids_ = ids
         self.labels_ = self._merged(found, values)
         self.n_segments_ = len(self._centers)
+        self.stability_ = self._stability(panel)
         return self
 
     def predict(self, panel: Any) -> npt.NDArray[np.int64]:
@@ -196,6 +203,19 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             for plan in plans
         ]
         return np.hstack(blocks)
+
+    def _stability(self, panel: Any) -> float:
+        """Compare the segments that each model's representation gives."""
+        n_models = getattr(self.estimator, "n_models", 1)
+        if self.features != "representation" or n_models < 2:
+            return float("nan")
+        values = np.asarray(self.estimator.transform(panel, origin=self.origin))
+        found = []
+        for part in np.split(values, n_models, axis=1):
+            scaled = StandardScaler().fit_transform(part) if self.scale else part
+            found.append(clone(self.clusterer_).fit(scaled).predict(scaled))
+        pairs = [adjusted_rand_score(found[i], found[j]) for i in range(n_models) for j in range(i)]
+        return float(np.mean(pairs))
 
     def _scaled(self, values: Float) -> Float:
         if self._scaler is None:
@@ -289,11 +309,12 @@ def segment_effects(
         n, effect, std_error, ci_low, ci_high: Rubin's rules over the models, as in
         `effect_interval`. followed_plan, followed_reference : share of the segment's units that were
         given the plan's first treatments at some row before the origin; what nobody there was given
-        is extrapolation. stability : mean adjusted Rand index of the segments found from each
-        model's representation alone; NaN where they are not made of it.
+        is extrapolation; NaN for a plan that is a function. stability : `stability_` of the segmenter.
 
     Raises
     ------
+    TypeError
+        If the estimator is no ensemble of networks, such as MSM.
     ValueError
         If the estimator holds one model, if units were seen by the segmenter, or if plans differ in
         length.
@@ -329,11 +350,15 @@ def segment_effects(
         )
     if isinstance(origin, str) and origin == "all":
         raise ValueError(f"{owner}: a unit has one segment: use origin='last' or a row number.")
+    if not hasattr(estimator, "n_models"):
+        raise TypeError(
+            f"{owner}: the effects of {type(estimator).__name__} have no interval by segment. Use "
+            "GNet, CausalTransformer, CRN or RMSN with `n_models` of 2 or more."
+        )
     labels = segmenter.predict(panel)
     origins, _ = estimator._origins(data, origin)
     effects = estimator._contrast(data, origins, plan, reference)[:, :, 0]
     at = _read_step(owner, step, effects.shape[2])
-    stability = _stability(estimator, segmenter, panel)
     tables = []
     for label in np.unique(labels):
         rows = labels == label
@@ -344,7 +369,11 @@ def segment_effects(
         for name, treatments in (("plan", plan), ("reference", reference)):
             table[f"followed_{name}"] = _followed(estimator, data, origins, rows, treatments)
         tables.append(table)
-    return pd.concat(tables, ignore_index=True).assign(stability=stability).set_index("segment")
+    return (
+        pd.concat(tables, ignore_index=True)
+        .assign(stability=segmenter.stability_)
+        .set_index("segment")
+    )
 
 
 def _read_step(owner: str, step: int | None, horizon: int) -> int:
@@ -361,23 +390,10 @@ def _followed(
     estimator: Any, data: Any, origins: npt.NDArray[Any], rows: npt.NDArray[np.bool_], plan: Any
 ) -> float:
     """Return the share of units that were given the plan's first step before their origin."""
+    if callable(plan.steps if isinstance(plan, TreatmentPlan) else plan):
+        return float("nan")
     flags = estimator._plan_flags(data, plan)[:, 0]
     first = np.broadcast_to(flags, (data.n_units, flags.shape[-1]))[rows]
     given = (data.treatment[rows] == first[:, None]).all(axis=2)
     is_before = np.arange(given.shape[1]) < origins[rows]
     return float((given & is_before).any(axis=1).mean())
-
-
-def _stability(estimator: Any, segmenter: TrajectorySegmenter, panel: Any) -> float:
-    """Compare the segments that each model's representation gives, pair by pair."""
-    n_models = getattr(estimator, "n_models", 1)
-    if segmenter.features != "representation" or n_models < 2:
-        return float("nan")
-    values = estimator.transform(panel, origin=segmenter.origin)
-    parts = np.split(values, n_models, axis=1)
-    found = []
-    for part in parts:
-        scaled = StandardScaler().fit_transform(part) if segmenter.scale else part
-        found.append(clone(segmenter.clusterer_).fit(scaled).predict(scaled))
-    pairs = [adjusted_rand_score(found[i], found[j]) for i in range(n_models) for j in range(i)]
-    return float(np.mean(pairs))

@@ -24,6 +24,7 @@ class TrainingSettings:
     batch_size : units a step
     patience : epochs without a better validation error after which training ends; None: all epochs
     checkpoint : file to write after each epoch and to go on from; None: none
+    digest : what tells this fit from fits on other data or with other parameters
     is_shown : whether to write progress to standard error
     """
 
@@ -31,6 +32,7 @@ class TrainingSettings:
     batch_size: int
     patience: int | None = None
     checkpoint: Path | None = None
+    digest: str = ""
     is_shown: bool = False
 
 
@@ -93,14 +95,20 @@ def train(
     -------
     history : one tuple an epoch
         Epoch, mean training loss and mean validation error over models (NaN without one).
+
+    Raises
+    ------
+    ValueError
+        If the checkpoint was written by another fit.
     """
     best: _Best | None = None
     history: list[tuple[float, ...]] = []
     if settings.checkpoint is not None and settings.checkpoint.exists():
-        saved = torch.load(settings.checkpoint, weights_only=True)
+        saved = _load(settings.checkpoint, settings.digest, name, train_units.device)
         learner.restore(saved["learner"])
         history = [tuple(row) for row in saved["history"]]
-        generator.set_state(saved["generator"])
+        generator.set_state(saved["generator"].cpu())
+        _set_random_states(saved["random"], train_units.device)
         if saved["best"] is not None:
             best = _Best(saved["best"]["error"], saved["best"]["weights"], saved["best"]["since"])
     progress = _Progress(name, settings)
@@ -119,7 +127,12 @@ def train(
         history.append((float(epoch), loss, error))
         progress.show(epoch, loss, error)
         if settings.checkpoint is not None:
-            _save(settings.checkpoint, learner, best, history, generator)
+            states = {
+                "digest": settings.digest,
+                "generator": generator.get_state(),
+                "random": _random_states(train_units.device),
+            }
+            _save(settings.checkpoint, learner, best, history, states)
     progress.end()
     if best is not None:
         learner.result.load_state_dict(best.weights)
@@ -145,12 +158,24 @@ def _one_epoch(
     return float(torch.stack(losses).mean())
 
 
+def _load(path: Path, digest: str, name: str, device: torch.device) -> dict[str, Any]:
+    """Read a checkpoint; refuse that of another fit."""
+    saved: dict[str, Any] = torch.load(path, weights_only=True, map_location=device)
+    if saved["digest"] != digest:
+        raise ValueError(
+            f"{name}: the checkpoint {str(path)!r} was written by a fit on other data, with other "
+            "parameters or another seed. Delete it, name another file, or set the `random_state` "
+            "of that fit."
+        )
+    return saved
+
+
 def _save(
     path: Path,
     learner: Learner,
     best: _Best | None,
     history: list[tuple[float, ...]],
-    generator: torch.Generator,
+    states: dict[str, Any],
 ) -> None:
     """Write a checkpoint, whole or not at all."""
     kept = None
@@ -159,12 +184,25 @@ def _save(
     content = {
         "learner": learner.state(),
         "history": [list(row) for row in history],
-        "generator": generator.get_state(),
         "best": kept,
+        **states,
     }
     part = path.with_suffix(path.suffix + ".part")
     torch.save(content, part)
     part.replace(path)
+
+
+def _random_states(device: torch.device) -> list[Tensor]:
+    """Return the states of torch's own generators, which dropout draws from."""
+    on_gpu = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return [torch.get_rng_state(), *on_gpu]
+
+
+def _set_random_states(states: list[Tensor], device: torch.device) -> None:
+    """Go on drawing where the states were taken."""
+    torch.set_rng_state(states[0].cpu())
+    if device.type == "cuda" and len(states) > 1:
+        torch.cuda.set_rng_state(states[1].cpu(), device)
 
 
 class _Progress:

@@ -46,7 +46,19 @@ def test_without_pytorch_simulators_work_and_models_name_the_extra():
     n_patients, message = run(code).split("\n", 1)
     assert n_patients == "3"
     assert "segcate.temporal.CausalTransformer needs PyTorch" in message
-    assert "pip install segcate[temporal]" in message
+    assert 'pip install "segcate[temporal]"' in message
+
+
+def test_without_pytorch_msm_segments_and_plans_work():
+    code = WITHOUT_TORCH + (
+        "from segcate.temporal import MSM, TrajectorySegmenter, TreatmentPlan, tumor_growth\n"
+        "panel = tumor_growth(100, gamma=2, random_state=0).panel\n"
+        "model = MSM(['chemo', 'radio'], 'volume', horizon=2).fit(panel)\n"
+        "plan = TreatmentPlan({'chemo': [1, 0]})\n"
+        "found = TrajectorySegmenter(model, features='potential_outcomes', plan=plan).fit(panel)\n"
+        "print(len(found.labels_), 'torch' in sys.modules)"
+    )
+    assert run(code) == "100 False"
 
 
 def test_models_are_loaded_when_asked_for():
