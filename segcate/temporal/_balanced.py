@@ -91,9 +91,10 @@ class BalancedLearner:
         self.hides_covariates = hides_covariates
         self.alpha, self.is_one_hot = alpha, is_one_hot
         self.average = copy.deepcopy(network).requires_grad_(False)
-        head = set(network.treatment_head.parameters())
-        self._head = list(head)
-        self._rest = [p for p in network.parameters() if p not in head]
+        # In the order of the network: an optimiser's stored state is matched to them by position.
+        named = list(network.named_parameters())
+        self._head = [p for name, p in named if self._is_head(name)]
+        self._rest = [p for name, p in named if not self._is_head(name)]
         parts = [[*self._rest, *self._head]] if balancing == "grad_reverse" else [self._rest]
         if balancing == "cdc":
             parts.append(self._head)

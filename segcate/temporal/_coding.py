@@ -128,11 +128,20 @@ def check_transform(owner: str, transform: Any) -> Any:
     )
 
 
-def fit_scaling(panel: Panel, transform: Any) -> Scaling:
+def fit_scaling(owner: str, panel: Panel, transform: Any) -> Scaling:
     """Learn the scaling from every step but the last of each unit, whose outcome is only predicted."""
     steps = np.arange(panel.outcome.shape[1])
     is_input = steps < (panel.n_steps - 1)[:, None]
     forward = Scaling(transform, np.empty(0), np.empty(0), np.empty(0))._functions()[0]
+    is_row = steps < panel.n_steps[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        n_bad = int((~np.isfinite(forward(panel.outcome[is_row]))).sum())
+    if n_bad:
+        raise ValueError(
+            f"{owner}: `outcome_transform` gives NaN or infinity for {n_bad} outcomes, the smallest "
+            f"being {panel.outcome[is_row].min():g}. Choose a transform that takes all of them; the "
+            "logarithm 'log1p' takes those above -1, the cube root 'cbrt' any."
+        )
     return Scaling(
         transform=transform,
         outcome=_moments(forward(panel.outcome[is_input])),

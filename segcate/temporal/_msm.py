@@ -124,7 +124,7 @@ class MSM(TemporalEstimator):
         check_treatments(owner, data, roles)
         self._roles, self._static_names, self._step = roles, data.static_names, data.step
         self.coding_ = TreatmentCoding(len(roles.treatment), "flags")
-        self.scaling_ = fit_scaling(data, transform)
+        self.scaling_ = fit_scaling(owner, data, transform)
         history, counts = self._history(data)
         self.weights_ = self._stabilised_weights(data, history, counts)
         fits = [self._fit_horizon(owner, data, history, tau) for tau in range(1, self.horizon + 1)]

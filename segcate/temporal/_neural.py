@@ -106,7 +106,8 @@ class NeuralEstimator(TemporalEstimator):
         ------
         ValueError
             If times repeat or are irregular, if a unit has one row, if values are missing, if a
-            treatment is never or always given, or if a parameter is out of range.
+            treatment is never or always given, if the transform does not take an outcome, if a
+            parameter is out of range, or if the checkpoint was written by another fit.
         """
         owner = type(self).__name__
         self._check_parameters(owner)
@@ -118,7 +119,7 @@ class NeuralEstimator(TemporalEstimator):
         train_rows, validation_rows = self._split(owner, data.n_units, rng)
         self._roles, self._static_names, self._step = roles, data.static_names, data.step
         self.coding_ = choose_coding(len(roles.treatment), self.treatment_coding)
-        self.scaling_ = fit_scaling(data, check_transform(owner, self.outcome_transform))
+        self.scaling_ = fit_scaling(owner, data, check_transform(owner, self.outcome_transform))
         device = self._device()
         tensors = panel_tensors(data, self.scaling_, self.coding_, device)
         generator = torch.Generator().manual_seed(seed)

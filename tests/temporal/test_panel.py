@@ -1,0 +1,164 @@
+"""Panels: every way they may come in, and everything that may be wrong with them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from segcate.temporal import MSM
+from segcate.temporal._panel import Roles, read_panel
+from tests.helpers.small_panels import small_panel
+
+ROLES = Roles(("a0", "a1"), ("y",), ("x0",), ("kind", "age"), "id", "t")
+
+
+def read(frame, **options):
+    return read_panel("Model", frame, ROLES, **options)
+
+
+def panel():
+    return small_panel(n_units=9, n_steps=6, n_covariates=1)
+
+
+def changed(name, row, value):
+    frame = panel()
+    frame[name] = frame[name].astype(object)
+    frame.loc[row, name] = value
+    return frame
+
+
+def assert_same(left, right):
+    for name in ("ids", "n_steps", "outcome", "treatment", "covariates", "static"):
+        np.testing.assert_array_equal(getattr(left, name), getattr(right, name))
+
+
+def test_rows_land_at_unit_and_step_and_the_rest_is_zero():
+    frame = panel()
+    found = read(frame)
+    for unit, rows in frame.groupby("id"):
+        n = len(rows)
+        assert found.n_steps[unit] == n
+        np.testing.assert_array_equal(found.outcome[unit, :n, 0], rows["y"])
+        np.testing.assert_array_equal(found.treatment[unit, :n], rows[["a0", "a1"]])
+        np.testing.assert_array_equal(found.covariates[unit, :n, 0], rows["x0"])
+        assert not found.outcome[unit, n:].any()
+        assert not found.treatment[unit, n:].any()
+    assert found.static_names == ("kind=a", "kind=b", "age")
+    np.testing.assert_array_equal(found.static[:, 1], np.arange(9) % 3 == 0)
+    np.testing.assert_array_equal(found.static[:, 2], 40 + np.arange(9))
+
+
+def test_order_of_rows_index_and_container_do_not_matter():
+    frame = panel()
+    expected = read(frame)
+    assert_same(read(frame.sample(frac=1, random_state=0)), expected)
+    assert_same(read(frame.set_index(["id", "t"]).sample(frac=1, random_state=1)), expected)
+    assert_same(read(frame.set_index("t", append=True).swaplevel()), expected)
+
+
+def test_polars_frames_are_read_without_pyarrow():
+    polars = pytest.importorskip("polars")
+    frame = panel()
+    assert_same(read(polars.DataFrame(frame.to_dict("list"))), read(frame))
+
+
+def test_dates_periods_and_zoned_dates_are_times():
+    frame = panel()
+    days = pd.Timestamp("2024-02-27") + pd.to_timedelta(frame["t"], unit="D")
+    months = pd.PeriodIndex.from_ordinals(600 + frame["t"], freq="M")
+    for times in (days, days.dt.tz_localize("UTC"), months):
+        assert_same(read(frame.assign(t=times)), read(frame))
+
+
+@pytest.mark.parametrize("kind", ["date", "zoned", "period", "int", "float"])
+def test_origins_come_back_as_the_times_of_the_panel(kind):
+    frame = small_panel(20, varies=False)
+    days = pd.Timestamp("2024-02-27") + pd.to_timedelta(frame["t"], unit="D")
+    times = {
+        "date": days,
+        "zoned": days.dt.tz_localize("Europe/Berlin"),
+        "period": pd.Series(pd.PeriodIndex.from_ordinals(600 + frame["t"], freq="M")),
+        "int": 2 * frame["t"] + 3,
+        "float": frame["t"] / 2,
+    }[kind]
+    frame["t"] = times
+    model = MSM("a0", "y", horizon=2).fit(frame)
+    found = model.predict(frame, [1, 0], origin="all")
+    expected = np.repeat(np.asarray(frame["t"].astype(object)), 2)
+    assert list(found["origin"].astype(object)) == list(expected)
+
+
+def test_nullable_columns_and_an_open_last_treatment_are_read():
+    frame = panel()
+    last = frame.groupby("id")["t"].transform("max") == frame["t"]
+    opened = frame.assign(a0=frame["a0"].astype("Int64").mask(last), y=frame["y"].astype("Float64"))
+    assert_same(read(opened), read(frame.assign(a0=frame["a0"].mask(last, 0))))
+
+
+def test_the_frame_is_left_as_it_is():
+    frame = panel()
+    before = frame.copy(deep=True)
+    read(frame)
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def without_row(frame):
+    """Drop a row from the middle of unit 0."""
+    return frame[(frame["id"] != 0) | (frame["t"] != 2)]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda f: f.to_numpy(), TypeError, "must be a data frame.*got ndarray"),
+        (lambda f: f.drop(columns="x0"), ValueError, "has no column 'x0'"),
+        (lambda f: f.iloc[:0], ValueError, "has no rows"),
+        (without_row, ValueError, r"irregular: 1 of \d+ steps differ from 1 \(units 0\)"),
+        (lambda f: pd.concat([f, f.iloc[[3]]]), ValueError, "1 rows have the same 't'"),
+        (lambda f: f.assign(t=f["t"].astype(str)), TypeError, "'t' must hold numbers or dates"),
+        (lambda f: f.assign(t=f["t"].mask(f.index == 3)), ValueError, "'t' has 1 missing"),
+        (lambda f: f.assign(id=f["id"].mask(f.index == 3)), ValueError, "'id' has missing"),
+        (lambda f: changed("y", 2, np.nan), ValueError, r"'y' \(outcome\) is NaN.* in 1 of"),
+        (lambda f: changed("y", 2, np.inf), ValueError, r"'y' \(outcome\) is NaN or infinite"),
+        (lambda f: changed("a0", 0, np.nan), ValueError, r"'a0' \(treatment\) is NaN"),
+        (lambda f: changed("a0", 0, 2), ValueError, r"'a0' must hold 0 and 1; found \{2.0\}"),
+        (lambda f: changed("a0", 0, "yes"), TypeError, "'a0' .*must hold numbers; it holds mixed"),
+        (lambda f: f.assign(y="high"), TypeError, "'y' .outcome. must hold numbers; it holds str"),
+        (lambda f: changed("x0", 1, None), ValueError, r"'x0' \(covariates\) is NaN"),
+        (lambda f: changed("kind", 1, "c"), ValueError, "'kind' changes over time in 1 units"),
+        (lambda f: f.assign(age=np.nan), ValueError, "static column 'age' has missing"),
+    ],
+)
+def test_what_is_wrong_with_a_panel_is_said(make, error, message):
+    with pytest.raises(error, match=f"Model: .*{message}"):
+        read(make(panel()))
+
+
+def test_gaps_between_dates_are_told_as_durations():
+    frame = panel()
+    frame["t"] = pd.Timestamp("2024-02-27") + pd.to_timedelta(frame["t"], unit="D")
+    late = frame["t"].where(frame.index != 5, frame["t"] + pd.Timedelta("3h"))
+    with pytest.raises(ValueError, match="differ from 1 days 00:00:00"):
+        read(frame.assign(t=late))
+
+
+def test_units_with_one_row_are_counted_where_two_are_needed():
+    frame = panel()
+    short = frame[(frame["id"] > 1) | (frame["t"] == 0)]
+    assert read(short).n_steps[:2].tolist() == [1, 1]
+    with pytest.raises(ValueError, match=r"2 of 9 units have fewer than 2 rows \(0, 1\)"):
+        read(short, min_steps=2)
+
+
+def test_new_units_are_read_in_the_columns_of_the_fit():
+    frame = panel()
+    known = read(frame)
+    only_a = frame[frame["kind"] == "a"]
+    found = read(only_a, static_names=known.static_names, step=known.step)
+    assert found.static_names == known.static_names
+    assert not found.static[:, 1].any()
+    with pytest.raises(ValueError, match="static levels 'kind=c' were not seen in fit"):
+        read(only_a.assign(kind="c"), static_names=known.static_names, step=known.step)
+    with pytest.raises(ValueError, match="irregular.* differ from 1 "):
+        read(frame.assign(t=2 * frame["t"]), static_names=known.static_names, step=known.step)
