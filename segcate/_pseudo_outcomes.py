@@ -80,6 +80,8 @@ def arm_centred_scores(
     -------
     float64 array of shape (n_rows,), with more than two arms (n_rows, n_arms - 1)
     """
+    if propensity is None and treatment.max() < 2:
+        return _two_arm_scores(y, treatment, sample_weight)
     weight = np.ones(len(y)) if sample_weight is None else sample_weight
     shares = np.bincount(treatment, weights=weight, minlength=2) / weight.sum()
     if propensity is None:
@@ -94,3 +96,17 @@ def arm_centred_scores(
     mu = np.bincount(treatment, weights=design * y, minlength=len(shares)) / mass
     scores = doubly_robust_arm_scores(y, treatment, chance, mu)
     return scores[:, 0] if len(shares) == 2 else scores
+
+
+def _two_arm_scores(y: Float, treatment: npt.NDArray[Any], weight: Float | None) -> Float:
+    """Return the same where the chance is the share of treated rows: a line in y within each arm."""
+    # Loaded on the first use: numba takes longer to import than all else here.
+    from segcate._arm_kernels import arm_lines, arm_totals
+
+    no_weight = np.empty(0) if weight is None else weight
+    mass, treated_mass, total, treated_total = arm_totals(y, treatment, no_weight)
+    mu1 = treated_total / treated_mass
+    mu0 = (total - treated_total) / (mass - treated_mass)
+    share = treated_mass / mass
+    scores: Float = arm_lines(y, treatment, mu0, mu1, share)
+    return scores

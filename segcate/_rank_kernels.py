@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-__all__ = ["block_ends", "harmonic_to_go", "own_and_rank_parts"]
+__all__ = ["block_ends", "distinct_parts", "harmonic_to_go", "own_and_rank_parts"]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -49,6 +49,28 @@ def harmonic_to_go(ends):  # type: ignore[no-untyped-def]
         for i in range(ends[b], first - 1, -1):
             total += 1.0 / (i + 1.0)
     return to_go
+
+
+@numba.njit(cache=True, nogil=True)
+def distinct_parts(psi, is_qini):  # type: ignore[no-untyped-def]
+    """Return the same as `own_and_rank_parts` where no two ranks are tied and every row counts once.
+
+    The area weight A and its slope a are made on the way, for QINI or else for AUTOC.
+    """
+    n = len(psi)
+    influence = np.empty(n)
+    value, tail, psi_below, area, to_go = 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(n - 1, -1, -1):
+        # `area` is A(i + 1), and `to_go` H_n - H_(i + 1).
+        if i < n - 1:
+            slope = 0.5 - (i + 1.0) / n if is_qini else to_go - 1.0 + 1.0 / (i + 1.0)
+            tail += slope * (psi[i] - psi_below)
+        to_go += 1.0 / (i + 1.0)
+        above = i * (n - i) / (2.0 * n) if is_qini else i * to_go
+        value += psi[i] * (area - above)
+        influence[i] = tail
+        area, psi_below = above, psi[i]
+    return value, influence
 
 
 @numba.njit(cache=True, nogil=True)

@@ -112,7 +112,7 @@ def rank_rows(
     """
     # Loaded on the first ranking: numba takes longer to import than all else here.
     from segcate._rank_kernels import block_ends
-    from segcate._sort import MOST_ROWS, sort_slices
+    from segcate._sort import MOST_ROWS, highest_first, sort_slices
 
     n_rows = len(score)
     if n_rows > MOST_ROWS:
@@ -121,10 +121,7 @@ def rank_rows(
         order = np.arange(n_rows, dtype=np.int32)
     else:
         order = np.flatnonzero(weight).astype(np.int32)
-    bounds = np.array([0, len(order)])
-    sort_slices(score, order, bounds)
-    order = order[::-1].copy()
-    ends = block_ends(score, order, bounds)
+    order, ends = highest_first(score, order)
     if len(ends) < len(order):
         bounds = _bounds(ends)
         sort_slices(psi, order, bounds)

@@ -172,8 +172,12 @@ def area_value_and_influence(
     ranked: RankedRows, kind: RankKind, *, rank_term: bool = True
 ) -> tuple[float, Float]:
     """Score ranked rows; the influence comes back in rank order, centred."""
-    from segcate._rank_kernels import own_and_rank_parts
+    from segcate._rank_kernels import distinct_parts, own_and_rank_parts
 
+    if ranked.is_distinct and ranked.weight is None and rank_term:
+        value, influence = distinct_parts(ranked.psi, kind == "qini")
+        influence -= influence.mean()
+        return float(value) / ranked.n_ranked, influence
     reached = ranked.reached()
     total = float(reached[-1])
     area, slope = _area_weight(ranked, reached, kind)

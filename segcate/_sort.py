@@ -1,11 +1,12 @@
-"""Sort slices of an order by a number: the sort behind matching and rankings, linear in the rows."""
+"""Sort rows by a number, whole or slice by slice: the sort behind matching and rankings."""
 
 from __future__ import annotations
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
-__all__ = ["MOST_ROWS", "sort_slices"]
+__all__ = ["MOST_ROWS", "highest_first", "sort_slices"]
 
 _DIGIT_BITS = 11
 _N_BUCKETS = 1 << _DIGIT_BITS
@@ -93,3 +94,74 @@ def _radix_sort(score, rows, keys, spare_keys, spare_rows):  # type: ignore[no-u
         swapped = not swapped
     if swapped:
         rows[:] = spare_rows
+
+
+def highest_first(
+    score: npt.NDArray[np.float64], rows: npt.NDArray[np.int32]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Sort rows by score, highest first, equal scores by row.
+
+    A key of 64 bits holds the leading bits of the score and the number of the row, so that numpy's
+    sort of integers, which uses the processor's vector instructions, does the work. Rows whose scores
+    differ behind the leading bits only, few in most data, are put right afterwards.
+
+    Parameters
+    ----------
+    score : float64 array of shape (n_rows,), without NaN
+    rows : int32 array of shape (n_kept,), ascending
+
+    Returns
+    -------
+    order : int32 array of shape (n_kept,)
+    ends : int64 array of shape (n_blocks,)
+        Last position of each block of equal scores.
+    """
+    n_bits = np.uint64(max(len(score) - 1, 1).bit_length())
+    keys = _packed_keys(score, rows, n_bits)
+    keys.sort()
+    order, ends = _unpacked_order(keys, score, n_bits)
+    return order, ends
+
+
+@numba.njit(cache=True, nogil=True)
+def _packed_keys(score, rows, n_bits):  # type: ignore[no-untyped-def]
+    """Put the leading bits of the score, so turned that the highest comes first, before the row."""
+    keys = np.empty(len(rows), np.uint64)
+    value = np.empty(1, np.float64)
+    bits = value.view(np.int64)
+    low = (np.uint64(1) << n_bits) - np.uint64(1)
+    for i in range(len(rows)):
+        value[0] = score[rows[i]] + 0.0  # -0.0 and 0.0 are one score
+        sign = bits[0] >> np.int64(63)
+        ascending = np.uint64(bits[0] ^ (sign | np.int64(-0x8000000000000000)))
+        keys[i] = (~ascending & ~low) | np.uint64(rows[i])
+    return keys
+
+
+@numba.njit(cache=True, nogil=True)
+def _unpacked_order(keys, score, n_bits):  # type: ignore[no-untyped-def]
+    """Take the rows out of sorted keys; order those of equal leading bits by the whole score."""
+    n = len(keys)
+    order = np.empty(n, np.int32)
+    ends = np.empty(n, np.int64)
+    low = (np.uint64(1) << n_bits) - np.uint64(1)
+    n_blocks, first = 0, 0
+    while first < n:
+        lead = keys[first] >> n_bits
+        stop = first
+        differs = False
+        while stop < n and keys[stop] >> n_bits == lead:
+            order[stop] = np.int32(keys[stop] & low)
+            differs |= score[order[stop]] != score[order[first]] if stop > first else False
+            stop += 1
+        if differs:
+            run = order[first:stop]
+            run[:] = run[np.argsort(-score[run], kind="mergesort")]
+            for i in range(first, stop - 1):
+                if score[order[i]] != score[order[i + 1]]:
+                    ends[n_blocks] = i
+                    n_blocks += 1
+        ends[n_blocks] = stop - 1
+        n_blocks += 1
+        first = stop
+    return order, ends[:n_blocks].copy()
