@@ -130,7 +130,8 @@ class NeuralEstimator(TemporalEstimator):
         self._widths = _widths(tensors)
         self._digest = self._fit_digest(tensors, units, seed)
         # Dropout draws from torch's own generator: a copy of it, so that the caller's stays put.
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        gpus = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices=gpus), torch.enable_grad():
             torch.manual_seed(seed)
             network = self._build(self._widths, generator).to(device)
             network, history = self._train(network, tensors, units, generator)

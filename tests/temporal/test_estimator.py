@@ -1,0 +1,158 @@
+"""What every temporal model promises: forms of input, origins, effects, intervals, scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.model_selection import GridSearchCV, GroupKFold
+
+from segcate.exceptions import SegcateWarning
+from segcate.temporal import MSM
+from segcate.temporal._estimator import average_effects
+from tests.helpers.small_panels import linear_panel, small_panel
+
+PLAN = {"a0": [1, 1, 0], "a1": [0, 1, 1]}
+NOTHING = {"a0": [0, 0, 0]}
+
+
+@pytest.fixture(scope="module")
+def panel():
+    return small_panel(n_covariates=1)
+
+
+@pytest.fixture(scope="module")
+def model(panel):
+    return MSM(["a0", "a1"], "y", covariates=["x0"], static=["kind"], horizon=4).fit(panel)
+
+
+def test_predictions_come_in_the_order_of_units_origins_and_steps(model, panel):
+    table = model.predict(panel, PLAN)
+    assert list(table.columns) == ["id", "origin", "step", "y"]
+    np.testing.assert_array_equal(table["id"], np.repeat(np.arange(30), 3))
+    np.testing.assert_array_equal(table["origin"], np.repeat(panel.groupby("id")["t"].max(), 3))
+    np.testing.assert_array_equal(table["step"], np.tile([1, 2, 3], 30))
+
+
+def test_origins_are_rows(model, panel):
+    everywhere = model.predict(panel, PLAN, origin="all")
+    assert len(everywhere) == 3 * len(panel)
+    at_three = everywhere[everywhere["origin"] == 3].reset_index(drop=True)
+    pd.testing.assert_frame_equal(model.predict(panel, PLAN, origin=3), at_three)
+    last = everywhere[everywhere["origin"] == everywhere.groupby("id")["origin"].transform("max")]
+    pd.testing.assert_frame_equal(model.predict(panel, PLAN), last.reset_index(drop=True))
+
+
+def test_what_comes_after_the_origin_plays_no_part(model, panel):
+    is_after = panel["t"] > 2
+    changed = panel.assign(
+        y=panel["y"] + 5 * is_after, a0=panel["a0"].mask(panel["t"] >= 2, 1), x0=panel["x0"] - is_after
+    )
+    before = model.predict(panel, PLAN, origin=2)
+    pd.testing.assert_frame_equal(model.predict(changed, PLAN, origin=2), before)
+    pd.testing.assert_frame_equal(model.predict(panel[panel["t"] <= 2], PLAN), before)
+
+
+@pytest.mark.parametrize(
+    ("origin", "message"),
+    [
+        (7, r"origin=7 lies beyond the last row of \d+ of 30 units"),
+        (-1, "`origin` must be 'last', 'all' or a row number"),
+        ("first", "`origin` must be 'last', 'all' or a row number.*'first'"),
+        (True, "`origin` must be"),
+        (2.0, "`origin` must be"),
+    ],
+)
+def test_origins_that_do_not_serve_are_refused(model, panel, origin, message):
+    with pytest.raises(ValueError, match=f"MSM: {message}"):
+        model.predict(panel, PLAN, origin=origin)
+
+
+def test_plans_of_their_own_go_to_units_in_sorted_order(model, panel):
+    rng = np.random.default_rng(0)
+    plans = rng.integers(0, 2, (30, 3, 2))
+    table = model.predict(panel.sample(frac=1, random_state=0), plans)
+    for unit in (0, 7, 29):
+        alone = model.predict(panel[panel["id"] == unit], plans[unit])
+        np.testing.assert_allclose(table.loc[table["id"] == unit, "y"], alone["y"], rtol=1e-12)
+
+
+def test_effects_are_differences_of_predictions(model, panel):
+    found = model.effect(panel, PLAN, NOTHING, origin="all")
+    expected = model.predict(panel, PLAN, origin="all")["y"] - model.predict(
+        panel, NOTHING, origin="all"
+    )["y"]
+    np.testing.assert_allclose(found["effect"], expected, atol=1e-12)
+    with pytest.raises(ValueError, match="`plan` is 3 steps long and `reference` 2"):
+        model.effect(panel, PLAN, {"a0": [0, 0]})
+
+
+def test_horizons_and_plans_beyond_the_model_are_refused(model, panel):
+    with pytest.raises(ValueError, match="MSM: `plan` is 5 steps long, .* a horizon of 4"):
+        model.predict(panel, {"a0": [1] * 5})
+    with pytest.raises(ValueError, match="MSM: `reference` .*'b', which the model does not know"):
+        model.effect(panel, PLAN, {"b": [0, 0, 0]})
+    with pytest.raises(TypeError, match="MSM: `plan` is a function .* GNet"):
+        model.predict(panel, lambda state: state)
+
+
+def test_score_is_the_error_of_the_next_outcome(model, panel):
+    errors = []
+    for unit, rows in panel.groupby("id"):
+        plans = rows[["a0", "a1"]].to_numpy()
+        for k in range(len(rows) - 1):
+            found = model.predict(panel[panel["id"] == unit], plans[k : k + 1], origin=k)
+            errors.append(float(found["y"].iloc[0]) - rows["y"].iloc[k + 1])
+    assert model.score(panel) == pytest.approx(-np.sqrt(np.mean(np.square(errors))), rel=1e-12)
+
+
+def test_order_of_rows_does_not_matter_to_fit(model, panel):
+    shuffled = panel.sample(frac=1, random_state=3).set_index(["id", "t"])
+    other = MSM(["a0", "a1"], "y", covariates=["x0"], static=["kind"], horizon=4).fit(shuffled)
+    for left, right in zip(model.coef_, other.coef_, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_searches_split_by_unit():
+    panel = linear_panel(120)
+    search = GridSearchCV(
+        MSM("a", "y", horizon=1), {"clip": [0.0, 0.1]}, cv=GroupKFold(3), error_score="raise"
+    )
+    search.fit(panel, groups=panel["id"])
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_a_treatment_that_is_hardly_given_is_warned_of():
+    panel = linear_panel(100)
+    panel["rare"] = (np.arange(len(panel)) == 8).astype(int)
+    with pytest.warns(SegcateWarning, match=r"MSM: treatment 'rare' is given in 0.14% of 700"):
+        MSM(["a", "rare"], "y", horizon=1).fit(panel)
+
+
+def test_intervals_follow_rubin_by_hand():
+    # Three models, two units, one step: means 1, 2, 6; variances over units 2, 2, 8.
+    effects = np.array([[0.0, 2.0], [1.0, 3.0], [4.0, 8.0]])[:, :, None, None]
+    (row,) = average_effects("M", effects, ("y",), 0.95).to_dict("records")
+    within, between = (2 / 2 + 2 / 2 + 8 / 2) / 3, 7.0
+    variance = within + (1 + 1 / 3) * between
+    assert row["effect"] == pytest.approx(3.0)
+    assert row["std_error"] == pytest.approx(np.sqrt(variance))
+    assert row["df"] == 2
+    assert row["n"] == 2
+    half = stats.t.ppf(0.975, 2) * np.sqrt(variance)
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((3 - half, 3 + half))
+
+
+def test_intervals_of_several_outcomes_name_them():
+    effects = np.random.default_rng(0).normal(size=(3, 5, 2, 2))
+    table = average_effects("M", effects, ("y0", "y1"), 0.9)
+    assert table["outcome"].tolist() == ["y0", "y1", "y0", "y1"]
+    np.testing.assert_allclose(table["effect"], effects.mean(axis=(0, 1)).ravel())
+    alone = average_effects("M", effects[..., 1:], ("y1",), 0.9)
+    np.testing.assert_allclose(table["std_error"][1::2], alone["std_error"])
+
+
+def test_one_model_has_no_interval():
+    with pytest.raises(ValueError, match="M: an interval needs at least two models.*n_models=5"):
+        average_effects("M", np.zeros((1, 5, 2, 1)), ("y",), 0.9)

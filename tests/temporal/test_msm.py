@@ -1,0 +1,137 @@
+"""The marginal structural model where it is right: linear outcomes, logistic treatment."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from segcate.temporal import MSM
+from tests.helpers.small_panels import linear_panel, small_panel
+
+EFFECTS = np.array([-1.0, -1.5, -1.75])
+ALWAYS, NEVER = [1, 1, 1], [0, 0, 0]
+
+
+def interval(panel, **options):
+    model = MSM("a", "y", horizon=3, **options).fit(panel)
+    return model.effect_interval(panel, ALWAYS, NEVER)
+
+
+@pytest.mark.slow
+def test_effects_are_unbiased_and_intervals_cover():
+    n_draws = 1000
+    tables = [interval(linear_panel(200, seed=seed), clip=0.0) for seed in range(n_draws)]
+    effect = np.stack([table["effect"] for table in tables])
+    bias = effect.mean(axis=0) - EFFECTS
+    standard_error = effect.std(axis=0, ddof=1) / np.sqrt(n_draws)
+    assert (np.abs(bias) < 3 * standard_error).all(), (bias, standard_error)
+    covers = np.stack([(t["ci_low"] <= EFFECTS) & (t["ci_high"] >= EFFECTS) for t in tables])
+    rate = covers.mean(axis=0)
+    print(f"bias {bias} (s.e. {standard_error}), coverage {rate}")
+    # Weights are taken as known, so intervals may be too wide: three binomial errors below only.
+    assert (rate > 0.95 - 3 * np.sqrt(0.95 * 0.05 / n_draws)).all(), rate
+    assert (rate < 0.99).all(), rate
+
+
+def test_one_large_sample_is_near_the_truth():
+    table = interval(linear_panel(4000, seed=1), clip=0.0)
+    assert (np.abs(table["effect"] - EFFECTS) < 3 * table["std_error"]).all()
+    assert (table["std_error"] < 0.06).all()
+
+
+def test_weights_are_products_of_ratios_by_hand():
+    panel = linear_panel(300)
+    from sklearn.linear_model import LogisticRegression
+
+    model = MSM("a", "y", horizon=1, clip=0.0).fit(panel)
+    y = panel["y"].to_numpy().reshape(300, 8)
+    a = panel["a"].to_numpy().reshape(300, 8)
+    count = np.cumsum(a, axis=1) - a
+    rows = (slice(None), slice(1, 7))
+    given = a[rows].ravel()
+
+    def chance(*columns):
+        x = np.column_stack([c.ravel() for c in columns])
+        found = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(x, given)
+        p = found.predict_proba(x)[:, 1]
+        return np.where(given == 1, p, 1 - p)
+
+    expected = chance(count[rows]) / chance(count[rows], y[rows], y[:, 0:6])
+    np.testing.assert_allclose(model.weights_[rows].ravel(), expected, rtol=1e-4)
+    np.testing.assert_array_equal(model.weights_[:, [0, 7]], 1.0)
+
+
+def test_legacy_weighs_by_the_chance_of_being_treated():
+    panel = linear_panel(300)
+    right, legacy = (MSM("a", "y", legacy=flag).fit(panel) for flag in (False, True))
+    given = panel["a"].to_numpy().reshape(300, 8)[:, 1:7] == 1
+    np.testing.assert_allclose(
+        right.weights_[:, 1:7][given], legacy.weights_[:, 1:7][given], rtol=1e-12
+    )
+    assert np.abs(right.weights_[:, 1:7][~given] - legacy.weights_[:, 1:7][~given]).max() > 0.05
+
+
+def test_the_interval_speaks_of_the_effect():
+    panel = linear_panel(200)
+    model = MSM("a", "y", horizon=3).fit(panel)
+    table = model.effect_interval(panel, ALWAYS, NEVER, confidence_level=0.9)
+    effect = model.effect(panel, ALWAYS, NEVER).groupby("step")["effect"]
+    np.testing.assert_allclose(table["effect"], effect.mean(), rtol=1e-12)
+    assert effect.std().max() < 1e-12
+    assert (table["n"] == 200).all()
+    assert (table["df"] == 199).all()
+    np.testing.assert_allclose(
+        table["ci_high"] - table["ci_low"], 2 * 1.6525 * table["std_error"], rtol=1e-4
+    )
+    other = model.effect_interval(panel, NEVER, ALWAYS)
+    np.testing.assert_allclose(other["effect"], -table["effect"], rtol=1e-12)
+
+
+def test_scale_of_the_outcome_scales_effects_and_errors():
+    panel = linear_panel(150)
+    first, second = interval(panel), interval(panel.assign(y=7 - 3 * panel["y"]))
+    np.testing.assert_allclose(second["effect"], -3 * first["effect"], rtol=1e-9)
+    np.testing.assert_allclose(second["std_error"], 3 * first["std_error"], rtol=1e-9)
+
+
+def test_two_rows_a_unit_are_enough_for_one_step():
+    panel = linear_panel(100)
+    panel = panel[panel["t"] < 2]
+    model = MSM("a", "y", horizon=1).fit(panel)
+    assert (model.weights_ == 1).all()
+    assert model.score(panel) < 0
+
+
+def test_transformed_outcomes_have_no_interval():
+    panel = linear_panel(100)
+    model = MSM("a", "y", horizon=3, outcome_transform="cbrt").fit(panel)
+    with pytest.raises(ValueError, match="MSM: with `outcome_transform` effects differ"):
+        model.effect_interval(panel, ALWAYS, NEVER)
+
+
+def test_a_horizon_that_few_rows_reach_is_refused():
+    panel = linear_panel(5)
+    with pytest.raises(ValueError, match="MSM: 5 rows reach 7 steps on, too few for"):
+        MSM("a", "y", horizon=7).fit(panel)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"clip": 0.5}, r"`clip` must be in \[0, 0.5\); got 0.5"),
+        ({"horizon": 0}, "`horizon` must be an integer of at least 1; got 0"),
+        ({"treatment": []}, "`treatment` names no column"),
+        ({"static": ["y"]}, "columns 'y' have more than one role"),
+        ({"outcome_transform": "sqrt"}, "`outcome_transform` must be"),
+    ],
+)
+def test_parameters_are_checked(options, message):
+    with pytest.raises(ValueError, match=f"MSM: {message}"):
+        MSM(**{"treatment": "a", "outcome": "y", **options}).fit(linear_panel(20))
+
+
+@pytest.mark.parametrize(("value", "word"), [(0, "never"), (1, "always")])
+def test_a_treatment_that_does_not_vary_is_refused(value, word):
+    panel = small_panel().assign(a1=value)
+    with pytest.raises(ValueError, match=f"MSM: treatment 'a1' is {word} given in .* steps"):
+        MSM(["a0", "a1"], "y", horizon=2).fit(panel)
