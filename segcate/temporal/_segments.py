@@ -33,7 +33,8 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     estimator : fitted temporal estimator
-        Its representation or predictions are clustered; it is not fitted again.
+        Its representation or predictions are clustered; it is not fitted again. Where the segmenter
+        is cloned, in a search for example, wrap it: ``sklearn.frozen.FrozenEstimator(estimator)``.
     clusterer : clusterer with `fit` and `predict`, default=None
         None: ``KMeans(4, n_init=10, random_state=0)``. A clusterer that marks noise with -1 keeps it.
     features : {"representation", "potential_outcomes", "contrasts"} or callable
