@@ -83,6 +83,11 @@ class GNet(NeuralEstimator):
     residuals_ : float array of shape (n_models, n_held_out, n_times, n_outcomes + n_covariates)
         Errors of held-out units, scaled; NaN behind the last step of a unit.
 
+    Notes
+    -----
+    With `outcome_transform` the simulations are averaged on its scale and then turned back, so that
+    predictions are nearer to a median than to a mean where outcomes scatter.
+
     References
     ----------
     Li, R., Hu, S., Lu, M., Utsumi, Y., Chakraborty, P., et al. (2021). G-Net: a recurrent network
