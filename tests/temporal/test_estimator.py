@@ -47,7 +47,9 @@ def test_origins_are_rows(model, panel):
 def test_what_comes_after_the_origin_plays_no_part(model, panel):
     is_after = panel["t"] > 2
     changed = panel.assign(
-        y=panel["y"] + 5 * is_after, a0=panel["a0"].mask(panel["t"] >= 2, 1), x0=panel["x0"] - is_after
+        y=panel["y"] + 5 * is_after,
+        a0=panel["a0"].mask(panel["t"] >= 2, 1),
+        x0=panel["x0"] - is_after,
     )
     before = model.predict(panel, PLAN, origin=2)
     pd.testing.assert_frame_equal(model.predict(changed, PLAN, origin=2), before)
@@ -80,20 +82,21 @@ def test_plans_of_their_own_go_to_units_in_sorted_order(model, panel):
 
 def test_effects_are_differences_of_predictions(model, panel):
     found = model.effect(panel, PLAN, NOTHING, origin="all")
-    expected = model.predict(panel, PLAN, origin="all")["y"] - model.predict(
-        panel, NOTHING, origin="all"
-    )["y"]
+    expected = (
+        model.predict(panel, PLAN, origin="all")["y"]
+        - model.predict(panel, NOTHING, origin="all")["y"]
+    )
     np.testing.assert_allclose(found["effect"], expected, atol=1e-12)
     with pytest.raises(ValueError, match="`plan` is 3 steps long and `reference` 2"):
         model.effect(panel, PLAN, {"a0": [0, 0]})
 
 
 def test_horizons_and_plans_beyond_the_model_are_refused(model, panel):
-    with pytest.raises(ValueError, match="MSM: `plan` is 5 steps long, .* a horizon of 4"):
+    with pytest.raises(ValueError, match=r"MSM: `plan` is 5 steps long, .* a horizon of 4"):
         model.predict(panel, {"a0": [1] * 5})
-    with pytest.raises(ValueError, match="MSM: `reference` .*'b', which the model does not know"):
+    with pytest.raises(ValueError, match=r"MSM: `reference` .*'b', which the model does not know"):
         model.effect(panel, PLAN, {"b": [0, 0, 0]})
-    with pytest.raises(TypeError, match="MSM: `plan` is a function .* GNet"):
+    with pytest.raises(TypeError, match=r"MSM: `plan` is a function .* GNet"):
         model.predict(panel, lambda state: state)
 
 
@@ -154,5 +157,5 @@ def test_intervals_of_several_outcomes_name_them():
 
 
 def test_one_model_has_no_interval():
-    with pytest.raises(ValueError, match="M: an interval needs at least two models.*n_models=5"):
+    with pytest.raises(ValueError, match=r"M: an interval needs at least two models.*n_models=5"):
         average_effects("M", np.zeros((1, 5, 2, 1)), ("y",), 0.9)

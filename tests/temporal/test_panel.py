@@ -160,5 +160,5 @@ def test_new_units_are_read_in_the_columns_of_the_fit():
     assert not found.static[:, 1].any()
     with pytest.raises(ValueError, match="static levels 'kind=c' were not seen in fit"):
         read(only_a.assign(kind="c"), static_names=known.static_names, step=known.step)
-    with pytest.raises(ValueError, match="irregular.* differ from 1 "):
+    with pytest.raises(ValueError, match=r"irregular.* differ from 1 "):
         read(frame.assign(t=2 * frame["t"]), static_names=known.static_names, step=known.step)

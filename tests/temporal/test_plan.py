@@ -58,7 +58,11 @@ def test_one_treatment_may_be_a_list():
         (np.zeros((3, 3, 2)), ValueError, "plans for 3 units and the panel has 2"),
         (FLAGS * 2, ValueError, r"must hold 0 and 1; found \{2.0\}"),
         (np.full((2, 2), np.nan), ValueError, r"found \{nan\}"),
-        ({"surgery": [1]}, ValueError, "'surgery', which the model does not know.*'chemo', 'radio'"),
+        (
+            {"surgery": [1]},
+            ValueError,
+            "'surgery', which the model does not know.*'chemo', 'radio'",
+        ),
         ({"chemo": [1, 0], "radio": [1]}, ValueError, "differ in length"),
         ({}, ValueError, "names no treatment"),
         ([[1, 0], [1]], TypeError, "must hold numbers in a table"),

@@ -300,7 +300,8 @@ def test_a_rule_sees_the_state_in_its_own_units():
 
 
 @pytest.mark.parametrize(
-    "answer", [np.ones((3, 2)), np.ones(2), lambda n: np.full((n, 2), 0.5), lambda n: np.ones((n, 1))]
+    "answer",
+    [np.ones((3, 2)), np.ones(2), lambda n: np.full((n, 2), 0.5), lambda n: np.ones((n, 1))],
 )
 def test_a_rule_must_answer_for_every_path(answer):
     model = fitted(GNet, n_simulations=2)

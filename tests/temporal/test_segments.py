@@ -128,7 +128,11 @@ def test_default_clusters_do_not_depend_on_global_randomness(msm, panel):
         ({"features": "contrasts", "plan": PLAN}, ValueError, "needs reference"),
         ({"features": "potential_outcomes"}, ValueError, "needs plan"),
         ({"features": number, "min_size": 0}, ValueError, "`min_size` must be at least 1; got 0"),
-        ({"features": lambda e, p: np.ones(3)}, ValueError, "one row of finite numbers .* 60 units"),
+        (
+            {"features": lambda e, p: np.ones(3)},
+            ValueError,
+            "one row of finite numbers .* 60 units",
+        ),
         ({"features": number, "clusterer": BaseEstimator()}, TypeError, "cannot label new units"),
     ],
 )
@@ -204,7 +208,7 @@ def test_units_that_the_segments_were_found_on_are_refused(gnet, segmenter, pane
 
 
 def test_what_does_not_serve_is_refused(gnet, segmenter, msm, new):
-    with pytest.raises(ValueError, match="`step` must be from 1 to 3, .*; got 4"):
+    with pytest.raises(ValueError, match=r"`step` must be from 1 to 3, .*; got 4"):
         segment_effects(gnet, segmenter, new, PLAN, OTHER, step=4)
     with pytest.raises(ValueError, match="a unit has one segment"):
         segment_effects(gnet, segmenter, new, PLAN, OTHER, origin="all")

@@ -171,7 +171,7 @@ def test_a_checkpoint_serves_no_other_fit(tmp_path):
     panel = small_panel()
     model = GNet(**ROLES, **SMALL, n_simulations=3, checkpoint=tmp_path / "file").fit(panel)
     other = panel.assign(y=panel["y"] + panel["a0"])
-    with pytest.raises(ValueError, match="GNet: the checkpoint .* written by a fit on other data"):
+    with pytest.raises(ValueError, match=r"GNet: the checkpoint .* written by a fit on other data"):
         model.fit(other)
     with pytest.raises(ValueError, match="other parameters or another seed"):
         model.set_params(random_state=1).fit(panel)
