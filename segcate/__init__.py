@@ -14,6 +14,8 @@ SKOPS_TRUSTED_TYPES: list[str] = [
     "segcate.cate._causalml.CausalMLEstimator",
     "segcate.cate._econml.EconMLEstimator",
     "segcate.cate._forest.Forest",
+    "segcate.cate._forest_shrinkage.EffectShrinkage",
+    "segcate.cate._forest_trend.TrendColumns",
     "segcate.cate._interaction_regression.InteractionRegression",
     "segcate.cate._robust_regression.InteractionFit",
     "segcate.cate._segmented_cate.SegmentedCATE",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,18 @@ import numpy.typing as npt
 from sklearn.utils.parallel import Parallel, delayed
 
 from segcate._validation import Float, Int
+from segcate.cate._forest_trend import TrendRows
 
-__all__ = ["Forest", "ForestShape", "draw_bag", "grow_forest", "read_forest"]
+__all__ = [
+    "Forest",
+    "ForestShape",
+    "draw_bag",
+    "draw_half",
+    "grow_forest",
+    "leaves_of",
+    "read_forest",
+    "read_left_out",
+]
 
 Half = npt.NDArray[np.int8]
 
@@ -56,6 +67,8 @@ class Forest:
     bag_size : int
     variation : float
         Variance of the centred treatment over all rows.
+    slopes : float64 array of shape (n_bags, n_slopes)
+        The line of the effect that was taken out before the trees of a bag grew.
     """
 
     start: npt.NDArray[np.int64]
@@ -67,16 +80,24 @@ class Forest:
     importance: Float
     bag_size: int
     variation: float
+    slopes: Float
 
 
-def draw_bag(rng: np.random.Generator, unit: Int, shape: ForestShape) -> Iterator[tuple[Int, Half]]:
-    """Draw half of the units, and from that half the rows of each tree in the bag.
+def draw_half(rng: np.random.Generator, unit: Int) -> Int:
+    """Draw half of the units, those of one bag; units (rows, or whole groups) never part."""
+    n_units = int(unit.max()) + 1
+    return rng.permutation(n_units)[: max(2, (n_units + 1) // 2)]
+
+
+def draw_trees(
+    rng: np.random.Generator, unit: Int, half: Int, shape: ForestShape
+) -> Iterator[tuple[Int, Half]]:
+    """Draw the rows of each tree in a bag, from its half of the units.
 
     Yields the rows of a tree in ascending order, and what each does: 0 chooses splits, 1 fills
-    leaves, 2 both. Units (rows, or whole groups) never part.
+    leaves, 2 both.
     """
     n_units = int(unit.max()) + 1
-    half = rng.permutation(n_units)[: max(2, (n_units + 1) // 2)]
     n_wanted = min(len(half), max(2, round(shape.subsample * n_units)))
     for _ in range(shape.bag_size):
         drawn = rng.permutation(half)[:n_wanted]
@@ -85,6 +106,18 @@ def draw_bag(rng: np.random.Generator, unit: Int, shape: ForestShape) -> Iterato
         part_of_row = part[unit]
         rows = np.flatnonzero(part_of_row >= 0)
         yield rows, part_of_row[rows]
+
+
+def draw_bag(rng: np.random.Generator, unit: Int, shape: ForestShape) -> Iterator[tuple[Int, Half]]:
+    """Draw half of the units, and from that half the rows of each tree in the bag."""
+    return draw_trees(rng, unit, draw_half(rng, unit), shape)
+
+
+def _rows_of_half(half: Int, unit: Int) -> npt.NDArray[np.bool_]:
+    is_in = np.zeros(int(unit.max()) + 1, dtype=bool)
+    is_in[half] = True
+    found: npt.NDArray[np.bool_] = is_in[unit]
+    return found
 
 
 def grow_forest(
@@ -97,6 +130,7 @@ def grow_forest(
     *,
     seed: int,
     n_jobs: int | None,
+    trend: TrendRows | None = None,
 ) -> Forest:
     """Grow all trees; the same ones for any `n_jobs`.
 
@@ -112,6 +146,9 @@ def grow_forest(
     seed : int
     n_jobs : int or None
         Tasks that run at a time, in threads.
+    trend : TrendRows, default=None
+        Each bag fits this line on its half-sample and takes it out before its trees grow, so that
+        what the line's chance adds shows between bags.
     """
     from segcate.cate._forest_bins import bin_columns, bin_edges
 
@@ -120,12 +157,14 @@ def grow_forest(
     w = np.ones(len(t)) if weight is None else weight
     n_bags = shape.n_trees // shape.bag_size
     grown = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_grow_bags)(codes, t, y, w, unit, shape, seed, bags)
+        delayed(_grow_bags)(codes, t, y, w, unit, shape, seed, bags, trend)
         for bags in np.array_split(np.arange(n_bags), -(-n_bags // _BAGS_AT_ONCE))
     )
     mean = np.average(t, weights=w)
     variation = float(np.average((t - mean) ** 2, weights=w))
-    return _lay_end_to_end([tree for task in grown for tree in task], edges, shape, variation)
+    trees = [tree for task, _ in grown for tree in task]
+    slopes = np.concatenate([line for _, line in grown])
+    return _lay_end_to_end(trees, edges, shape, variation, slopes)
 
 
 def _grow_bags(
@@ -137,25 +176,43 @@ def _grow_bags(
     shape: ForestShape,
     seed: int,
     bags: Int,
-) -> list[tuple[Any, ...]]:
+    trend: TrendRows | None,
+) -> tuple[list[tuple[Any, ...]], Float]:
     from segcate.cate._forest_grow import grow_tree
 
     depth = np.inf if shape.max_depth is None else shape.max_depth
     limits = np.array([shape.min_samples_leaf, depth, shape.min_balance], dtype=np.float64)
     trees = []
-    for bag in bags:
+    slopes = np.zeros((len(bags), 0 if trend is None else trend.columns.shape[1]))
+    for i, bag in enumerate(bags):
         rng = np.random.default_rng([seed, 1, int(bag)])
-        for rows, half in draw_bag(rng, unit, shape):
+        half = draw_half(rng, unit)
+        left = y
+        if trend is not None:
+            slopes[i] = trend.slopes(_rows_of_half(half, unit))
+            left = y - t * (trend.columns @ slopes[i])
+        for rows, part in draw_trees(rng, unit, half, shape):
             trees.append(
                 grow_tree(
-                    codes[:, rows], t[rows], y[rows], w[rows], half, limits, shape.max_features, rng
+                    codes[:, rows],
+                    t[rows],
+                    left[rows],
+                    w[rows],
+                    part,
+                    limits,
+                    shape.max_features,
+                    rng,
                 )
             )
-    return trees
+    return trees, slopes
 
 
 def _lay_end_to_end(
-    trees: list[tuple[Any, ...]], edges: list[Float], shape: ForestShape, variation: float
+    trees: list[tuple[Any, ...]],
+    edges: list[Float],
+    shape: ForestShape,
+    variation: float,
+    slopes: Float,
 ) -> Forest:
     """Join the arrays of all trees, and turn bins into thresholds."""
     feature, bins, missing_left, child, moments, importance = zip(*trees, strict=True)
@@ -180,28 +237,106 @@ def _lay_end_to_end(
         importance=np.sum(importance, axis=0),
         bag_size=shape.bag_size,
         variation=variation,
+        slopes=slopes,
     )
 
 
 def read_forest(
-    forest: Forest, X: Float, *, with_variance: bool, n_jobs: int | None
+    forest: Forest,
+    X: Float,
+    *,
+    with_variance: bool,
+    n_jobs: int | None,
+    columns: Float | None = None,
 ) -> tuple[Float, Float]:
-    """Return the effect at each row of X, and the variance of its estimate (NaN unless wanted)."""
-    n_tasks = max(1, -(-len(X) // _ROWS_AT_ONCE))
+    """Return the effect at each row of X, and the variance of its estimate (NaN unless wanted).
+
+    `columns` are those of the line, float64 of shape (n_rows, n_slopes); None where there is none.
+    """
     parts = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_read_rows)(forest, np.ascontiguousarray(rows), with_variance)
-        for rows in np.array_split(X, n_tasks)
+        delayed(_read_rows)(forest, X[rows], _lines(forest, columns, rows), with_variance)
+        for rows in _blocks(len(X))
     )
     effect, variance = zip(*parts, strict=True)
     return np.concatenate(effect), np.concatenate(variance)
 
 
-def _read_rows(forest: Forest, X: Float, with_variance: bool) -> tuple[Float, Float]:
-    from segcate.cate._forest_read import find_leaves, read_effects
+def read_left_out(
+    forest: Forest,
+    X: Float,
+    unit: Int,
+    *,
+    seed: int,
+    n_jobs: int | None,
+    columns: Float | None = None,
+) -> Float:
+    """Return the effect at rows of the fit, from the bags that did not draw their unit.
 
-    leaves = find_leaves(
-        X, forest.start, forest.feature, forest.threshold, forest.missing_left, forest.child
+    Parameters
+    ----------
+    X, unit, seed, columns : as `grow_forest` and `read_forest` got them
+
+    Returns
+    -------
+    float64 array of shape (n_rows,), NaN for a row that all bags drew
+    """
+    n_bags = (len(forest.start) - 1) // forest.bag_size
+    halves = (draw_half(np.random.default_rng([seed, 1, bag]), unit) for bag in range(n_bags))
+    is_out = np.column_stack([~_rows_of_half(half, unit) for half in halves])
+    parts = Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(_read_rows_left_out)(forest, X[rows], _lines(forest, columns, rows), is_out[rows])
+        for rows in _blocks(len(X))
     )
-    bag_size = forest.bag_size if with_variance else 0
-    effect, variance = read_effects(leaves, forest.moments, bag_size, forest.variation)
+    return np.concatenate(parts)
+
+
+def _blocks(n_rows: int) -> list[slice]:
+    edges = np.linspace(0, n_rows, max(1, -(-n_rows // _ROWS_AT_ONCE)) + 1).astype(int)
+    return [slice(int(a), int(b)) for a, b in pairwise(edges)]
+
+
+def _lines(forest: Forest, columns: Float | None, rows: slice) -> Float:
+    """Return the line of each bag at some rows: float64 of shape (n_rows, n_bags)."""
+    if columns is None:
+        return np.zeros((rows.stop - rows.start, len(forest.slopes)))
+    return np.ascontiguousarray(columns[rows] @ forest.slopes.T)
+
+
+def _read_rows(forest: Forest, X: Float, lines: Float, with_variance: bool) -> tuple[Float, Float]:
+    from segcate.cate._forest_read import read_effects
+
+    effect, variance = read_effects(
+        leaves_of(forest, X),
+        forest.moments,
+        lines,
+        forest.bag_size,
+        forest.variation,
+        with_variance,
+    )
     return effect, variance
+
+
+def _read_rows_left_out(
+    forest: Forest, X: Float, lines: Float, is_out: npt.NDArray[np.bool_]
+) -> Float:
+    from segcate.cate._forest_read import read_left_out_effects
+
+    found: Float = read_left_out_effects(
+        leaves_of(forest, X), forest.moments, lines, is_out, forest.bag_size, forest.variation
+    )
+    return found
+
+
+def leaves_of(forest: Forest, X: Float) -> npt.NDArray[np.int32]:
+    """Return the leaf of each row in each tree, as rows of the forest's moments."""
+    from segcate.cate._forest_read import find_leaves
+
+    found: npt.NDArray[np.int32] = find_leaves(
+        np.ascontiguousarray(X),
+        forest.start,
+        forest.feature,
+        forest.threshold,
+        forest.missing_left,
+        forest.child,
+    )
+    return found

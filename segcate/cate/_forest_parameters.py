@@ -28,8 +28,15 @@ def check_forest_parameters(owner: str, model: Any) -> None:
         )
     _check_share(owner, "subsample", model.subsample, "(0, 0.5]", lambda v: 0 < v <= 0.5)
     _check_share(owner, "min_balance", model.min_balance, "[0, 0.5)", lambda v: 0 <= v < 0.5)
-    if not isinstance(model.honest, bool | np.bool_):
-        raise TypeError(f"{owner}: `honest` must be True or False; got {model.honest!r}.")
+    for name in ("honest", "shrink"):
+        value = getattr(model, name)
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"{owner}: `{name}` must be True or False; got {value!r}.")
+    if model.trend is not None and model.trend not in ("auto", "linear"):
+        raise ValueError(
+            f"{owner}: `trend` must be 'auto', 'linear' or None; got {model.trend!r}. 'auto' lets the "
+            "data say how much of a line there is."
+        )
     check_cross_fitting(owner, model.cv, model.clip)
 
 

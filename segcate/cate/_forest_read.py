@@ -13,7 +13,7 @@ import math
 import numba
 import numpy as np
 
-__all__ = ["find_leaves", "read_effects"]
+__all__ = ["find_leaves", "read_effects", "read_left_out_effects"]
 
 # A treatment that varies less than this around a point, relative to all rows, tells no effect.
 _LEAST_VARIATION = 1e-10
@@ -37,45 +37,80 @@ def find_leaves(X, start, feature, threshold, missing_left, child):  # type: ign
 
 
 @numba.njit(cache=True, nogil=True)
-def read_effects(leaves, moments, bag_size, variation):  # type: ignore[no-untyped-def]
+def read_effects(leaves, moments, lines, bag_size, variation, with_variance):  # type: ignore[no-untyped-def]
     """Return effect and variance of each row: float64 arrays of shape (n_rows,).
 
     Parameters
     ----------
     leaves : int32 array of shape (n_rows, n_trees)
     moments : float64 array of shape (n_leaves, 4), means of t, y, t y and t t in each leaf
+    lines : float64 array of shape (n_rows, n_bags)
+        The line of the effect that the trees of a bag did not see, at each row. It is added as if
+        the outcomes in the leaf were those of rows at the very point: y + t * line.
     bag_size : int
-        Trees grown on one half-sample; 0 leaves the variance out.
+        Trees grown on one half-sample.
     variation : float
         Variance of the treatment over all rows.
+    with_variance : bool
+        Otherwise the variance is NaN.
 
     Notes
     -----
     A row that sees no variation of treatment has the effect NaN.
     """
-    n_rows, n_trees = leaves.shape
+    n_rows = len(leaves)
     effect = np.full(n_rows, np.nan)
     variance = np.full(n_rows, np.nan)
+    everything = np.ones(lines.shape[1], np.bool_)
     for i in range(n_rows):
-        t = y = ty = tt = 0.0
-        for b in range(n_trees):
-            at = leaves[i, b]
-            t += moments[at, 0]
-            y += moments[at, 1]
-            ty += moments[at, 2]
-            tt += moments[at, 3]
-        t, y, ty, tt = t / n_trees, y / n_trees, ty / n_trees, tt / n_trees
+        t, y, ty, tt = _mean_moments(leaves[i], moments, lines[i], everything, bag_size)
         spread = tt - t * t
         if not spread > _LEAST_VARIATION * variation:
             continue
         effect[i] = (ty - t * y) / spread
-        if bag_size > 0:
-            variance[i] = _score_variance(leaves[i], moments, bag_size, effect[i], t, y) / spread**2
+        if with_variance:
+            score = _score_variance(leaves[i], moments, lines[i], bag_size, effect[i], t, y)
+            variance[i] = score / spread**2
     return effect, variance
 
 
 @numba.njit(cache=True, nogil=True)
-def _score_variance(leaves, moments, bag_size, effect, t, y):  # type: ignore[no-untyped-def]
+def read_left_out_effects(leaves, moments, lines, is_out, bag_size, variation):  # type: ignore[no-untyped-def]
+    """Return the effect of each row by the bags that it is out of, as `read_effects` does.
+
+    `is_out` is a bool array of shape (n_rows, n_bags); a row that is out of none gets NaN.
+    """
+    effect = np.full(len(leaves), np.nan)
+    for i in range(len(leaves)):
+        t, y, ty, tt = _mean_moments(leaves[i], moments, lines[i], is_out[i], bag_size)
+        spread = tt - t * t
+        if spread > _LEAST_VARIATION * variation:
+            effect[i] = (ty - t * y) / spread
+    return effect
+
+
+@numba.njit(cache=True, nogil=True)
+def _mean_moments(leaves, moments, lines, counts, bag_size):  # type: ignore[no-untyped-def]
+    """Average the moments around a point over the trees of the bags that count; else all are 0."""
+    t = y = ty = tt = 0.0
+    n_trees = 0
+    for g in range(len(lines)):
+        if not counts[g]:
+            continue
+        line = lines[g]
+        for b in range(g * bag_size, (g + 1) * bag_size):
+            m = moments[leaves[b]]
+            t += m[0]
+            y += m[1] + m[0] * line
+            ty += m[2] + m[3] * line
+            tt += m[3]
+        n_trees += bag_size
+    n_trees = max(n_trees, 1)
+    return t / n_trees, y / n_trees, ty / n_trees, tt / n_trees
+
+
+@numba.njit(cache=True, nogil=True)
+def _score_variance(leaves, moments, lines, bag_size, effect, t, y):  # type: ignore[no-untyped-def]
     """Return the variance of the forest's score at a point, by comparing bags of trees.
 
     Trees of a bag share a half-sample: the variance between bags, less what the chance inside bags
@@ -87,10 +122,11 @@ def _score_variance(leaves, moments, bag_size, effect, t, y):  # type: ignore[no
     between = within = 0.0
     for g in range(n_bags):
         total = squares = 0.0
+        beyond = effect - lines[g]
         for k in range(bag_size):
             m = moments[leaves[g * bag_size + k]]
-            residual = m[1] - m[0] * effect - base
-            score = m[2] - m[3] * effect - m[0] * base - t * residual
+            residual = m[1] - m[0] * beyond - base
+            score = m[2] - m[3] * beyond - m[0] * base - t * residual
             total += score
             squares += score * score
         between += (total / bag_size) ** 2

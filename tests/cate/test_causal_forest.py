@@ -90,6 +90,49 @@ def test_a_constant_effect_has_a_small_spread():
     assert found.mean() == pytest.approx(1, abs=0.12)
 
 
+def test_a_constant_effect_is_the_same_for_all_by_default_and_would_not_be_without_shrinkage():
+    data = make_uplift(1000, heterogeneity=0.0, random_state=3)
+    default = small(100).fit(data.X, data.y, treatment=data.treatment).predict(data.X)
+    bare = small(100, shrink=False).fit(data.X, data.y, treatment=data.treatment).predict(data.X)
+    assert default.std() < 0.6 * bare.std()
+    assert default.mean() == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("trend", ["auto", "linear"])
+def test_a_slope_is_followed_to_the_edges_by_a_line_and_not_by_leaves(trend):
+    """The effect is x0. Importance is that of trees before the line was taken out."""
+    rng = np.random.default_rng(0)
+    X, treatment = rng.normal(size=(1500, 3)), rng.integers(0, 2, 1500)
+    y = treatment * X[:, 0] + rng.normal(size=1500)
+    new = rng.normal(size=(500, 3))
+    new[:, 0] = np.sign(new[:, 0]) * rng.uniform(1.5, 2.5, 500)
+
+    def error(model):
+        found = model.fit(X, y, treatment=treatment).predict(new)
+        return np.sqrt(np.mean((found - new[:, 0]) ** 2))
+
+    line = small(100, trend=trend)
+    assert error(line) < 0.7 * error(small(100, trend=None))
+    assert np.argmax(line.feature_importances_) == 0
+
+
+def test_gaps_in_a_column_of_the_line_are_filled_and_marked():
+    rng = np.random.default_rng(1)
+    x, is_missing = rng.normal(size=1500), rng.random(1500) < 0.3
+    treatment = rng.integers(0, 2, 1500)
+    effect = np.where(is_missing, 3.0, x)
+    X = np.where(is_missing, np.nan, x)[:, None]
+    models = {
+        "outcome_model": HistGradientBoostingRegressor(max_iter=20),
+        "propensity_model": HistGradientBoostingClassifier(max_iter=5),
+    }
+    forest = small(100, trend="linear", **models)
+    forest.fit(X, effect * treatment + rng.normal(size=1500), treatment=treatment)
+    high, missing, low = forest.predict(np.array([[2.0], [np.nan], [-2.0]]))
+    assert missing == pytest.approx(3, abs=0.25)
+    assert high - low == pytest.approx(4, abs=0.4)
+
+
 def test_doses_have_a_local_slope():
     rng = np.random.default_rng(0)
     X = rng.uniform(-1, 1, (2000, 3))
@@ -174,6 +217,16 @@ def test_containers_and_workers_do_not_matter(study, fitted):
     frame = pl.DataFrame(arrays[0], schema=list(study.X.columns))
     polars = small().fit(frame, pl.Series(arrays[1]), treatment=pl.Series(arrays[2]))
     np.testing.assert_allclose(polars.predict_interval(frame), expected, **close)
+
+
+@pytest.mark.parametrize("trend", ["linear", None])
+def test_unit_level_and_workers_do_not_matter_with_any_trend(study, trend):
+    """With the line chosen by the data they are looked at above."""
+    model = small(trend=trend, shrink=trend is not None)
+    base = model.fit(study.X, study.y, treatment=study.treatment).predict_interval(study.X)
+    moved = small(trend=trend, shrink=trend is not None, n_jobs=2)
+    moved.fit(study.X, 4 * study.y + 64, treatment=study.treatment)
+    np.testing.assert_allclose(moved.predict_interval(study.X), 4 * base, rtol=1e-6, atol=1e-6)
 
 
 def test_rows_of_weight_zero_count_for_nothing(study):
@@ -295,6 +348,8 @@ def test_it_stands_in_one_search_with_segment_matching(study):
         ({"subsample": 0.7}, ValueError, r"`subsample`.*\(0, 0\.5\]; got 0\.7"),
         ({"min_balance": 0.5}, ValueError, r"`min_balance`.*\[0, 0\.5\)"),
         ({"honest": "yes"}, TypeError, "`honest` must be True or False; got 'yes'"),
+        ({"trend": "curve"}, ValueError, "`trend` must be 'auto', 'linear' or None; got 'curve'"),
+        ({"shrink": 1}, TypeError, "`shrink` must be True or False; got 1"),
         ({"max_features": 9}, ValueError, r"`max_features`.*from 1 to the 4 columns.*got 9"),
         ({"max_features": "all"}, ValueError, "`max_features`.*None tries all"),
         ({"cv": 1}, ValueError, "`cv`.*at least 2; got 1"),

@@ -61,9 +61,11 @@ def coverage(n_rows: int, **design) -> PointwiseCoverage:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("design", "n_rows"), [("experiment", 3000), ("observational", 5000)])
+@pytest.mark.parametrize(
+    ("design", "n_rows"), [("experiment", 1000), ("observational", 1000), ("experiment", 3000)]
+)
 def test_intervals_of_a_smooth_effect_cover(design, n_rows):
-    """Over rows and draws; rows at the edges of X are covered less, and so are smaller samples."""
+    """Over rows and draws; rows at the edges of X are covered less."""
     found = coverage(n_rows, design=design)
     assert 0.90 <= found.rate <= 0.97
     assert 0.95 <= found.ratio <= 1.4
@@ -71,6 +73,7 @@ def test_intervals_of_a_smooth_effect_cover(design, n_rows):
 
 @pytest.mark.slow
 def test_intervals_of_a_constant_effect_cover_and_effects_stay_together():
+    """Shrinkage to the average is sharper than its intervals, which allow for what it may hide."""
     found = coverage(2000, design="observational", heterogeneity=0.0)
-    assert 0.92 <= found.rate <= 0.995
-    assert found.spread < 0.2
+    assert found.rate >= 0.95
+    assert found.spread < 0.12
