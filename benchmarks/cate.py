@@ -67,7 +67,7 @@ def residuals(data: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ours_alone(data: Any, left: Any, new: Any, seed: int, n_jobs: int) -> Any:
-    """Grow and read our trees on centred data, with the defaults of CausalForest."""
+    """Grow and read our trees on centred data, as CausalForest does without line and shrinkage."""
     from scipy.special import ndtri
 
     from segcate.cate import CausalForest
