@@ -19,18 +19,17 @@ def interval(panel, **options):
 
 @pytest.mark.slow
 def test_effects_are_unbiased_and_intervals_cover():
-    n_draws = 1000
-    tables = [interval(linear_panel(200, seed=seed), clip=0.0) for seed in range(n_draws)]
+    n_draws = 500
+    tables = [interval(linear_panel(1000, seed=seed), clip=0.0) for seed in range(n_draws)]
     effect = np.stack([table["effect"] for table in tables])
     bias = effect.mean(axis=0) - EFFECTS
     standard_error = effect.std(axis=0, ddof=1) / np.sqrt(n_draws)
-    assert (np.abs(bias) < 3 * standard_error).all(), (bias, standard_error)
     covers = np.stack([(t["ci_low"] <= EFFECTS) & (t["ci_high"] >= EFFECTS) for t in tables])
     rate = covers.mean(axis=0)
     print(f"bias {bias} (s.e. {standard_error}), coverage {rate}")
-    # Weights are taken as known, so intervals may be too wide: three binomial errors below only.
-    assert (rate > 0.95 - 3 * np.sqrt(0.95 * 0.05 / n_draws)).all(), rate
-    assert (rate < 0.99).all(), rate
+    # With 200 units large weights leave a bias of a tenth of a standard deviation (measured).
+    assert (np.abs(bias) < 2 * standard_error).all(), (bias, standard_error)
+    assert (np.abs(rate - 0.95) < 3 * np.sqrt(0.95 * 0.05 / n_draws)).all(), rate
 
 
 def test_one_large_sample_is_near_the_truth():
