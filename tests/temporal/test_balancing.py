@@ -3,52 +3,58 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 torch = pytest.importorskip("torch", reason="the extra `temporal` is not installed")
 
 from segcate.temporal import CausalTransformer, tumor_growth  # noqa: E402
-
-
-def explained(model, train, test):
-    """Share of the entropy of the treatment that a probe on the representation explains."""
-    features, given = zip(*(rows_of(model, panel) for panel in (train, test)), strict=True)
-    probe = make_pipeline(
-        StandardScaler(), PolynomialFeatures(2), LogisticRegression(C=1.0, max_iter=2000)
-    ).fit(features[0], given[0])
-    marginal = np.log(np.bincount(given[0], minlength=4) / len(given[0]))
-    likelihood = probe.predict_log_proba(features[1])[np.arange(len(given[1])), given[1]].mean()
-    return 1.0 - likelihood / marginal[given[1]].mean()
+from segcate.temporal._panel import read_panel  # noqa: E402
+from segcate.temporal._tensors import panel_tensors  # noqa: E402
 
 
 def rows_of(model, panel):
-    """Representations at every tenth day, and the treatment given there."""
-    parts = []
-    for day in range(10, 50, 10):
-        there = panel[panel.groupby("id")["t"].transform("max") > day]
-        now = there[there["t"] == day].sort_values("id")
-        parts.append((model.transform(there, origin=day), now["chemo"] + 2 * now["radio"]))
-    features, given = zip(*parts, strict=True)
-    return np.concatenate(features), pd.concat(given).to_numpy().astype(int)
+    """Representations of every patient and day, and the combination of treatments given there."""
+    data = read_panel("test", panel, model._roles)
+    tensors = panel_tensors(data, model.scaling_, model.coding_, torch.device("cpu"))
+    with torch.no_grad():
+        phi = model._represent(model._network(), tensors)[0].numpy()
+    is_there = np.arange(phi.shape[1]) < (data.n_steps - 1)[:, None]
+    # On day 0 nobody is treated.
+    is_there[:, 0] = False
+    return phi[is_there], (data.treatment[is_there] @ [1, 2]).astype(int)
+
+
+def explained(model, train, test, probe):
+    """Share of the entropy of the treatment that a probe on the representation explains."""
+    (x, given), (new_x, new_given) = rows_of(model, train), rows_of(model, test)
+    rows = np.arange(len(new_given))
+    likelihood = probe.fit(x, given).predict_log_proba(new_x)[rows, new_given].mean()
+    marginal = np.log(np.bincount(given, minlength=4) / len(given))[new_given].mean()
+    return float(1.0 - likelihood / marginal)
 
 
 @pytest.mark.slow
-def test_confusion_hides_the_treatment_and_no_balancing_does_not():
-    train = tumor_growth(300, gamma=4, random_state=0).panel
-    probe = tumor_growth(400, gamma=4, random_state=1).panel
-    test = tumor_growth(400, gamma=4, random_state=2).panel
+def test_confusion_shrinks_what_tells_the_treatment_and_no_balancing_does_not():
+    train, known, new = (
+        tumor_growth(n, gamma=4, n_steps=30, random_state=seed).panel
+        for seed, n in enumerate((200, 300, 300))
+    )
+    at_its_scale = LogisticRegression(C=0.01, max_iter=2000)
+    rescaled = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     found = {}
-    for balancing, alpha in ((None, 0.0), ("cdc", 1.0), ("grad_reverse", 1.0)):
+    for balancing, n_epochs in ((None, 30), ("cdc", 60)):
         model = CausalTransformer(
-            ["chemo", "radio"], "volume", static=["type"], horizon=1, n_epochs=25, patience=None,
-            batch_size=64, balancing=balancing, alpha=alpha, outcome_transform="cbrt",
-            random_state=0, verbose=False,
+            ["chemo", "radio"], "volume", static=["type"], horizon=1, n_epochs=n_epochs,
+            patience=None, batch_size=32, balancing=balancing, alpha=10.0,
+            outcome_transform="cbrt", random_state=0, verbose=False, validation_share=0.0,
         ).fit(train)  # fmt: skip
-        found[balancing] = explained(model, probe, test)
-    print({name: round(value, 3) for name, value in found.items()})
-    assert found[None] > 0.08
-    assert found["cdc"] < 0.5 * found[None]
+        found[balancing] = [explained(model, known, new, p) for p in (at_its_scale, rescaled)]
+    print(found)
+    assert found[None][0] > 0.04
+    assert found["cdc"][0] < 0.1 * found[None][0]
+    # Confusion works by making the representation small. Who blows it up again finds the treatment
+    # as well as without balancing: this is a limit of the method, and no promise.
+    assert found["cdc"][1] > 0.5 * found[None][1]
