@@ -60,7 +60,7 @@ def test_nhefs_as_statsmodels(nhefs, std_error, estimand):
             data.y.to_numpy()[rows], t, Z[rows], target_of(estimand, t),
             cov_type=NONROBUST[std_error],
         )  # fmt: skip
-        np.testing.assert_allclose(found.loc[sex, ["effect", "std_error"]], expected, rtol=SAME)
+        np.testing.assert_allclose(found[["effect", "std_error"]].loc[sex], expected, rtol=SAME)
 
 
 def test_weights_as_statsmodels():
@@ -70,7 +70,7 @@ def test_weights_as_statsmodels():
     found = model.fit(data.Z, data.y, treatment=data.treatment, sample_weight=weight).effects_
     t = data.treatment.astype(float)
     expected = statsmodels_fit(data.y, t, data.Z, np.ones(400), weight, cov_type="HC3")
-    np.testing.assert_allclose(found.loc["all", ["effect", "std_error"]], expected, rtol=SAME)
+    np.testing.assert_allclose(found[["effect", "std_error"]].loc["all"], expected, rtol=SAME)
 
 
 @pytest.mark.filterwarnings("ignore:.*run low below 30:segcate.exceptions.SegcateWarning")
@@ -83,7 +83,7 @@ def test_groups_as_statsmodels():
         data.y, t, data.Z, np.ones(400), cov_type="cluster", cov_kwds={"groups": data.groups}
     )
     np.testing.assert_allclose(
-        found.effects_.loc["all", ["effect", "std_error"]], expected, rtol=SAME
+        found.effects_[["effect", "std_error"]].loc["all"], expected, rtol=SAME
     )
     assert found.std_error_method_ == "group"
 
