@@ -73,7 +73,10 @@ def draw_pictures(
     ]
     pictures = []
     before = plt.get_backend()
-    plt.switch_backend("Agg")
+    # Switching closes whatever figures are open: the caller's, so then it is left alone.
+    switches = not plt.get_fignums()
+    if switches:
+        plt.switch_backend("Agg")
     try:
         for name, caption, draw in kinds:
             figure = draw().figure_
@@ -81,5 +84,6 @@ def draw_pictures(
             plt.close(figure)
             pictures.append(Picture(folder / name, caption))
     finally:
-        plt.switch_backend(before)
+        if switches:
+            plt.switch_backend(before)
     return pictures

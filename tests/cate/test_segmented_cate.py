@@ -109,7 +109,7 @@ def test_auto_takes_the_weights_of_the_kernel(X, users, auto):
     assert np.array_equal(own[codes == 2], pooled[codes == 2])
 
 
-def test_segments_table_tells_sizes_weights_and_reasons(auto, users):
+def test_segments_table_tells_sizes_weights_and_reasons(auto, X, users):
     table = auto.segments_
     assert table.index.tolist() == ["a", "b", "c"]
     assert table["n"].tolist() == [333, 333, 34]
@@ -121,8 +121,10 @@ def test_segments_table_tells_sizes_weights_and_reasons(auto, users):
         "ok",
         f"pooled: {min(n_treated[2], 34 - n_treated[2])} treated, fewer than min_arm_size=30",
     ]
-    assert ((table["weight"] > 0) == [True, True, False]).all()
     assert auto.estimators_[2] is None
+    assert table["weight"]["c"] == 0
+    weight = fit(X, users, min_arm_size=30, shrinkage=0.5).segments_["weight"]
+    assert ((weight > 0) == [True, True, False]).all()
 
 
 def test_the_segment_is_no_covariate(X, users):

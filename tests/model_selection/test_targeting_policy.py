@@ -17,7 +17,7 @@ import segcate
 from segcate.base import EffectEstimatorMixin
 from segcate.datasets import make_segmented_users
 from segcate.effects import SegmentMatching
-from segcate.metrics import effect_scores, policy_value
+from segcate.metrics import effect_scores, make_uplift_scorer, policy_value
 from segcate.model_selection import TargetingPolicy, TreatmentStratifiedKFold
 from segcate.segmentation import KMeansSegmenter
 
@@ -279,8 +279,12 @@ def test_stands_at_the_end_of_a_pipeline_in_a_search():
         KMeansSegmenter(2, n_init=1, random_state=0),
         TargetingPolicy(SegmentMatching(on_empty="overall"), cost=0.5, cv=None),
     )
+    # Without `scoring` scikit-learn 1.6 does not route metadata to the score of a pipeline.
     search = GridSearchCV(
-        pipe, {"targetingpolicy__by": ["user", "segment"]}, cv=TreatmentStratifiedKFold(3)
+        pipe,
+        {"targetingpolicy__by": ["user", "segment"]},
+        scoring=make_uplift_scorer(policy_value, cost=0.5),
+        cv=TreatmentStratifiedKFold(3),
     )
     with segcate.routing():
         search.fit(users.X, users.y, treatment=users.treatment, pseudo_outcome=psi)
