@@ -148,20 +148,24 @@ def _unpacked_order(keys, score, n_bits):  # type: ignore[no-untyped-def]
     n_blocks, first = 0, 0
     while first < n:
         lead = keys[first] >> n_bits
-        stop = first
-        differs = False
-        while stop < n and keys[stop] >> n_bits == lead:
-            order[stop] = np.int32(keys[stop] & low)
-            differs |= score[order[stop]] != score[order[first]] if stop > first else False
-            stop += 1
-        if differs:
-            run = order[first:stop]
-            run[:] = run[np.argsort(-score[run], kind="mergesort")]
-            for i in range(first, stop - 1):
-                if score[order[i]] != score[order[i + 1]]:
-                    ends[n_blocks] = i
-                    n_blocks += 1
+        order[first] = np.int32(keys[first] & low)
+        stop = first + 1
+        if stop < n and keys[stop] >> n_bits == lead:
+            differs = False
+            while stop < n and keys[stop] >> n_bits == lead:
+                order[stop] = np.int32(keys[stop] & low)
+                differs |= score[order[stop]] != score[order[first]]
+                stop += 1
+            if differs:
+                run = order[first:stop]
+                run[:] = run[np.argsort(-score[run], kind="mergesort")]
+                for i in range(first, stop - 1):
+                    if score[order[i]] != score[order[i + 1]]:
+                        ends[n_blocks] = i
+                        n_blocks += 1
         ends[n_blocks] = stop - 1
         n_blocks += 1
         first = stop
+    if n_blocks == n:
+        return order, ends
     return order, ends[:n_blocks].copy()
