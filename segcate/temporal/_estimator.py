@@ -181,14 +181,11 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         n_origins = data.outcome.shape[1] - 1
         origins = np.tile(np.arange(n_origins), (data.n_units, 1))
         # The factual treatment of each origin is a plan of one step.
-        found = self._simulate_factual(data, origins).mean(axis=0)
+        factual = data.treatment[:, :n_origins, None]
+        found = self._simulate(data, origins, factual).mean(axis=0)[:, :, 0]
         counts = origins < (data.n_steps - 1)[:, None]
         errors = (found - data.outcome[:, 1:])[counts]
         return -float(np.sqrt(np.mean(errors**2)))
-
-    @abstractmethod
-    def _simulate_factual(self, panel: Panel, origins: Int) -> Float:
-        """Predict the next outcome under the treatment given: (n_models, n, n_origins, n_outcomes)."""
 
     def _read(self, panel: Any, min_steps: int = 1) -> Panel:
         return read_panel(

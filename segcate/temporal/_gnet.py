@@ -19,7 +19,7 @@ from segcate.temporal._loss_learner import LossLearner
 from segcate.temporal._neural import NeuralEstimator, inside
 from segcate.temporal._panel import Panel
 from segcate.temporal._plan import TreatmentPlan
-from segcate.temporal._recurrent import LSTM, State, take_steps
+from segcate.temporal._recurrent import LSTM, State, side_by_side, take_steps
 from segcate.temporal._tensors import PanelTensors
 from segcate.temporal._training import train
 
@@ -371,12 +371,6 @@ class _GNetwork(nn.Module):
             return inputs.outcome
         return torch.cat([inputs.outcome, inputs.covariates], dim=-1)
 
-    def features_of(self, inputs: Any, treatment: Tensor) -> Tensor:
-        """Put what is read at each position side by side."""
-        t = inputs.outcome.shape[2]
-        static = inputs.static.unsqueeze(2).expand(-1, -1, t, -1)
-        return torch.cat([treatment, self.variables(inputs), static], dim=-1)
-
     def predict(self, hidden: Tensor, now: Tensor) -> Tensor:
         """Predict the next variables."""
         found = self.head(nn.functional.elu(self.output(hidden)))
@@ -388,13 +382,13 @@ class _GNetwork(nn.Module):
         inputs = data.inputs(units, counts.shape[-1])
         if data.covariates is not None:
             target = torch.cat([target, data.covariates[units, 1:]], dim=-1)
-        hidden, _ = self.lstm(self.features_of(inputs, treatment))
+        hidden, _ = self.lstm(side_by_side(treatment, inputs))
         return target - self.predict(hidden, self.variables(inputs)), counts
 
     def states_before(self, data: PanelTensors, inputs: Any, origins: Tensor) -> State:
         """Return the LSTM's state before each origin was read, (n_models, n, n_origins, width)."""
         units_treatment = data.treatment.expand(len(inputs.outcome), *data.treatment.shape)
-        drive = self.lstm.input(self.features_of(inputs, units_treatment))
+        drive = self.lstm.input(side_by_side(units_treatment, inputs))
         hidden, cell = self.lstm.states_before(drive)
         return take_steps(hidden, origins), take_steps(cell, origins)
 

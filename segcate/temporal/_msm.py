@@ -276,15 +276,6 @@ class MSM(TemporalEstimator):
             out[:, :, k] = by_history + given[:, :, k] @ coef[1 + n_known :]
         return self.scaling_.decode_outcome(out)[None]
 
-    def _simulate_factual(self, panel: Panel, origins: Int) -> Float:
-        history, _ = self._history(panel)
-        at = np.minimum(origins, history.shape[1] - 1)[..., None]
-        known = np.take_along_axis(history, at, axis=1)
-        given = np.take_along_axis(panel.treatment, at, axis=1)
-        coef = self.coef_[0]
-        out = coef[0] + np.concatenate([known, given], axis=2) @ coef[1:]
-        return self.scaling_.decode_outcome(out)[None]
-
 
 def _one_before(values: Float) -> Float:
     """Shift by one step; the first step stands before itself."""

@@ -306,17 +306,6 @@ class NeuralEstimator(TemporalEstimator):
                 parts.append(found.cpu().numpy())
         return self.scaling_.decode_outcome(np.concatenate(parts, axis=1).astype(np.float64))
 
-    def _simulate_factual(self, panel: Panel, origins: Int) -> Float:
-        parts = []
-        with torch.no_grad():
-            for tensors, rows in self._chunks(panel, origins.shape[1]):
-                at = inside(origins[rows], tensors)
-                width = tensors.treatment.shape[-1]
-                plan = tensors.treatment.gather(1, at.unsqueeze(-1).expand(-1, -1, width))
-                found = self._roll_out(self._network(), tensors, at, plan.unsqueeze(2))
-                parts.append(found[:, :, :, 0].cpu().numpy())
-        return self.scaling_.decode_outcome(np.concatenate(parts, axis=1).astype(np.float64))
-
     def _device(self) -> torch.device:
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -365,7 +354,7 @@ class NeuralEstimator(TemporalEstimator):
         return np.sort(order[:, n_validation:], axis=1), np.sort(order[:, :n_validation], axis=1)
 
     def _check_parameters(self, owner: str) -> None:
-        for name in ("horizon", "n_models", "n_epochs", "batch_size"):
+        for name in ("n_models", "n_epochs", "batch_size"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(

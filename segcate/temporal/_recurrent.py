@@ -15,7 +15,7 @@ from segcate.temporal._layers import Linear, dropout
 from segcate.temporal._tensors import PanelTensors
 from segcate.temporal._transformer import Inputs
 
-__all__ = ["LSTM", "RecurrentTrunk", "State", "Windows", "take_steps", "windows_of"]
+__all__ = ["LSTM", "RecurrentTrunk", "State", "Windows", "side_by_side", "take_steps", "windows_of"]
 
 State = tuple[Tensor, Tensor]
 
@@ -72,6 +72,16 @@ class LSTM(nn.Module):
         return dropout(torch.ones_like(like), self.rate, self.training)
 
 
+def side_by_side(treatment: Tensor, inputs: Inputs) -> Tensor:
+    """Put a treatment, outcomes, covariates (where there are any) and static features together.
+
+    `treatment` is of shape (n_models, n, t, d_a): that of the step before, or of the step itself.
+    """
+    static = inputs.static.unsqueeze(2).expand(-1, -1, inputs.outcome.shape[2], -1)
+    parts = [treatment, inputs.outcome, inputs.covariates, static]
+    return torch.cat([part for part in parts if part is not None], dim=-1)
+
+
 class RecurrentTrunk(nn.Module):
     """From histories to a representation at every position: LSTM, linear, ELU."""
 
@@ -87,23 +97,13 @@ class RecurrentTrunk(nn.Module):
         """Build the trunk for widths of treatment, outcome, covariates and static."""
         super().__init__()
         self.n_outcomes = widths[1]
-        self.reads_covariates = widths[2] > 0
         self.lstm = LSTM(n_models, sum(widths), n_hidden, rate, generator)
         self.output = Linear(n_models, n_hidden, n_representation, generator)
-
-    def features(self, inputs: Inputs) -> Tensor:
-        """Put what is read at each position side by side."""
-        t = inputs.outcome.shape[2]
-        parts = [inputs.prev_treatment, inputs.outcome]
-        if self.reads_covariates and inputs.covariates is not None:
-            parts.append(inputs.covariates)
-        parts.append(inputs.static.unsqueeze(2).expand(-1, -1, t, -1))
-        return torch.cat(parts, dim=-1)
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Return the representation, (n_models, n, t, width)."""
         state = None if inputs.state is None else (inputs.state, inputs.state)
-        hidden, _ = self.lstm(self.features(inputs), state)
+        hidden, _ = self.lstm(side_by_side(inputs.prev_treatment, inputs), state)
         return nn.functional.elu(self.output(hidden))
 
 

@@ -17,7 +17,14 @@ from segcate.temporal._causal_transformer import HEADS
 from segcate.temporal._layers import Linear
 from segcate.temporal._loss_learner import LossLearner
 from segcate.temporal._neural import NeuralEstimator
-from segcate.temporal._recurrent import LSTM, State, Windows, take_steps, windows_of
+from segcate.temporal._recurrent import (
+    LSTM,
+    State,
+    Windows,
+    side_by_side,
+    take_steps,
+    windows_of,
+)
 from segcate.temporal._tensors import PanelTensors
 from segcate.temporal._training import train
 from segcate.temporal._transformer import Inputs
@@ -235,7 +242,11 @@ class RMSN(NeuralEstimator):
 
         def read(name: str, units: Tensor, t: int) -> Tensor:
             inputs = data.inputs(units, t)
-            features = inputs.prev_treatment if name == "numerator" else _history(inputs)
+            features = (
+                inputs.prev_treatment
+                if name == "numerator"
+                else side_by_side(inputs.prev_treatment, inputs)
+            )
             logits: Tensor = network[name](features)
             return logits
 
@@ -259,18 +270,7 @@ class RMSN(NeuralEstimator):
                 sign = torch.ones_like(treatment) if self.legacy else 2.0 * treatment - 1.0
                 logs.append(functional.logsigmoid(sign * logits).sum(-1))
         ratio = torch.where(counts > 0, torch.exp(logs[0] - logs[1]), torch.nan)
-        return self._stabilised(ratio)
-
-    def _stabilised(self, ratio: Tensor) -> Tensor:
-        """Clip the weights of each model at its quantiles, and divide by their mean."""
-        low, high = (
-            torch.as_tensor(
-                np.nanquantile(ratio.cpu().numpy(), q, axis=(1, 2), keepdims=True),
-                dtype=ratio.dtype, device=ratio.device,
-            )
-            for q in (self.clip, 1.0 - self.clip)
-        )  # fmt: skip
-        clipped = torch.minimum(torch.maximum(ratio, low), high)
+        clipped = _cut_off(ratio, self.clip)
         return clipped / torch.nanmean(clipped.flatten(1), dim=1).view(-1, 1, 1)
 
     @torch.no_grad()
@@ -293,16 +293,7 @@ class RMSN(NeuralEstimator):
         is_there = (at[:, 1:] + 1 < windows.data.n_steps[windows.unit].unsqueeze(1)).expand_as(
             product
         )
-        product = torch.where(is_there, product, torch.nan)
-        flat = product.cpu().numpy()
-        low, high = (
-            torch.as_tensor(
-                np.nanquantile(flat, q, axis=(1, 2), keepdims=True),
-                dtype=product.dtype, device=product.device,
-            )
-            for q in (self.clip, 1.0 - self.clip)
-        )  # fmt: skip
-        product = torch.minimum(torch.maximum(product, low), high)
+        product = _cut_off(torch.where(is_there, product, torch.nan), self.clip)
         return torch.nan_to_num(product / torch.nanmean(product, dim=1, keepdim=True))
 
     def _represent(self, network: Any, data: PanelTensors) -> Tensor:
@@ -336,12 +327,17 @@ class RMSN(NeuralEstimator):
         return torch.stack(found, dim=2).unflatten(1, (-1, n_origins))
 
 
-def _history(inputs: Inputs) -> Tensor:
-    """Put the whole history at each position side by side."""
-    t = inputs.outcome.shape[2]
-    static = inputs.static.unsqueeze(2).expand(-1, -1, t, -1)
-    parts = [inputs.prev_treatment, inputs.outcome, inputs.covariates, static]
-    return torch.cat([part for part in parts if part is not None], dim=-1)
+def _cut_off(weights: Tensor, clip: float) -> Tensor:
+    """Cut the weights of each model off at a quantile and at its mirror image; NaN stays."""
+    values = weights.cpu().numpy()
+    low, high = (
+        torch.as_tensor(
+            np.nanquantile(values, q, axis=(1, 2), keepdims=True),
+            dtype=weights.dtype, device=weights.device,
+        )
+        for q in (clip, 1.0 - clip)
+    )  # fmt: skip
+    return torch.minimum(torch.maximum(weights, low), high)
 
 
 class _Reader(nn.Module):
@@ -396,13 +392,13 @@ class _OutcomeReader(nn.Module):
     def forward(self, inputs: Inputs, treatment: Tensor) -> tuple[Tensor, Tensor]:
         """Return predictions and hidden states at every position."""
         state = None if inputs.state is None else self.begin(inputs.state)
-        hidden, _ = self.lstm(_history(replace(inputs, prev_treatment=treatment)), state)
+        hidden, _ = self.lstm(side_by_side(treatment, inputs), state)
         found = self.output(hidden)
         return found + inputs.outcome if self.is_residual else found, hidden
 
     def states_before(self, inputs: Inputs, treatment: Tensor, origins: Tensor) -> State:
         """Return the state before each origin was read, units and origins in one axis."""
-        drive = self.lstm.input(_history(replace(inputs, prev_treatment=treatment)))
+        drive = self.lstm.input(side_by_side(treatment, inputs))
         hidden, cell = self.lstm.states_before(drive)
         return take_steps(hidden, origins).flatten(1, 2), take_steps(cell, origins).flatten(1, 2)
 

@@ -6,6 +6,7 @@ outcomes. ICML, PMLR 162, 15293-15329. Section 4.1 and Appendix.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -86,6 +87,9 @@ class Attention(nn.Module):
         return split_heads(key, self.n_heads), split_heads(value, self.n_heads)
 
 
+Look = Callable[[int, Attention, Tensor, Tensor], Tensor]
+
+
 class FeedForward(nn.Module):
     """Linear to four times the width, ReLU, linear back; residual and norm follow."""
 
@@ -118,6 +122,28 @@ class Block(nn.Module):
             Attention(n, width, n_heads, generator) for _ in range(n_streams - 1)
         )
         self.feed_forward = FeedForward(n, width, generator)
+
+    def mix(
+        self,
+        streams: Tensor,
+        static: Tensor | None,
+        look: Look,
+        rate: float,
+        rows: Tensor | None = None,
+    ) -> Tensor:
+        """Pass the streams through the block.
+
+        `look(shift, attention, streams, attended)` returns what the queries of `attended` find in
+        the streams `shift` places on; `rows` says whose weights to use, where not all are asked.
+        """
+        first = self.self_attention
+        attended = first.norm(look(0, first, streams, streams) + streams, rows)
+        found = [
+            attention.norm(look(shift, attention, streams, attended) + attended, rows)
+            for shift, attention in enumerate(self.cross_attention, start=1)
+        ]
+        total = sum(found[1:], start=found[0])
+        return self.feed_forward(total if static is None else total + static, rate, rows)
 
 
 class TransformerTrunk(nn.Module):
@@ -176,11 +202,35 @@ class TransformerTrunk(nn.Module):
     def forward(self, inputs: Inputs) -> Tensor:
         """Return the representation, (n_models, n, t, width)."""
         streams, static = self.embed(inputs)
+        return self.read(inputs, streams, static)
+
+    def read(
+        self,
+        inputs: Inputs,
+        streams: Tensor,
+        static: Tensor | None,
+        keep: Callable[[Tensor, Tensor], None] | None = None,
+    ) -> Tensor:
+        """Pass embedded inputs through all blocks and pool them.
+
+        `keep` is handed the keys and values of every attention, in order.
+        """
         t = streams.shape[2]
         key_table, value_table = (distance_table(table, t) for table in self.tables())
         hidden = self._hidden_covariates(inputs, t)
+        rate = self.size.dropout
+
+        def look(shift: int, attention: Attention, streams: Tensor, attended: Tensor) -> Tensor:
+            key, value = attention.keys_values(self.rotate(streams, shift) if shift else streams)
+            if keep is not None:
+                keep(key, value)
+            return attend(
+                attention.queries(attended), key, value, key_table, value_table,
+                self.key_mask(hidden, shift), rate, self.training,
+            )  # fmt: skip
+
         for block in self.blocks:
-            streams = self._block(block, streams, static, key_table, value_table, hidden)
+            streams = block.mix(streams, static, look, rate)
         return self.pool(streams, None if hidden is None else hidden[:, :, 0, 0])
 
     def pool(self, streams: Tensor, is_hidden: Tensor | None) -> Tensor:
@@ -218,28 +268,3 @@ class TransformerTrunk(nn.Module):
         """Give every stream the one `shift` places on."""
         apart = streams.unflatten(0, (self.n_models, self.n_streams))
         return apart.roll(-shift, dims=1).flatten(0, 1)
-
-    def _block(
-        self,
-        block: nn.Module,
-        streams: Tensor,
-        static: Tensor | None,
-        key_table: Tensor,
-        value_table: Tensor,
-        hidden: Tensor | None,
-    ) -> Tensor:
-        attended = streams
-        total: Tensor | None = None
-        for shift, attention in enumerate([block.self_attention, *block.cross_attention]):
-            key, value = attention.keys_values(self.rotate(streams, shift) if shift else streams)
-            found = attend(
-                attention.queries(attended), key, value, key_table, value_table,
-                self.key_mask(hidden, shift), self.size.dropout, self.training,
-            )  # fmt: skip
-            out = attention.norm(found + attended)
-            if shift == 0:
-                attended = out
-            else:
-                total = out if total is None else total + out
-        assert total is not None
-        return block.feed_forward(total if static is None else total + static, self.size.dropout)

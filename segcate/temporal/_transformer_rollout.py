@@ -7,13 +7,14 @@ one position a step and looks back at what is kept.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from segcate.temporal._attention import attend, attend_from, distance_table
+from segcate.temporal._attention import attend_from
 from segcate.temporal._balanced import BalancedNetwork
-from segcate.temporal._transformer import Inputs, TransformerTrunk
+from segcate.temporal._transformer import Attention, Inputs, TransformerTrunk
 
 __all__ = ["roll_out"]
 
@@ -63,31 +64,17 @@ def _read_history(
 ) -> tuple[Tensor, _Walker]:
     """Run the trunk over the histories once, keeping keys and values."""
     streams, static = trunk.embed(inputs)
-    t = streams.shape[2]
-    tables = trunk.tables()
-    key_table, value_table = (distance_table(table, t) for table in tables)
     rows = _moving_rows(trunk, streams.device)
-    kept: list[list[_Kept]] = []
-    for block in trunk.blocks:
-        attended, total, here = streams, None, []
-        for shift, attention in enumerate([block.self_attention, *block.cross_attention]):
-            key, value = attention.keys_values(trunk.rotate(streams, shift) if shift else streams)
-            here.append(_Kept(key[rows], value[rows]))
-            found = attend(
-                attention.queries(attended), key, value, key_table, value_table, None, 0.0, False
-            )
-            out = attention.norm(found + attended)
-            if shift == 0:
-                attended = out
-            else:
-                total = out if total is None else total + out
-        streams = block.feed_forward(total if static is None else total + static, 0.0)
-        kept.append(here)
+    kept: list[_Kept] = []
+    phi = trunk.read(
+        inputs, streams, static, lambda key, value: kept.append(_Kept(key[rows], value[rows]))
+    )
+    key_table, value_table = trunk.tables()
     walker = _Walker(
         trunk, kept, None if static is None else static[rows], rows,
-        (tables[0][rows], tables[1][rows]), origins, t,
+        (key_table[rows], value_table[rows]), origins, streams.shape[2],
     )  # fmt: skip
-    return trunk.pool(streams, None), walker
+    return phi, walker
 
 
 def _moving_rows(trunk: TransformerTrunk, device: torch.device) -> Tensor:
@@ -102,7 +89,7 @@ class _Walker:
     def __init__(
         self,
         trunk: TransformerTrunk,
-        kept: list[list[_Kept]],
+        kept: list[_Kept],
         static: Tensor | None,
         rows: Tensor,
         tables: tuple[Tensor, Tensor],
@@ -124,40 +111,35 @@ class _Walker:
         streams = torch.stack(parts, dim=1).flatten(0, 1)
         steps_back = torch.arange(k - 1, -1, -1, device=streams.device)
         distances = (self.back + k, steps_back.view(1, 1, 1, 1, -1))
-        for block, here in zip(trunk.blocks, self.kept, strict=True):
-            streams = self._block(block, here, streams, distances)
+        for b, block in enumerate(trunk.blocks):
+            kept = self.kept[b * trunk.n_streams : (b + 1) * trunk.n_streams]
+            look = partial(self._look_back, kept, distances)
+            streams = block.mix(streams, self.static, look, 0.0, self.rows)
         mean = streams.unflatten(0, (trunk.n_models, 2)).mean(dim=1)
         return nn.functional.elu(trunk.output(mean))
 
-    def _block(
+    def _look_back(
         self,
-        block: nn.Module,
-        here: list[_Kept],
-        streams: Tensor,
+        kept: list[_Kept],
         distances: tuple[Tensor, Tensor],
+        shift: int,
+        attention: Attention,
+        streams: Tensor,
+        attended: Tensor,
     ) -> Tensor:
-        attended, total = streams, None
-        for shift, attention in enumerate([block.self_attention, *block.cross_attention]):
-            source, is_unknown = self._source(streams, shift)
-            key, value = attention.keys_values(source, self.rows)
-            store = here[shift]
-            store.own_keys.append(key)
-            store.own_values.append(value)
-            found = attend_from(
-                attention.queries(attended, self.rows),
-                (store.key, torch.stack(store.own_keys, dim=-2)),
-                (store.value, torch.stack(store.own_values, dim=-2)),
-                self.key_table, self.value_table, distances,
-                (self.is_future, is_unknown),
-            )  # fmt: skip
-            out = attention.norm(found + attended, self.rows)
-            if shift == 0:
-                attended = out
-            else:
-                total = out if total is None else total + out
-        if self.static is not None:
-            total = total + self.static
-        return block.feed_forward(total, 0.0, self.rows)
+        """Attend from the new position to the unit's history and the future's own steps."""
+        source, is_unknown = self._source(streams, shift)
+        key, value = attention.keys_values(source, self.rows)
+        store = kept[shift]
+        store.own_keys.append(key)
+        store.own_values.append(value)
+        return attend_from(
+            attention.queries(attended, self.rows),
+            (store.key, torch.stack(store.own_keys, dim=-2)),
+            (store.value, torch.stack(store.own_values, dim=-2)),
+            self.key_table, self.value_table, distances,
+            (self.is_future, is_unknown),
+        )  # fmt: skip
 
     def _source(self, streams: Tensor, shift: int) -> tuple[Tensor, Tensor]:
         """Give each moving stream the one `shift` places on; True where that is the covariates."""
