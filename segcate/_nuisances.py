@@ -15,7 +15,7 @@ from segcate import _frames
 from segcate._cross_fit import Fold, Target, cross_fit
 from segcate._default_models import encoded_covariates
 from segcate._folds import deal_groups, deal_rows, dose_bands, treatment_strata
-from segcate._validation import Float, Int
+from segcate._validation import Float, Int, is_zero_one
 from segcate.exceptions import OverlapError, SegcateWarning
 
 Want = Literal["mu", "propensity", "outcome", "dose"]
@@ -156,7 +156,7 @@ def _targets(
 ) -> dict[tuple[str, int], Target]:
     """Say what is learned from which rows, keyed by nuisance and arm."""
     everyone = np.ones(len(y), dtype=bool)
-    is_binary = bool(np.isin(y, (0.0, 1.0)).all())
+    is_binary = is_zero_one(y)
     found = {}
     if "outcome" in wants:
         found["outcome", 0] = Target("outcome_model", y, everyone, is_binary, False, models.outcome)
@@ -233,7 +233,7 @@ def _deal_folds(
     if is_dose:
         strata = dose_bands(treatment, cv)
     else:
-        is_binary = bool(np.isin(y, (0.0, 1.0)).all())
+        is_binary = is_zero_one(y)
         strata = treatment_strata(
             owner, treatment, y if is_binary else None, n_outcome_bins=2, min_rows=cv
         )

@@ -35,6 +35,7 @@ __all__ = [
     "check_weights",
     "code_segments",
     "find_segment_column",
+    "is_zero_one",
     "listed",
     "takes_missing",
 ]
@@ -235,6 +236,11 @@ def check_outcome(owner: str, y: Any, X: Any) -> Float:
         )
     check_consistent_length(X, values)
     return values
+
+
+def is_zero_one(y: Float) -> bool:
+    """Tell whether all values are 0 or 1."""
+    return bool(np.isin(y, (0.0, 1.0)).all())
 
 
 def check_treatment(owner: str, treatment: Any, X: Any) -> npt.NDArray[np.int8]:

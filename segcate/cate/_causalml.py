@@ -24,6 +24,7 @@ from segcate._validation import (
     Float,
     check_effect_data,
     check_features,
+    is_zero_one,
     listed,
     takes_missing,
 )
@@ -375,7 +376,7 @@ def _refuse_unused(owner: str, model: Any, family: _Family, data: EffectData) ->
     is_classifier = is_uplift or any(
         n.startswith("Base") and n.endswith("Classifier") for n in names
     )
-    if is_classifier and not np.isin(y, (0.0, 1.0)).all():
+    if is_classifier and not is_zero_one(y):
         raise ValueError(
             f"{owner}: {name} wants y in {{0, 1}}; found {{{listed(np.unique(y))}}}. Recode y, or use a "
             "regressor."

@@ -11,7 +11,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from segcate._validation import listed
+from segcate._validation import is_zero_one, listed
 
 Float = npt.NDArray[np.float64]
 
@@ -33,7 +33,7 @@ def fit_regressor(owner: str, model: Any, X: Float, y: Float, weight: Float | No
     fresh = clone(model)
     target: npt.NDArray[Any] = y
     if is_classifier(fresh):
-        if not np.isin(y, (0.0, 1.0)).all() or not hasattr(fresh, "predict_proba"):
+        if not is_zero_one(y) or not hasattr(fresh, "predict_proba"):
             raise ValueError(
                 f"{owner}: `estimator` is a classifier, {type(fresh).__name__}; that needs y in "
                 "{0, 1} and `predict_proba`. Pass a regressor."

@@ -18,6 +18,7 @@ from segcate._validation import (
     Segment,
     check_effect_data,
     check_option,
+    is_zero_one,
     listed,
     takes_missing,
 )
@@ -315,7 +316,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
 
     def _options(self, owner: str, data: EffectData, y: Float) -> NuisanceOptions:
         """Check the models against the data, and say how they are fitted."""
-        is_binary = bool(np.isin(y, (0.0, 1.0)).all())
+        is_binary = is_zero_one(y)
         check_models(owner, self.outcome_model, self.propensity_model, is_binary)
         if not data.covariates:
             raise ValueError(

@@ -15,7 +15,7 @@ from segcate import _frames
 from segcate._cross_fit import Fold, Target, cross_fit
 from segcate._default_models import encoded_covariates
 from segcate._folds import deal_groups, deal_rows
-from segcate._validation import EffectData
+from segcate._validation import EffectData, is_zero_one
 from segcate.effects._segment_rows import SegmentRows
 
 Float = npt.NDArray[np.float64]
@@ -182,7 +182,7 @@ def _fit_block(
 
 def _targets(data: EffectData, y: Float, rows: Int, options: NuisanceOptions) -> dict[str, Target]:
     is_treated, outcome = data.treatment[rows] == 1, y[rows]
-    is_binary = bool(np.isin(y, (0.0, 1.0)).all())
+    is_binary = is_zero_one(y)
     found = {}
     if data.propensity is None:
         found[_CHANCE] = Target(
@@ -212,7 +212,7 @@ def _deal(
     treatment = data.treatment[rows].astype(np.intp)
     _refuse_small_arms(owner, treatment, cv)
     strata = 2 * data.segment.codes[rows] + treatment
-    if np.isin(y, (0.0, 1.0)).all():
+    if is_zero_one(y):
         split = 2 * strata + y[rows].astype(np.intp)
         counts = np.bincount(split, minlength=2 * int(strata.max()) + 2).reshape(-1, 2)
         strata = np.where(counts.min(axis=1)[strata] >= cv, split, 2 * strata)

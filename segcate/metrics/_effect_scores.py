@@ -30,6 +30,7 @@ from segcate._validation import (
     check_outcome,
     check_propensity,
     check_weights,
+    is_zero_one,
 )
 from segcate.metrics._checks import check_vector
 
@@ -52,7 +53,7 @@ class _Data:
     @property
     def is_binary(self) -> bool:
         """Tell whether y holds 0 and 1 only."""
-        return bool(np.isin(self.y, (0.0, 1.0)).all())
+        return is_zero_one(self.y)
 
 
 def effect_scores(

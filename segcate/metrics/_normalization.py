@@ -8,7 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from segcate._validation import Float, check_option, check_outcome, check_treatment, check_weights
+from segcate._validation import (
+    Float,
+    check_option,
+    check_outcome,
+    check_treatment,
+    check_weights,
+    is_zero_one,
+)
 from segcate.exceptions import SegcateWarning
 
 Normalize = Literal["ate", "oracle"] | None
@@ -70,7 +77,7 @@ def _oracle_area(owner: str, y: Float, is_treated: Any, weight: Float) -> float:
     Responders with treatment come first, those without it last, as scikit-uplift's perfect Qini
     curve with `negative_effect=True`, per row of all.
     """
-    if not np.isin(y, (0.0, 1.0)).all():
+    if not is_zero_one(y):
         raise ValueError(
             f"{owner}: normalize='oracle' knows responders from others, so `y` must hold only 0 and "
             f"1; it has {len(np.unique(y))} values. Use normalize='ate' or None."
