@@ -137,15 +137,24 @@ def check_cross_fitting(owner: str, cv: Any, clip: Any) -> None:
 
 
 def warn_of_clipped(
-    owner: str, n_clipped: int, n_rows: int, clip: float, *, stacklevel: int = 3
+    owner: str,
+    n_clipped: int,
+    n_rows: int,
+    clip: float,
+    *,
+    only_above: bool = False,
+    stacklevel: int = 3,
 ) -> None:
-    """Say for how many rows a modelled chance of treatment was clipped, if for any."""
+    """Say for how many rows a modelled chance of treatment was clipped, if for any.
+
+    `only_above` says that chances near 0 were left as they are.
+    """
     if n_clipped:
+        where = f"above {1 - clip:g}" if only_above else f"outside [{clip:g}, {1 - clip:g}]"
         warnings.warn(
-            f"{owner}: the modelled chance of treatment is outside [{clip:g}, {1 - clip:g}] in "
-            f"{n_clipped} of {n_rows} rows and was clipped there. Such rows hardly occur in "
-            "one arm, and effects are poorly known for them: look at the overlap, or leave them "
-            "out.",
+            f"{owner}: the modelled chance of treatment is {where} in {n_clipped} of {n_rows} rows "
+            "and was clipped there. Such rows hardly occur in one arm, and effects are poorly known "
+            "for them: look at the overlap, or leave them out.",
             SegcateWarning,
             stacklevel=stacklevel + 1,
         )

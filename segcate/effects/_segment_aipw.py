@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from segcate._cross_fit import check_models
-from segcate._nuisances import check_cross_fitting
+from segcate._nuisances import check_cross_fitting, warn_of_clipped
 from segcate._validation import (
     EffectData,
     Segment,
@@ -34,7 +33,7 @@ from segcate.effects._segment_nuisances import (
 )
 from segcate.effects._segment_rows import rows_by_segment
 from segcate.effects._summary import ESTIMAND_NAMES, Described
-from segcate.exceptions import OverlapError, SegcateWarning
+from segcate.exceptions import OverlapError
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
@@ -257,7 +256,10 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             aipw_segment(part, nuisances, data.groups, int(is_clipped[part.rows].sum()))
             for part in segments
         ]
-        self._warn_of_clipped(owner, int(is_clipped.sum()), data.n_rows)
+        warn_of_clipped(
+            owner, int(is_clipped.sum()), data.n_rows, self.clip,
+            only_above=self.estimand != "ate", stacklevel=2,
+        )  # fmt: skip
         if data.groups is not None:
             warn_of_few_groups(owner, data.groups)
         table = pool(
@@ -352,18 +354,6 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
                 "Set `clip` above 0, use a smoother model, or leave out rows that only one arm has."
             )
         return nothing
-
-    def _warn_of_clipped(self, owner: str, n_clipped: int, n_rows: int) -> None:
-        if n_clipped:
-            bound = f"[{self.clip:g}, {1 - self.clip:g}]"
-            where = f"outside {bound}" if self.estimand == "ate" else f"above {1 - self.clip:g}"
-            warnings.warn(
-                f"{owner}: the modelled chance of treatment is {where} in {n_clipped} of {n_rows} rows and was "
-                "clipped there. Such rows hardly occur in one arm, and effects are poorly known for them: look at "
-                "the overlap, or leave them out.",
-                SegcateWarning,
-                stacklevel=3,
-            )
 
 
 def _expected(counted: SegmentEstimate) -> SegmentEstimate:
