@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from segcate.temporal._counterfactual_rows import CounterfactualRows, DenseRows
 from segcate.temporal._covariates import standin_covariates
+from segcate.temporal._cross_fit_segments import (
+    CrossFitSegmentEffects,
+    cross_fit_segment_effects,
+)
 from segcate.temporal._msm import MSM
 from segcate.temporal._plan import TreatmentPlan
-from segcate.temporal._segments import TrajectorySegmenter, segment_effects
+from segcate.temporal._segment_effects import segment_effects
+from segcate.temporal._segments import TrajectorySegmenter
 from segcate.temporal._semi_synthetic import SemiSynthetic, semi_synthetic
 from segcate.temporal._tumor_growth import TumorGrowth, tumor_growth
 from segcate.temporal._tumor_patients import TumorPatients
@@ -38,6 +43,7 @@ __all__ = [
     "RMSN",
     "CausalTransformer",
     "CounterfactualRows",
+    "CrossFitSegmentEffects",
     "DenseRows",
     "GNet",
     "SemiSynthetic",
@@ -46,6 +52,7 @@ __all__ = [
     "TreatmentPlan",
     "TumorGrowth",
     "TumorPatients",
+    "cross_fit_segment_effects",
     "segment_effects",
     "semi_synthetic",
     "standin_covariates",

@@ -25,22 +25,20 @@ class BalancedNetwork(nn.Module):
         trunk: nn.Module,
         n_models: int,
         widths: tuple[int, int, int],
-        *,
-        is_residual: bool,
         generator: torch.Generator,
     ) -> None:
         """Build heads on a trunk; `widths` are of representation, hidden layer and treatment."""
         super().__init__()
         d_r, d_h, d_a = widths
         self.trunk = trunk
-        self.is_residual = is_residual
         self.outcome_head = ELUPair(n_models, d_r + d_a, d_h, trunk.n_outcomes, generator)
         self.treatment_head = ELUPair(n_models, d_r, d_h, d_a, generator)
 
     def outcome(self, phi: Tensor, treatment: Tensor, outcome_now: Tensor) -> Tensor:
         """Predict the next outcome under a treatment."""
         found = self.outcome_head(torch.cat([phi, treatment], dim=-1))
-        return found + outcome_now if self.is_residual else found
+        predicted: Tensor = self.trunk.changes.write(found, outcome_now)
+        return predicted
 
 
 def adversary_weight(epoch: int, n_epochs: int, most: float) -> float:
@@ -145,8 +143,8 @@ class BalancedLearner:
         split = (torch.rand(n_steps.shape, device=units.device) * (n_steps + 1)).long()
         known = torch.cat([torch.full_like(n_steps, counts.shape[-1]), split], dim=1)
         doubled = Inputs(
-            twice(inputs.prev_treatment), twice(inputs.outcome), twice(inputs.covariates),
-            twice(inputs.static), known,
+            twice(inputs.prev_treatment), twice(inputs.prev_outcome), twice(inputs.outcome),
+            twice(inputs.covariates), twice(inputs.static), known,
         )  # fmt: skip
         return doubled, twice(target), twice(treatment), twice(counts)
 

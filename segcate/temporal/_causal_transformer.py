@@ -19,7 +19,6 @@ from segcate.temporal._transformer_rollout import roll_out
 __all__ = ["CausalTransformer"]
 
 BALANCING = (None, "cdc", "grad_reverse")
-HEADS = ("direct", "residual")
 
 
 class CausalTransformer(NeuralEstimator):
@@ -51,7 +50,8 @@ class CausalTransformer(NeuralEstimator):
     alpha : float, default=0.01
         Weight of the balancing loss at the end of training, >= 0.
     outcome_head : {"residual", "direct"}, default="residual"
-        Whether the head predicts the change of the outcome, or the outcome as in the paper.
+        Whether networks read the last change of the outcome and predict the next, in units of their
+        standard deviation; or read and predict the outcome alone, as in the paper.
     outcome_transform : None, "cbrt", "log1p" or pair of functions, default=None
         Scale on which the outcome is learned. The cube root suits volumes.
     treatment_coding : {"auto", "combination", "flags"}, default="auto"
@@ -181,7 +181,6 @@ class CausalTransformer(NeuralEstimator):
     def _check_parameters(self, owner: str) -> None:
         super()._check_parameters(owner)
         check_option(owner, "balancing", self.balancing, BALANCING)
-        check_option(owner, "outcome_head", self.outcome_head, HEADS)
         if not self.alpha >= 0:
             raise ValueError(f"{owner}: `alpha` must be at least 0; got {self.alpha!r}.")
         if not 0 <= self.dropout < 1:
@@ -204,14 +203,9 @@ class CausalTransformer(NeuralEstimator):
             longest=self.longest_distance,
             dropout=self.dropout,
         )
-        trunk = TransformerTrunk(self.n_models, widths, size, generator)
-        return BalancedNetwork(
-            trunk,
-            self.n_models,
-            (self.representation, self.head, widths[0]),
-            is_residual=self.outcome_head == "residual",
-            generator=generator,
-        )
+        trunk = TransformerTrunk(self.n_models, widths, size, self._changes(), generator)
+        heads = (self.representation, self.head, widths[0])
+        return BalancedNetwork(trunk, self.n_models, heads, generator)
 
     def _train(
         self,

@@ -81,12 +81,15 @@ class Scaling:
     ----------
     transform : "none", "cbrt", "log1p", or a pair of functions (forward, back)
     outcome, covariates, static : float64 arrays of shape (2, width): mean, standard deviation
+    change : float64 array of shape (n_outcomes + n_covariates,)
+        Standard deviation of the change from step to step, once scaled.
     """
 
     transform: Any
     outcome: Float
     covariates: Float
     static: Float
+    change: Float
 
     def encode_outcome(self, y: Float) -> Float:
         """Transform and standardise outcomes."""
@@ -108,10 +111,14 @@ class Scaling:
         return scaled
 
     def _functions(self) -> tuple[Callable[[Float], Float], Callable[[Float], Float]]:
-        if isinstance(self.transform, str):
-            return _TRANSFORMS[self.transform]
-        forward, back = self.transform
-        return forward, back
+        return _functions_of(self.transform)
+
+
+def _functions_of(transform: Any) -> tuple[Callable[[Float], Float], Callable[[Float], Float]]:
+    if isinstance(transform, str):
+        return _TRANSFORMS[transform]
+    forward, back = transform
+    return forward, back
 
 
 def check_transform(owner: str, transform: Any) -> Any:
@@ -132,7 +139,7 @@ def fit_scaling(owner: str, panel: Panel, transform: Any) -> Scaling:
     """Learn the scaling from every step but the last of each unit, whose outcome is only predicted."""
     steps = np.arange(panel.outcome.shape[1])
     is_input = steps < (panel.n_steps - 1)[:, None]
-    forward = Scaling(transform, np.empty(0), np.empty(0), np.empty(0))._functions()[0]
+    forward, _ = _functions_of(transform)
     is_row = steps < panel.n_steps[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         n_bad = int((~np.isfinite(forward(panel.outcome[is_row]))).sum())
@@ -142,11 +149,17 @@ def fit_scaling(owner: str, panel: Panel, transform: Any) -> Scaling:
             f"being {panel.outcome[is_row].min():g}. Choose a transform that takes all of them; the "
             "logarithm 'log1p' takes those above -1, the cube root 'cbrt' any."
         )
+    outcome = _moments(forward(panel.outcome[is_input]))
+    covariates = _moments(panel.covariates[is_input])
+    values = np.concatenate([forward(panel.outcome), panel.covariates], axis=2)
+    change = np.diff(values, axis=1)[is_input[:, :-1]].std(axis=0)
+    change /= np.concatenate([outcome[1], covariates[1]])
     return Scaling(
         transform=transform,
-        outcome=_moments(forward(panel.outcome[is_input])),
-        covariates=_moments(panel.covariates[is_input]),
+        outcome=outcome,
+        covariates=covariates,
         static=_moments(panel.static),
+        change=np.where(change > 0, change, 1.0),
     )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from segcate._validation import check_option
 from segcate.temporal._balanced import BalancedLearner, BalancedNetwork
-from segcate.temporal._causal_transformer import BALANCING, HEADS
+from segcate.temporal._causal_transformer import BALANCING
 from segcate.temporal._neural import NeuralEstimator
 from segcate.temporal._recurrent import RecurrentTrunk, Windows, take_steps, windows_of
 from segcate.temporal._tensors import PanelTensors
@@ -136,19 +136,18 @@ class CRN(NeuralEstimator):
     def _check_parameters(self, owner: str) -> None:
         super()._check_parameters(owner)
         check_option(owner, "balancing", self.balancing, BALANCING)
-        check_option(owner, "outcome_head", self.outcome_head, HEADS)
         if not self.alpha >= 0:
             raise ValueError(f"{owner}: `alpha` must be at least 0; got {self.alpha!r}.")
 
     def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> nn.Module:
-        is_residual, rate = self.outcome_head == "residual", self.dropout
+        n, rate, changes = self.n_models, self.dropout, self._changes()
         encoder = RecurrentTrunk(
-            self.n_models, widths, self.hidden, self.representation, rate, generator
+            n, widths, self.hidden, self.representation, rate, changes, generator
         )
         without_covariates = (widths[0], widths[1], 0, widths[3])
         decoder = RecurrentTrunk(
-            self.n_models, without_covariates, self.representation, self.decoder_representation,
-            rate, generator,
+            n, without_covariates, self.representation, self.decoder_representation,
+            rate, changes, generator,
         )  # fmt: skip
         sizes = (
             (encoder, self.representation, self.head),
@@ -156,13 +155,10 @@ class CRN(NeuralEstimator):
         )
         return _EncoderDecoder(
             *(
-                BalancedNetwork(
-                    trunk, self.n_models, (d_r, d_h, widths[0]), is_residual=is_residual,
-                    generator=generator,
-                )
+                BalancedNetwork(trunk, n, (d_r, d_h, widths[0]), generator)
                 for trunk, d_r, d_h in sizes
             )
-        )  # fmt: skip
+        )
 
     def _train(
         self,
@@ -215,14 +211,15 @@ class CRN(NeuralEstimator):
         n_origins = origins.shape[1]
         static = inputs.static.repeat_interleave(n_origins, dim=1)
         decoder, trunk = network.decoder, network.decoder.trunk
-        predicted = [network.encoder.outcome(phi, plans[:, :, :, 0], now)]
+        path = [now, network.encoder.outcome(phi, plans[:, :, :, 0], now)]
         state = (phi.flatten(1, 2), phi.flatten(1, 2))
         for k in range(1, plans.shape[3]):
-            read = [plans[:, :, :, k - 1].flatten(1, 2), predicted[-1].flatten(1, 2), static]
+            outcome = trunk.changes.read(path[-1], path[-2])
+            read = [plans[:, :, :, k - 1].flatten(1, 2), outcome.flatten(1, 2), static]
             state = trunk.lstm.step(trunk.lstm.input(torch.cat(read, dim=-1)), state)
             here = nn.functional.elu(trunk.output(state[0])).unflatten(1, (-1, n_origins))
-            predicted.append(decoder.outcome(here, plans[:, :, :, k], predicted[-1]))
-        return torch.stack(predicted, dim=3)
+            path.append(decoder.outcome(here, plans[:, :, :, k], path[-1]))
+        return torch.stack(path[1:], dim=3)
 
 
 class _EncoderDecoder(nn.Module):

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._validation import check_in_unit_interval, listed
 from segcate.exceptions import SegcateWarning
+from segcate.temporal._average_effects import average_effects
 from segcate.temporal._coding import Scaling, TreatmentCoding
 from segcate.temporal._panel import Panel, Roles, read_panel
 from segcate.temporal._plan import read_plan
@@ -325,45 +325,3 @@ def _time_of(panel: Panel, unit: Int, position: Int) -> Any:
         return np.array([f + int(p * panel.step) for f, p in zip(first, position, strict=True)])
     times: npt.NDArray[Any] = first + position * panel.step
     return times.astype(first.dtype) if first.dtype.kind in "iu" else times
-
-
-def average_effects(
-    owner: str, effects: Float, outcomes: tuple[str, ...], confidence_level: float
-) -> pd.DataFrame:
-    """Average effects over units, with intervals by Rubin's rules over models.
-
-    Parameters
-    ----------
-    effects : float64 array of shape (n_models, n_units, horizon, n_outcomes)
-    """
-    n_models, n, horizon, d = effects.shape
-    if n_models < 2:
-        raise ValueError(
-            f"{owner}: an interval needs at least two models, as how much a refit changes the "
-            "effect is the larger part of its error; this one was fitted with n_models=1. Fit with "
-            "`n_models=5`."
-        )
-    means = effects.mean(axis=1)
-    within = (
-        effects.var(axis=1, ddof=1).mean(axis=0) / n if n > 1 else np.full((horizon, d), np.nan)
-    )
-    between = (1.0 + 1.0 / n_models) * means.var(axis=0, ddof=1)
-    variance = within + between
-    # Rubin's own degrees of freedom run to infinity where few models happen to agree.
-    df = np.full(variance.shape, n_models - 1.0)
-    std_error = np.sqrt(variance)
-    half_width = stats.t.ppf(0.5 + confidence_level / 2, df) * std_error
-    effect = means.mean(axis=0)
-    table = pd.DataFrame(
-        {
-            "step": np.repeat(np.arange(1, horizon + 1), d),
-            "outcome": np.tile(np.array(outcomes, dtype=object), horizon),
-            "n": n,
-            "effect": effect.reshape(-1),
-            "std_error": std_error.reshape(-1),
-            "ci_low": (effect - half_width).reshape(-1),
-            "ci_high": (effect + half_width).reshape(-1),
-            "df": df.reshape(-1),
-        }
-    )
-    return table if d > 1 else table.drop(columns="outcome")

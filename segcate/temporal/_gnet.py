@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from segcate._validation import check_option, listed
+from segcate._validation import listed
 from segcate.temporal._balanced import masked_mean
-from segcate.temporal._causal_transformer import HEADS
+from segcate.temporal._changes import Changes
 from segcate.temporal._layers import ELUPair, Linear
 from segcate.temporal._loss_learner import LossLearner
 from segcate.temporal._neural import NeuralEstimator, inside
@@ -166,7 +166,6 @@ class GNet(NeuralEstimator):
 
     def _check_parameters(self, owner: str) -> None:
         super()._check_parameters(owner)
-        check_option(owner, "outcome_head", self.outcome_head, HEADS)
         if self.validation_share == 0:
             raise ValueError(
                 f"{owner}: `validation_share` must be above 0, as simulation adds the errors of "
@@ -184,8 +183,8 @@ class GNet(NeuralEstimator):
             widths,
             (self.hidden, self.representation, self.head),
             self.dropout,
-            is_residual=self.outcome_head == "residual",
-            generator=generator,
+            (self._changes(), self._changes(with_covariates=True)),
+            generator,
         )
 
     def _train(
@@ -295,7 +294,9 @@ class GNet(NeuralEstimator):
         state = tuple(part.repeat_interleave(n_futures, dim=2).flatten(1, 2) for part in states)
         now = take_steps(network.variables(inputs), origins)
         now = now.repeat_interleave(n_futures, dim=2).flatten(1, 2)
-        before = take_steps(inputs.prev_treatment, origins)
+        given = take_steps(inputs.prev_treatment, origins)
+        given = given.repeat_interleave(n_futures, dim=2).flatten(1, 2)
+        before = take_steps(inputs.prev_outcome, origins)
         before = before.repeat_interleave(n_futures, dim=2).flatten(1, 2)
         static = inputs.static.repeat_interleave(n_origins * n_futures, dim=1)
         pool = _ResidualPool(
@@ -305,11 +306,11 @@ class GNet(NeuralEstimator):
         position = origins.unsqueeze(-1).expand(-1, -1, n_futures).reshape(-1)
         means = []
         for k in range(horizon):
-            treatment = choose(k, now, before)
-            mean, state = network.advance(treatment, now, static, state)
+            given = choose(k, now, given)
+            mean, state = network.advance(given, now, before, static, state)
             means.append(mean[..., :d_y].unflatten(1, (n, n_origins, n_futures)).mean(dim=3))
+            before = now[..., :d_y]
             now = mean + pool.draw(k, position + k, n_futures)
-            before = treatment
         return torch.stack(means, dim=3)
 
     def _extra_arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -353,15 +354,16 @@ class _GNetwork(nn.Module):
         widths: tuple[int, int, int, int],
         sizes: tuple[int, int, int],
         rate: float,
-        *,
-        is_residual: bool,
+        changes: tuple[Changes, Changes],
         generator: torch.Generator,
     ) -> None:
         super().__init__()
         n_hidden, n_representation, n_head = sizes
         n_variables = widths[1] + widths[2]
-        self.is_residual = is_residual
-        self.lstm = LSTM(n_models, sum(widths), n_hidden, rate, generator)
+        self.n_outcomes = widths[1]
+        self.changes, self.next_changes = changes
+        n_read = sum(widths) + self.changes.n_added
+        self.lstm = LSTM(n_models, n_read, n_hidden, rate, generator)
         self.output = Linear(n_models, n_hidden, n_representation, generator)
         self.head = ELUPair(n_models, n_representation, n_head, n_variables, generator)
 
@@ -374,7 +376,7 @@ class _GNetwork(nn.Module):
     def predict(self, hidden: Tensor, now: Tensor) -> Tensor:
         """Predict the next variables."""
         found = self.head(nn.functional.elu(self.output(hidden)))
-        return found + now if self.is_residual else found
+        return self.next_changes.write(found, now)
 
     def errors(self, data: PanelTensors, units: Tensor) -> tuple[Tensor, Tensor]:
         """Return errors of the next variables and which steps count."""
@@ -382,20 +384,25 @@ class _GNetwork(nn.Module):
         inputs = data.inputs(units, counts.shape[-1])
         if data.covariates is not None:
             target = torch.cat([target, data.covariates[units, 1:]], dim=-1)
-        hidden, _ = self.lstm(side_by_side(treatment, inputs))
+        hidden, _ = self.lstm(side_by_side(treatment, inputs, self.changes))
         return target - self.predict(hidden, self.variables(inputs)), counts
 
     def states_before(self, data: PanelTensors, inputs: Any, origins: Tensor) -> State:
         """Return the LSTM's state before each origin was read, (n_models, n, n_origins, width)."""
         units_treatment = data.treatment.expand(len(inputs.outcome), *data.treatment.shape)
-        drive = self.lstm.input(side_by_side(units_treatment, inputs))
+        drive = self.lstm.input(side_by_side(units_treatment, inputs, self.changes))
         hidden, cell = self.lstm.states_before(drive)
         return take_steps(hidden, origins), take_steps(cell, origins)
 
     def advance(
-        self, treatment: Tensor, now: Tensor, static: Tensor, state: State
+        self, treatment: Tensor, now: Tensor, before: Tensor, static: Tensor, state: State
     ) -> tuple[Tensor, State]:
-        """Take one step of every path; return the mean of its next variables."""
-        drive = self.lstm.input(torch.cat([treatment, now, static], dim=-1))
+        """Take one step of every path; return the mean of its next variables.
+
+        `now` holds the variables of the step, `before` the outcomes of the step before it.
+        """
+        outcome, covariates = now[..., : self.n_outcomes], now[..., self.n_outcomes :]
+        read = [treatment, self.changes.read(outcome, before), covariates, static]
+        drive = self.lstm.input(torch.cat(read, dim=-1))
         state = self.lstm.step(drive, state)
         return self.predict(state[0], now), state

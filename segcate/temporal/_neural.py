@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from segcate._validation import check_option
+from segcate.temporal._changes import Changes
 from segcate.temporal._coding import (
     Scaling,
     TreatmentCoding,
@@ -34,6 +35,10 @@ Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
 __all__ = ["NeuralEstimator", "inside"]
+
+HEADS = ("residual", "direct")
+# Arrays of `Scaling`, in its order.
+_SCALES = ("outcome", "covariates", "static", "change")
 
 # Units, and futures of units, simulated at a time: keeps the largest tensor near 100 MB.
 _MOST_UNITS = 64
@@ -52,6 +57,7 @@ class NeuralEstimator(TemporalEstimator):
     """
 
     treatment_coding: str
+    outcome_head: str
     outcome_transform: Any
     n_models: int
     n_epochs: int
@@ -172,6 +178,13 @@ class NeuralEstimator(TemporalEstimator):
         found: Float = torch.cat(parts).flatten(1).cpu().numpy().astype(np.float64)
         return found
 
+    def _changes(self, *, with_covariates: bool = False) -> Changes:
+        """Say how outcomes (and covariates) enter and leave the networks."""
+        if self.outcome_head == "direct":
+            return Changes(None)
+        sd = self.scaling_.change
+        return Changes(sd if with_covariates else sd[: len(self._roles.outcome)])
+
     def _represent(self, network: Any, data: PanelTensors) -> torch.Tensor:
         """Return representations, (n_models, n, t, width)."""
         everyone = self._all_units(data)
@@ -210,7 +223,7 @@ class NeuralEstimator(TemporalEstimator):
             "n_parameters": self.n_parameters_,
         }
         arrays = {f"weight.{name}": value for name, value in self.weights_.items()}
-        for name in ("outcome", "covariates", "static"):
+        for name in _SCALES:
             arrays[f"scaling.{name}"] = getattr(self.scaling_, name)
         arrays |= {
             "header": np.array(json.dumps(header, default=_plain)), "history": self.history_, **self._extra_arrays()
@@ -246,7 +259,7 @@ class NeuralEstimator(TemporalEstimator):
         found._roles = Roles(**roles)
         found._static_names, found._step = tuple(header["static_names"]), header["step"]
         found.coding_ = TreatmentCoding(**header["coding"])
-        scaling = [arrays.pop(f"scaling.{name}") for name in ("outcome", "covariates", "static")]
+        scaling = [arrays.pop(f"scaling.{name}") for name in _SCALES]
         found.scaling_ = Scaling(header["transform"], *scaling)
         found._widths, found.n_parameters_ = tuple(header["widths"]), header["n_parameters"]
         found.history_ = arrays.pop("history")
@@ -368,6 +381,7 @@ class NeuralEstimator(TemporalEstimator):
             raise ValueError(
                 f"{owner}: `learning_rate` must be above 0; got {self.learning_rate!r}."
             )
+        check_option(owner, "outcome_head", self.outcome_head, HEADS)
         check_option(
             owner, "treatment_coding", self.treatment_coding, ("auto", "combination", "flags")
         )

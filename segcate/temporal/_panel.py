@@ -16,7 +16,7 @@ from segcate._validation import listed
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
-__all__ = ["Panel", "Roles", "read_panel"]
+__all__ = ["Panel", "Roles", "read_panel", "units_of_rows"]
 
 # What pandas calls columns of numbers, gaps aside; "empty" is one that has nothing but gaps.
 _NUMERIC = ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty")
@@ -152,6 +152,12 @@ def read_panel(
         static=static,
         static_names=names,
     )  # fmt: skip
+
+
+def units_of_rows(owner: str, panel: Any, roles: Roles) -> Int:
+    """Return the position of each row's unit among the sorted ids, for a panel that was read."""
+    frame = _as_frame(owner, panel, roles)
+    return _frames.sorted_codes(frame[roles.id].to_numpy())[0]
 
 
 def _value_columns(roles: Roles) -> tuple[str, ...]:

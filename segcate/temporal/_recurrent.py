@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from segcate.temporal._changes import Changes
 from segcate.temporal._layers import Linear, dropout
 from segcate.temporal._tensors import PanelTensors
 from segcate.temporal._transformer import Inputs
@@ -72,13 +73,14 @@ class LSTM(nn.Module):
         return dropout(torch.ones_like(like), self.rate, self.training)
 
 
-def side_by_side(treatment: Tensor, inputs: Inputs) -> Tensor:
+def side_by_side(treatment: Tensor, inputs: Inputs, changes: Changes) -> Tensor:
     """Put a treatment, outcomes, covariates (where there are any) and static features together.
 
     `treatment` is of shape (n_models, n, t, d_a): that of the step before, or of the step itself.
     """
     static = inputs.static.unsqueeze(2).expand(-1, -1, inputs.outcome.shape[2], -1)
-    parts = [treatment, inputs.outcome, inputs.covariates, static]
+    outcome = changes.read(inputs.outcome, inputs.prev_outcome)
+    parts = [treatment, outcome, inputs.covariates, static]
     return torch.cat([part for part in parts if part is not None], dim=-1)
 
 
@@ -92,18 +94,19 @@ class RecurrentTrunk(nn.Module):
         n_hidden: int,
         n_representation: int,
         rate: float,
+        changes: Changes,
         generator: torch.Generator,
     ) -> None:
         """Build the trunk for widths of treatment, outcome, covariates and static."""
         super().__init__()
-        self.n_outcomes = widths[1]
-        self.lstm = LSTM(n_models, sum(widths), n_hidden, rate, generator)
+        self.n_outcomes, self.changes = widths[1], changes
+        self.lstm = LSTM(n_models, sum(widths) + changes.n_added, n_hidden, rate, generator)
         self.output = Linear(n_models, n_hidden, n_representation, generator)
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Return the representation, (n_models, n, t, width)."""
         state = None if inputs.state is None else (inputs.state, inputs.state)
-        hidden, _ = self.lstm(side_by_side(inputs.prev_treatment, inputs), state)
+        hidden, _ = self.lstm(side_by_side(inputs.prev_treatment, inputs, self.changes), state)
         return nn.functional.elu(self.output(hidden))
 
 
@@ -143,6 +146,7 @@ class Windows:
             state = self.state[model, windows]
         return Inputs(
             self.data.prev_treatment[unit, at],
+            self.data.prev_outcome[unit, at],
             self.data.outcome[unit, at],
             None,
             self.data.static[self.unit[windows]],

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from segcate._validation import check_option
 from segcate.temporal._balanced import masked_mean
-from segcate.temporal._causal_transformer import HEADS
+from segcate.temporal._changes import Changes
 from segcate.temporal._layers import Linear
 from segcate.temporal._loss_learner import LossLearner
 from segcate.temporal._neural import NeuralEstimator
@@ -152,25 +151,24 @@ class RMSN(NeuralEstimator):
 
     def _check_parameters(self, owner: str) -> None:
         super()._check_parameters(owner)
-        check_option(owner, "outcome_head", self.outcome_head, HEADS)
         if not 0 <= self.clip < 0.5:
             raise ValueError(f"{owner}: `clip` must be in [0, 0.5); got {self.clip!r}.")
 
     def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> nn.Module:
         d_a, d_y, d_x, d_v = widths
         n, rate = self.n_models, self.dropout
-        is_residual = self.outcome_head == "residual"
+        changes = self._changes()
         return nn.ModuleDict(
             {
                 "numerator": _Reader(n, d_a, self.propensity_hidden, d_a, rate, generator),
                 "denominator": _Reader(
-                    n, d_a + d_y + d_x + d_v, self.propensity_hidden, d_a, rate, generator
+                    n, sum(widths) + changes.n_added, self.propensity_hidden, d_a, rate, generator
                 ),
                 "encoder": _OutcomeReader(
-                    n, (d_a, d_y, d_x, d_v), self.hidden, None, is_residual, rate, generator
+                    n, (d_a, d_y, d_x, d_v), self.hidden, None, changes, rate, generator
                 ),
                 "decoder": _OutcomeReader(
-                    n, (d_a, d_y, 0, d_v), self.decoder_hidden, self.hidden, is_residual, rate,
+                    n, (d_a, d_y, 0, d_v), self.decoder_hidden, self.hidden, changes, rate,
                     generator,
                 ),
             }
@@ -245,7 +243,7 @@ class RMSN(NeuralEstimator):
             features = (
                 inputs.prev_treatment
                 if name == "numerator"
-                else side_by_side(inputs.prev_treatment, inputs)
+                else side_by_side(inputs.prev_treatment, inputs, network["encoder"].changes)
             )
             logits: Tensor = network[name](features)
             return logits
@@ -312,19 +310,22 @@ class RMSN(NeuralEstimator):
         n_origins = origins.shape[1]
         states = encoder.states_before(inputs, given, origins)
         static = inputs.static.repeat_interleave(n_origins, dim=1)
-        now = take_steps(inputs.outcome, origins).flatten(1, 2)
+        path = [
+            take_steps(part, origins).flatten(1, 2)
+            for part in (inputs.prev_outcome, inputs.outcome)
+        ]
         covariates = None
         if inputs.covariates is not None:
             covariates = take_steps(inputs.covariates, origins).flatten(1, 2)
         first = plans[:, :, :, 0].flatten(1, 2)
-        predicted, state = encoder.advance(first, now, covariates, static, states)
-        found = [predicted]
+        predicted, state = encoder.advance(first, path, covariates, static, states)
+        path.append(predicted)
         state = decoder.begin(state[0])
         for k in range(1, plans.shape[3]):
             treatment = plans[:, :, :, k].flatten(1, 2)
-            predicted, state = decoder.advance(treatment, found[-1], None, static, state)
-            found.append(predicted)
-        return torch.stack(found, dim=2).unflatten(1, (-1, n_origins))
+            predicted, state = decoder.advance(treatment, path, None, static, state)
+            path.append(predicted)
+        return torch.stack(path[2:], dim=2).unflatten(1, (-1, n_origins))
 
 
 def _cut_off(weights: Tensor, clip: float) -> Tensor:
@@ -372,13 +373,13 @@ class _OutcomeReader(nn.Module):
         widths: tuple[int, int, int, int],
         n_hidden: int,
         n_encoded: int | None,
-        is_residual: bool,
+        changes: Changes,
         rate: float,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.is_residual = is_residual
-        self.lstm = LSTM(n_models, sum(widths), n_hidden, rate, generator)
+        self.changes = changes
+        self.lstm = LSTM(n_models, sum(widths) + changes.n_added, n_hidden, rate, generator)
         self.output = Linear(n_models, n_hidden, widths[1], generator)
         self.start = None
         if n_encoded is not None:
@@ -392,27 +393,25 @@ class _OutcomeReader(nn.Module):
     def forward(self, inputs: Inputs, treatment: Tensor) -> tuple[Tensor, Tensor]:
         """Return predictions and hidden states at every position."""
         state = None if inputs.state is None else self.begin(inputs.state)
-        hidden, _ = self.lstm(side_by_side(treatment, inputs), state)
-        found = self.output(hidden)
-        return found + inputs.outcome if self.is_residual else found, hidden
+        hidden, _ = self.lstm(side_by_side(treatment, inputs, self.changes), state)
+        return self.changes.write(self.output(hidden), inputs.outcome), hidden
 
     def states_before(self, inputs: Inputs, treatment: Tensor, origins: Tensor) -> State:
         """Return the state before each origin was read, units and origins in one axis."""
-        drive = self.lstm.input(side_by_side(treatment, inputs))
+        drive = self.lstm.input(side_by_side(treatment, inputs, self.changes))
         hidden, cell = self.lstm.states_before(drive)
         return take_steps(hidden, origins).flatten(1, 2), take_steps(cell, origins).flatten(1, 2)
 
     def advance(
         self,
         treatment: Tensor,
-        outcome: Tensor,
+        path: list[Tensor],
         covariates: Tensor | None,
         static: Tensor,
         state: State,
     ) -> tuple[Tensor, State]:
-        """Take one step."""
-        parts = [treatment, outcome, covariates, static]
+        """Take one step from the last two outcomes of a path."""
+        parts = [treatment, self.changes.read(path[-1], path[-2]), covariates, static]
         read = torch.cat([part for part in parts if part is not None], dim=-1)
         state = self.lstm.step(self.lstm.input(read), state)
-        found = self.output(state[0])
-        return found + outcome if self.is_residual else found, state
+        return self.changes.write(self.output(state[0]), path[-1]), state

@@ -1,4 +1,4 @@
-"""Segments of trajectories, and the effect of a plan in each of them."""
+"""Segments of trajectories: clusters of units by what a temporal model makes of their histories."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from segcate._validation import check_in_unit_interval, check_option, listed
-from segcate.temporal._estimator import average_effects
-from segcate.temporal._plan import TreatmentPlan
+from segcate._validation import check_option, listed
 
 Float = npt.NDArray[np.float64]
 
-__all__ = ["TrajectorySegmenter", "segment_effects"]
+__all__ = ["TrajectorySegmenter"]
 
 FEATURES = ("representation", "potential_outcomes", "contrasts")
 
@@ -68,6 +66,7 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     See Also
     --------
     segment_effects : The effect of a plan in every segment.
+    cross_fit_segment_effects : The same where there are no other units.
 
     Examples
     --------
@@ -272,129 +271,3 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             )
         if isinstance(self.min_size, bool) or not self.min_size >= 1:
             raise ValueError(f"{owner}: `min_size` must be at least 1; got {self.min_size!r}.")
-
-
-def segment_effects(
-    estimator: Any,
-    segmenter: TrajectorySegmenter,
-    panel: Any,
-    plan: Any,
-    reference: Any,
-    *,
-    origin: Any = "last",
-    step: int | None = None,
-    confidence_level: float = 0.95,
-    allow_same_units: bool = False,
-) -> pd.DataFrame:
-    """Estimate the effect of a plan against a reference in every segment.
-
-    Parameters
-    ----------
-    estimator : fitted temporal estimator with at least two models
-        It should have been fitted on other units than those of `panel`, too.
-    segmenter : fitted TrajectorySegmenter
-    panel : frame
-        Units to average effects over; none of those that the segmenter was fitted on.
-    plan, reference : plans of the same length, as in `predict`
-    origin : "last" or int, default="last"
-        Where the plans begin.
-    step : int, default=None
-        Steps after the origin at which the effect is read; None: the last of the plan.
-    confidence_level : float in (0, 1), default=0.95
-    allow_same_units : bool, default=False
-        True takes units that the segmenter saw; the intervals are then too narrow.
-
-    Returns
-    -------
-    DataFrame, one row a segment (and outcome), noise (-1) first
-        n, effect, std_error, ci_low, ci_high: Rubin's rules over the models, as in
-        `effect_interval`. followed_plan, followed_reference : share of the segment's units that were
-        given the plan's first treatments at some row before the origin; what nobody there was given
-        is extrapolation; NaN for a plan that is a function. stability : `stability_` of the segmenter.
-
-    Raises
-    ------
-    TypeError
-        If the estimator is no ensemble of networks, such as MSM.
-    ValueError
-        If the estimator holds one model, if units were seen by the segmenter, or if plans differ in
-        length.
-
-    Notes
-    -----
-    Segments are taken as given; that other segments might have been found is what `stability` tells.
-    The interval has two parts: units differ, and a refitted model would answer otherwise. Where both
-    the models and the segments come from other units, the first is that of a mean.
-
-    Examples
-    --------
-    >>> from segcate.temporal import GNet, TrajectorySegmenter, segment_effects, tumor_growth
-    >>> panel = tumor_growth(120, gamma=2, random_state=0).panel
-    >>> design, others = panel[panel["id"] < 60], panel[panel["id"] >= 60]
-    >>> model = GNet(["chemo", "radio"], "volume", horizon=3, n_epochs=2, n_models=2,
-    ...              n_simulations=5, outcome_transform="cbrt", random_state=0).fit(design)
-    >>> chemo, radio = {"chemo": [1, 1, 1]}, {"radio": [1, 1, 1]}
-    >>> segmenter = TrajectorySegmenter(model, features="contrasts", plan=chemo, reference=radio)
-    >>> table = segment_effects(model, segmenter.fit(design), others, chemo, radio)
-    >>> int(table["n"].sum())
-    60
-    """
-    owner = "segment_effects"
-    check_is_fitted(segmenter)
-    check_in_unit_interval(owner, "confidence_level", confidence_level)
-    data = estimator._read(panel)
-    seen = np.isin(data.ids, segmenter.ids_)
-    if seen.any() and not allow_same_units:
-        raise ValueError(
-            f"{owner}: {int(seen.sum())} of {data.n_units} units are among those that the segments "
-            "were found on, which flatters the segments. Pass other units, or allow_same_units=True."
-        )
-    if isinstance(origin, str) and origin == "all":
-        raise ValueError(f"{owner}: a unit has one segment: use origin='last' or a row number.")
-    if not hasattr(estimator, "n_models"):
-        raise TypeError(
-            f"{owner}: the effects of {type(estimator).__name__} have no interval by segment. Use "
-            "GNet, CausalTransformer, CRN or RMSN with `n_models` of 2 or more."
-        )
-    labels = segmenter.predict(panel)
-    origins, _ = estimator._origins(data, origin)
-    effects = estimator._contrast(data, origins, plan, reference)[:, :, 0]
-    at = _read_step(owner, step, effects.shape[2])
-    tables = []
-    for label in np.unique(labels):
-        rows = labels == label
-        table = average_effects(
-            owner, effects[:, rows, at : at + 1], estimator._roles.outcome, confidence_level
-        ).drop(columns=["step", "df"])
-        table.insert(0, "segment", label)
-        for name, treatments in (("plan", plan), ("reference", reference)):
-            table[f"followed_{name}"] = _followed(estimator, data, origins, rows, treatments)
-        tables.append(table)
-    return (
-        pd.concat(tables, ignore_index=True)
-        .assign(stability=segmenter.stability_)
-        .set_index("segment")
-    )
-
-
-def _read_step(owner: str, step: int | None, horizon: int) -> int:
-    if step is None:
-        return horizon - 1
-    if isinstance(step, bool) or not 1 <= step <= horizon:
-        raise ValueError(
-            f"{owner}: `step` must be from 1 to {horizon}, the length of the plans; got {step!r}."
-        )
-    return step - 1
-
-
-def _followed(
-    estimator: Any, data: Any, origins: npt.NDArray[Any], rows: npt.NDArray[np.bool_], plan: Any
-) -> float:
-    """Return the share of units that were given the plan's first step before their origin."""
-    if callable(plan.steps if isinstance(plan, TreatmentPlan) else plan):
-        return float("nan")
-    flags = estimator._plan_flags(data, plan)[:, 0]
-    first = np.broadcast_to(flags, (data.n_units, flags.shape[-1]))[rows]
-    given = (data.treatment[rows] == first[:, None]).all(axis=2)
-    is_before = np.arange(given.shape[1]) < origins[rows]
-    return float((given & is_before).any(axis=1).mean())

@@ -22,7 +22,7 @@ class PanelTensors:
     Attributes
     ----------
     prev_treatment, treatment : tensors of shape (n, t, d_a), coded
-    outcome : tensor of shape (n, t, d_y), scaled
+    prev_outcome, outcome : tensors of shape (n, t, d_y), scaled
     covariates : tensor of shape (n, t, d_x) or None
     static : tensor of shape (n, d_v)
     n_steps : int tensor of shape (n,)
@@ -31,6 +31,7 @@ class PanelTensors:
 
     prev_treatment: Tensor
     treatment: Tensor
+    prev_outcome: Tensor
     outcome: Tensor
     covariates: Tensor | None
     static: Tensor
@@ -41,6 +42,7 @@ class PanelTensors:
         t = n_positions or self.outcome.shape[1]
         return Inputs(
             self.prev_treatment[units, :t],
+            self.prev_outcome[units, :t],
             self.outcome[units, :t],
             None if self.covariates is None else self.covariates[units, :t],
             self.static[units],
@@ -67,11 +69,13 @@ def panel_tensors(
     before = np.zeros_like(treatment)
     before[:, 1:] = treatment[:, :-1]
     outcome = scaling.encode_outcome(panel.outcome) * is_there[..., None]
+    outcome_before = np.concatenate([outcome[:, :1], outcome[:, :-1]], axis=1)
     has_covariates = panel.covariates.shape[2] > 0
     covariates = scaling.encode_covariates(panel.covariates) * is_there[..., None]
     return PanelTensors(
         prev_treatment=tensor(before),
         treatment=tensor(treatment),
+        prev_outcome=tensor(outcome_before),
         outcome=tensor(outcome),
         covariates=tensor(covariates) if has_covariates else None,
         static=tensor(scaling.encode_static(panel.static)),

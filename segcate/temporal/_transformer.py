@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from segcate.temporal._attention import attend, distance_table, split_heads
+from segcate.temporal._changes import Changes
 from segcate.temporal._layers import LayerNorm, Linear, dropout
 
 __all__ = ["Inputs", "TransformerSize", "TransformerTrunk"]
@@ -26,6 +27,8 @@ class Inputs:
     ----------
     prev_treatment : tensor of shape (n_models, n, t, d_a)
         Treatment of the step before; zeros at the first position.
+    prev_outcome : tensor of shape (n_models, n, t, d_y)
+        Outcome of the step before; at the first position of a unit that of the position.
     outcome : tensor of shape (n_models, n, t, d_y)
         Outcome at the position.
     covariates : tensor of shape (n_models, n, t, d_x), or None
@@ -37,6 +40,7 @@ class Inputs:
     """
 
     prev_treatment: Tensor
+    prev_outcome: Tensor
     outcome: Tensor
     covariates: Tensor | None
     static: Tensor
@@ -154,13 +158,15 @@ class TransformerTrunk(nn.Module):
         n_models: int,
         widths: tuple[int, int, int, int],
         size: TransformerSize,
+        changes: Changes,
         generator: torch.Generator,
     ) -> None:
         """Build the trunk for widths of treatment, outcome, covariates and static."""
         super().__init__()
-        self.n_models, self.size = n_models, size
+        self.n_models, self.size, self.changes = n_models, size, changes
         d_a, d_y, d_x, d_v = widths
-        streams = [d_a, d_y, d_x] if d_x else [d_a, d_y]
+        n_read = d_y + changes.n_added
+        streams = [d_a, n_read, d_x] if d_x else [d_a, n_read]
         self.n_streams, self.n_outcomes = len(streams), d_y
         self.inputs = nn.ModuleList(
             Linear(n_models, width, size.hidden, generator) for width in streams
@@ -181,7 +187,8 @@ class TransformerTrunk(nn.Module):
 
     def embed(self, inputs: Inputs) -> tuple[Tensor, Tensor | None]:
         """Return the streams, (g, n, t, width), and what static features add to each."""
-        parts = [inputs.prev_treatment, inputs.outcome]
+        outcome = self.changes.read(inputs.outcome, inputs.prev_outcome)
+        parts = [inputs.prev_treatment, outcome]
         if inputs.covariates is not None:
             parts.append(inputs.covariates)
         streams = torch.stack(

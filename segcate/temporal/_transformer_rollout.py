@@ -52,11 +52,11 @@ def roll_out(network: BalancedNetwork, inputs: Inputs, origins: Tensor, plans: T
     at = origins.expand(n_models, *origins.shape).unsqueeze(-1)
     outcome = inputs.outcome.gather(2, at.expand(-1, -1, -1, inputs.outcome.shape[-1]))
     phi = phi.gather(2, at.expand(-1, -1, -1, phi.shape[-1]))
-    predicted = [network.outcome(phi, plans[:, :, :, 0], outcome)]
+    path = [outcome, network.outcome(phi, plans[:, :, :, 0], outcome)]
     for k in range(1, horizon):
-        phi = walker.advance(plans[:, :, :, k - 1], predicted[-1], k)
-        predicted.append(network.outcome(phi, plans[:, :, :, k], predicted[-1]))
-    return torch.stack(predicted, dim=3)
+        phi = walker.advance(plans[:, :, :, k - 1], trunk.changes.read(path[-1], path[-2]), k)
+        path.append(network.outcome(phi, plans[:, :, :, k], path[-1]))
+    return torch.stack(path[1:], dim=3)
 
 
 def _read_history(

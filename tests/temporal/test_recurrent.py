@@ -51,10 +51,16 @@ def past(data, unit, origin):
     full = data.inputs(torch.full((2, 1), unit))
     return Inputs(
         full.prev_treatment[:, :, : origin + 1],
+        full.prev_outcome[:, :, : origin + 1],
         full.outcome[:, :, : origin + 1],
         full.covariates[:, :, : origin + 1],
         full.static,
     )
+
+
+def before(known, outcome):
+    """Shift outcomes behind an origin by a step."""
+    return torch.cat([known.outcome[:, :, -1:], outcome[:, :, :-1]], dim=2)
 
 
 def each(origins, plans):
@@ -74,8 +80,9 @@ def test_crn_equals_its_networks_over_full_sequences(head):
         phi = network.encoder.trunk(known)[:, :, -1]
         expected = [network.encoder.outcome(phi, plan[:, :, 0], known.outcome[:, :, -1])]
         for k in range(1, 3):
+            outcome = torch.stack(expected, dim=2)
             read = Inputs(
-                plan[:, :, :k], torch.stack(expected, dim=2), None, known.static, state=phi
+                plan[:, :, :k], before(known, outcome), outcome, None, known.static, state=phi
             )
             here = network.decoder.trunk(read)[:, :, -1]
             expected.append(network.decoder.outcome(here, plan[:, :, k], expected[-1]))
@@ -96,7 +103,10 @@ def test_rmsn_equals_its_networks_over_full_sequences(head):
         expected = [predicted[:, :, -1]]
         for k in range(1, 3):
             outcome = torch.stack(expected, dim=2)
-            read = Inputs(outcome, outcome, None, known.static, state=hidden[:, :, -1])
+            read = Inputs(
+                outcome, before(known, outcome), outcome, None, known.static,
+                state=hidden[:, :, -1],
+            )  # fmt: skip
             predicted, _ = network["decoder"](read, plan[:, :, 1 : k + 1])
             expected.append(predicted[:, :, -1])
         torch.testing.assert_close(
@@ -123,7 +133,11 @@ def test_gnet_equals_a_simulation_over_full_sequences(legacy):
             for k in range(3):
                 treatment = torch.cat([treatment, plan[:, :, k : k + 1]], dim=2)
                 static = known.static.unsqueeze(2).expand(-1, -1, origin + 1 + k, -1)
-                hidden, _ = network.lstm(torch.cat([treatment, variables, static], dim=-1))
+                outcome = variables[..., :2]
+                earlier = torch.cat([outcome[:, :, :1], outcome[:, :, :-1]], dim=2)
+                change = (outcome - earlier) / torch.as_tensor(model.scaling_.change[:2]).float()
+                parts = [treatment, outcome, change, variables[..., 2:], static]
+                hidden, _ = network.lstm(torch.cat(parts, dim=-1))
                 mean = network.predict(hidden[:, :, -1], variables[:, :, -1])
                 means[:, k] += mean[:, 0, :2] / n_paths
                 following = mean + noise[k][:, path : path + 1]
@@ -195,7 +209,8 @@ def weights_by_hand(model, legacy):
     network, inputs = model._network(), tensors.inputs(torch.arange(20).expand(2, 20))
     t = inputs.outcome.shape[2] - 1
     static = inputs.static.unsqueeze(2).expand(-1, -1, t, -1)
-    parts = [inputs.prev_treatment, inputs.outcome, inputs.covariates]
+    change = (inputs.outcome - inputs.prev_outcome) / network["encoder"].changes.sd
+    parts = [inputs.prev_treatment, inputs.outcome, change, inputs.covariates]
     history = torch.cat([*(part[:, :, :t] for part in parts), static], dim=-1)
     with torch.no_grad():
         top = torch.sigmoid(network["numerator"](inputs.prev_treatment[:, :, :t])).numpy()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `temporal` is not installed")
 
 from segcate.temporal._balanced import BalancedNetwork  # noqa: E402
+from segcate.temporal._changes import Changes  # noqa: E402
 from segcate.temporal._transformer import (  # noqa: E402
     Inputs,
     TransformerSize,
@@ -20,10 +22,10 @@ D_A, D_Y, D_V = 4, 1, 1
 def network(n_models=2, d_x=0, blocks=1, is_residual=True, **size):
     generator = torch.Generator().manual_seed(0)
     size = TransformerSize(**{"hidden": 12, "representation": 8, "head": 10, "longest": 4, **size})
-    trunk = TransformerTrunk(n_models, (D_A, D_Y, d_x, D_V), size, generator)
+    changes = Changes(np.array([0.3]) if is_residual else None)
+    trunk = TransformerTrunk(n_models, (D_A, D_Y, d_x, D_V), size, changes, generator)
     widths = (size.representation, size.head, D_A)
-    found = BalancedNetwork(trunk, n_models, widths, is_residual=is_residual, generator=generator)
-    return found.double().eval()
+    return BalancedNetwork(trunk, n_models, widths, generator).double().eval()
 
 
 def inputs(n_models=2, n=3, t=9, d_x=0, seed=1):
@@ -33,14 +35,20 @@ def inputs(n_models=2, n=3, t=9, d_x=0, seed=1):
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     covariates = draw(n_models, n, t, d_x) if d_x else None
+    outcome = draw(n_models, n, t, D_Y)
     return Inputs(
-        draw(n_models, n, t, D_A), draw(n_models, n, t, D_Y), covariates, draw(n_models, n, D_V)
+        draw(n_models, n, t, D_A), before(outcome), outcome, covariates, draw(n_models, n, D_V)
     )
+
+
+def before(outcome):
+    """Shift outcomes by a step; the first stays."""
+    return torch.cat([outcome[:, :, :1], outcome[:, :, :-1]], dim=2)
 
 
 def changed_after(data, t):
     """Change everything behind a position."""
-    parts = [data.prev_treatment, data.outcome, data.covariates]
+    parts = [data.prev_treatment, data.prev_outcome, data.outcome, data.covariates]
     parts = [None if part is None else part.clone() for part in parts]
     for part in parts:
         if part is not None:
@@ -52,15 +60,16 @@ def changed_after(data, t):
 @pytest.mark.parametrize("blocks", [1, 2])
 def test_the_future_is_not_seen(d_x, blocks):
     net, data = network(d_x=d_x, blocks=blocks), inputs(d_x=d_x)
-    before, after = net.trunk(data), net.trunk(changed_after(data, 4))
-    torch.testing.assert_close(before[:, :, :5], after[:, :, :5], rtol=0, atol=0)
-    assert (before[:, :, 5:] != after[:, :, 5:]).any()
+    kept, changed = net.trunk(data), net.trunk(changed_after(data, 4))
+    torch.testing.assert_close(kept[:, :, :5], changed[:, :, :5], rtol=0, atol=0)
+    assert (kept[:, :, 5:] != changed[:, :, 5:]).any()
 
 
 def test_padding_behind_a_unit_changes_nothing():
     net, data = network(d_x=2), inputs(d_x=2)
     cut = Inputs(
         data.prev_treatment[:, :, :6],
+        data.prev_outcome[:, :, :6],
         data.outcome[:, :, :6],
         data.covariates[:, :, :6],
         data.static,
@@ -70,20 +79,22 @@ def test_padding_behind_a_unit_changes_nothing():
 
 def test_models_do_not_see_each_other():
     net, data = network(n_models=3), inputs(n_models=3)
-    before = net.trunk(data)
+    kept = net.trunk(data)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.view(3, -1)[1] += 1.0
-    after = net.trunk(data)
-    torch.testing.assert_close(before[[0, 2]], after[[0, 2]], rtol=0, atol=0)
-    assert (before[1] != after[1]).any()
+    changed = net.trunk(data)
+    torch.testing.assert_close(kept[[0, 2]], changed[[0, 2]], rtol=0, atol=0)
+    assert (kept[1] != changed[1]).any()
 
 
 @pytest.mark.parametrize(
     ("hidden", "representation", "head", "published"), [(16, 12, 24, 9481), (12, 16, 48, 7257)]
 )
 def test_size_is_the_published_one(hidden, representation, head, published):
-    net = network(1, hidden=hidden, representation=representation, head=head, longest=15)
+    net = network(
+        1, is_residual=False, hidden=hidden, representation=representation, head=head, longest=15
+    )
     found = sum(parameter.numel() for parameter in net.parameters())
     # The published networks also hold entries for 15 distances into the future in two tables of
     # width hidden / 2, and an input layer from 4 columns; neither is ever used.
@@ -122,7 +133,8 @@ def step_by_step(net, data, unit, origin, plan):
             unknown = torch.full((n_models, 1, 1, covariates.shape[3]), 7.0, dtype=torch.float64)
             covariates = torch.cat([covariates, unknown], dim=2)
         known = None if covariates is None else torch.full((n_models, 1), origin + 1)
-        phi = net.trunk(Inputs(given, outcome, covariates, data.static[:, one], known))[:, :, -1]
+        read = Inputs(given, before(outcome), outcome, covariates, data.static[:, one], known)
+        phi = net.trunk(read)[:, :, -1]
         treatment = treatment.expand(n_models, 1, -1)
         predicted = net.outcome(phi, treatment, outcome[:, :, -1])
         found.append(predicted)

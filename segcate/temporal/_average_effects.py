@@ -1,0 +1,84 @@
+"""Average effects over units, with intervals by Rubin's rules over models (Rubin, 1987)."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+__all__ = ["average_effects", "check_n_models"]
+
+
+def check_n_models(owner: str, n_models: int) -> None:
+    """Refuse a single model, which has no interval."""
+    if n_models < 2:
+        raise ValueError(
+            f"{owner}: an interval needs at least two models, as how much a refit changes the "
+            "effect is the larger part of its error; this one has n_models=1. Fit with `n_models=5`."
+        )
+
+
+def average_effects(
+    owner: str,
+    effects: Float,
+    outcomes: tuple[str, ...],
+    confidence_level: float,
+    fold: Int | None = None,
+) -> pd.DataFrame:
+    """Average effects over units, with an interval for each step.
+
+    Parameters
+    ----------
+    effects : float64 array of shape (n_models, n_units, horizon, n_outcomes)
+        Without units the table holds NaN.
+    fold : intp array of shape (n_units,), default=None
+        Units of different folds have different models; None: all have the same.
+    """
+    n_models, n, horizon, d = effects.shape
+    check_n_models(owner, n_models)
+    effect = effects.mean(axis=(0, 1)) if n else np.full((horizon, d), np.nan)
+    within = (
+        effects.var(axis=1, ddof=1).mean(axis=0) / n if n > 1 else np.full((horizon, d), np.nan)
+    )
+    between, df = _between(effects, np.zeros(n, dtype=np.intp) if fold is None else fold)
+    std_error = np.sqrt(within + (1.0 + 1.0 / n_models) * between)
+    half_width = stats.t.ppf(0.5 + confidence_level / 2, df) * std_error
+    table = pd.DataFrame(
+        {
+            "step": np.repeat(np.arange(1, horizon + 1), d),
+            "outcome": np.tile(np.array(outcomes, dtype=object), horizon),
+            "n": n,
+            "effect": effect.reshape(-1),
+            "std_error": std_error.reshape(-1),
+            "ci_low": (effect - half_width).reshape(-1),
+            "ci_high": (effect + half_width).reshape(-1),
+            "df": df.reshape(-1),
+        }
+    )
+    return table if d > 1 else table.drop(columns="outcome")
+
+
+def _between(effects: Float, fold: Int) -> tuple[Float, Float]:
+    """Return the variance between models, mean over units, and its degrees of freedom.
+
+    Models of different folds share most of their units. However their errors go together, the
+    variance of the average over folds is at most the average of the folds' variances, which is what
+    is returned; its degrees of freedom are Satterthwaite's, from M - 1 to K (M - 1). Rubin's own
+    run to infinity where few models happen to agree.
+    """
+    n_models, n = effects.shape[:2]
+    parts = np.stack(
+        [
+            (fold == k).sum() / n * effects[:, fold == k].mean(axis=1).var(axis=0, ddof=1)
+            for k in np.unique(fold)
+        ]
+        or [np.full(effects.shape[2:], np.nan)]
+    )
+    total = parts.sum(axis=0)
+    squares = (parts**2).sum(axis=0)
+    share = np.divide(total**2, squares, out=np.ones_like(total), where=squares > 0)
+    return total, (n_models - 1.0) * share
