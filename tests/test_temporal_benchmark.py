@@ -1,0 +1,136 @@
+"""The benchmark of the temporal models: cells run, resume and score what they say they score."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+# Stored figures are rounded to four digits.
+ROUNDING = 5e-5
+
+
+@pytest.fixture
+def scoring(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from temporal_cells import scoring
+
+    return scoring
+
+
+@pytest.fixture
+def semi(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    pytest.importorskip("torch")
+    from temporal_cells import semi
+
+    return semi
+
+
+def run(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "temporal.py"), "--size", "smoke", *arguments],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_cell_is_stored_printed_beside_published_figures_and_not_run_again(tmp_path):
+    pytest.importorskip("torch")
+    out = tmp_path / "results.json"
+    arguments = ("--data", "semi", "--models", "MSM", "--out", str(out))
+    first = run(*arguments)
+    (record,) = json.loads(out.read_text())["records"]
+    assert (record["data"], record["model"], record["seed"]) == ("semi", "MSM", 0)
+    assert [len(record["random_plans"][what]) for what in ("rmse", "std_error", "y2")] == [10] * 3
+    row = next(text for text in first.splitlines() if text.startswith("MSM  ") and "/" in text)
+    assert f"{record['one_step']['rmse'][0]:.2f} ({record['one_step']['std_error'][0]:.2f})" in row
+    assert "0.37 / 0.57 / 0.74 / 1.14 / > 10 / > 10" in row
+    stored = out.read_bytes()
+    assert "train" not in run(*arguments)
+    assert out.read_bytes() == stored
+
+
+def test_persistence_is_scored_in_sd_of_the_training_outcomes(semi):
+    """The last value, against the outcomes under the plans, by pandas."""
+    size = semi.SIZES["smoke"]
+    record = semi.run(("persistence", 0, size.n_train), size)
+    simulation, _ = semi.cohort(size, 0)
+    units = np.arange(size.n_train, size.n_train + size.n_test)
+    one_step = simulation.one_step(units=units)
+    plans = simulation.random_plans(horizon=9, units=units, random_state=1000)
+    panel = simulation.panel
+    scale = panel.loc[panel["id"] < size.n_train, ["y1", "y2"]].std(ddof=0)
+    now = panel.set_index(["id", "t"])[["y1", "y2"]]
+    rng = np.random.default_rng(0)
+    for kind, rows in (("one_step", one_step), ("random_plans", plans)):
+        chosen = rng.permutation(len(rows))[: size.n_rows]
+        truth = rows.frame[rows.frame["row"].isin(chosen)]
+        before = now.loc[pd.MultiIndex.from_frame(truth[["id", "origin"]])]
+        square = ((truth[["y1", "y2"]].to_numpy() - before.to_numpy()) / scale.to_numpy()) ** 2
+        by_step = np.sqrt(pd.Series(square.mean(axis=1)).groupby(truth["step"].to_numpy()).mean())
+        assert record[kind]["rmse"] == pytest.approx(by_step.to_numpy(), abs=ROUNDING)
+
+
+@pytest.mark.parametrize(("seed", "is_centered"), [(0, False), (1, True)])
+def test_functions_are_centred_where_treatments_would_be_too_rare_or_too_common(
+    semi, seed, is_centered
+):
+    size = semi.SIZES["smoke"]
+    simulation, found = semi.cohort(size, seed)
+    rates = simulation.treatment.mean(axis=(0, 1))
+    assert found is is_centered
+    assert rates.min() >= 0.05
+    assert rates.max() <= 0.95
+    assert len(simulation.ids) == size.n_train + size.n_test
+
+
+def test_predictions_go_back_to_the_rows_they_belong_to(scoring):
+    """A model that answers unit, origin and plan tells whether rows were mixed up."""
+    rng = np.random.default_rng(0)
+    n_rows, n_units = 200, 7
+    rows = SimpleNamespace(
+        unit=np.sort(rng.integers(0, n_units, n_rows)), origin=rng.integers(0, 9, n_rows),
+        plan=rng.integers(0, 2, (n_rows, 3, 2)), ids=np.arange(n_units), panel=None,
+    )  # fmt: skip
+
+    def simulate(_, origins, plans):
+        unit = np.arange(n_units)[:, None, None]
+        parts = (unit + 0 * plans[..., 0], origins[:, :, None] + 0 * plans[..., 0], plans[..., 1])
+        return np.stack(parts, axis=-1)[None]
+
+    model = SimpleNamespace(_read=lambda panel: panel, _simulate=simulate)
+    chosen = rng.permutation(n_rows)[:120]
+    found = scoring.predictions(model, rows, chosen)
+    assert found.shape == (120, 3, 3)
+    np.testing.assert_array_equal(found[:, 1, 0], rows.unit[chosen])
+    np.testing.assert_array_equal(found[:, 1, 1], rows.origin[chosen])
+    np.testing.assert_array_equal(found[:, :, 2], rows.plan[chosen][:, :, 1])
+
+
+def test_standard_error_takes_units_as_clusters(scoring):
+    """By hand: units of 1, 2 and 3 rows with errors 1, 2, 4 -> mean 17/6, deviations by unit."""
+    square = np.array([[1.0], [2.0], [2.0], [4.0], [4.0], [4.0]])
+    rmse, std_error = scoring.clustered_rmse(square, np.array([0, 1, 1, 2, 2, 2]))
+    mean = 17 / 6
+    sums = np.array([1 - mean, 2 * (2 - mean), 3 * (4 - mean)])
+    of_mean = np.sqrt((sums**2).sum() * 3 / 2) / 6
+    assert rmse == pytest.approx([np.sqrt(mean)])
+    assert std_error == pytest.approx([of_mean / (2 * np.sqrt(mean))])
+
+
+def test_effects_that_are_the_same_for_all_units_correlate_with_nothing(scoring):
+    truth = pd.DataFrame({"id": [0, 1, 2], "step": 1, "effect": [1.0, 2.0, 4.0]})
+    same = truth.assign(effect=[0.1 + 0.2, 0.3, 0.3])
+    assert np.isnan(scoring.agreement(same, truth, "effect", 1)["correlation"])
+    assert scoring.agreement(truth, truth, "effect", 1)["correlation"] == 1.0
