@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -80,6 +81,28 @@ def test_persistence_is_scored_in_sd_of_the_training_outcomes(semi):
         square = ((truth[["y1", "y2"]].to_numpy() - before.to_numpy()) / scale.to_numpy()) ** 2
         by_step = np.sqrt(pd.Series(square.mean(axis=1)).groupby(truth["step"].to_numpy()).mean())
         assert record[kind]["rmse"] == pytest.approx(by_step.to_numpy(), abs=ROUNDING)
+
+
+@pytest.mark.parametrize(("seed", "is_centered"), [(0, False), (1, True)])
+def test_the_floor_is_unbiased_and_ahead_of_every_rule_that_knows_less(semi, seed, is_centered):
+    """Rules: the last value, and the last value moved by the spline that the unit follows."""
+    from temporal_cells.semi_floor import Floor
+
+    simulation, _ = semi.cohort(replace(semi.SIZES["smoke"], n_test=200), seed)
+    units = np.arange(60, 260)
+    rows = simulation.random_plans(n_plans=1, horizon=9, units=units, random_state=0)
+    chosen = np.arange(len(rows))
+    floor = Floor(simulation, seed, is_centered)
+    truth, now = rows.outcome, rows.history_outcome[rows.unit, rows.origin][:, None]
+    error = floor.forecast(rows, chosen, units) - truth
+    step = rows.origin[:, None] + np.arange(1, 11)
+    unit = units[rows.unit]
+    start = floor.spline[unit, rows.origin][:, None]
+    moved = now + (floor.spline[unit[:, None], step] - start) * [2.0, 3.5]
+    for other in (now, moved):
+        assert ((error**2).mean(axis=0) < ((other - truth) ** 2).mean(axis=0)).all()
+    by_unit = pd.DataFrame(error[:, 0]).groupby(rows.unit).mean()
+    assert (by_unit.mean().abs() < 3 * by_unit.std() / np.sqrt(len(by_unit))).all()
 
 
 @pytest.mark.parametrize(("seed", "is_centered"), [(0, False), (1, True)])
