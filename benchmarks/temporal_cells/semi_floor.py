@@ -20,6 +20,31 @@ from segcate.temporal._semi_rows import follow_plans, outcomes_by_day
 from temporal_cells.scoring import Float, Int
 
 
+class _Forecast:
+    """Means of a function of covariates on days to come.
+
+    Covariates are Gaussian with autoregressions, so that the mean of a cosine is the cosine of the
+    mean, damped by the variance.
+    """
+
+    def __init__(self, simulation: Any, names: Any, function: Any, is_centered: bool) -> None:
+        columns = [simulation.covariate_names.index(name) for name in names]
+        self.function, self.values = function, simulation.covariates[:, :, columns]
+        correlation = np.corrcoef(self.values.reshape(-1, len(columns)).T)
+        frequencies = function.frequencies
+        self.spread = np.einsum("if,ij,jf->f", frequencies, correlation, frequencies)
+        self.level = float(function(self.values).mean()) if is_centered else 0.0
+
+    def ahead(self, unit: Int, day: int, horizon: int) -> Float:
+        """Return the means given a day's covariates, (n, horizon)."""
+        kept = _PERSISTENCE ** np.arange(1, horizon + 1)[:, None]
+        damping = np.exp(-0.5 * (1 - kept**2) * self.spread)
+        now = self.values[unit, day] @ self.function.frequencies
+        features = np.cos(kept * now[:, None] + self.function.phases) * damping
+        found: Float = np.sqrt(2 / len(self.spread)) * features @ self.function.weights
+        return found - self.level
+
+
 class Floor:
     """Forecasts of someone who knows how a semi-synthetic cohort was made.
 
@@ -30,11 +55,19 @@ class Floor:
     """
 
     def __init__(self, simulation: Any, seed: int, is_centered: bool) -> None:
-        self.simulation, self.is_centered = simulation, is_centered
+        self.simulation = simulation
         n_units, n_days = simulation.outcome.shape[:2]
         self.draws = model.draw_semi(n_units, n_days, check_random_state(seed), None)
-        values = simulation.covariates
-        self.correlation = np.corrcoef(values.reshape(-1, values.shape[2]).T)
+        self.levels, self.drifts = (
+            [
+                _Forecast(simulation, of.covariates, function, is_centered)
+                for of, function in zip(models, functions, strict=True)
+            ]
+            for models, functions in (
+                (model.OUTCOMES, self.draws.outcome_functions),
+                (model.TREATMENTS, self.draws.treatment_functions),
+            )
+        )
         spline = model._SPLINE_ROWS[self.draws.spline_row] @ model.spline_basis(n_days).T
         self.spline = np.moveaxis(spline, 1, 2)
 
@@ -59,9 +92,9 @@ class Floor:
 
     def _ahead(self, unit: Int, day: int, horizon: int) -> tuple[Float, Float]:
         """Return the means of outcomes without treatment, and of the treatments' functions."""
-        level = self._functions(model.OUTCOMES, self.draws.outcome_functions, unit, day, horizon)
-        drift = self._functions(
-            model.TREATMENTS, self.draws.treatment_functions, unit, day, horizon
+        level, drift = (
+            np.stack([f.ahead(unit, day, horizon) for f in functions], axis=2)
+            for functions in (self.levels, self.drifts)
         )
         weights = np.array([[m.spline, m.process, m.function] for m in model.OUTCOMES])
         untreated = (
@@ -70,28 +103,6 @@ class Floor:
             + weights[:, 2] * level
         )
         return untreated, drift
-
-    def _functions(self, models: Any, functions: Any, unit: Int, day: int, horizon: int) -> Float:
-        """Return conditional means of functions of the covariates, (n, horizon, n_functions).
-
-        Covariates are Gaussian with autoregressions, so that the mean of a cosine is that of the
-        mean, damped by its variance.
-        """
-        simulation, names = self.simulation, list(self.simulation.covariate_names)
-        found = np.empty((len(unit), horizon, len(models)))
-        for j, (of, function) in enumerate(zip(models, functions, strict=True)):
-            columns = [names.index(name) for name in of.covariates]
-            values, frequencies = simulation.covariates[:, :, columns], function.frequencies
-            correlation = self.correlation[np.ix_(columns, columns)]
-            spread = np.einsum("if,ij,jf->f", frequencies, correlation, frequencies)
-            for k in range(1, horizon + 1):
-                kept = _PERSISTENCE**k
-                damped = np.exp(-0.5 * (1 - kept**2) * spread) * function.weights
-                phase = kept * values[unit, day] @ frequencies + function.phases
-                found[:, k - 1, j] = np.sqrt(2 / len(spread)) * np.cos(phase) @ damped
-            if self.is_centered:
-                found[:, :, j] -= function(values).mean()
-        return found
 
     def _processes(self, unit: Int, day: int, horizon: int) -> Float:
         """Return conditional means of the Gaussian processes, (n, horizon, n_outcomes)."""
