@@ -10,7 +10,19 @@ import numpy.typing as npt
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
-__all__ = ["deal_groups", "deal_rows", "dose_bands", "treatment_strata"]
+__all__ = [
+    "Splits",
+    "check_splits",
+    "deal_folds",
+    "deal_groups",
+    "deal_rows",
+    "dose_bands",
+    "splits_of",
+    "treatment_strata",
+]
+
+# Positions of the rows to fit on and to predict, for each fold.
+Splits = tuple[tuple[Int, Int], ...]
 
 _MOST_DOSE_BANDS = 10
 
@@ -22,26 +34,32 @@ def treatment_strata(
     *,
     n_outcome_bins: int,
     min_rows: int,
+    cells: Int | None = None,
 ) -> Int:
-    """Code the strata arm x outcome, each with at least `min_rows` rows.
+    """Code the strata arm x outcome, inside `cells` where given, each with at least `min_rows` rows.
 
     `treatment` holds codes of arms, 0 the control. An outcome of few values is stratified by value,
     any other by its quantiles within the arm; bins become fewer until each is large enough, down to
-    one.
+    one. An arm of a cell may have fewer rows than that; an arm as a whole may not.
     """
-    strata = np.zeros(len(treatment), dtype=np.intp)
     n_arms = max(int(treatment.max(initial=0)) + 1, 2)
+    arm_of = treatment.astype(np.intp)
+    counts = np.bincount(arm_of, minlength=n_arms)
     for arm in reversed(range(n_arms)):
-        rows = np.flatnonzero(treatment == arm)
-        word = ("control", "treated")[arm] if n_arms == 2 else f"arm {arm}"
-        if len(rows) < min_rows:
+        if counts[arm] < min_rows:
+            word = ("control", "treated")[arm] if n_arms == 2 else f"arm {arm}"
             raise ValueError(
-                f"{owner}: `treatment` has {len(rows)} {word} rows, and every part needs at least "
-                f"one, so at least {min_rows} are needed. Lower the number of splits or parts."
+                f"{owner}: `treatment` has {counts[arm]} {word} rows, and every part needs at least "
+                f"one, so at least {min_rows} are needed. Lower `cv`, or the number of splits or "
+                "parts."
             )
-        bins = 0 if y is None else _outcome_bins(y[rows], n_outcome_bins, min_rows)
-        strata[rows] = arm * n_outcome_bins + bins
-    return strata
+    base = arm_of if cells is None else cells * n_arms + arm_of
+    strata = base * n_outcome_bins
+    if y is not None:
+        order = np.argsort(base, kind="stable")
+        for rows in np.split(order, np.flatnonzero(np.diff(base[order])) + 1):
+            strata[rows] += _outcome_bins(y[rows], n_outcome_bins, min_rows)
+    return strata if cells is None else np.unique(strata, return_inverse=True)[1]
 
 
 def dose_bands(dose: Float, min_rows: int) -> Int:
@@ -67,6 +85,62 @@ def _outcome_bins(y: Float, n_bins: int, min_rows: int) -> Int:
         if counts[counts > 0].min() >= min_rows:
             return bins
     return np.zeros(len(y), dtype=np.intp)
+
+
+def check_splits(owner: str, cv: Any, n_rows: int) -> Splits:
+    """Read pairs of row positions, to fit on and to predict; each row is predicted once."""
+    wanted = "`cv` must be a number of folds, or pairs of arrays (rows to fit on, rows to predict)"
+    try:
+        splits = tuple(
+            (np.asarray(train, dtype=np.intp), np.asarray(test, dtype=np.intp))
+            for train, test in cv
+        )
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{owner}: {wanted}; got {cv!r}.") from error
+    tested = np.concatenate([np.empty(0, dtype=np.intp), *(test for _, test in splits)])
+    times = np.bincount(tested[(tested >= 0) & (tested < n_rows)], minlength=n_rows)
+    if len(tested) != n_rows or not (times == 1).all():
+        raise ValueError(
+            f"{owner}: {wanted} that predict each of the {n_rows} rows once; "
+            f"{int((times == 0).sum())} rows are never predicted, {int((times > 1).sum())} more than "
+            "once. Pass cv=5 to have folds dealt."
+        )
+    shared = sum(len(np.intersect1d(train, test)) for train, test in splits)
+    if shared:
+        raise ValueError(
+            f"{owner}: {wanted} with no row in both; {shared} rows would be predicted by models that "
+            "saw them. Leave them out of the first array."
+        )
+    return splits
+
+
+def splits_of(fold: Int, n_folds: int) -> Splits:
+    """Return the rows outside and inside each fold."""
+    return tuple((np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n_folds))
+
+
+def deal_folds(
+    owner: str,
+    strata: Int,
+    groups: Int | None,
+    n_folds: int,
+    rng: np.random.RandomState,
+    *,
+    remedy: str = "",
+) -> Int:
+    """Return the fold of each row: rows, or whole groups where there are any, are dealt evenly.
+
+    `groups` holds codes 0 to n_groups - 1; `remedy` names what else helps where they are too few.
+    """
+    if groups is None:
+        return deal_rows(strata, n_folds, rng)
+    n_groups = int(groups.max()) + 1
+    if n_groups < n_folds:
+        raise ValueError(
+            f"{owner}: `groups` holds {n_groups} groups, too few for cv={n_folds} folds of whole "
+            f"groups. Lower `cv`{remedy}."
+        )
+    return deal_groups(strata, groups, np.full(n_folds, 1 / n_folds), rng)
 
 
 def deal_rows(strata: Int, n_folds: int, rng: np.random.RandomState | None) -> Int:

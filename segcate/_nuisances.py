@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from sklearn.utils import check_array, check_random_state
 from segcate import _frames
 from segcate._cross_fit import Fold, Target, cross_fit
 from segcate._default_models import encoded_covariates
-from segcate._folds import deal_groups, deal_rows, dose_bands, treatment_strata
+from segcate._folds import deal_folds, dose_bands, splits_of, treatment_strata
 from segcate._validation import Float, Int, is_zero_one
 from segcate.exceptions import OverlapError, SegcateWarning
 
@@ -32,17 +32,20 @@ class NuisanceModels:
     outcome : regressor, or classifier for y in {0, 1}; None for the default models
     treatment : classifier with `predict_proba` (of a continuous treatment a regressor), likewise
     cv : number of folds
-    clip : modelled chances of an arm are kept at or above it; 0 clips nothing
+    clip : modelled chances of an arm are kept at or above it; 0 clips nothing and refuses chances of
+        exactly 0, None leaves all as they are
     random_state : seed of the folds and of the default models
     n_jobs : models fitted at a time
+    remedy : what else helps where rows or groups are too few, to end a sentence "Lower `cv`"
     """
 
     outcome: Any = None
     treatment: Any = None
     cv: int = 5
-    clip: float = 0.01
+    clip: float | None = 0.01
     random_state: Any = None
     n_jobs: int | None = None
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Nuisances:
     Attributes
     ----------
     mu : float64 array of shape (n_rows, n_arms) or None
-        Expected outcome in each arm.
+        Expected outcome in each arm; NaN for arms that were not wanted.
     propensity : float64 array of shape (n_rows, n_arms) or None
         Chance of each arm; rows sum to 1 (before clipping).
     outcome : float64 array of shape (n_rows,) or None
@@ -83,6 +86,12 @@ def fit_nuisances(
     *,
     weight: Float | None = None,
     groups: Int | None = None,
+    strata: Int | None = None,
+    folds: Sequence[Fold] | None = None,
+    arms: Collection[int] | None = None,
+    is_binary: bool | None = None,
+    encoded: Float | None = None,
+    seed: int | None = None,
 ) -> Nuisances:
     """Cross-fit the nuisances that are wanted; all inputs are checked already.
 
@@ -99,8 +108,21 @@ def fit_nuisances(
     wants : collection of {"mu", "propensity", "outcome", "dose"}
     models : NuisanceModels
     weight : float64 array of shape (n_rows,), default=None
-    groups : intp codes of shape (n_rows,), default=None
+    groups : intp codes of shape (n_rows,), values 0 to n_groups - 1, default=None
         Whole groups go to one fold.
+    strata : intp array of shape (n_rows,), default=None
+        Rows of each are spread over the folds, arm by arm; None: the arms alone are.
+    folds : sequence of Fold, default=None
+        The folds themselves, to be used in place of dealt ones.
+    arms : collection of int, default=None
+        Arms whose expected outcome is wanted with "mu"; None: all.
+    is_binary : bool, default=None
+        Whether y is 0/1; None: look. Some rows of a measured outcome may hold no other values.
+    encoded : float64 array of shape (n_rows, n_numbers), default=None
+        X as the default models get it, where it is encoded already; X may then be None unless a
+        model is handed in.
+    seed : int, default=None
+        Seed of the default models; None: drawn after the folds.
 
     Notes
     -----
@@ -108,23 +130,31 @@ def fit_nuisances(
     the chances are then divided by their sum.
     """
     rng = check_random_state(models.random_state)
-    fold = _deal_folds(owner, y, treatment, models.cv, groups, rng, is_dose="dose" in wants)
-    targets = _targets(y, treatment, wants, models)
-    seed = int(rng.randint(2**31 - 1))
-    uses_default = any(target.model is None for target in targets.values())
-    if uses_default and not _frames.is_frame(X):
-        X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan", input_name="X")
+    is_binary = is_zero_one(y) if is_binary is None else is_binary
+    is_dose, keeps_groups = "dose" in wants, folds is None and groups is not None
+    if folds is None:
+        labels = y if is_binary else None
+        fold = _deal(owner, labels, treatment, models, groups, strata, rng, is_dose=is_dose)
+        folds = [Fold(train, test) for train, test in splits_of(fold, models.cv)]
+    if not is_dose:
+        _refuse_missing_arms(owner, treatment, folds, keeps_groups, models.remedy)
+    targets = _targets(y, treatment, wants, arms, is_binary, models)
+    seed = int(rng.randint(2**31 - 1)) if seed is None else seed
+    if encoded is None and any(target.model is None for target in targets.values()):
+        if not _frames.is_frame(X):
+            X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan", input_name="X")
+        encoded = encoded_covariates(owner, X)
     columns = cross_fit(
         owner,
         X,
-        encoded_covariates(owner, X) if uses_default else None,
+        encoded,
         list(targets.values()),
-        [Fold(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(models.cv)],
+        folds,
         weight=weight,
         seed=seed,
         n_jobs=models.n_jobs,
     )
-    return _assemble(owner, dict(zip(targets, columns, strict=True)), fold, models.clip)
+    return _assemble(owner, dict(zip(targets, columns, strict=True)), treatment, folds, models.clip)
 
 
 def check_cross_fitting(owner: str, cv: Any, clip: Any) -> None:
@@ -140,7 +170,7 @@ def warn_of_clipped(
     owner: str,
     n_clipped: int,
     n_rows: int,
-    clip: float,
+    clip: float | None,
     *,
     only_above: bool = False,
     stacklevel: int = 3,
@@ -149,7 +179,7 @@ def warn_of_clipped(
 
     `only_above` says that chances near 0 were left as they are.
     """
-    if n_clipped:
+    if n_clipped and clip is not None:
         where = f"above {1 - clip:g}" if only_above else f"outside [{clip:g}, {1 - clip:g}]"
         warnings.warn(
             f"{owner}: the modelled chance of treatment is {where} in {n_clipped} of {n_rows} rows "
@@ -161,11 +191,15 @@ def warn_of_clipped(
 
 
 def _targets(
-    y: Float, treatment: npt.NDArray[Any], wants: Collection[Want], models: NuisanceModels
+    y: Float,
+    treatment: npt.NDArray[Any],
+    wants: Collection[Want],
+    arms: Collection[int] | None,
+    is_binary: bool,
+    models: NuisanceModels,
 ) -> dict[tuple[str, int], Target]:
     """Say what is learned from which rows, keyed by nuisance and arm."""
     everyone = np.ones(len(y), dtype=bool)
-    is_binary = is_zero_one(y)
     found = {}
     if "outcome" in wants:
         found["outcome", 0] = Target("outcome_model", y, everyone, is_binary, False, models.outcome)
@@ -182,7 +216,7 @@ def _targets(
                 "propensity_model", is_in_arm, everyone, True, True, models.treatment
             )
     if "mu" in wants:
-        for arm in range(n_arms):
+        for arm in range(n_arms) if arms is None else arms:
             found["mu", arm] = Target(
                 "outcome_model", y, treatment == arm, is_binary, False, models.outcome
             )
@@ -190,22 +224,35 @@ def _targets(
 
 
 def _assemble(
-    owner: str, columns: dict[tuple[str, int], Float], fold: Int, clip: float
+    owner: str,
+    columns: dict[tuple[str, int], Float],
+    treatment: npt.NDArray[Any],
+    folds: Sequence[Fold],
+    clip: float | None,
 ) -> Nuisances:
     """Put the predictions of one nuisance side by side."""
-    mu = [values for (name, _), values in columns.items() if name == "mu"]
+    n_rows, mu = len(treatment), None
+    if any(name == "mu" for name, _ in columns):
+        mu = np.full((n_rows, int(treatment.max()) + 1), np.nan)
+    for (name, arm), values in columns.items():
+        if mu is not None and name == "mu":
+            mu[:, arm] = values
     chances = [values for (name, _), values in columns.items() if name == "propensity"]
     propensity, n_clipped = None, 0
     if chances:
-        table = np.column_stack([1.0 - chances[0], *chances] if len(chances) == 1 else chances)
-        table /= table.sum(axis=1, keepdims=True)
-        propensity, n_clipped = _clipped(owner, table, clip)
+        propensity = np.column_stack([1.0 - chances[0], *chances] if len(chances) == 1 else chances)
+        propensity /= propensity.sum(axis=1, keepdims=True)
+        if clip is not None:
+            propensity, n_clipped = _clipped(owner, propensity, clip)
+    left_out = np.empty(n_rows, dtype=np.intp)
+    for k, fold in enumerate(folds):
+        left_out[fold.test] = k
     return Nuisances(
-        mu=np.column_stack(mu) if mu else None,
+        mu=mu,
         propensity=propensity,
         outcome=columns.get(("outcome", 0)),
         dose=columns.get(("dose", 0)),
-        fold=fold,
+        fold=left_out,
         n_clipped=n_clipped,
     )
 
@@ -228,48 +275,46 @@ def _clipped(owner: str, chance: Float, clip: float) -> tuple[Float, int]:
     return np.maximum(chance, clip), n_clipped
 
 
-def _deal_folds(
+def _deal(
     owner: str,
-    y: Float,
+    labels: Float | None,
     treatment: npt.NDArray[Any],
-    cv: int,
+    models: NuisanceModels,
     groups: Int | None,
+    strata: Int | None,
     rng: np.random.RandomState,
     *,
     is_dose: bool,
 ) -> Int:
     """Stratify folds by treatment, and by a 0/1 outcome; keep groups whole."""
     if is_dose:
-        strata = dose_bands(treatment, cv)
+        cells = dose_bands(treatment, models.cv)
     else:
-        is_binary = is_zero_one(y)
-        strata = treatment_strata(
-            owner, treatment, y if is_binary else None, n_outcome_bins=2, min_rows=cv
+        cells = treatment_strata(
+            owner, treatment, labels, n_outcome_bins=2, min_rows=models.cv, cells=strata
         )
-    if groups is None:
-        return deal_rows(strata, cv, rng)
-    n_groups = int(groups.max()) + 1
-    if n_groups < cv:
-        raise ValueError(
-            f"{owner}: `groups` holds {n_groups} groups, too few for cv={cv} folds of whole groups. "
-            "Lower `cv`."
-        )
-    fold = deal_groups(strata, groups, np.full(cv, 1 / cv), rng)
-    if not is_dose:
-        _refuse_missing_arms(owner, treatment, fold, cv)
-    return fold
+    return deal_folds(owner, cells, groups, models.cv, rng, remedy=models.remedy)
 
 
-def _refuse_missing_arms(owner: str, treatment: npt.NDArray[Any], fold: Int, cv: int) -> None:
+def _refuse_missing_arms(
+    owner: str,
+    treatment: npt.NDArray[Any],
+    folds: Sequence[Fold],
+    keeps_groups: bool,
+    remedy: str,
+) -> None:
     """Refuse folds whose training rows lack an arm."""
     n_arms = int(treatment.max()) + 1
-    counts = np.bincount(fold * n_arms + treatment, minlength=cv * n_arms).reshape(cv, n_arms)
-    left = counts.sum(axis=0) - counts
+    arm_of = treatment.astype(np.intp)
+    left = np.array([np.bincount(arm_of[fold.train], minlength=n_arms) for fold in folds])
     bad = np.argwhere(left == 0)
     if len(bad):
         k, arm = bad[0]
         what = f"{left[k, 1]} treated" if n_arms == 2 else f"none of arm {arm}"
+        cause, unit, act = "the cut into folds", "folds", "lower `cv`, or pass other folds"
+        if keeps_groups:
+            cause, unit, act = "keeping groups whole", "groups", "merge groups"
         raise ValueError(
-            f"{owner}: keeping groups whole leaves a fold's {left[k].sum()} training rows with "
-            f"{what}. Every arm needs rows in at least two groups; merge groups."
+            f"{owner}: {cause} leaves a fold's {left[k].sum()} training rows with {what}. Every arm "
+            f"needs rows in at least two {unit}; {act}{remedy}."
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold
 
-from segcate._folds import deal_groups, deal_rows, treatment_strata
+from segcate._folds import deal_folds, deal_groups, deal_rows, splits_of, treatment_strata
 
 
 def counts(strata, fold):
@@ -20,10 +20,12 @@ def imbalance(table):
     return np.abs(table - table.mean(axis=0)).max(axis=0) / table.sum(axis=0)
 
 
-def strata_of(treatment, y, n_outcome_bins=5, min_rows=5):
+def strata_of(treatment, y, n_outcome_bins=5, min_rows=5, cells=None):
     arm = np.asarray(treatment, dtype=np.int8)
     y = None if y is None else np.asarray(y, dtype=float)
-    return treatment_strata("F", arm, y, n_outcome_bins=n_outcome_bins, min_rows=min_rows)
+    return treatment_strata(
+        "F", arm, y, n_outcome_bins=n_outcome_bins, min_rows=min_rows, cells=cells
+    )
 
 
 def test_strata_of_a_binary_outcome_are_its_values():
@@ -72,6 +74,48 @@ def test_an_arm_with_too_few_rows_is_named():
         strata_of(np.repeat([0, 1], [40, 4]), None)
     with pytest.raises(ValueError, match=r"`treatment` has 0 control rows"):
         strata_of(np.ones(10), None)
+
+
+def test_strata_inside_cells_are_those_of_each_cell_alone():
+    rng = np.random.default_rng(3)
+    cells, treatment = rng.integers(0, 4, 300), rng.integers(0, 2, 300)
+    y = (rng.random(300) < 0.3).astype(float)
+    y[(cells == 1) & (treatment == 1)] = 0.0
+    y[np.flatnonzero((cells == 1) & (treatment == 1))[:4]] = 1.0  # too rare to be split
+    found = strata_of(treatment, y, 2, cells=10 * cells)
+    assert set(found.tolist()) == set(range(15))
+    for cell in range(4):
+        here = cells == cell
+        alone = strata_of(treatment[here], y[here], 2)
+        assert len(set(zip(found[here].tolist(), alone.tolist(), strict=True))) == len(set(alone))
+    assert len({*found[cells == 0]} & {*found[cells == 1]}) == 0
+
+
+def test_an_arm_of_a_cell_may_be_small_where_the_arm_is_not():
+    treatment, cells = np.tile([0, 1], 20), np.repeat([0, 1], [2, 38])
+    assert strata_of(treatment, None, cells=cells).tolist() == (2 * cells + treatment).tolist()
+    with pytest.raises(ValueError, match=r"has 20 control rows|has 20 treated rows"):
+        strata_of(treatment, None, min_rows=21, cells=cells)
+
+
+def test_dealt_folds_leave_each_row_out_once():
+    strata = np.arange(43) % 2
+    splits = splits_of(deal_folds("F", strata, None, 5, np.random.RandomState(0)), 5)
+    assert sorted(np.concatenate([test for _, test in splits]).tolist()) == list(range(43))
+    assert all(set(train) | set(test) == set(range(43)) for train, test in splits)
+    assert not any(set(train) & set(test) for train, test in splits)
+
+
+def test_fewer_groups_than_folds():
+    with pytest.raises(ValueError, match=r"F: `groups` holds 2 groups.*Lower `cv`, or pray\."):
+        deal_folds(
+            "F",
+            np.zeros(9, dtype=int),
+            np.arange(9) % 2,
+            5,
+            np.random.RandomState(0),
+            remedy=", or pray",
+        )
 
 
 @pytest.mark.parametrize("seed", [None, 0])

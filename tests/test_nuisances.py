@@ -7,6 +7,7 @@ import pytest
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
+from segcate._cross_fit import Fold
 from segcate._nuisances import NuisanceModels, check_cross_fitting, fit_nuisances, warn_of_clipped
 from segcate.exceptions import OverlapError, SegcateWarning
 
@@ -98,6 +99,71 @@ def test_groups_that_hold_an_arm_together_are_refused():
         fit_nuisances("F", X, y, arms, {"mu"}, LINEAR, groups=groups)
 
 
+def test_folds_that_are_given_are_used():
+    X, y, treatment, _, _ = study(300)
+    part = np.arange(300) % 7
+    folds = [Fold(np.flatnonzero(part != k)[::2], np.flatnonzero(part == k)) for k in range(7)]
+    found = fit_nuisances("F", X, y, treatment, {"mu"}, LINEAR, folds=folds)
+    np.testing.assert_array_equal(found.fold, part)
+    for fold in folds:
+        for arm in (0, 1):
+            train = fold.train[treatment[fold.train] == arm]
+            by_hand = LinearRegression().fit(X[train], y[train]).predict(X[fold.test])
+            np.testing.assert_allclose(found.mu[fold.test, arm], by_hand, rtol=1e-12)
+
+
+def test_folds_that_are_given_must_leave_both_arms():
+    X, y, treatment, _, _ = study(300)
+    part = np.where(treatment == 1, 0, np.arange(300) % 3)
+    folds = [Fold(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in range(3)]
+    with pytest.raises(ValueError, match=r"F: the cut into folds .* 0 treated.*pass other folds"):
+        fit_nuisances("F", X, y, treatment, {"mu"}, LINEAR, folds=folds, groups=part)
+
+
+def test_only_the_arms_wanted_have_an_expected_outcome():
+    X, y, treatment, _, _ = study(300, n_arms=3)
+    models = NuisanceModels(LinearRegression(), cv=3, random_state=0)
+    every = fit_nuisances("F", X, y, treatment, {"mu"}, models).mu
+    some = fit_nuisances("F", X, y, treatment, {"mu"}, models, arms=(0, 2)).mu
+    np.testing.assert_array_equal(some[:, [0, 2]], every[:, [0, 2]])
+    assert np.isnan(some[:, 1]).all()
+
+
+def test_strata_are_spread_over_the_folds():
+    X, y, treatment, _, _ = study(400)
+    strata = np.arange(400) % 40
+    found = fit_nuisances("F", X, y, treatment, {"mu"}, LINEAR, strata=strata)
+    counts = np.bincount(strata * 5 + found.fold, minlength=200).reshape(40, 5)
+    assert (counts >= 1).all()
+    assert counts.max() <= 4
+
+
+def test_the_seed_of_the_models_leaves_the_folds_alone():
+    X, y, treatment, _, _ = study(600)
+    models = NuisanceModels(cv=2, random_state=0)
+    first, again, other = (
+        fit_nuisances("F", X, y, treatment, {"outcome"}, models, seed=seed) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first.fold, other.fold)
+    np.testing.assert_array_equal(first.outcome, again.outcome)
+    assert (first.outcome != other.outcome).any()
+
+
+def test_numbers_made_before_stand_in_for_x():
+    """A measured outcome of which these rows hold 0 and 1 alone is not taken for chances."""
+    X, y, treatment, _, _ = study(300)
+    y = (y > 0).astype(float)
+    models = NuisanceModels(cv=2, random_state=0)
+    found, expected = (
+        fit_nuisances("F", given, y, treatment, {"mu"}, models, encoded=encoded, is_binary=False)
+        for given, encoded in [(None, X), (X, None)]
+    )
+    np.testing.assert_array_equal(found.mu, expected.mu)
+    assert (found.mu < 0).any()
+    chances = fit_nuisances("F", X, y, treatment, {"mu"}, models).mu
+    assert (chances >= 0).all()
+
+
 def test_the_seed_decides_and_jobs_do_not():
     X, y, treatment, _, _ = study(400)
     tables = [
@@ -118,6 +184,14 @@ def test_chances_are_clipped_and_counted():
     assert found.n_clipped == (np.abs(found.propensity[:, 1] - 0.5) >= 0.3 - 1e-12).sum() > 100
     with pytest.warns(SegcateWarning, match=r"outside \[0.2, 0.8\] in 7 of 9 rows"):
         warn_of_clipped("F", 7, 9, 0.2)
+
+
+def test_chances_may_be_left_as_they_are():
+    X, y, treatment, _, _ = study(200)
+    models = NuisanceModels(None, DummyClassifier(strategy="most_frequent"), clip=None)
+    found = fit_nuisances("F", X, y, treatment, {"propensity"}, models)
+    assert set(found.propensity.ravel().tolist()) == {0.0, 1.0}
+    assert found.n_clipped == 0
 
 
 def test_a_chance_of_zero_is_refused_where_nothing_is_clipped():

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._pseudo_outcomes import doubly_robust_scores
+from segcate.effects._aipw_nuisances import AIPWNuisances
 from segcate.effects._segment_estimate import (
     SegmentEstimate,
     VarianceEstimate,
@@ -17,7 +18,6 @@ from segcate.effects._segment_estimate import (
     rare_events,
     with_effect,
 )
-from segcate.effects._segment_nuisances import SegmentNuisances
 from segcate.effects._segment_rows import SegmentRows
 
 Float = npt.NDArray[np.float64]
@@ -49,7 +49,7 @@ def doubly_robust_effect(
 
 
 def aipw_segment(
-    part: SegmentRows, nuisances: SegmentNuisances, groups: Int | None, n_clipped: int
+    part: SegmentRows, nuisances: AIPWNuisances, groups: Int | None, n_clipped: int
 ) -> SegmentEstimate:
     """Estimate one segment, its standard error from the influence of rows or groups."""
     if part.counted.status:

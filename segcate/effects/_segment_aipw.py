@@ -11,7 +11,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from segcate._cross_fit import check_models
-from segcate._nuisances import check_cross_fitting, warn_of_clipped
+from segcate._folds import check_splits
+from segcate._nuisances import NuisanceModels, check_cross_fitting, warn_of_clipped
 from segcate._validation import (
     EffectData,
     Segment,
@@ -22,15 +23,10 @@ from segcate._validation import (
     takes_missing,
 )
 from segcate.effects._aipw_estimate import aipw_segment
+from segcate.effects._aipw_nuisances import AIPWOptions, fit_aipw_nuisances, without_folds
 from segcate.effects._pool import pool
 from segcate.effects._segment_effects import SegmentEffectsMixin, warn_of_few_groups
 from segcate.effects._segment_estimate import OK, SegmentEstimate
-from segcate.effects._segment_nuisances import (
-    NuisanceOptions,
-    check_splits,
-    fit_segment_nuisances,
-    without_folds,
-)
 from segcate.effects._segment_rows import rows_by_segment
 from segcate.effects._summary import ESTIMAND_NAMES, Described
 from segcate.exceptions import OverlapError
@@ -250,7 +246,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             without_folds(part, options) for part in rows_by_segment(data, data.y, self.estimand)
         ]
         self._refuse_empty(owner, data, [_expected(part.counted) for part in segments])
-        nuisances = fit_segment_nuisances(owner, data, data.y, segments, options)
+        nuisances = fit_aipw_nuisances(owner, data, data.y, segments, options)
         is_clipped = self._clip(owner, data, nuisances.propensity)
         estimates = [
             aipw_segment(part, nuisances, data.groups, int(is_clipped[part.rows].sum()))
@@ -271,7 +267,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         self.propensity_ = nuisances.propensity
         self.n_clipped_ = int(is_clipped.sum())
         self.std_error_method_ = "influence" if data.groups is None else "group"
-        self._n_folds = options.cv
+        self._n_folds = options.models.cv
         self._has_propensity = data.propensity is not None
         self._store_effects(data, table, self._takes_missing(propensity is not None))
         return self
@@ -316,7 +312,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         check_option(owner, "pool_nuisances", self.pool_nuisances, (True, False))
         check_cross_fitting(owner, self.cv if _is_number(self.cv) else 2, self.clip)
 
-    def _options(self, owner: str, data: EffectData, y: Float) -> NuisanceOptions:
+    def _options(self, owner: str, data: EffectData, y: Float) -> AIPWOptions:
         """Check the models against the data, and say how they are fitted."""
         is_binary = is_zero_one(y)
         check_models(owner, self.outcome_model, self.propensity_model, is_binary)
@@ -326,15 +322,20 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
                 "Add them, or use SegmentRegression, which then compares means."
             )
         splits = None if _is_number(self.cv) else check_splits(owner, self.cv, data.n_rows)
-        return NuisanceOptions(
-            outcome_model=self.outcome_model,
-            propensity_model=self.propensity_model,
-            arms=(0, 1) if self.estimand == "ate" else (0,),
+        models = NuisanceModels(
+            outcome=self.outcome_model,
+            treatment=self.propensity_model,
             cv=int(self.cv) if splits is None else len(splits),
+            clip=None,
+            random_state=int(check_random_state(self.random_state).randint(2**31 - 1)),
+            n_jobs=self.n_jobs,
+            remedy="" if self.pool_nuisances else ", or set pool_nuisances=True",
+        )
+        return AIPWOptions(
+            models=models,
+            arms=(0, 1) if self.estimand == "ate" else (0,),
             splits=splits,
             pooled=bool(self.pool_nuisances),
-            seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
-            n_jobs=self.n_jobs,
         )
 
     def _clip(self, owner: str, data: EffectData, propensity: Float) -> npt.NDArray[np.bool_]:

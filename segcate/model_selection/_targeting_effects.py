@@ -8,13 +8,10 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
-from segcate import _frames
-from segcate._folds import deal_groups, deal_rows, treatment_strata
+from segcate import _folds, _frames
+from segcate._folds import Splits, check_splits, splits_of, treatment_strata
 from segcate._routing import routing
 from segcate._validation import Float, Int
-from segcate.effects._segment_nuisances import check_splits
-
-Splits = tuple[tuple[Int, Int], ...]
 
 __all__ = [
     "Splits",
@@ -90,16 +87,7 @@ def deal_folds(
         return check_splits(owner, cv, len(arm))
     cv = int(cv)
     strata = treatment_strata(owner, arm, None, n_outcome_bins=1, min_rows=cv)
-    if groups is None:
-        fold = deal_rows(strata, cv, rng)
-    elif int(groups.max()) + 1 < cv:
-        raise ValueError(
-            f"{owner}: `groups` holds {int(groups.max()) + 1} groups, too few for cv={cv} folds of "
-            "whole groups. Lower `cv`."
-        )
-    else:
-        fold = deal_groups(strata, groups, np.full(cv, 1 / cv), rng)
-    return tuple((np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(cv))
+    return splits_of(_folds.deal_folds(owner, strata, groups, cv, rng), cv)
 
 
 def segment_means(effects: Float, weight: Float, codes: Int, n_segments: int) -> Float:

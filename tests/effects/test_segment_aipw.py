@@ -235,22 +235,34 @@ def test_the_order_of_the_rows_is_that_of_the_folds_and_nothing_else():
     pd.testing.assert_frame_equal(found.effects_, expected, rtol=1e-6)  # lbfgs stops by tolerance
 
 
+@pytest.mark.parametrize("is_binary", [True, False])
 @pytest.mark.parametrize("pool_nuisances", [True, False])
-def test_folds_hold_both_arms_of_every_segment(pool_nuisances):
-    """An outcome model that remembers shows who was fitted with whom."""
-    from segcate._validation import check_effect_data
-    from segcate.effects._segment_nuisances import _deal
+def test_folds_hold_both_arms_of_every_segment(pool_nuisances, is_binary):
+    """An outcome model that notes which rows it predicts shows the folds."""
+    predicted = []
+
+    class NotesRows(RegressorMixin, BaseEstimator):
+        def fit(self, X, y):
+            return self
+
+        def predict(self, X):
+            predicted.append(X[:, 0].astype(int))
+            return np.zeros(len(X))
 
     data = small_study(8, n=400, n_segments=4)
-    X = data.X.drop(columns="cell")
-    for y in (data.y, (data.y > 1.5).astype(float)):
-        checked = check_effect_data(lines(), X, y, treatment=data.treatment, segment="segment")
-        rows = np.arange(400) if pool_nuisances else np.flatnonzero(data.segment == 2)
-        fold = _deal("SegmentAIPW", checked, y, rows, 5, np.random.RandomState(0))
-        cells = 2 * data.segment[rows] + data.treatment[rows]
-        counts = np.array([np.bincount(fold[cells == c], minlength=5) for c in np.unique(cells)])
-        assert (counts.max(axis=1) - counts.min(axis=1) <= 2).all()
-        assert np.bincount(fold).max() - np.bincount(fold).min() <= 1
+    y = (data.y > 1.5).astype(float) if is_binary else data.y
+    X = np.column_stack([np.arange(400), data.segment])
+    SegmentAIPW(
+        NotesRows(), segment=1, estimand="att", pool_nuisances=pool_nuisances, random_state=0
+    ).fit(X, y, treatment=data.treatment, propensity=data.score)
+    assert (np.sort(np.concatenate(predicted)) == np.arange(400)).all()
+    cells = 2 * data.segment + data.treatment
+    counts = np.array([np.bincount(cells[rows], minlength=8) for rows in predicted])
+    for fits in [counts] if pool_nuisances else counts.reshape(4, 5, 8):
+        there = fits[:, fits.sum(axis=0) > 0]
+        assert there.shape == (5, 8 if pool_nuisances else 2)
+        assert (there.max(axis=0) - there.min(axis=0) <= 2).all()
+        assert np.ptp(there.sum(axis=1)) <= 1
 
 
 def test_groups_stay_whole():
@@ -434,19 +446,19 @@ def test_more_folds_than_rows_of_an_arm():
     data = small_study(0, n=80)
     t = np.zeros(80, int)
     t[:4] = 1
-    with pytest.raises(ValueError, match=r"4 treated rows .* cv=5 folds needs one\. Lower `cv`"):
+    with pytest.raises(ValueError, match=r"has 4 treated rows.*at least 5 are needed\. Lower `cv`"):
         lines(segment=None).fit(data.Z, data.y, treatment=t)
 
 
 def test_more_folds_than_groups():
     data = small_study(0, n=80, n_groups=3)
-    with pytest.raises(ValueError, match=r"hold 3 `groups`, too few for cv=5.*Lower `cv`"):
+    with pytest.raises(ValueError, match=r"`groups` holds 3 groups, too few for cv=5.*Lower `cv`"):
         lines(segment=None).fit(data.Z, data.y, treatment=data.treatment, groups=data.groups)
 
 
 def test_groups_treated_whole_leave_a_fold_without_an_arm():
     data = small_study(0, n=80, n_groups=6)
-    with pytest.raises(ValueError, match=r"hold 0 treated.*merge groups"):
+    with pytest.raises(ValueError, match=r"training rows with 0 treated.*merge groups"):
         lines(segment=None, cv=3).fit(
             data.Z, data.y, treatment=(data.groups == 0).astype(int), groups=data.groups
         )
