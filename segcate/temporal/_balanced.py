@@ -31,13 +31,18 @@ class BalancedNetwork(nn.Module):
         super().__init__()
         d_r, d_h, d_a = widths
         self.trunk = trunk
-        self.outcome_head = ELUPair(n_models, d_r + d_a, d_h, trunk.n_outcomes, generator)
+        d_y = trunk.n_outcomes
+        n_shown = d_y + trunk.changes.n_added if trunk.changes.n_added else 0
+        self.outcome_head = ELUPair(n_models, d_r + d_a + n_shown, d_h, d_y, generator)
         self.treatment_head = ELUPair(n_models, d_r, d_h, d_a, generator)
 
-    def outcome(self, phi: Tensor, treatment: Tensor, outcome_now: Tensor) -> Tensor:
-        """Predict the next outcome under a treatment."""
-        found = self.outcome_head(torch.cat([phi, treatment], dim=-1))
-        predicted: Tensor = self.trunk.changes.write(found, outcome_now)
+    def outcome(self, phi: Tensor, treatment: Tensor, now: Tensor, before: Tensor) -> Tensor:
+        """Predict the next outcome under a treatment from the last two outcomes."""
+        changes = self.trunk.changes
+        parts = [phi, treatment]
+        if changes.n_added:
+            parts.append(changes.read(now, before))
+        predicted: Tensor = changes.write(self.outcome_head(torch.cat(parts, dim=-1)), now)
         return predicted
 
 
@@ -109,7 +114,7 @@ class BalancedLearner:
         self.average.train()
         inputs, target, treatment, counts = self._batch(units)
         phi = self.network.trunk(inputs)
-        predicted = self.network.outcome(phi, treatment, inputs.outcome)
+        predicted = self.network.outcome(phi, treatment, inputs.outcome, inputs.prev_outcome)
         loss = masked_mean((predicted - target) ** 2, counts)
         total = loss.sum()
         if self.balancing == "cdc":
@@ -185,7 +190,7 @@ class BalancedLearner:
         target, treatment, counts = self.data.targets(units)
         inputs = self.data.inputs(units, counts.shape[-1])
         phi = self.average.trunk(inputs)
-        predicted = self.average.outcome(phi, treatment, inputs.outcome)
+        predicted = self.average.outcome(phi, treatment, inputs.outcome, inputs.prev_outcome)
         return masked_mean((predicted - target) ** 2, counts)
 
     @property

@@ -206,19 +206,21 @@ class CRN(NeuralEstimator):
     def _roll_out(self, network: Any, data: PanelTensors, origins: Tensor, plans: Tensor) -> Tensor:
         inputs = data.inputs(self._all_units(data))
         phi = take_steps(network.encoder.trunk(inputs), origins)
-        now = take_steps(inputs.outcome, origins)
+        before, now = (
+            take_steps(part, origins) for part in (inputs.prev_outcome, inputs.outcome)
+        )
         plans = plans.expand(self.n_models, *plans.shape)
         n_origins = origins.shape[1]
         static = inputs.static.repeat_interleave(n_origins, dim=1)
         decoder, trunk = network.decoder, network.decoder.trunk
-        path = [now, network.encoder.outcome(phi, plans[:, :, :, 0], now)]
+        path = [now, network.encoder.outcome(phi, plans[:, :, :, 0], now, before)]
         state = (phi.flatten(1, 2), phi.flatten(1, 2))
         for k in range(1, plans.shape[3]):
             outcome = trunk.changes.read(path[-1], path[-2])
             read = [plans[:, :, :, k - 1].flatten(1, 2), outcome.flatten(1, 2), static]
             state = trunk.lstm.step(trunk.lstm.input(torch.cat(read, dim=-1)), state)
             here = nn.functional.elu(trunk.output(state[0])).unflatten(1, (-1, n_origins))
-            path.append(decoder.outcome(here, plans[:, :, :, k], path[-1]))
+            path.append(decoder.outcome(here, plans[:, :, :, k], path[-1], path[-2]))
         return torch.stack(path[1:], dim=3)
 
 

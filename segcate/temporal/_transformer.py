@@ -165,7 +165,7 @@ class TransformerTrunk(nn.Module):
         super().__init__()
         self.n_models, self.size, self.changes = n_models, size, changes
         d_a, d_y, d_x, d_v = widths
-        n_read = d_y + changes.n_added
+        n_read = d_y + changes.n_added + d_a if changes.n_added else d_y
         streams = [d_a, n_read, d_x] if d_x else [d_a, n_read]
         self.n_streams, self.n_outcomes = len(streams), d_y
         self.inputs = nn.ModuleList(
@@ -187,8 +187,7 @@ class TransformerTrunk(nn.Module):
 
     def embed(self, inputs: Inputs) -> tuple[Tensor, Tensor | None]:
         """Return the streams, (g, n, t, width), and what static features add to each."""
-        outcome = self.changes.read(inputs.outcome, inputs.prev_outcome)
-        parts = [inputs.prev_treatment, outcome]
+        parts = self.tokens(inputs.prev_treatment, inputs.outcome, inputs.prev_outcome)
         if inputs.covariates is not None:
             parts.append(inputs.covariates)
         streams = torch.stack(
@@ -198,6 +197,17 @@ class TransformerTrunk(nn.Module):
             return streams, None
         static = self.static(inputs.static).unsqueeze(2)
         return streams, static.repeat_interleave(self.n_streams, dim=0)
+
+    def tokens(self, treatment: Tensor, now: Tensor, before: Tensor) -> list[Tensor]:
+        """Return what the streams of treatments and outcomes read at a position.
+
+        With changes, the outcome's stream is shown the treatment that the change followed: one
+        block then finds how a unit answered each treatment.
+        """
+        outcome = self.changes.read(now, before)
+        if self.changes.n_added:
+            outcome = torch.cat([outcome, treatment], dim=-1)
+        return [treatment, outcome]
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Repeat the relative-position tables for every stream."""

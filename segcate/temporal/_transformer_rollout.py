@@ -50,12 +50,15 @@ def roll_out(network: BalancedNetwork, inputs: Inputs, origins: Tensor, plans: T
     plans = plans.expand(n_models, *plans.shape)
     phi, walker = _read_history(trunk, inputs, origins)
     at = origins.expand(n_models, *origins.shape).unsqueeze(-1)
-    outcome = inputs.outcome.gather(2, at.expand(-1, -1, -1, inputs.outcome.shape[-1]))
+    before, now = (
+        part.gather(2, at.expand(-1, -1, -1, part.shape[-1]))
+        for part in (inputs.prev_outcome, inputs.outcome)
+    )
     phi = phi.gather(2, at.expand(-1, -1, -1, phi.shape[-1]))
-    path = [outcome, network.outcome(phi, plans[:, :, :, 0], outcome)]
+    path = [now, network.outcome(phi, plans[:, :, :, 0], now, before)]
     for k in range(1, horizon):
-        phi = walker.advance(plans[:, :, :, k - 1], trunk.changes.read(path[-1], path[-2]), k)
-        path.append(network.outcome(phi, plans[:, :, :, k], path[-1]))
+        phi = walker.advance(trunk.tokens(plans[:, :, :, k - 1], path[-1], path[-2]), k)
+        path.append(network.outcome(phi, plans[:, :, :, k], path[-1], path[-2]))
     return torch.stack(path[1:], dim=3)
 
 
@@ -102,12 +105,10 @@ class _Walker:
         self.back = (origins.unsqueeze(-1) - position)[None, :, None]
         self.is_future = self.back < 0
 
-    def advance(self, treatment: Tensor, outcome: Tensor, k: int) -> Tensor:
+    def advance(self, tokens: list[Tensor], k: int) -> Tensor:
         """Read what was given and predicted k steps after the origin; return the representation."""
         trunk = self.trunk
-        parts = [
-            layer(part) for layer, part in zip(trunk.inputs, (treatment, outcome), strict=False)
-        ]
+        parts = [layer(part) for layer, part in zip(trunk.inputs, tokens, strict=False)]
         streams = torch.stack(parts, dim=1).flatten(0, 1)
         steps_back = torch.arange(k - 1, -1, -1, device=streams.device)
         distances = (self.back + k, steps_back.view(1, 1, 1, 1, -1))

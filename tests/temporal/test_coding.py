@@ -84,3 +84,14 @@ def test_constant_columns_are_only_centred():
 def test_unknown_transforms_are_refused(transform):
     with pytest.raises(ValueError, match="`outcome_transform` must be None, 'cbrt', 'log1p'"):
         check_transform("Model", transform)
+
+
+def test_changes_are_measured_between_rows_of_a_unit_and_in_scaled_units():
+    panel = data()
+    scaling = fit_scaling("Model", panel, "cbrt")
+    steps = np.concatenate(
+        [np.diff(np.cbrt(y[:n, 0])) for y, n in zip(panel.outcome, panel.n_steps, strict=True)]
+    )
+    assert scaling.change[0] == pytest.approx(steps.std() / scaling.outcome[1, 0], rel=1e-12)
+    n_outcomes, n_covariates = panel.outcome.shape[2], panel.covariates.shape[2]
+    assert scaling.change.shape == (n_outcomes + n_covariates,)

@@ -136,7 +136,7 @@ def step_by_step(net, data, unit, origin, plan):
         read = Inputs(given, before(outcome), outcome, covariates, data.static[:, one], known)
         phi = net.trunk(read)[:, :, -1]
         treatment = treatment.expand(n_models, 1, -1)
-        predicted = net.outcome(phi, treatment, outcome[:, :, -1])
+        predicted = net.outcome(phi, treatment, outcome[:, :, -1], before(outcome)[:, :, -1])
         found.append(predicted)
         outcome = torch.cat([outcome, predicted.unsqueeze(2)], dim=2)
         given = torch.cat([given, treatment.unsqueeze(2)], dim=2)
