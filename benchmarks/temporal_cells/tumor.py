@@ -48,19 +48,24 @@ class Size:
 
 
 SIZES = {
-    "smoke": Size(120, 30, 300, 1, dict.fromkeys(("CT", "CRN", "RMSN", "GNet", "decoder"), 2), (4,)),
+    "smoke": Size(120, 30, 300, 1, dict.fromkeys(("CT", "CRN", "RMSN", "GNet", "decoder", "cbrt"), 2), (4,)),
     "small": Size(
-        1000, 400, 6000, 3, {"CT": 50, "CRN": 40, "RMSN": 40, "GNet": 60, "decoder": 30}, (0, 4)
+        1000, 400, 6000, 3,
+        {"CT": 50, "CRN": 40, "RMSN": 40, "GNet": 60, "decoder": 30, "cbrt": 120}, (0, 4),
     ),
     "published": Size(
-        10_000, 1000, 30_000, 5, {"CT": 150, "CRN": 100, "RMSN": 100, "GNet": 100, "decoder": 100},
+        10_000, 1000, 30_000, 5,
+        {"CT": 150, "CRN": 100, "RMSN": 100, "GNet": 100, "decoder": 100, "cbrt": 150},
         (0, 1, 2, 3, 4),
     ),
 }  # fmt: skip
 
 
 def build(name: str, size: Size, seed: int) -> Any:
-    """Return an unfitted model: as in the papers, or ("cbrt") a residual head on the cube root."""
+    """Return an unfitted model: as in the papers, or ("cbrt") as we would fit it.
+
+    That is a residual head on the cube root, trained for longer: effects are learned last.
+    """
     from segcate.temporal import CRN, MSM, RMSN, CausalTransformer, GNet
 
     kind, *options = name.split()
@@ -71,7 +76,8 @@ def build(name: str, size: Size, seed: int) -> Any:
         **ROLES,
         "outcome_head": "residual" if is_cbrt else "direct",
         "outcome_transform": "cbrt" if is_cbrt else None,
-        "n_epochs": size.epochs[kind],
+        "n_epochs": size.epochs["cbrt" if is_cbrt else kind],
+        "batch_size": 64 if is_cbrt else 128,
         "patience": None,
         "verbose": False,
         "random_state": seed,

@@ -50,8 +50,10 @@ class CausalTransformer(NeuralEstimator):
     alpha : float, default=0.01
         Weight of the balancing loss at the end of training, >= 0.
     outcome_head : {"residual", "direct"}, default="residual"
-        Whether networks read the last change of the outcome and predict the next, in units of their
-        standard deviation; or read and predict the outcome alone, as in the paper.
+        "residual": networks read the last change of the outcome beside it and predict the next
+        change, in units of its standard deviation; the transformer's stream of outcomes also reads
+        the treatment that the change followed. "direct": they read and predict the outcome alone, as
+        in the paper. Effects are small beside outcomes: in simulations only the first found them.
     outcome_transform : None, "cbrt", "log1p" or pair of functions, default=None
         Scale on which the outcome is learned. The cube root suits volumes.
     treatment_coding : {"auto", "combination", "flags"}, default="auto"

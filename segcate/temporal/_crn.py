@@ -206,9 +206,7 @@ class CRN(NeuralEstimator):
     def _roll_out(self, network: Any, data: PanelTensors, origins: Tensor, plans: Tensor) -> Tensor:
         inputs = data.inputs(self._all_units(data))
         phi = take_steps(network.encoder.trunk(inputs), origins)
-        before, now = (
-            take_steps(part, origins) for part in (inputs.prev_outcome, inputs.outcome)
-        )
+        before, now = (take_steps(part, origins) for part in (inputs.prev_outcome, inputs.outcome))
         plans = plans.expand(self.n_models, *plans.shape)
         n_origins = origins.shape[1]
         static = inputs.static.repeat_interleave(n_origins, dim=1)
