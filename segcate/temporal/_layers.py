@@ -10,8 +10,9 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
-__all__ = ["ELUPair", "LayerNorm", "Linear", "dropout"]
+__all__ = ["ELUPair", "LayerNorm", "Linear", "dropout", "keep_factors"]
 
 
 class Linear(nn.Module):
@@ -45,8 +46,33 @@ class LayerNorm(nn.Module):
         """Normalise each position on its own."""
         gain = self.gain if rows is None else self.gain[rows]
         bias = self.bias if rows is None else self.bias[rows]
-        sd, mean = torch.std_mean(x, dim=-1, keepdim=True)
-        return gain * ((x - mean) / (sd + 1e-6)) + bias
+        return torch.addcmul(bias, gain, _Normalise.apply(x))
+
+
+class _Normalise(torch.autograd.Function):
+    """``(h - mean) / (sd + 1e-6)`` over the last axis; `torch.std_mean` is slow on short rows."""
+
+    @staticmethod
+    def forward(ctx, x):  # type: ignore[no-untyped-def]
+        """Centre and scale."""
+        centred = x - x.mean(-1, keepdim=True)
+        sd = (centred.square().sum(-1, keepdim=True) / (x.shape[-1] - 1)).sqrt_()
+        inverse = 1.0 / (sd + 1e-6)
+        centred *= inverse
+        ctx.save_for_backward(centred, sd, inverse)
+        return centred
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        """Differentiate mean and standard deviation too."""
+        found, sd, inverse = ctx.saved_tensors
+        # Equal entries: their deviations are 0, and so is the gradient of their sd.
+        slope = (grad * found).sum(-1, keepdim=True) / (sd * (found.shape[-1] - 1)).clamp_(
+            min=1e-30
+        )
+        centred = (grad - grad.mean(-1, keepdim=True)).mul_(inverse)
+        return centred.addcmul_(found, slope, value=-1.0)
 
 
 class ELUPair(nn.Module):
@@ -65,13 +91,19 @@ class ELUPair(nn.Module):
 
 
 def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
-    """Drop entries at random while training, in steps of 1/256 of the rate.
+    """Drop entries at random while training, in steps of 1/256 of the rate."""
+    if not training or round(256 * rate) == 0:
+        return x
+    return x * keep_factors(x, rate)
 
-    One random byte an entry: on a CPU this takes a quarter of the time of `torch.dropout`.
+
+def keep_factors(x: Tensor, rate: float) -> Tensor:
+    """Draw for each entry 0, or what makes up for those dropped.
+
+    One random byte an entry: on a CPU this takes a fraction of the time of `torch.dropout`.
     """
     n_dropped = round(256 * rate)
-    if not training or n_dropped == 0:
-        return x
     words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
     random = words.random_(-(2**63), None).view(torch.uint8)[: x.numel()].view(x.shape)
-    return x * (random >= n_dropped).to(x.dtype).mul_(256.0 / (256 - n_dropped))
+    # In place, because bytes compared to bytes are vectorised.
+    return random.ge_(n_dropped).to(x.dtype).mul_(256.0 / (256 - n_dropped))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from segcate.temporal._attention import attend, distance_table, split_heads
+from segcate.temporal._attention import attend, split_heads
 from segcate.temporal._changes import Changes
 from segcate.temporal._layers import LayerNorm, Linear, dropout
 
@@ -233,7 +233,7 @@ class TransformerTrunk(nn.Module):
         `keep` is handed the keys and values of every attention, in order.
         """
         t = streams.shape[2]
-        key_table, value_table = (distance_table(table, t) for table in self.tables())
+        key_table, value_table = self.tables()
         hidden = self._hidden_covariates(inputs, t)
         rate = self.size.dropout
 
