@@ -168,8 +168,8 @@ def cross_fit_segment_effects(
     one fold has all of B, and n_folds (M - 1) if all have the same.
 
     An error that all models share is no part of it: training that ends too soon draws all of their
-    effects towards 0. An epoch of 300 units in batches of 128 is two steps of learning; give few
-    units smaller batches, or more epochs.
+    effects towards 0. An epoch of 300 units, 15 % of them held out, is one step of learning in batches
+    of 128; give few units smaller batches, or more epochs.
 
     A `checkpoint` of the estimator is that of the fit on all units; those of the folds lie beside
     it, with ".fold0", ".fold1", ... behind the name.
