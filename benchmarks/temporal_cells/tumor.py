@@ -64,7 +64,8 @@ SIZES = {
 def build(name: str, size: Size, seed: int) -> Any:
     """Return an unfitted model: as in the papers, or ("cbrt") as we would fit it.
 
-    That is a residual head on the cube root, trained for longer: effects are learned last.
+    That is a residual head on the cube root, trained for longer, the transformer without dropout:
+    effects are learned last.
     """
     from segcate.temporal import CRN, MSM, RMSN, CausalTransformer, GNet
 
@@ -84,7 +85,9 @@ def build(name: str, size: Size, seed: int) -> Any:
     }
     decoder = {"decoder_epochs": size.epochs["decoder"]}
     if kind == "CT":
-        return CausalTransformer(**common, balancing="cdc" if "cdc" in options else None)
+        balancing = "cdc" if "cdc" in options else None
+        dropout = 0.0 if is_cbrt else 0.1
+        return CausalTransformer(**common, balancing=balancing, dropout=dropout)
     if kind == "CRN":
         return CRN(**common, **decoder)
     if kind == "RMSN":
