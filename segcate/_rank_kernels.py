@@ -5,7 +5,21 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-__all__ = ["block_ends", "distinct_parts", "harmonic_to_go", "own_and_rank_parts"]
+__all__ = [
+    "block_ends",
+    "distinct_autoc_parts",
+    "distinct_qini_parts",
+    "harmonic_to_go",
+    "own_and_rank_parts",
+    "take",
+]
+
+
+@numba.njit(cache=True, nogil=True)
+def take(values, order, taken):  # type: ignore[no-untyped-def]
+    """Put ``values[order]`` into `taken`, for int32 five times as fast as numpy."""
+    for i in range(len(order)):
+        taken[i] = values[order[i]]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -52,25 +66,38 @@ def harmonic_to_go(ends):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def distinct_parts(psi, is_qini):  # type: ignore[no-untyped-def]
-    """Return the same as `own_and_rank_parts` where no two ranks are tied and every row counts once.
+def distinct_qini_parts(psi, influence):  # type: ignore[no-untyped-def]
+    """Make `own_and_rank_parts` of QINI where no ranks are tied and every row counts once.
 
-    The area weight A and its slope a are made on the way, for QINI or else for AUTOC.
+    Returns the sum; the influences are put into `influence`.
     """
     n = len(psi)
-    influence = np.empty(n)
-    value, tail, psi_below, area, to_go = 0.0, 0.0, 0.0, 0.0, 0.0
+    value, tail, psi_below, area = 0.0, 0.0, psi[n - 1], 0.0
     for i in range(n - 1, -1, -1):
-        # `area` is A(i + 1), and `to_go` H_n - H_(i + 1).
-        if i < n - 1:
-            slope = 0.5 - (i + 1.0) / n if is_qini else to_go - 1.0 + 1.0 / (i + 1.0)
-            tail += slope * (psi[i] - psi_below)
-        to_go += 1.0 / (i + 1.0)
-        above = i * (n - i) / (2.0 * n) if is_qini else i * to_go
+        # `area` is A(i + 1); to the last bit as in `own_and_rank_parts`.
+        tail += (0.5 - (i + 1.0) / n) * (psi[i] - psi_below)
+        above = i * (n - i) / (2.0 * n)
         value += psi[i] * (area - above)
         influence[i] = tail
         area, psi_below = above, psi[i]
-    return value, influence
+    return value
+
+
+@numba.njit(cache=True, nogil=True)
+def distinct_autoc_parts(psi, influence):  # type: ignore[no-untyped-def]
+    """Make the same of AUTOC."""
+    n = len(psi)
+    value, tail, psi_below, area, to_go = 0.0, 0.0, psi[n - 1], 0.0, 0.0
+    for i in range(n - 1, -1, -1):
+        # `area` is A(i + 1), and `to_go` H_n - H_(i + 1).
+        step = 1.0 / (i + 1)
+        tail += (to_go - 1.0 + step) * (psi[i] - psi_below)
+        to_go += step
+        above = i * to_go
+        value += psi[i] * (area - above)
+        influence[i] = tail
+        area, psi_below = above, psi[i]
+    return value
 
 
 @numba.njit(cache=True, nogil=True)

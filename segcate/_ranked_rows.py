@@ -127,11 +127,11 @@ def rank_rows(
         sort_slices(psi, order, bounds)
         if weight is not None:
             sort_slices(weight, order, _bounds(block_ends(psi, order, bounds)))
-    ranked_psi = psi[order]
-    ranked_weight = None if weight is None else weight[order]
+    ranked_psi = _taken(psi, order)
+    ranked_weight = None if weight is None else _taken(weight, order)
     mean = float(np.average(ranked_psi, weights=ranked_weight))
     ranked_psi -= mean
-    codes = None if clusters is None else cluster_codes(clusters)[order]
+    codes = None if clusters is None else _taken(cluster_codes(clusters), order)
     if codes is not None and len(order) < n_rows:
         codes = cluster_codes(codes)
     return RankedRows(order, ends, ranked_psi, ranked_weight, codes, mean, n_rows)
@@ -148,6 +148,15 @@ def cluster_codes(clusters: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
         return clusters.astype(np.intp, copy=False)
     compact: npt.NDArray[np.intp] = np.cumsum(occurs) - 1
     return np.take(compact, clusters)
+
+
+def _taken(values: npt.NDArray[Any], order: Index) -> npt.NDArray[Any]:
+    """Return ``values[order]``."""
+    from segcate._rank_kernels import take
+
+    taken = np.empty(len(order), dtype=values.dtype)
+    take(values, order, taken)
+    return taken
 
 
 def _bounds(ends: Int) -> Int:

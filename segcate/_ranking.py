@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy.special import digamma, ndtri
 
 from segcate._ranked_rows import RankedRows, cluster_codes, rank_rows
+from segcate._validation import count_not_finite
 
 Float = npt.NDArray[np.float64]
 RankKind = Literal["qini", "autoc"]
@@ -172,10 +173,16 @@ def area_value_and_influence(
     ranked: RankedRows, kind: RankKind, *, rank_term: bool = True
 ) -> tuple[float, Float]:
     """Score ranked rows; the influence comes back in rank order, centred."""
-    from segcate._rank_kernels import distinct_parts, own_and_rank_parts
+    from segcate._rank_kernels import (
+        distinct_autoc_parts,
+        distinct_qini_parts,
+        own_and_rank_parts,
+    )
 
     if ranked.is_distinct and ranked.weight is None and rank_term:
-        value, influence = distinct_parts(ranked.psi, kind == "qini")
+        parts = distinct_qini_parts if kind == "qini" else distinct_autoc_parts
+        influence = np.empty(ranked.n_ranked)
+        value = parts(ranked.psi, influence)
         influence -= influence.mean()
         return float(value) / ranked.n_ranked, influence
     reached = ranked.reached()
@@ -235,7 +242,7 @@ def _vector(name: str, values: Any, shape: tuple[int, ...] | None) -> Float:
         )
     if len(array) == 0:
         raise ValueError(f"A ranking score needs at least one row; `{name}` has none.")
-    n_bad = int((~np.isfinite(array)).sum())
+    n_bad = count_not_finite(array)
     if n_bad:
         advice = (
             "Rows without an effect cannot be ranked: give every segment one "

@@ -220,6 +220,14 @@ def _refuse_gaps(owner: str, gaps: dict[str, int]) -> None:
         )
 
 
+def count_not_finite(values: Float) -> int:
+    """Count NaN and infinity; where there are none this takes one sum."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum()):
+            return 0
+    return int((~np.isfinite(values)).sum())
+
+
 def check_outcome(owner: str, y: Any, X: Any) -> Float:
     """Check that y is numeric, finite, one-dimensional and as long as X."""
     if y is None:
@@ -228,7 +236,7 @@ def check_outcome(owner: str, y: Any, X: Any) -> Float:
         )
     _check_same_index(owner, "y", y, X)
     values = _numbers(owner, "y", _column(owner, "y", y, warn=True), "numeric (0/1 or measured)")
-    n_bad = int((~np.isfinite(values)).sum())
+    n_bad = count_not_finite(values)
     if n_bad:
         raise ValueError(
             f"{owner}: Input y contains NaN or infinity in {n_bad} of {len(values)} rows. "

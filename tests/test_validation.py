@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
 
-from segcate._validation import check_arms, check_dose, check_effect_data, check_treatment
+from segcate._validation import (
+    check_arms,
+    check_dose,
+    check_effect_data,
+    check_treatment,
+    count_not_finite,
+)
 
 X = np.zeros((6, 1))
 
@@ -89,3 +95,12 @@ def test_both_arms_are_needed(kind):
                 segment=None,
                 treatment_kind=kind,
             )
+
+
+@pytest.mark.parametrize(
+    ("values", "count"),
+    [([0.0, 1.0], 0), ([], 0), ([1e308] * 40, 0), ([np.nan, 1, np.inf], 2), ([np.inf, -np.inf], 2)],
+)
+def test_numbers_that_are_not_finite_are_counted(values, count):
+    """Also where finite ones sum to infinity, without a warning."""
+    assert count_not_finite(np.array(values, dtype=np.float64)) == count

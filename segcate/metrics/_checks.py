@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import column_or_1d
 
 from segcate import _frames
-from segcate._validation import Float, _check_same_index
+from segcate._validation import Float, _check_same_index, count_not_finite
 
 _PREDICTION_ADVICE = (
     "Rows without an effect cannot be ranked: give every segment one (`on_empty='overall'`), merge "
@@ -34,7 +34,7 @@ def check_vector(owner: str, name: str, values: Any, reference: Any, advice: str
             "needed."
         )
     array = array.astype(np.float64)
-    n_bad = int((~np.isfinite(array)).sum())
+    n_bad = count_not_finite(array)
     if n_bad:
         raise ValueError(
             f"{owner}: `{name}` is NaN or infinite in {n_bad} of {len(array)} rows."

@@ -193,7 +193,8 @@ def effect_scores(
     _check_arguments(design, outcome_model, propensity_model, propensity, mu0, mu1)
     check_cross_fitting(_OWNER, cv, clip)
     data = _checked(X, y, treatment, propensity, mu0, mu1, groups, sample_weight)
-    check_models(_OWNER, outcome_model, propensity_model, data.is_binary)
+    is_binary = outcome_model is not None and data.is_binary
+    check_models(_OWNER, outcome_model, propensity_model, is_binary)
     if design == "experiment" and outcome_model is None and mu0 is None:
         return arm_centred_scores(data.y, data.treatment, data.weight, data.propensity)
     models = NuisanceModels(outcome_model, propensity_model, cv, clip, random_state, n_jobs)
@@ -242,8 +243,7 @@ def _checked(
     arm = check_arms(_OWNER, treatment, reference)
     weight = check_weights(_OWNER, sample_weight, reference)
     n_arms = max(int(arm.max()) + 1, 2)
-    counted = arm if weight is None else arm[weight > 0]
-    for code in np.flatnonzero(np.bincount(counted, minlength=n_arms) == 0)[::-1]:
+    for code in _arms_without_rows(arm, weight, n_arms):
         what = f"{('control', 'treated')[code]} rows" if n_arms == 2 else f"rows of arm {code}"
         raise ValueError(
             f"{_OWNER}: `treatment` has no {what} among {len(arm)}"
@@ -262,6 +262,17 @@ def _checked(
         propensity=_check_chances(propensity, reference, n_arms),
         mu=mu,
     )
+
+
+def _arms_without_rows(
+    arm: npt.NDArray[np.int64], weight: Float | None, n_arms: int
+) -> npt.NDArray[np.intp]:
+    """List the arms that no row of positive weight is in, the last first."""
+    if weight is None and n_arms == 2:
+        n_treated = int(arm.sum())
+        return np.flatnonzero([n_treated == len(arm), n_treated == 0])[::-1]
+    counted = arm if weight is None else arm[weight > 0]
+    return np.flatnonzero(np.bincount(counted, minlength=n_arms) == 0)[::-1]
 
 
 def _arm_columns(name: str, values: Any, reference: Any, n_columns: int) -> list[Float]:
