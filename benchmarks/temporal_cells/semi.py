@@ -95,7 +95,8 @@ def build(name: str, size: Size, seed: int, covariates: list[str]) -> Any:
         "outcome_head": "residual" if "residual" in options else "direct",
         "n_epochs": size.epochs[kind],
         "validation_share": VALIDATION_SHARE,
-        "patience": None,
+        # Never before the end, and the weights of the best epoch.
+        "patience": size.epochs[kind],
         "verbose": False,
         "random_state": seed,
     }

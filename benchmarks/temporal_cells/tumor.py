@@ -64,8 +64,8 @@ SIZES = {
 def build(name: str, size: Size, seed: int) -> Any:
     """Return an unfitted model: as in the papers, or ("cbrt") as we would fit it.
 
-    That is a residual head on the cube root, trained for longer, the transformer without dropout:
-    effects are learned last.
+    That is a residual head on the cube root, trained for longer and to the end, the transformer without
+    dropout: effects are learned last. The others keep the weights of their best epoch.
     """
     from segcate.temporal import CRN, MSM, RMSN, CausalTransformer, GNet
 
@@ -79,7 +79,7 @@ def build(name: str, size: Size, seed: int) -> Any:
         "outcome_transform": "cbrt" if is_cbrt else None,
         "n_epochs": size.epochs["cbrt" if is_cbrt else kind],
         "batch_size": 64 if is_cbrt else 128,
-        "patience": None,
+        "patience": None if is_cbrt else size.epochs[kind],
         "verbose": False,
         "random_state": seed,
     }

@@ -93,6 +93,7 @@ class BalancedLearner:
         self.network, self.data, self.balancing = network, data, balancing
         self.hides_covariates = hides_covariates
         self.alpha, self.is_one_hot = alpha, is_one_hot
+        self.learning_rate = learning_rate
         self.average = copy.deepcopy(network).requires_grad_(False)
         # In the order of the network: an optimiser's stored state is matched to them by position.
         named = list(network.named_parameters())

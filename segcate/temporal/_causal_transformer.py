@@ -71,7 +71,10 @@ class CausalTransformer(NeuralEstimator):
     validation_share : float in [0, 1), default=0.15
         Share of units held out to stop by the factual error of the next outcome.
     patience : int or None, default=15
-        Epochs without a better validation error after which training stops; None: never.
+        Epochs without a better validation error after which training stops, each model keeping its
+        best weights. None: all epochs, the learning rate falling to 0 along half a cosine, and the last
+        weights. Prefer None for effects where a few units hold most of the error, as with
+        tumours: on which epoch those few are predicted best is chance.
     checkpoint : path, default=None
         File written after each epoch; a fit that finds it goes on from there.
     device : str, default="auto"

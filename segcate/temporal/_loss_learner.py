@@ -28,17 +28,19 @@ class LossLearner:
         clip: float | None = None,
     ) -> None:
         self.network, self.loss, self.clip = network, loss, clip
-        self.optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
+        self.learning_rate = learning_rate
+        self.optimisers = [torch.optim.Adam(network.parameters(), lr=learning_rate)]
 
     def step(self, units: Tensor, progress: tuple[int, int]) -> Tensor:
         """Take one optimisation step on a batch; return the loss of each model."""
         self.network.train()
         loss = self.loss(self.network, units)
-        self.optimiser.zero_grad(set_to_none=True)
+        (optimiser,) = self.optimisers
+        optimiser.zero_grad(set_to_none=True)
         loss.sum().backward()
         if self.clip is not None:
             _clip_gradients(self.network, len(loss), self.clip)
-        self.optimiser.step()
+        optimiser.step()
         return loss.detach()
 
     @torch.no_grad()
@@ -54,12 +56,14 @@ class LossLearner:
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on training."""
-        return {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict()}
+        optimisers = [optimiser.state_dict() for optimiser in self.optimisers]
+        return {"network": self.network.state_dict(), "optimisers": optimisers}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
         self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
 
 
 def _clip_gradients(network: nn.Module, n_models: int, most: float) -> None:

@@ -342,6 +342,7 @@ class NeuralEstimator(TemporalEstimator):
         if self.checkpoint is None:
             return ""
         parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in _FREE}
+        parameters["stops_early"] = self.patience is not None
         digest = hashlib.sha256(repr((type(self).__name__, seed, parameters)).encode())
         tensors = (data.treatment, data.outcome, data.covariates, data.static, data.n_steps, *units)
         for tensor in tensors:

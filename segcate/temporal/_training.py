@@ -1,7 +1,8 @@
-"""The training loop: batches by index, early stopping a model, checkpoints."""
+"""The training loop: batches by index, early stopping or a falling learning rate, checkpoints."""
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ class TrainingSettings:
     ----------
     n_epochs : passes over the training units
     batch_size : units a step
-    patience : epochs without a better validation error after which training ends; None: all epochs
+    patience : epochs without a better validation error after which training ends
+        None: all epochs, the learning rate falling to 0 along half a cosine.
     checkpoint : file to write after each epoch and to go on from; None: none
     digest : what tells this fit from fits on other data or with other parameters
     is_shown : whether to write progress to standard error
@@ -38,6 +40,9 @@ class TrainingSettings:
 
 class Learner(Protocol):
     """What the loop asks of something that learns by steps."""
+
+    optimisers: list[torch.optim.Adam]
+    learning_rate: float
 
     def step(self, units: Tensor, progress: tuple[int, int]) -> Tensor:
         """Learn from a batch, an index tensor (n_models, n); return the loss of each model."""
@@ -84,7 +89,9 @@ def train(
     generator: torch.Generator,
     name: str,
 ) -> list[tuple[float, ...]]:
-    """Train all models at once; afterwards `learner.result` holds each one's best weights.
+    """Train all models at once; afterwards `learner.result` holds the weights to predict with.
+
+    With patience those are each model's best on validation units; without, the last ones.
 
     Parameters
     ----------
@@ -115,15 +122,10 @@ def train(
     for epoch in range(len(history), settings.n_epochs):
         if best is not None and settings.patience is not None and best.since >= settings.patience:
             break
+        if settings.patience is None:
+            _set_rate(learner, 0.5 + 0.5 * math.cos(math.pi * epoch / settings.n_epochs))
         loss = _one_epoch(learner, train_units, epoch, settings, generator)
-        error = float("nan")
-        if validation_units is not None:
-            found = learner.validate(validation_units)
-            if best is None:
-                weights = {k: v.clone() for k, v in learner.result.state_dict().items()}
-                best = _Best(torch.full_like(found, torch.inf), weights)
-            best.look(found, learner.result)
-            error = float(found.mean())
+        error, best = _validate(learner, validation_units, best, settings)
         history.append((float(epoch), loss, error))
         progress.show(epoch, loss, error)
         if settings.checkpoint is not None:
@@ -137,6 +139,28 @@ def train(
     if best is not None:
         learner.result.load_state_dict(best.weights)
     return history
+
+
+def _validate(
+    learner: Learner, units: Tensor | None, best: _Best | None, settings: TrainingSettings
+) -> tuple[float, _Best | None]:
+    """Return the mean validation error, and the best weights so far where they are kept."""
+    if units is None:
+        return float("nan"), None
+    found = learner.validate(units)
+    if settings.patience is not None:
+        if best is None:
+            weights = {k: v.clone() for k, v in learner.result.state_dict().items()}
+            best = _Best(torch.full_like(found, torch.inf), weights)
+        best.look(found, learner.result)
+    return float(found.mean()), best
+
+
+def _set_rate(learner: Learner, share: float) -> None:
+    """Learn at a share of the learning rate."""
+    for optimiser in learner.optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = learner.learning_rate * share
 
 
 def _one_epoch(

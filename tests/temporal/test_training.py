@@ -77,12 +77,15 @@ class Scripted:
     def __init__(self, errors):
         self.errors = torch.tensor(errors)
         self.network = Linear(2, 1, 1, torch.Generator().manual_seed(0))
-        self.seen = []
+        self.learning_rate = 0.1
+        self.optimisers = [torch.optim.Adam(self.network.parameters(), lr=0.1)]
+        self.seen, self.rates = [], []
         self.epoch = -1
 
     def step(self, units, progress):
         self.epoch = progress[0]
         self.seen.append(units)
+        self.rates.append(self.optimisers[0].param_groups[0]["lr"])
         self.network.weight.data.fill_(float(self.epoch))
         return torch.zeros(2)
 
@@ -110,6 +113,23 @@ def test_each_model_keeps_its_best_epoch_and_training_stops_when_none_improves()
     assert [row[0] for row in history] == [0, 1, 2, 3, 4]
     assert learner.network.weight.flatten().tolist() == [1.0, 2.0]
     np.testing.assert_allclose([row[2] for row in history], [3.0, 2.5, 2.0, 3.5, 3.5])
+
+
+def test_without_patience_the_rate_falls_and_the_last_weights_count():
+    learner = Scripted([[1.0, 1.0], [0.0, 0.0], [5.0, 5.0], [5.0, 5.0]])
+    settings = TrainingSettings(n_epochs=4, batch_size=10, patience=None)
+    history = train(learner, UNITS, UNITS[:, :2], settings, torch.Generator(), "scripted")
+    np.testing.assert_allclose([row[2] for row in history], [1.0, 0.0, 5.0, 5.0])
+    assert learner.network.weight.flatten().tolist() == [3.0, 3.0]
+    falling = [0.05 * (1 + math.cos(math.pi * epoch / 4)) for epoch in range(4)]
+    assert learner.rates == pytest.approx(falling)
+
+
+def test_with_patience_the_rate_stays():
+    learner = Scripted([[1.0, 1.0]] * 3)
+    settings = TrainingSettings(n_epochs=3, batch_size=10, patience=3)
+    train(learner, UNITS, UNITS[:, :2], settings, torch.Generator(), "scripted")
+    assert learner.rates == [0.1, 0.1, 0.1]
 
 
 def test_without_validation_units_all_epochs_run_and_the_last_counts():
