@@ -51,7 +51,7 @@ SIZES = {
     "smoke": Size(120, 30, 300, 1, dict.fromkeys(("CT", "CRN", "RMSN", "GNet", "decoder", "cbrt"), 2), (4,)),
     "small": Size(
         1000, 400, 6000, 3,
-        {"CT": 120, "CRN": 40, "RMSN": 40, "GNet": 60, "decoder": 30, "cbrt": 120}, (0, 4),
+        {"CT": 50, "CRN": 40, "RMSN": 40, "GNet": 60, "decoder": 30, "cbrt": 120}, (0, 4),
     ),
     "published": Size(
         10_000, 1000, 30_000, 5,
