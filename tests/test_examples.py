@@ -80,3 +80,10 @@ def test_hillstrom_example_says_what_its_text_says():
     assert f"By {mean} cents, with an interval from {low} to {high}" in script
     mean, low, high = re.search(r"policy: (\S+) cents .*\((\S+) to (\S+)\)", printed).groups()
     assert f"it is {mean} cents per customer ({low} to {high})" in script
+
+
+@pytest.mark.slow
+def test_trajectories_example_is_close_to_the_truth():
+    pytest.importorskip("torch", reason="the extra `temporal` is not installed")
+    printed = run("plot_trajectories.py")
+    assert float(re.search(r"with the truth: (\S+)", printed).group(1)) > 0.85
