@@ -32,7 +32,8 @@ model = GNet(
     outcome_transform="cbrt",
     n_models=5,
     n_epochs=60,
-    batch_size=64,
+    batch_size=32,
+    dropout=0.0,
     patience=None,
     random_state=0,
 ).fit(design)
