@@ -13,9 +13,9 @@ EXTRAS := test,demo$(if $(wildcard segcate/temporal),$(shell printf ,temporal))
 # Pinned so that pip takes the CPU build where there is one; any torch >= 2.2 will do.
 TORCH ?= torch==2.13.0
 
-# One thread a process: the tests run $(JOBS) processes, and small k-means fits only wait on more.
-test slow: export OMP_NUM_THREADS = 1
-test slow: export OPENBLAS_NUM_THREADS = 1
+# One thread a process: the tests run $(JOBS) processes, and small fits and networks only wait on more.
+test slow docs: export OMP_NUM_THREADS = 1
+test slow docs: export OPENBLAS_NUM_THREADS = 1
 
 .PHONY: help demo test lint format slow bench docs clean
 
