@@ -13,7 +13,13 @@ from segcate._validation import check_option
 from segcate.temporal._balanced import BalancedLearner, BalancedNetwork
 from segcate.temporal._causal_transformer import BALANCING
 from segcate.temporal._neural import NeuralEstimator
-from segcate.temporal._recurrent import RecurrentTrunk, Windows, take_steps, windows_of
+from segcate.temporal._recurrent import (
+    RecurrentTrunk,
+    Windows,
+    last_two_outcomes,
+    take_steps,
+    windows_of,
+)
 from segcate.temporal._tensors import PanelTensors
 from segcate.temporal._training import train
 
@@ -206,12 +212,12 @@ class CRN(NeuralEstimator):
     def _roll_out(self, network: Any, data: PanelTensors, origins: Tensor, plans: Tensor) -> Tensor:
         inputs = data.inputs(self._all_units(data))
         phi = take_steps(network.encoder.trunk(inputs), origins)
-        before, now = (take_steps(part, origins) for part in (inputs.prev_outcome, inputs.outcome))
+        path = last_two_outcomes(inputs, origins)
         plans = plans.expand(self.n_models, *plans.shape)
         n_origins = origins.shape[1]
         static = inputs.static.repeat_interleave(n_origins, dim=1)
         decoder, trunk = network.decoder, network.decoder.trunk
-        path = [now, network.encoder.outcome(phi, plans[:, :, :, 0], now, before)]
+        path.append(network.encoder.outcome(phi, plans[:, :, :, 0], path[-1], path[-2]))
         state = (phi.flatten(1, 2), phi.flatten(1, 2))
         for k in range(1, plans.shape[3]):
             outcome = trunk.changes.read(path[-1], path[-2])
@@ -219,7 +225,7 @@ class CRN(NeuralEstimator):
             state = trunk.lstm.step(trunk.lstm.input(torch.cat(read, dim=-1)), state)
             here = nn.functional.elu(trunk.output(state[0])).unflatten(1, (-1, n_origins))
             path.append(decoder.outcome(here, plans[:, :, :, k], path[-1], path[-2]))
-        return torch.stack(path[1:], dim=3)
+        return torch.stack(path[2:], dim=3)
 
 
 class _EncoderDecoder(nn.Module):

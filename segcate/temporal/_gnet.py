@@ -291,13 +291,12 @@ class GNet(NeuralEstimator):
         n_futures, d_y = self.n_simulations, data.outcome.shape[2]
         # The state at an origin is that before the origin's own position was read.
         states = network.states_before(data, inputs, origins)
-        state = tuple(part.repeat_interleave(n_futures, dim=2).flatten(1, 2) for part in states)
-        now = take_steps(network.variables(inputs), origins)
-        now = now.repeat_interleave(n_futures, dim=2).flatten(1, 2)
-        given = take_steps(inputs.prev_treatment, origins)
-        given = given.repeat_interleave(n_futures, dim=2).flatten(1, 2)
-        before = take_steps(inputs.prev_outcome, origins)
-        before = before.repeat_interleave(n_futures, dim=2).flatten(1, 2)
+        parts = (network.variables(inputs), inputs.prev_treatment, inputs.prev_outcome)
+        starts = [*states, *(take_steps(part, origins) for part in parts)]
+        hidden, cell, now, given, before = (
+            part.repeat_interleave(n_futures, dim=2).flatten(1, 2) for part in starts
+        )
+        state = (hidden, cell)
         static = inputs.static.repeat_interleave(n_origins * n_futures, dim=1)
         pool = _ResidualPool(
             torch.as_tensor(self.residuals_, device=now.device), self._simulation_seed,

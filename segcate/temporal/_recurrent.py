@@ -16,7 +16,16 @@ from segcate.temporal._layers import Linear, dropout
 from segcate.temporal._tensors import PanelTensors
 from segcate.temporal._transformer import Inputs
 
-__all__ = ["LSTM", "RecurrentTrunk", "State", "Windows", "side_by_side", "take_steps", "windows_of"]
+__all__ = [
+    "LSTM",
+    "RecurrentTrunk",
+    "State",
+    "Windows",
+    "last_two_outcomes",
+    "side_by_side",
+    "take_steps",
+    "windows_of",
+]
 
 State = tuple[Tensor, Tensor]
 
@@ -188,6 +197,11 @@ def take_steps(x: Tensor, steps: Tensor) -> Tensor:
     """Take some steps of each unit, ``(n_models, n, t, d) -> (n_models, n, n_steps, d)``."""
     at = steps.expand(x.shape[0], *steps.shape).unsqueeze(-1)
     return x.gather(2, at.expand(-1, -1, -1, x.shape[-1]))
+
+
+def last_two_outcomes(inputs: Inputs, origins: Tensor) -> list[Tensor]:
+    """Begin the paths of futures: the outcomes before each origin and at it."""
+    return [take_steps(part, origins) for part in (inputs.prev_outcome, inputs.outcome)]
 
 
 def windows_of(data: PanelTensors) -> tuple[Tensor, Tensor]:

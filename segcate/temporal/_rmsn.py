@@ -20,6 +20,7 @@ from segcate.temporal._recurrent import (
     LSTM,
     State,
     Windows,
+    last_two_outcomes,
     side_by_side,
     take_steps,
     windows_of,
@@ -310,10 +311,7 @@ class RMSN(NeuralEstimator):
         n_origins = origins.shape[1]
         states = encoder.states_before(inputs, given, origins)
         static = inputs.static.repeat_interleave(n_origins, dim=1)
-        path = [
-            take_steps(part, origins).flatten(1, 2)
-            for part in (inputs.prev_outcome, inputs.outcome)
-        ]
+        path = [part.flatten(1, 2) for part in last_two_outcomes(inputs, origins)]
         covariates = None
         if inputs.covariates is not None:
             covariates = take_steps(inputs.covariates, origins).flatten(1, 2)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from segcate.temporal._attention import attend_from
 from segcate.temporal._balanced import BalancedNetwork
+from segcate.temporal._recurrent import last_two_outcomes, take_steps
 from segcate.temporal._transformer import Attention, Inputs, TransformerTrunk
 
 __all__ = ["roll_out"]
@@ -49,17 +50,13 @@ def roll_out(network: BalancedNetwork, inputs: Inputs, origins: Tensor, plans: T
     horizon = plans.shape[2]
     plans = plans.expand(n_models, *plans.shape)
     phi, walker = _read_history(trunk, inputs, origins)
-    at = origins.expand(n_models, *origins.shape).unsqueeze(-1)
-    before, now = (
-        part.gather(2, at.expand(-1, -1, -1, part.shape[-1]))
-        for part in (inputs.prev_outcome, inputs.outcome)
-    )
-    phi = phi.gather(2, at.expand(-1, -1, -1, phi.shape[-1]))
-    path = [now, network.outcome(phi, plans[:, :, :, 0], now, before)]
+    phi = take_steps(phi, origins)
+    path = last_two_outcomes(inputs, origins)
+    path.append(network.outcome(phi, plans[:, :, :, 0], path[-1], path[-2]))
     for k in range(1, horizon):
         phi = walker.advance(trunk.tokens(plans[:, :, :, k - 1], path[-1], path[-2]), k)
         path.append(network.outcome(phi, plans[:, :, :, k], path[-1], path[-2]))
-    return torch.stack(path[1:], dim=3)
+    return torch.stack(path[2:], dim=3)
 
 
 def _read_history(
