@@ -200,11 +200,10 @@ class BalancedLearner:
         return self.average
 
     def state(self) -> dict[str, object]:
-        """Everything needed to go on training."""
+        """Everything needed to go on training but the optimisers."""
         return {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
-            "optimisers": [o.state_dict() for o in self.optimisers],
             "n_updates": [self._ema.n_updates, self._ema_head.n_updates],
         }
 
@@ -212,8 +211,6 @@ class BalancedLearner:
         """Go on from `state`."""
         self.network.load_state_dict(state["network"])  # type: ignore[arg-type]
         self.average.load_state_dict(state["average"])  # type: ignore[arg-type]
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):  # type: ignore[call-overload]
-            optimiser.load_state_dict(saved)
         self._ema.n_updates, self._ema_head.n_updates = state["n_updates"]  # type: ignore[misc]
 
 

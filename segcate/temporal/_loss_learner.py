@@ -55,15 +55,12 @@ class LossLearner:
         return self.network
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to go on training."""
-        optimisers = [optimiser.state_dict() for optimiser in self.optimisers]
-        return {"network": self.network.state_dict(), "optimisers": optimisers}
+        """Everything needed to go on training but the optimisers."""
+        return {"network": self.network.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
         self.network.load_state_dict(state["network"])
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
 
 
 def _clip_gradients(network: nn.Module, n_models: int, most: float) -> None:

@@ -55,7 +55,7 @@ class Learner(Protocol):
         """The network to predict with."""
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to go on."""
+        """Everything needed to go on but the optimisers."""
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from it."""
@@ -113,6 +113,8 @@ def train(
     if settings.checkpoint is not None and settings.checkpoint.exists():
         saved = _load(settings.checkpoint, settings.digest, name, train_units.device)
         learner.restore(saved["learner"])
+        for optimiser, state in zip(learner.optimisers, saved["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
         history = [tuple(row) for row in saved["history"]]
         generator.set_state(saved["generator"].cpu())
         _set_random_states(saved["random"], train_units.device)
@@ -207,6 +209,7 @@ def _save(
         kept = {"error": best.error, "weights": best.weights, "since": best.since}
     content = {
         "learner": learner.state(),
+        "optimisers": [optimiser.state_dict() for optimiser in learner.optimisers],
         "history": [list(row) for row in history],
         "best": kept,
         **states,
