@@ -9,7 +9,8 @@ __version__ = "0.1.0"
 SKOPS_TRUSTED_TYPES: list[str] = [
     "hdbscan.hdbscan_.HDBSCAN",
     "joblib.memory.Memory",
-    "segcate._encoding.ColumnEncoding",
+    "segcate._inputs.encoding.ColumnEncoding",
+    "segcate._inputs.kinds.ColumnKind",
     "segcate.cate._causal_forest.CausalForest",
     "segcate.cate._causalml.CausalMLEstimator",
     "segcate.cate._econml.EconMLEstimator",

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from segcate import _frames
+from segcate._inputs.encoding import encode_columns
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
@@ -55,7 +56,7 @@ def encoded_covariates(owner: str, X: Any) -> Float:
                 f"{owner}: X contains infinity in column {name!r} ({int(np.isinf(column).sum())} "
                 "rows). Replace those values or drop the rows first."
             )
-    return _frames.encode_columns(X, positions).values
+    return encode_columns(X, positions, owner=owner).values
 
 
 def learning_rows(learner: str, rows: Int, seed: int) -> Int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import narwhals.stable.v1 as nw
@@ -11,11 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
-
-# A text column with more levels than this, most of them in one row only, is no category.
-_MOST_LEVELS = 20
 
 
 def is_frame(X: Any) -> bool:
@@ -103,22 +98,6 @@ def index_of(values: Any) -> Any | None:
     return values.index if isinstance(values, pd.Series | pd.DataFrame) else None
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedColumns:
-    """A numeric matrix made of a container's columns, and where its columns came from.
-
-    Attributes
-    ----------
-    values : float64 array of shape (n_rows, n_encoded)
-    names : names of the encoded columns; a category becomes ``column=level``
-    source : position in X of the column each encoded column was made of
-    """
-
-    values: Float
-    names: tuple[str, ...]
-    source: Int
-
-
 def numeric_positions(X: Any) -> list[int]:
     """Return the positions of the numeric and boolean columns (all of them for an array)."""
     if isinstance(X, pd.DataFrame):
@@ -131,60 +110,6 @@ def numeric_positions(X: Any) -> list[int]:
         return list(range(np.asarray(X).shape[1]))
     schema = nw.from_native(X, eager_only=True).schema
     return [i for i, kind in enumerate(schema.values()) if kind.is_numeric() or kind == nw.Boolean]
-
-
-def encode_columns(X: Any, positions: Sequence[int], *, drop_first: bool = True) -> EncodedColumns:
-    """Turn columns into numbers: numeric ones as they are, others into 0/1 columns per level.
-
-    Levels are sorted; with `drop_first` the first one is the reference and gets no column. A missing
-    value of a string or category column is a level of its own (``column=<missing>``); NaN in a numeric
-    column stays NaN, for the caller to refuse. Dates are refused, and text with a level for every
-    other row.
-    """
-    numeric = set(numeric_positions(X))
-    names = column_names(X)
-    blocks: list[Float] = []
-    labels: list[str] = []
-    source: list[int] = []
-    for i in positions:
-        name = names[i] if names is not None else f"x{i}"
-        column = column_values(X, i)
-        if i in numeric:
-            blocks.append(column.astype(np.float64)[:, None])
-            labels.append(name)
-            source.append(i)
-            continue
-        if column.dtype.kind in "mM":
-            raise TypeError(
-                f"Column {name!r} of X holds dates, and models take numbers. Turn it into some, for example the days "
-                "since a fixed date, or drop it."
-            )
-        block, levels = _indicator_columns(name, column, drop_first)
-        blocks.append(block)
-        labels += [f"{name}={level}" for level in levels]
-        source += [i] * len(levels)
-    values = np.hstack(blocks) if blocks else np.empty((n_rows(X), 0))
-    return EncodedColumns(
-        np.ascontiguousarray(values), tuple(labels), np.array(source, dtype=np.intp)
-    )
-
-
-def _indicator_columns(
-    name: str, column: npt.NDArray[Any], drop_first: bool
-) -> tuple[Float, list[str]]:
-    """One 0/1 column per sorted level."""
-    codes, levels = sorted_codes(column)
-    if len(levels) > max(_MOST_LEVELS, len(column) / 2):
-        raise ValueError(
-            f"Column {name!r} of X has {len(levels)} different values in {len(column)} rows: it looks like an id or "
-            "free text, not like a category. Drop it, or group its values."
-        )
-    names = ["<missing>" if is_missing(level) else str(level) for level in levels.tolist()]
-    start = 1 if drop_first else 0
-    block = np.zeros((len(column), len(names) - start))
-    rows = np.flatnonzero(codes >= start)
-    block[rows, codes[rows] - start] = 1.0
-    return block, names[start:]
 
 
 def sorted_codes(column: npt.NDArray[Any]) -> tuple[Int, npt.NDArray[Any]]:

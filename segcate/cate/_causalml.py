@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._cross_fit import check_models
-from segcate._encoding import fit_encoding
+from segcate._inputs.encoding import fit_encoding
 from segcate._nuisances import NuisanceModels, check_cross_fitting, fit_nuisances, warn_of_clipped
 from segcate._validation import (
     EffectData,

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from segcate._encoding import fit_encoding
+from segcate._inputs.encoding import fit_encoding
 from segcate._validation import (
     EffectData,
     Float,

@@ -12,7 +12,7 @@ from scipy.stats import t as student_t
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from segcate._encoding import fit_encoding
+from segcate._inputs.encoding import fit_encoding
 from segcate._validation import (
     EffectData,
     check_effect_data,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from segcate import _frames
+from segcate._inputs.encoding import encode_columns
 from segcate._validation import EffectData, Segment, check_effect_data, check_option
 from segcate.effects._pool import pool
 from segcate.effects._regression_estimate import RegressionOptions, regress_segments
@@ -203,7 +203,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
             raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
         estimates = regress_segments(
             rows_by_segment(data, data.y, self.estimand),
-            _frames.encode_columns(data.X, self._covariates(data)).values,
+            encode_columns(data.X, self._covariates(data), owner=owner).values,
             data.groups,
             RegressionOptions(method, self.inference),
             self.n_jobs,

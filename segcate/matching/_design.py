@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcate import _frames
-from segcate._frames import EncodedColumns
+from segcate._inputs.encoding import EncodedColumns, encode_columns
 from segcate._validation import EffectData, check_option, listed
 from segcate.matching import _sample
 from segcate.matching._greedy import ORDERS, match_without_replacement
@@ -116,7 +116,7 @@ def make_design(owner: str, data: EffectData, options: MatchingOptions) -> Desig
     check_matching_options(owner, options)
     _check_weight_scale(owner, data, options)
     exact, covariates = _split_exact(owner, data, options.exact)
-    encoded = _frames.encode_columns(data.X, covariates)
+    encoded = encode_columns(data.X, covariates, owner=owner)
     propensity = _fit_propensity(owner, data, encoded, options)
     score = propensity.linear if options.score_scale == "logit" else propensity.propensity
     counts = np.bincount(

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
 from segcate import _frames
-from segcate._frames import EncodedColumns
+from segcate._inputs.encoding import EncodedColumns
 from segcate._validation import EffectData, listed
 from segcate.exceptions import OverlapError
 from segcate.matching._logit import LogitFit, fit_logit, independent_columns, linear_predictor

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from segcate import _frames
+from segcate._inputs.encoding import encode_columns
 from segcate._validation import (
     Float,
     Int,
@@ -229,7 +230,7 @@ def _groups(rows: ScoredRows, share: float) -> Int:
 
 def _variables(X: Any, rows: ScoredRows, has_scores: bool) -> list[tuple[str, str, Float]]:
     """Return name, role and values (NaN where missing) of everything that is averaged."""
-    encoded = _frames.encode_columns(X, range(X.shape[1]), drop_first=False)
+    encoded = encode_columns(X, range(X.shape[1]), drop_first=False, keep_all=True, owner=_OWNER)
     found: list[tuple[str, str, Float]] = [("prediction", "prediction", rows.prediction)]
     if has_scores:
         found.append(("effect", "effect", rows.psi))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcate import _frames
+from segcate._inputs.encoding import encode_columns
 from segcate._validation import listed
 
 Float = npt.NDArray[np.float64]
@@ -317,7 +318,9 @@ def _static(
 ) -> tuple[Float, tuple[str, ...]]:
     """Encode what does not change over time, in the columns seen in fit."""
     part = rows[list(roles.static)]
-    encoded = _frames.encode_columns(part, list(range(part.shape[1])), drop_first=False)
+    encoded = encode_columns(
+        part, range(part.shape[1]), drop_first=False, keep_all=True, owner=owner
+    )
     values = encoded.values
     bad = [n for n, c in zip(encoded.names, values.T, strict=True) if not np.isfinite(c).all()]
     if bad:

@@ -199,9 +199,9 @@ COLUMNS = {
     "infinity in an array": (
         np.where(ARRAY[7, 1] == ARRAY, np.inf, ARRAY), {"segment": -1}, "contains infinity", "",
     ),
-    "dates": (
-        X.assign(joined=pd.Timestamp("2024-01-01") + pd.to_timedelta(T, unit="D")), {},
-        "Column 'joined' of X holds dates", "days since",
+    "lists": (
+        X.assign(tags=[[1, 2]] * N), {},
+        r"Column 'tags' of X holds lists \(\[1, 2\]\)", "leave it out",
     ),
     "an id": (
         X.assign(user=[f"user {i}" for i in range(N)]), {},
@@ -263,7 +263,7 @@ def test_columns_of_x(kind, bad, options, found, next_step):
 
 
 # A model that is handed in is the judge of what it can take.
-OF_THE_MODELS = {"dates", "an id"}
+OF_THE_MODELS = {"lists", "an id"}
 
 
 @pytest.mark.parametrize("kind", [SegmentRegression, SegmentAIPW])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segcate._encoding import fit_encoding
+from segcate._inputs.encoding import fit_encoding
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_arrays_go_through():
 def test_unseen_level_is_named_with_its_rows(X):
     encoding, _ = fit_encoding(X, range(4))
     new = X.assign(city=["c", "c", "a", None])
-    with pytest.raises(ValueError, match=r"Model.predict: column 'city' of X holds 'c' in 2 of 4"):
+    with pytest.raises(ValueError, match=r"Model.predict: Column 'city' of X holds 'c' in 2 of 4"):
         encoding.encode("Model", new)
 
 
@@ -69,5 +69,14 @@ def test_missing_value_is_unseen_where_the_fit_had_none(X):
 
 def test_numbers_that_became_text_are_named(X):
     encoding, _ = fit_encoding(X, range(4))
-    with pytest.raises(ValueError, match="column 'age' of X held numbers in the fit"):
-        encoding.encode("Model", X.assign(age=["30", "40", "50", "60"]))
+    with pytest.raises(
+        ValueError,
+        match=r"Column 'age' of X held numbers in the fit and holds 'forty' now \(row 1;",
+    ):
+        encoding.encode("Model", X.assign(age=["30", "forty", "50", "60"]))
+
+
+def test_numbers_that_became_text_are_read_as_numbers(X):
+    encoding, values = fit_encoding(X, range(4))
+    new = X.assign(age=["30", "40", "50", "60"])
+    np.testing.assert_array_equal(encoding.encode("Model", new), values)

@@ -1,0 +1,3 @@
+"""What a user passes, turned into arrays: containers, columns, and what each column is."""
+
+__all__: list[str] = []

@@ -1,0 +1,66 @@
+"""Containers that hold no rows yet, or no columns: refused by name, with the call that helps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Set
+from typing import Any
+
+import narwhals.stable.v1 as nw
+import numpy as np
+import pandas as pd
+
+__all__ = ["refuse_no_table"]
+
+
+def refuse_no_table(owner: str, X: Any, argument: str = "X") -> None:
+    """Raise a TypeError if X is a lazy frame, a generator, a dict or a set.
+
+    Parameters
+    ----------
+    owner : str
+        Estimator or function that a message names.
+    X : whatever was passed
+    argument : str
+        Name of the parameter that a message names.
+
+    Raises
+    ------
+    TypeError
+        With the name of the container, and what to pass in its place.
+    """
+    if isinstance(X, pd.DataFrame | pd.Series | np.ndarray | list | tuple):
+        return
+    name = type(X).__name__
+    if isinstance(X, Iterator):
+        raise TypeError(
+            f"{owner}: {argument} is a {name}, which can be read only once. Pass the rows, `list({argument})`, or "
+            "a DataFrame."
+        )
+    if isinstance(X, Mapping):
+        raise TypeError(
+            f"{owner}: {argument} is a {name}, which is no table. Make it one, `pandas.DataFrame({argument})`."
+        )
+    if isinstance(X, Set):
+        raise TypeError(
+            f"{owner}: {argument} is a {name}, whose rows have no order. Pass a DataFrame or an array."
+        )
+    call = _call_that_reads(X)
+    if call:
+        raise TypeError(
+            f"{owner}: {argument} is a {name}, which holds no rows yet; call `{call}` first."
+        )
+
+
+def _call_that_reads(X: Any) -> str:
+    """Return the call that turns a lazy frame into rows, empty for anything else."""
+    package = type(X).__module__.partition(".")[0]
+    if package in ("dask", "dask_expr"):
+        return ".compute()"
+    if package in ("pyspark", "snowflake", "modin"):
+        return ".toPandas()" if package == "pyspark" else ".to_pandas()"
+    if package in ("ibis", "duckdb", "sqlframe"):
+        return ".df()" if package == "duckdb" else ".to_pandas()"
+    if package in ("polars", "narwhals") and "Lazy" in type(X).__name__:
+        return ".collect()"
+    native = nw.from_native(X, pass_through=True)
+    return ".collect()" if isinstance(native, nw.LazyFrame) else ""

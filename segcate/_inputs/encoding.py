@@ -1,0 +1,250 @@
+"""Columns of X as numbers: in a fit, and new rows in the same way afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate import _frames
+from segcate._inputs.cells import MISSING, Cells, column_label, level_text, read_cells
+from segcate._inputs.kinds import ColumnKind, Content, days_since, read_column
+from segcate._inputs.texts import is_date, is_number, microseconds_of, numbers_of
+from segcate._validation import listed
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+__all__ = ["ColumnEncoding", "EncodedColumns", "encode_columns", "fit_encoding"]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedColumns:
+    """A numeric matrix made of a container's columns, and where its columns came from.
+
+    Attributes
+    ----------
+    values : float64 array of shape (n_rows, n_encoded)
+    names : names of the encoded columns; a category becomes ``column=level``
+    source : position in X of the column each encoded column was made of
+    kinds : a record of each column that was read, those left out too
+    codes : for each record the level of each row of a category, by its position in the record's
+        `levels`; None for all else
+    """
+
+    values: Float
+    names: tuple[str, ...]
+    source: Int
+    kinds: tuple[ColumnKind, ...] = ()
+    codes: tuple[Int | None, ...] = ()
+
+    def columns_of(self, j: int) -> Int:
+        """Return the positions in `values` of what the record j became."""
+        return np.flatnonzero(self.source == self.kinds[j].position)
+
+    @property
+    def categories(self) -> list[int]:
+        """Records that are categories."""
+        return [j for j, kind in enumerate(self.kinds) if kind.is_category]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnEncoding:
+    """How the columns of X became numbers.
+
+    Attributes
+    ----------
+    names : names of the encoded columns; a category becomes ``column=level``
+    source : intp array of shape (n_encoded,), the column of X each was made of
+    kinds : a record of each column of X that was read, those left out too
+    """
+
+    names: tuple[str, ...]
+    source: Int
+    kinds: tuple[ColumnKind, ...]
+
+    def encode(self, owner: str, X: Any) -> Float:
+        """Encode checked rows; a level that the fit did not see is an error.
+
+        Returns
+        -------
+        float64 array of shape (n_rows, n_encoded)
+        """
+        values = np.zeros((_frames.n_rows(X), len(self.names)))
+        at = 0
+        for kind in self.kinds:
+            if kind.is_used:
+                content = read_again(f"{owner}.predict", X, kind)
+                at += _fill(values[:, at:], kind, content, 1)
+        return values
+
+
+def fit_encoding(
+    X: Any, positions: Iterable[int], *, owner: str = ""
+) -> tuple[ColumnEncoding, Float]:
+    """Encode columns for a fit; return how it was done, and the numbers.
+
+    Parameters
+    ----------
+    X : checked frame or float array of shape (n_rows, n_columns)
+    positions : columns to encode
+    owner : estimator that a message names
+
+    Returns
+    -------
+    encoding : ColumnEncoding
+    values : float64 array of shape (n_rows, n_encoded)
+    """
+    encoded = encode_columns(X, positions, owner=owner)
+    return ColumnEncoding(encoded.names, encoded.source, encoded.kinds), encoded.values
+
+
+def encode_columns(
+    X: Any,
+    positions: Iterable[int],
+    *,
+    drop_first: bool = True,
+    keep_all: bool = False,
+    owner: str = "",
+) -> EncodedColumns:
+    """Turn columns into numbers: numbers as they are, dates as days, categories as 0/1 columns.
+
+    Levels are sorted; with `drop_first` the first one is the reference and gets no column. A missing
+    value of a category is a level of its own (``column=<missing>``); a missing number stays NaN, for
+    the caller to treat. Columns that say nothing (constant, or all missing) are left out, unless
+    `keep_all` asks for them: a model has no use for them, a description has.
+    """
+    read = [read_column(owner, X, i) for i in positions]
+    return assemble(read, _frames.n_rows(X), drop_first=drop_first, keep_all=keep_all)
+
+
+def assemble(
+    read: Sequence[tuple[ColumnKind, Content]],
+    n_rows: int,
+    *,
+    drop_first: bool = True,
+    keep_all: bool = False,
+) -> EncodedColumns:
+    """Make one matrix of columns that were read."""
+    first = 1 if drop_first else 0
+    used = [(kind, content) for kind, content in read if kind.is_used or keep_all]
+    names: list[str] = []
+    source: list[int] = []
+    for kind, _ in used:
+        labels = _names(kind, first)
+        names += labels
+        source += [kind.position] * len(labels)
+    values = np.zeros((n_rows, len(names)))
+    at = 0
+    for kind, content in used:
+        at += _fill(values[:, at:], kind, content, first)
+    return EncodedColumns(
+        values,
+        tuple(names),
+        np.array(source, dtype=np.intp),
+        tuple(kind for kind, _ in read),
+        tuple(content if kind.is_category else None for kind, content in read),
+    )
+
+
+def _names(kind: ColumnKind, first: int) -> list[str]:
+    """Name the encoded columns that one column becomes."""
+    if kind.found != "category":
+        return [kind.name]
+    return [f"{kind.name}={level}" for level in kind.levels[first:]]
+
+
+def _fill(values: Float, kind: ColumnKind, content: Content, first: int) -> int:
+    """Write one column into a matrix of zeros, from its left; return how many columns it took."""
+    if kind.found != "category":
+        values[:, 0] = np.nan if content is None else content
+        return 1
+    assert content is not None
+    rows = np.flatnonzero(content >= first)
+    values[rows, content[rows] - first] = 1.0
+    return len(kind.levels) - first
+
+
+def read_again(owner: str, X: Any, kind: ColumnKind) -> npt.NDArray[Any]:
+    """Read a column of new rows as the fit read it: numbers, or the codes of its levels."""
+    cells = read_cells(owner, X, kind.position)
+    where = f"{owner}: Column {column_label(X, kind.position)!r} of X"
+    if kind.found == "category":
+        return _codes_of(where, cells, kind.levels)
+    if cells.found == "nothing":
+        return np.full(cells.n_rows, np.nan)
+    if cells.found == kind.found and cells.values is not None:
+        return days_since(cells.values, kind.origin) if kind.found == "date" else cells.values
+    if cells.codes is not None and kind.found in ("number", "date"):
+        return _parsed(where, cells, kind)
+    raise ValueError(
+        f"{where} held {_PLURALS[kind.found]} in the fit and holds {_PLURALS[cells.found]} now. "
+        "Convert it as it was then."
+    )
+
+
+_PLURALS = {
+    "number": "numbers",
+    "date": "dates",
+    "duration": "durations",
+    "time": "times of day",
+    "text": "text",
+    "category": "categories",
+}
+_READERS = {"number": is_number, "date": is_date}
+
+
+def _parsed(where: str, cells: Cells, kind: ColumnKind) -> Float:
+    """Read numbers or dates out of text; name the cells that hold none."""
+    assert cells.codes is not None
+    is_gap = cells.is_missing
+    texts = cells.levels[:-1] if is_gap.any() else cells.levels
+    reads = _READERS[kind.found]
+    wrong = np.array([not reads(text) for text in texts] + [False])
+    if wrong.any():
+        rows = np.flatnonzero(wrong[cells.codes])
+        first = cells.levels[cells.codes[rows[0]]]
+        raise ValueError(
+            f"{where} held {_PLURALS[kind.found]} in the fit and holds {first!r} now (row {rows[0]}; {len(rows)} of "
+            f"{cells.n_rows} rows). Turn it into {_PLURALS[kind.found]}, or into missing values."
+        )
+    if kind.found == "number":
+        return np.append(numbers_of(texts), np.nan)[cells.codes]
+    days = (microseconds_of(texts) - kind.origin) / 86_400_000_000
+    return np.append(days, np.nan)[cells.codes]
+
+
+def _codes_of(where: str, cells: Cells, levels: tuple[str, ...]) -> Int:
+    """Code the values of a column by the levels known from the fit."""
+    codes, found = _as_levels(cells)
+    place = {level: i for i, level in enumerate(levels)}
+    known = np.array([place.get(level, -1) for level in found], dtype=np.intp)
+    if (known < 0).any():
+        n_rows = int((known[codes] < 0).sum())
+        unseen = [level for level, i in zip(found, known, strict=True) if i < 0]
+        raise ValueError(
+            f"{where} holds {listed(unseen)} in {n_rows} of {len(codes)} rows, which the fit did not see; it knew "
+            f"{listed(place)}. Group rare levels before the fit, or fit on rows of every level."
+        )
+    return np.asarray(known[codes], dtype=np.intp)
+
+
+def _as_levels(cells: Cells) -> tuple[Int, Sequence[str]]:
+    """Return codes and texts of a column, also of one that holds numbers now."""
+    if cells.codes is not None:
+        return cells.codes, cells.levels
+    if cells.values is None:
+        return np.zeros(cells.n_rows, dtype=np.intp), (MISSING,)
+    values = cells.values
+    if cells.found == "date":
+        values = values.astype("datetime64[us]")
+    codes, levels = _frames.sorted_codes(values)
+    return codes, [_text_of_number(level) for level in levels.tolist()]
+
+
+def _text_of_number(value: Any) -> str:
+    is_whole = isinstance(value, float) and value.is_integer()
+    return level_text(int(value) if is_whole else value)
