@@ -15,6 +15,14 @@ from segcate import _frames
 from segcate._validation import check_features, listed
 from segcate.base import SegmenterMixin
 from segcate.exceptions import SegcateWarning
+from segcate.segmentation._rule_evaluation import evaluate_rule
+from segcate.segmentation._rule_grammar import (
+    ALLOWED,
+    GrammarProblem,
+    RuleProblem,
+    read_rule,
+    shortened,
+)
 
 Mask = npt.NDArray[np.bool_]
 Labels = npt.NDArray[Any]
@@ -23,7 +31,7 @@ __all__ = ["RuleSegmenter"]
 
 
 class RuleSegmenter(SegmenterMixin, BaseEstimator):
-    """Segment rows by rules: the first rule that holds for a row names its segment.
+    r"""Segment rows by rules: the first rule that holds for a row names its segment.
 
     Use it for segments defined by the business. For all combinations of some columns
     `GroupSegmenter` is shorter.
@@ -31,8 +39,8 @@ class RuleSegmenter(SegmenterMixin, BaseEstimator):
     Parameters
     ----------
     rules : mapping of str to str or callable
-        Segment names and their conditions, in order of precedence. A string is a query as in
-        `DataFrame.query`, for example ``"visits > 3 and plan == 'gold'"``; the columns of an array
+        Segment names and their conditions, in order of precedence. A string is a condition in the
+        grammar of Notes, for example ``"visits > 3 and plan == 'gold'"``; the columns of an array
         are x0, x1, ... A callable is given X and returns one boolean for each row; make it a
         function of a module, because a lambda can be neither pickled nor stored.
     default : str or None, default="other"
@@ -59,10 +67,10 @@ class RuleSegmenter(SegmenterMixin, BaseEstimator):
     Raises
     ------
     TypeError
-        If `rules` is no mapping of names to queries or callables, or a result is not boolean.
+        If `rules` is no mapping of names to strings or callables, or a result is not boolean.
     ValueError
-        If a query names an unknown column or cannot be read, or no rule holds for a row and
-        `default` is None.
+        If a rule string is outside the grammar, names an unknown column or compares what cannot be
+        compared; or no rule holds for a row and `default` is None.
 
     Warns
     -----
@@ -75,8 +83,32 @@ class RuleSegmenter(SegmenterMixin, BaseEstimator):
 
     Notes
     -----
-    A condition on a missing value does not hold, so that such a row goes on to the next rule. A
-    query may use columns, numbers, text and their methods, no outside variables (``@name``).
+    A rule string holds these pieces and no others, so that nothing in it can run code; it is
+    refused otherwise.
+
+    =========================  ===============================================================
+    column                     ``visits``; ```n visits``` where the name has blanks or signs
+    constant                   ``3``, ``2.5``, ``'gold'``, ``True``; ``'2024-03-01'`` or
+                               ``'2024-03-01 18:00'`` beside a column of dates
+    comparison                 ``<  <=  >  >=  ==  !=``, also ``18 <= age < 30``
+    one of several             ``plan in ['gold', 'silver']``, ``plan not in [...]``
+    range, ends included       ``age between 18 and 30``, ``age not between 18 and 30``
+    gaps                       ``age is missing``, ``age is not missing``
+    text, as it stands         ``startswith(plan, 'go')``, ``endswith(...)``, ``contains(...)``; a
+                               list of texts asks for any of them
+    all, any, opposite         ``and``, ``or``, ``not`` (or ``&``, ``|``, ``~``), brackets
+    arithmetic                 ``spend / visits > 5``, with ``+ - * /``; dates subtract to days
+    =========================  ===============================================================
+
+    A comparison with a missing value is false, whatever it asks: where `plan` is missing neither
+    ``plan == 'gold'`` nor ``plan != 'gold'`` nor ``plan not in ['gold']`` holds, and such a row
+    goes on to the next rule. ``not`` turns around what it is given: ``not plan == 'gold'`` holds
+    there. Numbers are compared with numbers (True is 1), text with text (in the order of its
+    characters, or of an ordered category's levels), dates with dates; durations are numbers of
+    days. A column of True and False is a condition of its own.
+
+    Text comes as it is written; in quotes ``\'`` is a quote, ``\\`` a backslash. A date without a
+    time is the start of its day, in the time zone of the column.
 
     Examples
     --------
@@ -121,9 +153,9 @@ class RuleSegmenter(SegmenterMixin, BaseEstimator):
         Raises
         ------
         TypeError
-            If `rules` is no mapping of names to queries or callables, or a result is not boolean.
+            If `rules` is no mapping of names to strings or callables, or a result is not boolean.
         ValueError
-            If a query names an unknown column or cannot be read; if X has a column named `column`;
+            If a rule string cannot be read or evaluated on X; if X has a column named `column`;
             if no rule holds for a row and `default` is None.
 
         Warns
@@ -175,7 +207,7 @@ class RuleSegmenter(SegmenterMixin, BaseEstimator):
         owner = type(self).__name__
         if isinstance(rule, str):
             known = getattr(self, "feature_names_in_", None)
-            return _as_mask(owner, name, _run_query(owner, X, name, rule, known), X)
+            return _apply_text(owner, X, name, rule, known)
         try:
             result = rule(X)
         except Exception as error:
@@ -193,7 +225,7 @@ class RuleSegmenter(SegmenterMixin, BaseEstimator):
         for name, rule in self.rules.items():
             if not isinstance(name, str) or not (isinstance(rule, str) or callable(rule)):
                 raise TypeError(
-                    f"{owner}: in `rules` a name must be a string and a rule a query string or a "
+                    f"{owner}: in `rules` a name must be a string and a rule a string or a "
                     f"callable of X; got {name!r}: {rule!r}."
                 )
         if self.default is not None and not isinstance(self.default, str):
@@ -220,46 +252,31 @@ class RuleSegmenter(SegmenterMixin, BaseEstimator):
             )
 
 
-def _run_query(owner: str, X: Any, name: str, query: str, known: Any) -> Any:
-    """Evaluate a query on the columns that it may name."""
-    what = f"{owner}: the rule {name!r} ({query!r})"
-    if "@" in query:
-        raise ValueError(
-            f"{what} refers to an outside variable with '@', which is not there when the segmenter "
-            "is used elsewhere. Write the value itself, or use a callable."
-        )
-    view = _query_view(X, query, known)
+def _apply_text(owner: str, X: Any, name: str, text: str, known: Any) -> Mask:
+    """Evaluate a rule string on the columns that it names."""
+    what = f"{owner}: the rule {name!r} ({shortened(text, 200)!r})"
     try:
-        return view.eval(query, engine="python", local_dict={}, global_dict={})
-    except pd.errors.UndefinedVariableError as error:
-        names = _frames.column_names(X) or _array_names(X, known)
-        raise ValueError(
-            f"{what} names an unknown column: {error}. The columns of X are {listed(names)}; put "
-            "names with blanks into backticks, and text into quotes."
-        ) from error
-    except SyntaxError as error:
-        raise ValueError(
-            f"{what} cannot be read: {error.msg}. Write it as for DataFrame.query, for example "
-            "\"visits > 3 and plan == 'gold'\"."
-        ) from error
-    except Exception as error:
-        raise ValueError(
-            f"{what} cannot be evaluated on X: {type(error).__name__}: {error}. Compare numbers "
-            "with numbers and text with text."
-        ) from error
+        result = evaluate_rule(read_rule(text), X, _names(X, known))
+    except GrammarProblem as problem:
+        raise ValueError(f"{what} {problem}. {ALLOWED}.") from None
+    except RuleProblem as problem:
+        raise ValueError(f"{what} {problem}.") from None
+    n = _frames.n_rows(X)
+    values = np.broadcast_to(result.values, (n,))
+    if result.kind != "truth":
+        raise TypeError(
+            f"{what} gave {values.dtype} values ({listed(values[:3])}); a condition gives True or False. Compare with "
+            "something, for example `visits > 3`."
+        )
+    return np.asarray(values & ~np.broadcast_to(result.missing, (n,)), dtype=bool)
 
 
-def _array_names(X: Any, known: Any) -> list[str]:
+def _names(X: Any, known: Any) -> list[str]:
+    """Return the names by which rules know the columns; those of an array are x0, x1, ..."""
+    names = _frames.column_names(X)
+    if names is not None:
+        return names
     return [f"x{i}" for i in range(X.shape[1])] if known is None else [str(name) for name in known]
-
-
-def _query_view(X: Any, query: str, known: Any) -> pd.DataFrame:
-    """Return a pandas frame of the columns whose name occurs in the query."""
-    if isinstance(X, pd.DataFrame):
-        return X
-    names = _frames.column_names(X) or _array_names(X, known)
-    used = {name: _frames.column_values(X, i) for i, name in enumerate(names) if name in query}
-    return pd.DataFrame(used, index=pd.RangeIndex(_frames.n_rows(X)))
 
 
 def _as_mask(owner: str, name: str, result: Any, X: Any) -> Mask:
