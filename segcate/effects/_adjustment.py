@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
 
-from segcate.effects._regression import least_squares
+from segcate.effects._regression import centre_columns, least_squares
 from segcate.effects._segment_view import SegmentView
 from segcate.matching._logit import independent_columns
 
@@ -102,7 +102,7 @@ def _affordable_columns(
     if n_donors < DONORS_PER_PARAMETER * (n_columns + 1):
         n_columns = int(independent_columns(Z, view.rows[at]).sum())
     if n_donors >= DONORS_PER_PARAMETER * (n_columns + 1):
-        return Z[view.rows], ""
+        return centre_columns(Z[view.rows]), ""
     if n_donors >= DONORS_PER_PARAMETER * 2:
         return score, f"bias adjusted on the score alone ({len(at)} donors)"
     return None, f"no bias adjustment ({len(at)} donors)"

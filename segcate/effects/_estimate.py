@@ -22,7 +22,11 @@ from segcate.effects._clustered import (
     pair_and_unit_variance,
     pair_variance,
 )
-from segcate.effects._estimated_score import ScoreModel, estimated_score_correction
+from segcate.effects._estimated_score import (
+    ScoreModel,
+    estimated_score_correction,
+    logit_score_model,
+)
 from segcate.effects._g_computation import g_computation
 from segcate.effects._segment_estimate import (
     SegmentEstimate,
@@ -39,6 +43,7 @@ Float = npt.NDArray[np.float64]
 
 # Method of a segment for which the theory asked for does not hold.
 NOT_VALID = "not valid"
+_SCORE_AS_GIVEN = "standard error takes the score as given (scores of 0 or 1)"
 # Below this many treated the 2016 correction undercovers and "auto" leaves it out.
 _FEWEST_FOR_2016 = 100
 
@@ -215,8 +220,9 @@ def _abadie_imbens(
     wants = options.std_error
     if wants == "abadie-imbens":
         return VarianceEstimate(base, wants)
-    model = score_model(design, view)
-    if wants == "abadie-imbens-auto":
+    is_auto = wants == "abadie-imbens-auto"
+    model = score_model(design, view, standardise=is_auto)
+    if is_auto:
         n_focal = int((view.own > 0).sum())
         if model is None or n_focal < _FEWEST_FOR_2016 or options.inference == "sample":
             return VarianceEstimate(base, "abadie-imbens")
@@ -225,22 +231,29 @@ def _abadie_imbens(
     correction = estimated_score_correction(
         view, model, adjusted, found, design.sample.n_neighbors, options.n_variance_neighbors + 1
     )
-    if wants == "abadie-imbens-auto" and correction <= 0:
+    if not np.isfinite(correction):
+        return VarianceEstimate(base, "abadie-imbens", note=_SCORE_AS_GIVEN)
+    if is_auto and correction <= 0:
         return VarianceEstimate(base, "abadie-imbens")
     return VarianceEstimate(base + correction, "abadie-imbens-2016")
 
 
-def score_model(design: Design, view: SegmentView) -> ScoreModel | None:
+def score_model(
+    design: Design, view: SegmentView, *, standardise: bool = True
+) -> ScoreModel | None:
     """Return the segment's logit for the 2016 variance; None where that theory does not hold.
 
     It holds for an unpenalised logit fitted in this segment, unweighted, without caliper, common
-    support or exact columns.
+    support or exact columns. Rows are near each other by their standardised covariates, or by the
+    covariates as they came, as in Stata.
     """
     fit = design.propensity.logits[view.code]
     limited = np.isfinite(design.sample.caliper[view.code]) or len(view.bounds) != 3
     left_out = len(view.rows) < design.counts[view.code].sum()
     if fit is None or limited or left_out or len(view.weight):
         return None
-    Z = design.encoded.values[view.rows][:, fit.kept]
-    p = design.propensity.propensity[view.rows]
-    return ScoreModel(np.column_stack([np.ones(len(Z)), Z]), p, p * (1 - p), fit.covariance)
+    Z = design.encoded.values[view.rows]
+    standard = fit.standard.apply(Z, fit.kept)
+    near = standard if standardise else (Z - fit.standard.origin)[:, fit.kept]
+    linear = design.propensity.linear[view.rows]
+    return logit_score_model(standard, linear, fit.standard_covariance, near)

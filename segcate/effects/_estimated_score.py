@@ -12,6 +12,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
+from scipy.special import expit
 
 from segcate.effects._adjustment import Adjusted, MatchedEffect
 from segcate.effects._segment_view import SegmentView
@@ -20,7 +21,7 @@ from segcate.matching._windows import match_with_replacement, same_arm_windows
 Float = npt.NDArray[np.float64]
 
 # Distances between covariate rows computed at most for one segment; above it, the average over all
-# rows becomes one over evenly spaced rows and donors.
+# rows becomes one over rows and donors that lie evenly in the order of the score.
 DISTANCE_BUDGET = 4_000_000
 _FEWEST_ROWS = 500
 
@@ -37,12 +38,49 @@ class ScoreModel:
         Derivative of the propensity in its linear predictor; p (1 - p) for a logit.
     covariance : float64 array of shape (n_parameters, n_parameters)
         Of the estimated coefficients.
+    by_chance : pair of float64 arrays of shape (n_positions,), default=None
+        The slope over the chance of the control arm and of the treated arm. None divides, which
+        loses rows whose propensity rounds to 0 or 1.
+    points : float64 array of shape (n_positions, n_covariates), default=None
+        Covariates on which rows are near each other. None takes the regressors.
     """
 
     regressors: Float
     propensity: Float
     slope: Float
     covariance: Float
+    by_chance: tuple[Float, Float] | None = None
+    points: Float | None = None
+
+    def slope_by_chance(self, arm: int) -> Float:
+        """Return the slope over the chance of an arm."""
+        if self.by_chance is not None:
+            return self.by_chance[arm]
+        return self.slope / (self.propensity if arm == 1 else 1 - self.propensity)
+
+    def chance(self, arm: int) -> Float:
+        """Return the chance of an arm."""
+        return self.propensity if arm == 1 else 1 - self.propensity
+
+
+def logit_score_model(
+    standard: Float, linear: Float, covariance: Float, points: Float
+) -> ScoreModel:
+    """Make the model of a logistic regression, whose terms need no division.
+
+    With f = p (1 - p): f / p = 1 - p, f / (1 - p) = p and f p / (1 - p) = p^2, also where p rounds to
+    0 or 1.
+
+    Parameters
+    ----------
+    standard : float64 array of shape (n_positions, n_covariates), standardised covariates
+    linear : float64 array of shape (n_positions,), log-odds
+    covariance : of the coefficients of the constant and of `standard`
+    points : float64 array of shape (n_positions, n_covariates)
+    """
+    p, q = expit(linear), expit(-linear)
+    regressors = np.column_stack([np.ones(len(standard)), standard])
+    return ScoreModel(regressors, p, p * q, covariance, (p, q), points)
 
 
 def estimated_score_correction(
@@ -62,18 +100,18 @@ def estimated_score_correction(
     means there without the row itself, and y_i(Om_z) the mean over the nearest of the other arm on
     the covariates. The ATC is the ATT with the arms renamed.
     """
-    f, p = model.slope, model.propensity
+    f = model.slope
     if view.estimand == "ate":
         y1, y0 = adjusted.for_focal_arm(0), adjusted.for_focal_arm(1)
-        a = _covariance_shares(view, y1, 1, f / p, n_variance_neighbors)
-        a += _covariance_shares(view, y0, 0, f / (1 - p), n_variance_neighbors)
+        a = _covariance_shares(view, y1, 1, model.slope_by_chance(1), n_variance_neighbors)
+        a += _covariance_shares(view, y0, 0, model.slope_by_chance(0), n_variance_neighbors)
         c = a @ model.regressors / len(f)
         return -float(c @ model.covariance @ c)
     focal = 1 if view.estimand == "att" else 0
     y = adjusted.for_focal_arm(focal)
-    odds = p / (1 - p) if focal == 1 else (1 - p) / p
+    other = model.chance(focal) * model.slope_by_chance(1 - focal)  # f times the odds
     a = _covariance_shares(view, y, focal, f, n_variance_neighbors)
-    a += _covariance_shares(view, y, 1 - focal, f * odds, n_variance_neighbors)
+    a += _covariance_shares(view, y, 1 - focal, other, n_variance_neighbors)
     inside = _local_means(view, y, n_variance_neighbors)
     sign = 1.0 if focal == 1 else -1.0
     a += f * (sign * (inside[focal] - inside[1 - focal]) - found.effect) * sign
@@ -154,12 +192,14 @@ def _covariate_term(
     view: SegmentView, model: ScoreModel, y: Float, effect: float, n_neighbors: int
 ) -> Float:
     """Return ``sum z_i f_i {(2 w_i - 1)(y_i - y_i(Om_z)) - effect}`` over the rows of the segment."""
-    z = model.regressors[:, 1:]
+    z = model.regressors[:, 1:] if model.points is None else model.points
     total = np.zeros(model.regressors.shape[1])
     for arm in (0, 1):
         rows = np.flatnonzero(view.in_arm(arm))
         donors = np.flatnonzero(view.in_arm(1 - arm))
-        rows_used, donors_used = _within_budget(rows, donors)
+        n_rows, n_donors = _within_budget(len(rows), len(donors))
+        rows_used = _evenly(rows, n_rows, view.score, y, z)
+        donors_used = _evenly(donors, n_donors, view.score, y, z)
         mean = nearest_covariate_means(z[rows_used], z[donors_used], y[donors_used], n_neighbors)
         gap = (y[rows_used] - mean) * (1.0 if arm == 1 else -1.0) - effect
         share = len(rows) / len(rows_used)
@@ -167,19 +207,36 @@ def _covariate_term(
     return total
 
 
-def _within_budget(
-    rows: npt.NDArray[np.intp], donors: npt.NDArray[np.intp]
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Thin rows and donors evenly (in score order) until their distances fit the budget."""
-    excess = len(rows) * len(donors) / DISTANCE_BUDGET
+def _within_budget(n_rows: int, n_donors: int) -> tuple[int, int]:
+    """Return how many rows and donors the budget of distances allows."""
+    excess = n_rows * n_donors / DISTANCE_BUDGET
     if excess <= 1:
-        return rows, donors
-    n_rows = max(min(_FEWEST_ROWS, len(rows)), int(len(rows) / np.sqrt(excess)))
-    n_donors = max(1, min(len(donors), DISTANCE_BUDGET // n_rows))
-    return (
-        rows[np.linspace(0, len(rows) - 1, n_rows).round().astype(np.intp)],
-        donors[np.linspace(0, len(donors) - 1, n_donors).round().astype(np.intp)],
-    )
+        return n_rows, n_donors
+    fewer = max(min(_FEWEST_ROWS, n_rows), int(n_rows / np.sqrt(excess)))
+    return fewer, max(1, min(n_donors, DISTANCE_BUDGET // fewer))
+
+
+def _evenly(
+    positions: npt.NDArray[np.intp], n_wanted: int, score: Float, y: Float, z: Float
+) -> npt.NDArray[np.intp]:
+    """Thin the positions of an arm evenly in the order of score, outcome and covariates.
+
+    The positions come in the order of the score, and rows of equal score in the order of the data.
+    Those alone are sorted again, so that the order of the data does not decide who is taken.
+    """
+    if n_wanted >= len(positions):
+        return positions
+    taken = np.linspace(0, len(positions) - 1, n_wanted).round().astype(np.intp)
+    scores = score[positions]
+    first = np.searchsorted(scores, scores[taken], side="left")
+    last = np.searchsorted(scores, scores[taken], side="right")
+    out = positions[taken]
+    for begin in np.unique(first[last - first > 1]):
+        at = np.flatnonzero(first == begin)
+        tied = positions[begin : last[at[0]]]
+        order = np.lexsort((*z[tied].T[::-1], y[tied]))
+        out[at] = tied[order[taken[at] - begin]]
+    return out
 
 
 def nearest_covariate_means(z: Float, donor_z: Float, donor_y: Float, n_neighbors: int) -> Float:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from segcate.effects._adjustment import MatchedEffect
 from segcate.effects._clustered import RowScores
-from segcate.effects._regression import least_squares
+from segcate.effects._regression import centre_columns, least_squares
 from segcate.effects._segment_view import SegmentView
 
 Float = npt.NDArray[np.float64]
@@ -31,7 +31,7 @@ def g_computation(view: SegmentView, Z: Float, inference: str) -> tuple[MatchedE
     """
     weight = view.own + view.uses
     at = np.flatnonzero(weight > 0)
-    covariates = Z[view.rows[at]]
+    covariates = centre_columns(Z[view.rows[at]])
     w = view.is_treated[at].astype(np.float64)
     design = np.column_stack([np.ones(len(at)), w, covariates, w[:, None] * covariates])
     fit = least_squares(design, view.y[at], weight[at])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from segcate.effects._regression import LeastSquares, least_squares
+from segcate.effects._regression import LeastSquares, centre_columns, least_squares
 
 Float = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
@@ -80,6 +80,7 @@ def interacted_regression(
         Weight of each row in the regression, above 0.
     """
     p, total = Z.shape[1], float(own.sum())
+    Z = centre_columns(Z)
     centred = Z - own @ Z / total
     t = is_treated.astype(np.float64)
     design = np.column_stack([np.ones(len(y)), t, centred, t[:, None] * centred])

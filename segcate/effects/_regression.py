@@ -9,8 +9,12 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 
 from segcate.matching._logit import independent_in_gram
+from segcate.matching._score_grid import column_ranges
 
 Float = npt.NDArray[np.float64]
+
+# A column whose range is below this share of its largest value is the rounding of a constant.
+_NOISE = 4 * float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,23 @@ class LeastSquares:
     def rank(self) -> int:
         """Count the columns that are not aliased."""
         return int(self.kept.sum())
+
+
+def centre_columns(Z: Float) -> Float:
+    """Subtract the mean of each column, so that one far from 0 loses no digits; constants become 0.
+
+    Take this step before a design matrix is made: slopes are the same, and the constant, which they
+    would leave with the rounding of a large number, is not asked for.
+
+    Parameters
+    ----------
+    Z : float64 array of shape (n_rows, n_columns), at least one row
+    """
+    low, high = column_ranges(Z, np.arange(len(Z)))
+    centred = Z - low  # exact: the values and their smallest one are near each other
+    centred -= centred.mean(axis=0)
+    centred[:, high - low <= _NOISE * np.maximum(np.abs(low), np.abs(high))] = 0.0
+    return np.asarray(centred)
 
 
 def least_squares(design: Float, y: Float, weight: Float | None = None) -> LeastSquares:

@@ -63,7 +63,9 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     std_error : {"auto", "abadie-imbens", "abadie-imbens-2016", "pair", "pair+unit", "group"}
         "abadie-imbens" (2006): matching with replacement, the score taken as known; with
         ``inference="sample"`` any matching.
-        "abadie-imbens-2016": for a score estimated by our logistic regression in the segment.
+        "abadie-imbens-2016": for a score estimated by our logistic regression in the segment; it
+        looks for rows near on the covariates as they came, as Stata does, and "auto" on
+        standardised ones.
         "pair": clustered by matched set, without replacement. "pair+unit": by matched set and row,
         after linear adjustment with replacement. "group": clustered by `groups`. "auto" (default)
         takes the one that is valid for the design, see Notes.

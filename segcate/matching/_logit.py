@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
+
+from segcate.matching._score_grid import ScoreGrid, column_ranges, place_on_grid
 
 Float = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.integer[Any]]
@@ -23,8 +24,36 @@ _BLOCK = 16_384
 _MAX_ITERATIONS = 60
 _TOLERANCE = 1e-11
 _ALIASED = 1e-10
+# A standard deviation below this share of the largest value is the rounding of a constant; group
+# means, which are sums, are rounded more.
+_NOISE, _NOISE_OF_MEANS = 1e-15, 1e-12
 # Log-odds per standard deviation beyond which a slope is on its way to infinity.
 _RUNAWAY = 1e3
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """How columns are standardised: ``((z - origin) - mean) / scale``, in this order.
+
+    The origin is a value of the column, so that a column far from 0 loses no digits.
+
+    Attributes
+    ----------
+    origin, mean, scale : float64 arrays of shape (n_columns,)
+    correlation : float64 array of shape (n_columns, n_columns)
+    varies : bool array of shape (n_columns,)
+    """
+
+    origin: Float
+    mean: Float
+    scale: Float
+    correlation: Float
+    varies: npt.NDArray[np.bool_]
+
+    def apply(self, Z: Float, columns: npt.NDArray[np.bool_]) -> Float:
+        """Return the marked columns of these rows, standardised."""
+        centred = Z[:, columns] - self.origin[columns] - self.mean[columns]
+        return np.asarray(centred / self.scale[columns])
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +62,37 @@ class LogitFit:
 
     Attributes
     ----------
-    coef : float64 array of shape (1 + n_columns,), the constant first; 0 for aliased columns
+    grid : the score as a sum of whole steps, which `linear_predictor` reads
     kept : bool array of shape (n_columns,)
         Columns that are not constant and not a linear combination of earlier ones.
-    covariance : float64 array of shape (1 + n_kept, 1 + n_kept)
-        Inverse of the observed information, constant first.
+    standard : how the columns were standardised
+    standard_covariance : float64 array of shape (1 + n_kept, 1 + n_kept)
+        Inverse of the observed information for the standardised columns, constant first.
     converged : bool
         False when the arms can be separated, so that no finite maximum exists.
     penalised : bool
     """
 
-    coef: Float
+    grid: ScoreGrid
     kept: npt.NDArray[np.bool_]
-    covariance: Float
+    standard: Standard
+    standard_covariance: Float
     converged: bool
     penalised: bool
+
+    @property
+    def coef(self) -> Float:
+        """Coefficients on the scale of Z, the constant first; 0 for aliased columns."""
+        return self.grid.coef
+
+    @property
+    def covariance(self) -> Float:
+        """Covariance of the coefficients on the scale of Z, of kept columns, constant first."""
+        centre = (self.standard.origin + self.standard.mean)[self.kept]
+        scale = self.standard.scale[self.kept]
+        to_raw = np.diag(np.concatenate([[1.0], 1.0 / scale]))
+        to_raw[0, 1:] = -centre / scale
+        return np.asarray(to_raw @ self.standard_covariance @ to_raw.T)
 
 
 def independent_columns(
@@ -58,9 +103,9 @@ def independent_columns(
     A column is dropped when less than 1e-10 of its variance is left after regression on a constant
     and the columns kept before it (a Cholesky factorisation of the correlation matrix).
     """
-    mean, scale, correlation = _moments(Z, rows, weight=weight)
-    varying = scale > 1e-12 * np.maximum(1.0, np.abs(mean))
-    return independent_in_gram(correlation, varying)
+    rows = np.arange(len(Z)) if rows is None else rows
+    standard = _standard(Z, rows, None, weight)
+    return independent_in_gram(standard.correlation, standard.varies)
 
 
 def independent_in_gram(gram: Float, candidates: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -80,33 +125,33 @@ def independent_in_gram(gram: Float, candidates: npt.NDArray[np.bool_]) -> npt.N
     return kept
 
 
-def _moments(
-    Z: Float, rows: Rows | None, centre: Centre | None = None, weight: Float | None = None
-) -> tuple[Float, Float, Float]:
-    """Mean, standard deviation and correlation of the columns, block by block."""
+def _standard(Z: Float, rows: Rows, centre: Centre | None, weight: Float | None) -> Standard:
+    """Measure the columns (less the means of `centre`), block by block."""
+    low, high = column_ranges(Z, rows)
+    size = np.maximum(np.abs(low), np.abs(high))
+    origin = low if centre is None else np.zeros(Z.shape[1])
     mass, total = 0.0, np.zeros(Z.shape[1])
-    for block, w in _blocks(Z, rows, centre, weight):
+    for block, w in _blocks(Z, rows, origin, centre, weight):
         mass += float(w.sum())
         total += w @ block
     mean = total / mass
     cross = np.zeros((Z.shape[1], Z.shape[1]))
-    for block, w in _blocks(Z, rows, centre, weight):
+    for block, w in _blocks(Z, rows, origin, centre, weight):
         centred = block - mean
         cross += (centred * w[:, None]).T @ centred
     scale = np.sqrt(np.diag(cross) / mass)
     safe = np.where(scale > 0, scale, 1.0)
-    return mean, scale, cross / mass / np.outer(safe, safe)
+    noise = size * (_NOISE if centre is None else _NOISE_OF_MEANS)
+    return Standard(origin, mean, safe, cross / mass / np.outer(safe, safe), scale > noise)
 
 
 def _blocks(
-    Z: Float, rows: Rows | None, centre: Centre | None, weight: Float | None
+    Z: Float, rows: Rows, origin: Float, centre: Centre | None, weight: Float | None
 ) -> Iterator[tuple[Float, Float]]:
-    """Yield the rows of Z and their weights, a few thousand at a time."""
-    n = len(Z) if rows is None else len(rows)
-    for begin in range(0, n, _BLOCK):
-        part = slice(begin, begin + _BLOCK)
-        at = np.arange(begin, min(begin + _BLOCK, n)) if rows is None else rows[part]
-        values = Z[at] if centre is None else Z[at] - centre[1][centre[0][at]]
+    """Yield the rows of Z less their origin, and their weights, a few thousand at a time."""
+    for begin in range(0, len(rows), _BLOCK):
+        at = rows[begin : begin + _BLOCK]
+        values = Z[at] - (origin if centre is None else centre[1][centre[0][at]])
         yield values, np.ones(len(at)) if weight is None else weight[at]
 
 
@@ -140,26 +185,25 @@ def fit_logit(
     Returns
     -------
     LogitFit
-        With coefficients on the scale of Z.
     """
     rows = np.arange(len(Z)) if rows is None else rows
-    mean, scale, correlation = _moments(Z, rows, centre, weight)
-    varying = scale > 1e-12 * np.maximum(1.0, np.abs(mean))
-    kept = independent_in_gram(correlation, varying)
-    problem = _Problem(
-        Z, treatment, rows, weight, offset, centre, mean[kept], scale[kept], kept, penalty
-    )
+    if weight is not None:
+        rows = rows[weight[rows] > 0]
+    standard = _standard(Z, rows, centre, weight)
+    kept = independent_in_gram(standard.correlation, standard.varies)
+    problem = _Problem(Z, treatment, rows, weight, offset, centre, standard, kept, penalty)
     beta, information, converged = _newton(problem)
-    to_raw = np.zeros((len(beta), len(beta)))
-    to_raw[0, 0] = 1.0
-    to_raw[0, 1:] = -mean[kept] / scale[kept]
-    to_raw[np.arange(1, len(beta)), np.arange(1, len(beta))] = 1.0 / scale[kept]
-    coef = np.zeros(1 + Z.shape[1])
-    raw = to_raw @ beta
-    coef[0] = raw[0]
-    coef[1:][kept] = raw[1:]
-    covariance = to_raw @ np.linalg.pinv(information, hermitian=True) @ to_raw.T
-    return LogitFit(coef, kept, covariance, converged, penalty > 0)
+    slopes = np.zeros(Z.shape[1])
+    slopes[kept] = beta[1:] / standard.scale[kept]
+    constant = float(beta[0] - slopes @ standard.mean)
+    return LogitFit(
+        grid=place_on_grid(Z, rows, standard.origin, constant, slopes),
+        kept=kept,
+        standard=standard,
+        standard_covariance=np.asarray(np.linalg.pinv(information, hermitian=True), np.float64),
+        converged=converged,
+        penalised=penalty > 0,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +214,7 @@ class _Problem:
     weight: Float | None
     offset: Float | None
     centre: Centre | None
-    mean: Float
-    scale: Float
+    standard: Standard
     kept: npt.NDArray[np.bool_]
     penalty: float
 
@@ -182,7 +225,6 @@ class _Problem:
         loss = 0.5 * float(ridge @ beta**2)
         gradient = ridge * beta
         hessian = np.diag(ridge)
-        columns = np.flatnonzero(self.kept)
         for begin in range(0, len(self.rows), _BLOCK):
             rows = self.rows[begin : begin + _BLOCK]
             design = np.empty((len(rows), len(beta)))
@@ -190,7 +232,7 @@ class _Problem:
             values = self.Z[rows]
             if self.centre is not None:
                 values -= self.centre[1][self.centre[0][rows]]
-            design[:, 1:] = (values[:, columns] - self.mean) / self.scale
+            design[:, 1:] = self.standard.apply(values, self.kept)
             eta = design @ beta + (0.0 if self.offset is None else self.offset[rows])
             p = expit(eta)
             t = self.treatment[rows]
@@ -223,15 +265,3 @@ def _newton(problem: _Problem) -> tuple[Float, Float, bool]:
         if np.abs(shrink * step).max() < _TOLERANCE * max(1.0, np.abs(beta).max()):
             return beta, hessian, bool(np.linalg.cond(hessian) < 1e14)
     return beta, hessian, False
-
-
-@numba.njit(cache=True, nogil=True)
-def linear_predictor(Z, coef, rows):  # type: ignore[no-untyped-def]
-    """Return b0 + z'b for the given rows, summed in one fixed order: equal rows, equal scores."""
-    out = np.empty(len(rows))
-    for a in range(len(rows)):
-        total = coef[0]
-        for j in range(Z.shape[1]):
-            total += Z[rows[a], j] * coef[j + 1]
-        out[a] = total
-    return out

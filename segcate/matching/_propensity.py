@@ -16,7 +16,8 @@ from segcate import _frames
 from segcate._inputs.encoding import EncodedColumns
 from segcate._validation import EffectData, listed
 from segcate.exceptions import OverlapError
-from segcate.matching._logit import LogitFit, fit_logit, independent_columns, linear_predictor
+from segcate.matching._logit import LogitFit, fit_logit, independent_columns
+from segcate.matching._score_grid import linear_predictor, place_on_grid
 
 Float = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
@@ -84,7 +85,7 @@ def logit_propensity(
     for rows, borrow, fit in zip(rows_of, borrows, fits, strict=True):
         note = ""
         if fit is not None:
-            linear[rows] = linear_predictor(Z, fit.coef, rows)
+            linear[rows] = linear_predictor(Z, fit.grid, rows)
             if borrow and offset is not None:
                 linear[rows] += offset[rows]
                 note = "" if pooled else "score shrunk to the pooled one (few rows a slope)"
@@ -110,6 +111,8 @@ def _is_thin(Z: Float, treatment: npt.NDArray[np.int8], rows: Rows, weight: Floa
 def _pooled_offset(data: EffectData, Z: Float) -> Float:
     """Linear predictor from slopes common to all segments (covariates centred in each segment)."""
     codes, k = data.segment.codes, data.segment.n_segments
+    origin = Z.min(axis=0)
+    Z = Z - origin
     w = np.ones(data.n_rows) if data.sample_weight is None else data.sample_weight
     size = np.bincount(codes, w, k)
     share = np.bincount(codes, w * data.treatment, k) / np.maximum(size, 1e-300)
@@ -128,8 +131,9 @@ def _pooled_offset(data: EffectData, Z: Float) -> Float:
         offset=level[codes],
         centre=(codes, means),
     )
-    slopes = np.concatenate([[0.0], fit.coef[1:]])
-    return np.asarray(linear_predictor(Z, slopes, np.arange(data.n_rows)))
+    everyone = np.arange(data.n_rows)
+    grid = place_on_grid(Z, everyone, np.zeros(Z.shape[1]), 0.0, fit.coef[1:])
+    return linear_predictor(Z, grid, everyone)
 
 
 def _fit_segment(

@@ -150,3 +150,93 @@ def test_a_budget_of_distances_thins_rows_and_hardly_moves_the_answer(monkeypatc
     thinned = fit(data.Z, data.y, data.treatment).effects_["std_error"].item()
     assert thinned != whole
     assert thinned == pytest.approx(whole, rel=0.02)
+
+
+# --- what must not matter -------------------------------------------------------------------------
+
+
+def whole_numbers(seed, n=1200):
+    rng = np.random.default_rng(seed)
+    Z = np.column_stack([rng.normal(size=n), rng.integers(0, 60, n), rng.integers(-2, 3, n)])
+    chance = 1 / (1 + np.exp(0.5 - 0.5 * Z[:, 0] - 0.3 * Z[:, 2]))
+    treatment = (rng.random(n) < chance).astype(int)
+    y = Z @ [3.0, 0.03, 1.0] + 2 * treatment + rng.normal(size=n)
+    return Z, y, treatment, rng
+
+
+MOVES = [(1, 1e12), (1, -1e12), (1e-6, 0), (1e6, 0), (2.54, 7), (-1, 0)]
+
+
+@pytest.mark.parametrize("options", [{}, {"std_error": "abadie-imbens"}, {"estimand": "ate"}])
+@pytest.mark.parametrize("adjustment", ["bias", None])
+def test_shift_and_unit_of_a_covariate_change_nothing(options, adjustment):
+    Z, y, treatment, _ = whole_numbers(0)
+    options = {"std_error": "auto", "adjustment": adjustment} | options
+    plain = fit(Z, y, treatment, k=3, j=3, **options).effects_.loc["all"]
+    for factor, shift in MOVES:
+        moved = Z.copy()
+        moved[:, 1:] = factor * Z[:, 1:] + shift
+        found = fit(moved, y, treatment, k=3, j=3, **options).effects_.loc["all"]
+        assert found["effect"] == pytest.approx(plain["effect"], rel=1e-8)
+        assert found["std_error"] == pytest.approx(plain["std_error"], rel=1e-8)
+
+
+@pytest.mark.parametrize("shift", [1e12, -1.7e12])
+def test_a_shift_changes_nothing_where_rows_are_near_as_in_stata(shift):
+    Z, y, treatment, _ = whole_numbers(1)
+    plain = fit(Z, y, treatment, k=3, j=3).effects_.loc["all"]
+    found = fit(Z + np.array([0, shift, shift]), y, treatment, k=3, j=3).effects_.loc["all"]
+    assert found["std_error"] == pytest.approx(plain["std_error"], rel=1e-8)
+
+
+@pytest.mark.parametrize("n", [1200, 12_000])
+@pytest.mark.parametrize("columns", [[2], [1, 2], [0, 1, 2]])
+def test_the_order_of_the_rows_changes_nothing(n, columns):
+    """12,000 rows are more than the budget of distances takes, and most scores are tied."""
+    Z, y, treatment, rng = whole_numbers(2, n)
+    order = rng.permutation(n)
+    Z = Z[:, columns]
+    plain = fit(Z, y, treatment, k=3, j=3, adjustment="bias").effects_.loc["all"]
+    found = fit(
+        Z[order], y[order], treatment[order], k=3, j=3, adjustment="bias"
+    ).effects_.loc["all"]  # fmt: skip
+    assert found["effect"] == pytest.approx(plain["effect"], rel=1e-10)
+    assert found["std_error"] == pytest.approx(plain["std_error"], rel=1e-10)
+
+
+def test_a_score_that_rounds_to_1_has_a_standard_error():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=1000)
+    treatment = (rng.random(1000) < 1 / (1 + np.exp(-z))).astype(int)
+    y = treatment + rng.normal(size=1000)
+    without = fit(z[:, None], y, treatment).effects_.loc["all", "std_error"]
+    for sign, estimand in ((1, "att"), (-1, "atc"), (1, "ate"), (-1, "ate")):
+        arm = 1 if sign == 1 else 0
+        far = z.copy()
+        far[np.flatnonzero(treatment == arm)[0]] = 60.0 * sign
+        matcher = PropensityMatcher()
+        model = SegmentMatching(matcher, estimand=estimand, segment=None).fit(
+            far[:, None], y, treatment=treatment
+        )
+        extreme = (
+            model.matcher_.propensity_.max() if sign == 1 else model.matcher_.propensity_.min()
+        )
+        assert extreme == 1.0 if sign == 1 else extreme < 1e-15
+        assert model.effects_["std_error"].item() == pytest.approx(without, rel=0.4)
+        assert model.overall_["std_error"] == model.effects_["std_error"].item()
+        named = SegmentMatching(
+            matcher, estimand=estimand, segment=None, std_error="abadie-imbens-2016"
+        ).fit(far[:, None], y, treatment=treatment)
+        assert np.isfinite(named.effects_["std_error"].item())
+
+
+def test_without_a_correction_the_score_counts_as_given_and_the_status_says_so(monkeypatch):
+    data = small_study(9, n=400, share=0.5)
+    plain = fit(data.Z, data.y, data.treatment, std_error="abadie-imbens").effects_.loc["all"]
+    monkeypatch.setattr(
+        "segcate.effects._estimate.estimated_score_correction", lambda *_: float("nan")
+    )
+    for name in ("auto", "abadie-imbens-2016"):
+        found = fit(data.Z, data.y, data.treatment, std_error=name).effects_.loc["all"]
+        assert found["std_error"] == plain["std_error"]
+        assert found["status"] == "ok: standard error takes the score as given (scores of 0 or 1)"

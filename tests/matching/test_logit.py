@@ -11,8 +11,8 @@ from segcate.matching._logit import (
     fit_logit,
     independent_columns,
     independent_in_gram,
-    linear_predictor,
 )
+from segcate.matching._score_grid import linear_predictor
 
 # statsmodels stops its own Newton a little earlier.
 RTOL = 1e-8
@@ -78,7 +78,7 @@ def test_more_rows_than_a_block_holds():
 def test_the_gradient_vanishes_to_the_last_digits():
     Z, treatment, _ = draw(4)
     found = fit_logit(Z, treatment)
-    residual = expit(linear_predictor(Z, found.coef, np.arange(len(Z)))) - treatment
+    residual = expit(linear_predictor(Z, found.grid, np.arange(len(Z)))) - treatment
     standard = (Z - Z.mean(axis=0)) / Z.std(axis=0)
     assert abs(residual.sum()) < 1e-9
     assert np.abs(standard.T @ residual).max() < 1e-9
@@ -162,7 +162,7 @@ def test_a_penalty_gives_the_ridge_of_the_standardised_columns():
     assert found.penalised
     standard = (z[:, 0] - z.mean()) / z.std()
     slope = found.coef[1] * z.std()
-    p = expit(linear_predictor(z, found.coef, np.arange(40)))
+    p = expit(linear_predictor(z, found.grid, np.arange(40)))
     assert abs((p - treatment).sum()) < 1e-9  # the constant is not penalised
     assert standard @ (p - treatment) + 2.0 * slope == pytest.approx(0.0, abs=1e-9)
 
@@ -173,9 +173,10 @@ def test_a_penalty_gives_the_ridge_of_the_standardised_columns():
 def test_equal_rows_get_equal_scores_to_the_last_bit():
     Z, treatment, rng = draw(7)
     repeated = np.vstack([Z, Z])
-    coef = fit_logit(Z, treatment).coef
+    found = fit_logit(Z, treatment)
+    coef = found.coef
     shuffled = rng.permutation(len(repeated))
-    out = linear_predictor(repeated, coef, shuffled)
+    out = linear_predictor(repeated, found.grid, shuffled)
     back = np.empty(len(repeated))
     back[shuffled] = out
     np.testing.assert_array_equal(back[: len(Z)], back[len(Z) :])
