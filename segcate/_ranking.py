@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import digamma, ndtri
 
+from segcate._inputs.vectors import count_not_finite
 from segcate._ranked_rows import RankedRows, cluster_codes, rank_rows
-from segcate._validation import count_not_finite
 
 Float = npt.NDArray[np.float64]
 RankKind = Literal["qini", "autoc"]

@@ -9,6 +9,8 @@ from typing import Any
 from sklearn import config_context, get_config
 from sklearn.metrics import make_scorer
 
+from segcate._inputs.vectors import check_same_index
+
 # What every effect estimator asks of a Pipeline or a search. A requested key stays optional.
 FIT_REQUEST = {"treatment": True, "sample_weight": True, "groups": True, "propensity": True}
 DESIGN_REQUEST = {"treatment": True, "sample_weight": True, "propensity": True}
@@ -57,9 +59,40 @@ def how_to_pass(name: str) -> str:
     return text + "."
 
 
+class RoutedScorer:
+    """A scikit-learn scorer that compares the indexes of all that it is given before it scores.
+
+    scikit-learn's own scorers hand predictions on as an array; that the rows of X, of y and of the
+    metadata are the same can be told here alone.
+    """
+
+    def __init__(self, scorer: Any, owner: str) -> None:
+        self._scorer = scorer
+        self._owner = owner
+
+    def __call__(self, estimator: Any, X: Any, y_true: Any, **metadata: Any) -> float:
+        """Score an estimator on rows; `metadata` holds what the scorer requests."""
+        check_same_index(self._owner, X=X, y=y_true, **metadata)
+        return float(self._scorer(estimator, X, y_true, **metadata))
+
+    def __repr__(self) -> str:
+        """Show the scorer inside."""
+        return repr(self._scorer)
+
+    def set_score_request(self, **requests: Any) -> RoutedScorer:
+        """Choose which metadata the scorer asks for, as in scikit-learn."""
+        self._scorer.set_score_request(**requests)
+        return self
+
+    def get_metadata_routing(self) -> Any:
+        """Return which metadata the scorer asks for."""
+        return self._scorer.get_metadata_routing()
+
+
 def make_routed_scorer(
     func: Callable[..., float], request: Mapping[str, Any], **kwargs: Any
-) -> Any:
-    """Make a scikit-learn scorer that asks for the metadata in `request` without a user's call."""
+) -> RoutedScorer:
+    """Make a scorer that asks for the metadata in `request` without a user's call."""
     with config_context(enable_metadata_routing=True):
-        return make_scorer(func, **kwargs).set_score_request(**request)
+        scorer = make_scorer(func, **kwargs).set_score_request(**request)
+    return RoutedScorer(scorer, f"Scoring by {getattr(func, '__name__', 'a function')}")

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from segcate import _frames
 
 
-def encode_treatment(
-    labels: Any, *, control: Any
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+def encode_treatment(labels: Any, *, control: Any) -> tuple[Any, npt.NDArray[Any]]:
     """Code treatment labels as integers, the control arm as 0.
 
     Parameters
@@ -24,8 +23,9 @@ def encode_treatment(
 
     Returns
     -------
-    codes : int64 array of shape (n_samples,)
-        0 for control, 1, 2, ... for the other arms in sorted order.
+    codes : int64 array of shape (n_samples,), or Series where `labels` is one
+        0 for control, 1, 2, ... for the other arms in sorted order. A Series keeps its index, so
+        that its rows are compared with those of X and y later on.
     arms : array of shape (n_arms,)
         The label behind each code, control first.
 
@@ -55,4 +55,6 @@ def encode_treatment(
     order = np.array([at] + [i for i in range(len(names)) if i != at])
     rank = np.empty(len(names), dtype=np.int64)
     rank[order] = np.arange(len(names))
-    return rank[codes], levels[order]
+    coded = rank[codes]
+    index = _frames.index_of(labels)
+    return (coded if index is None else pd.Series(coded, index, name="treatment")), levels[order]

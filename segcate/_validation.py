@@ -13,6 +13,7 @@ from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from segcate import _frames
+from segcate._inputs.vectors import check_same_index, count_not_finite
 from segcate._routing import how_to_pass
 
 Float = npt.NDArray[np.float64]
@@ -220,21 +221,12 @@ def _refuse_gaps(owner: str, gaps: dict[str, int]) -> None:
         )
 
 
-def count_not_finite(values: Float) -> int:
-    """Count NaN and infinity; where there are none this takes one sum."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(values.sum()):
-            return 0
-    return int((~np.isfinite(values)).sum())
-
-
 def check_outcome(owner: str, y: Any, X: Any) -> Float:
     """Check that y is numeric, finite, one-dimensional and as long as X."""
     if y is None:
         raise ValueError(
             f"This {owner} estimator requires y to be passed, but the target y is None: an effect needs an outcome."
         )
-    _check_same_index(owner, "y", y, X)
     values = _numbers(owner, "y", _column(owner, "y", y, warn=True), "numeric (0/1 or measured)")
     n_bad = count_not_finite(values)
     if n_bad:
@@ -314,7 +306,6 @@ def _treatment_column(owner: str, treatment: Any, X: Any) -> npt.NDArray[Any]:
     """Take the treatment as one column that belongs to the rows of X."""
     if treatment is None:
         raise ValueError(f"{owner} needs `treatment`, but none came. {how_to_pass('treatment')}")
-    _check_same_index(owner, "treatment", treatment, X)
     values = _column(owner, "treatment", treatment)
     _check_length(owner, "treatment", values, X)
     return values
@@ -335,7 +326,6 @@ def check_weights(owner: str, sample_weight: Any, X: Any) -> Float | None:
     """Check that weights are finite and not negative; all of them equal to one count as none."""
     if sample_weight is None:
         return None
-    _check_same_index(owner, "sample_weight", sample_weight, X)
     values = np.asarray(sample_weight)
     if values.ndim == 0:
         raise ValueError(
@@ -362,7 +352,6 @@ def check_propensity(owner: str, propensity: Any, X: Any) -> Float | None:
     """Check that the propensities handed in lie strictly inside (0, 1)."""
     if propensity is None:
         return None
-    _check_same_index(owner, "propensity", propensity, X)
     values = _column(owner, "propensity", propensity)
     _check_length(owner, "propensity", values, X)
     values = _numbers(owner, "`propensity`", values, "numbers inside (0, 1)")
@@ -382,7 +371,6 @@ def check_groups(owner: str, groups: Any, X: Any) -> Int | None:
     """Code the clusters of dependent rows 0, 1, ..."""
     if groups is None:
         return None
-    _check_same_index(owner, "groups", groups, X)
     values = _column(owner, "groups", groups)
     _check_length(owner, "groups", values, X)
     codes, levels = _frames.sorted_codes(values)
@@ -498,6 +486,10 @@ def check_effect_data(
 ) -> EffectData:
     """Check all that a fit was given, in the order a user would want to hear of it."""
     owner = type(estimator).__name__
+    check_same_index(
+        owner, X=X, y=y, treatment=treatment, sample_weight=sample_weight, groups=groups,
+        propensity=propensity,
+    )  # fmt: skip
     X = check_features(estimator, X, reset=True, allow_missing=allow_missing, segment=segment)
     if needs_outcome or y is not None:
         y = check_outcome(owner, y, X)
@@ -576,16 +568,3 @@ def _check_length(owner: str, name: str, values: npt.NDArray[Any], X: Any) -> No
             f"{owner}: `{name}` has {len(values)} values but X has {n} rows (inconsistent numbers of samples); "
             "one value for every row is needed."
         )
-
-
-def _check_same_index(owner: str, name: str, values: Any, X: Any) -> None:
-    """Refuse a Series whose index names other rows, or the same rows in another order."""
-    ours, theirs = _frames.index_of(X), _frames.index_of(values)
-    if ours is None or theirs is None or len(ours) != len(theirs) or ours.equals(theirs):
-        return
-    what = "the same labels in another order" if set(ours) == set(theirs) else "other labels"
-    raise ValueError(
-        f"{owner}: the index of `{name}` differs from the index of X ({what}), so rows would be paired wrongly. "
-        f"Align them first, `{name}.loc[X.index]` if the labels are unique, or pass `{name}.to_numpy()` "
-        "if they are already in the order of X."
-    )

@@ -11,9 +11,10 @@ from sklearn.base import OneToOneFeatureMixin, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from segcate import _frames
+from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
 from segcate._ranking import rank_score
 from segcate._routing import FIT_REQUEST, SCORE_REQUEST
-from segcate._validation import check_features
+from segcate._validation import check_features, check_weights
 
 __all__ = ["EffectEstimatorMixin", "SegmenterMixin"]
 
@@ -60,7 +61,7 @@ class EffectEstimatorMixin(RegressorMixin):
         Raises
         ------
         ValueError
-            If `pseudo_outcome` is missing.
+            If `pseudo_outcome` is missing, or an array has NaN, another length or another index.
         """
         if pseudo_outcome is None:
             raise ValueError(
@@ -69,9 +70,15 @@ class EffectEstimatorMixin(RegressorMixin):
                 "treatment=treatment)`, and pass `pseudo_outcome=psi`; for a randomised experiment use "
                 "`scoring=segcate.metrics.qini_experiment_scorer`, which needs the treatment alone."
             )
-        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        psi = np.asarray(pseudo_outcome, dtype=np.float64)
-        return float(rank_score(np.asarray(self.predict(X)), psi, weight, kind="qini").value)
+        owner = f"{type(self).__name__}.score"
+        check_same_index(
+            owner, X=X, y=y, treatment=treatment, sample_weight=sample_weight,
+            pseudo_outcome=pseudo_outcome,
+        )  # fmt: skip
+        psi = check_vector(owner, "pseudo_outcome", pseudo_outcome, X)
+        weight = check_weights(owner, sample_weight, X)
+        prediction = check_prediction(owner, self.predict(X), X)
+        return float(rank_score(prediction, psi, weight, kind="qini").value)
 
     def predict(self, X: Any) -> npt.NDArray[np.float64]:
         """Return the effect of the treatment on each row."""

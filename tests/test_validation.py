@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
 
@@ -11,7 +10,6 @@ from segcate._validation import (
     check_arms,
     check_dose,
     check_effect_data,
-    check_treatment,
     count_not_finite,
 )
 
@@ -58,14 +56,6 @@ def test_doses():
 def test_what_is_no_dose(values, message):
     with pytest.raises(ValueError, match=message):
         check_dose("F", values, X)
-
-
-@pytest.mark.parametrize("check", [check_treatment, check_arms, check_dose])
-def test_an_index_of_other_rows_is_refused(check):
-    frame = pd.DataFrame({"x": range(6)})
-    treatment = pd.Series([0, 1, 0, 1, 0, 1], index=[5, 4, 3, 2, 1, 0])
-    with pytest.raises(ValueError, match="index of `treatment` differs"):
-        check("F", treatment, frame)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
+from segcate._inputs.vectors import check_same_index, check_vector
 from segcate._validation import (
     Float,
     check_in_unit_interval,
@@ -19,7 +20,6 @@ from segcate._validation import (
     check_propensity,
     check_treatment,
 )
-from segcate.metrics._checks import check_vector
 from segcate.metrics._robust_line import CovarianceKind, Line, check_covariance_kind, fit_line
 from segcate.metrics._scored_rows import ScoredRows, check_rows, t_quantile, two_sided_p
 
@@ -251,6 +251,10 @@ def blp_from_outcome(
     check_option(owner, "strategy", strategy, get_args(BlpStrategy))
     check_in_unit_interval(owner, "confidence_level", confidence_level)
     check_covariance_kind(owner, cov, is_clustered=groups is not None)
+    check_same_index(
+        owner, y=y, prediction=prediction, treatment=treatment, propensity=propensity,
+        baseline=baseline, sample_weight=sample_weight, groups=groups,
+    )  # fmt: skip
     check_outcome(owner, y, y)
     rows = check_rows(owner, y, prediction, sample_weight, groups)
     arm, chance, expected = (

@@ -13,6 +13,7 @@ import pandas as pd
 
 from segcate import _frames
 from segcate._inputs.encoding import encode_columns
+from segcate._inputs.vectors import check_same_index, check_vector
 from segcate._validation import (
     Float,
     Int,
@@ -21,7 +22,6 @@ from segcate._validation import (
     check_weights,
 )
 from segcate.effects._multiplicity import holm
-from segcate.metrics._checks import check_vector
 from segcate.metrics._scored_rows import (
     ScoredRows,
     check_rows,
@@ -164,6 +164,10 @@ def clan(
     """
     check_in_unit_interval(_OWNER, "confidence_level", confidence_level)
     _check_share(share)
+    check_same_index(
+        _OWNER, X=X, prediction=prediction, pseudo_outcome=pseudo_outcome,
+        sample_weight=sample_weight, groups=groups,
+    )  # fmt: skip
     X = X if _frames.is_frame(X) else np.asarray(X)
     if len(X.shape) != 2:
         raise ValueError(

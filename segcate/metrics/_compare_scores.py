@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
 from segcate._ranking import RankScore, std_error_of
 from segcate._validation import (
     Float,
@@ -22,7 +23,6 @@ from segcate._validation import (
     listed,
 )
 from segcate.effects._multiplicity import holm
-from segcate.metrics._checks import check_prediction, check_vector
 from segcate.metrics._rank_estimate import Scored, StdError, check_scoring
 
 CompareMetric = Literal["qini", "autoc", "uplift_at_k", "dr_loss"]
@@ -173,6 +173,10 @@ def compare_scores(
     check_option(_OWNER, "metric", metric, _METRICS)
     check_in_unit_interval(_OWNER, "confidence_level", confidence_level)
     _check_names(predictions, baseline)
+    check_same_index(
+        _OWNER, pseudo_outcome=pseudo_outcome, predictions=predictions,
+        sample_weight=sample_weight, groups=groups,
+    )  # fmt: skip
     psi = check_vector(_OWNER, "pseudo_outcome", pseudo_outcome, pseudo_outcome)
     weight = check_weights(_OWNER, sample_weight, pseudo_outcome)
     clusters = check_groups(_OWNER, groups, pseudo_outcome)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from segcate import _frames
-from segcate._validation import _check_same_index, _column, check_in_unit_interval
+from segcate._inputs.vectors import check_same_index
+from segcate._validation import _column, check_in_unit_interval
 from segcate.exceptions import SegcateWarning
 from segcate.metrics._group_effects import EffectByGroup, EffectByQuantile, estimate_groups
 from segcate.metrics._scored_rows import ScoredRows, check_rows, compress_codes, quantile_codes
@@ -187,6 +188,10 @@ def effect_by_group(
     """
     owner = "effect_by_group"
     check_in_unit_interval(owner, "confidence_level", confidence_level)
+    check_same_index(
+        owner, pseudo_outcome=pseudo_outcome, group=group, prediction=prediction,
+        sample_weight=sample_weight, groups=groups,
+    )  # fmt: skip
     rows = check_rows(owner, pseudo_outcome, prediction, sample_weight, groups)
     labels = rows.keep(_check_labels(owner, group, pseudo_outcome))
     codes, names = _frames.sorted_codes(labels)
@@ -210,7 +215,6 @@ def check_n_groups(owner: str, n_groups: Any, rows: ScoredRows) -> None:
 
 def _check_labels(owner: str, group: Any, reference: Any) -> Any:
     """Check one label for every row, none of them missing."""
-    _check_same_index(owner, "group", group, reference)
     labels = _column(owner, "group", group)
     n_rows = _frames.n_rows(reference)
     if len(labels) != n_rows:

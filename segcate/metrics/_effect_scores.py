@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._cross_fit import check_models
+from segcate._inputs.vectors import check_same_index, check_vector
 from segcate._nuisances import (
     NuisanceModels,
     Want,
@@ -32,7 +33,6 @@ from segcate._validation import (
     check_weights,
     is_zero_one,
 )
-from segcate.metrics._checks import check_vector
 
 __all__ = ["effect_scores"]
 
@@ -238,6 +238,10 @@ def _checked(
     sample_weight: Any,
 ) -> _Data:
     """Check every array against X, or against y where there is no X."""
+    check_same_index(
+        _OWNER, X=X, y=y, treatment=treatment, propensity=propensity, mu0=mu0, mu1=mu1,
+        groups=groups, sample_weight=sample_weight,
+    )  # fmt: skip
     reference = y if X is None else X
     outcome = check_outcome(_OWNER, y, reference)
     arm = check_arms(_OWNER, treatment, reference)

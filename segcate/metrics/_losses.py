@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
 from segcate._validation import (
     Float,
     check_in_unit_interval,
@@ -17,7 +18,6 @@ from segcate._validation import (
     check_propensity,
     check_treatment,
 )
-from segcate.metrics._checks import check_prediction, check_vector
 from segcate.metrics._metric_estimate import MetricEstimate, estimate_mean, make_estimate
 from segcate.metrics._scored_rows import ScoredRows, check_rows, mean_std_error
 
@@ -90,6 +90,10 @@ def dr_loss(
     """
     owner = "dr_loss"
     check_in_unit_interval(owner, "confidence_level", confidence_level)
+    check_same_index(
+        owner, pseudo_outcome=pseudo_outcome, prediction=prediction, baseline=baseline,
+        sample_weight=sample_weight, groups=groups,
+    )  # fmt: skip
     rows = check_rows(owner, pseudo_outcome, prediction, sample_weight, groups)
     losses = (rows.psi - rows.prediction) ** 2
     if baseline is not None:
@@ -223,6 +227,10 @@ def r_loss(
     """
     owner = "r_loss"
     check_in_unit_interval(owner, "confidence_level", confidence_level)
+    check_same_index(
+        owner, y=y, prediction=prediction, treatment=treatment, propensity=propensity,
+        outcome=outcome, baseline=baseline, sample_weight=sample_weight, groups=groups,
+    )  # fmt: skip
     rows, left, lever = _residuals(
         owner, y, prediction, treatment, propensity, outcome, sample_weight, groups
     )
@@ -292,6 +300,10 @@ def r_score(
     """
     owner = "r_score"
     check_in_unit_interval(owner, "confidence_level", confidence_level)
+    check_same_index(
+        owner, y=y, prediction=prediction, treatment=treatment, propensity=propensity,
+        outcome=outcome, sample_weight=sample_weight, groups=groups,
+    )  # fmt: skip
     rows, left, lever = _residuals(
         owner, y, prediction, treatment, propensity, outcome, sample_weight, groups
     )

@@ -11,16 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.vectors import check_same_index, check_vector
 from segcate._validation import (
     Float,
     Int,
-    _check_same_index,
     _column,
     _numbers,
     check_in_unit_interval,
     listed,
 )
-from segcate.metrics._checks import check_vector
 from segcate.metrics._metric_estimate import MetricEstimate, estimate_mean
 from segcate.metrics._scored_rows import check_rows
 
@@ -132,6 +131,10 @@ def policy_value(
     0.25
     """
     check_in_unit_interval(_OWNER, "confidence_level", confidence_level)
+    check_same_index(
+        _OWNER, pseudo_outcome=pseudo_outcome, policy=policy, cost=cost, baseline=baseline,
+        sample_weight=sample_weight, groups=groups,
+    )  # fmt: skip
     scores = check_scores(_OWNER, pseudo_outcome)
     gains = np.column_stack([np.zeros(len(scores)), scores - check_costs(_OWNER, cost, scores)])
     arm = _check_policy(_OWNER, "policy", policy, pseudo_outcome, gains.shape)
@@ -200,7 +203,6 @@ def _check_policy(
     if np.asarray(policy).ndim == 0:
         values: npt.NDArray[Any] = np.full(n_rows, policy)
     else:
-        _check_same_index(owner, name, policy, reference)
         values = _column(owner, name, policy)
     if len(values) != n_rows:
         raise ValueError(

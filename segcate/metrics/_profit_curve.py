@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from segcate._inputs.vectors import check_same_index
 from segcate._validation import Float, Int, _numbers, check_in_unit_interval
 from segcate.metrics._policy_value import check_costs
 from segcate.metrics._scored_rows import ScoredRows, check_rows, t_quantile
@@ -166,6 +167,10 @@ def profit_curve(
     check_in_unit_interval(_OWNER, "confidence_level", confidence_level)
     check_budget(_OWNER, budget)
     check_share(_OWNER, max_share)
+    check_same_index(
+        _OWNER, pseudo_outcome=pseudo_outcome, prediction=prediction, value=value, cost=cost,
+        sample_weight=sample_weight, groups=groups,
+    )  # fmt: skip
     rows = check_rows(_OWNER, pseudo_outcome, prediction, sample_weight, groups)
     n_all = len(rows.psi) if rows.is_kept is None else len(rows.is_kept)
     worth = _per_row(check_unit_value(_OWNER, value, n_all), rows)

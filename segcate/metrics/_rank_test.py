@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
 from segcate._ranking import RankScore
 from segcate._validation import check_groups, check_option, check_weights
-from segcate.metrics._checks import check_prediction, check_vector
 from segcate.metrics._rank_estimate import RankMetric, StdError, check_scoring
 
 __all__ = ["rank_test"]
@@ -90,6 +90,10 @@ def rank_test(
     owner = "rank_test"
     check_option(owner, "kind", kind, get_args(RankMetric))
     scoring = check_scoring(owner, kind, k, std_error, n_draws, random_state)
+    check_same_index(
+        owner, pseudo_outcome=pseudo_outcome, prediction=prediction, baseline=baseline,
+        sample_weight=sample_weight, groups=groups,
+    )  # fmt: skip
     psi = check_vector(owner, "pseudo_outcome", pseudo_outcome, pseudo_outcome)
     weight = check_weights(owner, sample_weight, pseudo_outcome)
     clusters = check_groups(owner, groups, pseudo_outcome)

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 from scipy.special import stdtr, stdtrit
 
+from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
 from segcate._validation import Float, Int, check_groups, check_weights
-from segcate.metrics._checks import check_prediction, check_vector
 
 Bool = npt.NDArray[np.bool_]
 
@@ -86,8 +86,13 @@ def check_rows(
 ) -> ScoredRows:
     """Check effect scores, predictions, weights and groups, and drop rows of weight 0.
 
-    `prediction` None stands for a metric that has none.
+    `prediction` None stands for a metric that has none. A metric with further row-aligned arguments
+    calls `check_same_index` with all of them first.
     """
+    check_same_index(
+        owner, pseudo_outcome=pseudo_outcome, prediction=prediction, sample_weight=sample_weight,
+        groups=groups,
+    )  # fmt: skip
     psi = check_vector(owner, "pseudo_outcome", pseudo_outcome, pseudo_outcome, _SCORE_ADVICE)
     ranking = psi if prediction is None else check_prediction(owner, prediction, pseudo_outcome)
     weight = check_weights(owner, sample_weight, pseudo_outcome)

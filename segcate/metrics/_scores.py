@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
 from segcate._pseudo_outcomes import arm_centred_scores
 from segcate._ranked_rows import rank_rows
 from segcate._ranking import RankKind, rank_score
 from segcate._validation import Float, check_outcome, check_treatment, check_weights
-from segcate.metrics._checks import check_prediction, check_vector
 from segcate.metrics._normalization import Normalize, qini_divisor
 from segcate.metrics._rank_estimate import check_k, top_effect
 
@@ -101,6 +101,10 @@ def qini_score(
     -0.3125
     """
     owner = "qini_score"
+    check_same_index(
+        owner, pseudo_outcome=pseudo_outcome, prediction=prediction, sample_weight=sample_weight,
+        y=y, treatment=treatment,
+    )  # fmt: skip
     value = _score_of(owner, "qini", pseudo_outcome, prediction, sample_weight)
     return value / qini_divisor(owner, normalize, pseudo_outcome, sample_weight, y, treatment)
 
@@ -205,6 +209,9 @@ def qini_experiment_score(
     0.125
     """
     owner = "qini_experiment_score"
+    check_same_index(
+        owner, y=y, prediction=prediction, treatment=treatment, sample_weight=sample_weight,
+    )  # fmt: skip
     psi = experiment_scores(owner, y, treatment, sample_weight)
     value = _score_of(owner, "qini", psi, prediction, sample_weight)
     return value / qini_divisor(owner, normalize, psi, sample_weight, y, treatment)
@@ -251,8 +258,12 @@ def autoc_experiment_score(
     >>> round(score, 6)
     0.375
     """
-    psi = experiment_scores("autoc_experiment_score", y, treatment, sample_weight)
-    return _score_of("autoc_experiment_score", "autoc", psi, prediction, sample_weight)
+    owner = "autoc_experiment_score"
+    check_same_index(
+        owner, y=y, prediction=prediction, treatment=treatment, sample_weight=sample_weight,
+    )  # fmt: skip
+    psi = experiment_scores(owner, y, treatment, sample_weight)
+    return _score_of(owner, "autoc", psi, prediction, sample_weight)
 
 
 def uplift_at_k(
@@ -347,6 +358,9 @@ def uplift_at_k_experiment_score(
     2.0
     """
     owner = "uplift_at_k_experiment_score"
+    check_same_index(
+        owner, y=y, prediction=prediction, treatment=treatment, sample_weight=sample_weight,
+    )  # fmt: skip
     psi = experiment_scores(owner, y, treatment, sample_weight)
     return _top_effect(owner, psi, prediction, k, sample_weight)
 
@@ -370,6 +384,9 @@ def experiment_scores(owner: str, y: Any, treatment: Any, sample_weight: Any) ->
 def _score_of(
     owner: str, kind: RankKind, pseudo_outcome: Any, prediction: Any, sample_weight: Any
 ) -> float:
+    check_same_index(
+        owner, pseudo_outcome=pseudo_outcome, prediction=prediction, sample_weight=sample_weight,
+    )  # fmt: skip
     psi = check_vector(owner, "pseudo_outcome", pseudo_outcome, pseudo_outcome)
     weight = check_weights(owner, sample_weight, pseudo_outcome)
     ranking = check_prediction(owner, prediction, pseudo_outcome)
@@ -380,6 +397,9 @@ def _top_effect(
     owner: str, pseudo_outcome: Any, prediction: Any, k: Any, sample_weight: Any
 ) -> float:
     check_k(owner, k)
+    check_same_index(
+        owner, pseudo_outcome=pseudo_outcome, prediction=prediction, sample_weight=sample_weight,
+    )  # fmt: skip
     psi = check_vector(owner, "pseudo_outcome", pseudo_outcome, pseudo_outcome)
     weight = check_weights(owner, sample_weight, pseudo_outcome)
     ranking = check_prediction(owner, prediction, pseudo_outcome)

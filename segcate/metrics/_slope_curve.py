@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
+from segcate._inputs.vectors import check_same_index
 from segcate._ranked_rows import rank_rows
 from segcate._validation import Float, check_dose, check_outcome
 from segcate.metrics._scored_rows import check_rows
@@ -97,6 +98,10 @@ def cumulative_slope_curve(
     [-0.5, -1.0]
     """
     check_curve_options(_OWNER, n_points, confidence_level, "pointwise")
+    check_same_index(
+        _OWNER, y=y, prediction=prediction, treatment=treatment, sample_weight=sample_weight,
+        groups=groups,
+    )  # fmt: skip
     outcome = check_outcome(_OWNER, y, y)
     dose = check_dose(_OWNER, treatment, y)
     rows = check_rows(_OWNER, outcome, prediction, sample_weight, groups, needs_units=3)

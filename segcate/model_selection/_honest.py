@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 
 from segcate import _frames
 from segcate._folds import deal_groups
+from segcate._inputs.vectors import check_same_index, check_vector
 from segcate._routing import routing
 from segcate._validation import (
     Int,
@@ -30,7 +31,6 @@ from segcate._validation import (
 )
 from segcate.exceptions import SegcateWarning
 from segcate.metrics import effect_scores
-from segcate.metrics._checks import check_vector
 
 __all__ = ["HonestEffects", "honest_effects"]
 
@@ -206,6 +206,10 @@ def honest_effects(
     """
     _check_search(search)
     check_in_unit_interval(_OWNER, "design_size", design_size)
+    check_same_index(
+        _OWNER, X=X, y=y, treatment=treatment, groups=groups, propensity=propensity,
+        sample_weight=sample_weight, pseudo_outcome=pseudo_outcome,
+    )  # fmt: skip
     rows = _checked(X, y, treatment, groups, propensity, sample_weight)
     rng = check_random_state(random_state)
     design_idx, estimation_idx = _halves(rows, design_size, rng)

@@ -12,6 +12,7 @@ from sklearn.model_selection import BaseCrossValidator, StratifiedShuffleSplit
 from sklearn.utils import check_random_state
 
 from segcate._folds import deal_groups, deal_rows, dose_bands, treatment_strata
+from segcate._inputs.vectors import check_same_index
 from segcate._routing import SPLIT_REQUEST, how_to_pass
 from segcate._validation import Float, Int, check_arms, check_dose, check_groups, check_outcome
 
@@ -87,6 +88,7 @@ class _TreatmentSplitter(BaseCrossValidator):  # type: ignore[misc]
                 f"none would reach the scorer. {how_to_pass('treatment')} In a search that is "
                 "`search.fit(X, y, treatment=...)`, in cross_validate `params={'treatment': ...}`."
             )
+        check_same_index(owner, X=X, y=y, treatment=treatment, groups=groups)
         if _holds_fractions(treatment):
             arm: npt.NDArray[Any] = dose_bands(check_dose(owner, treatment, X), self.n_splits)
         else:

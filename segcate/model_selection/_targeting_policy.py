@@ -10,12 +10,12 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from segcate import _frames
+from segcate._inputs.vectors import check_same_index
 from segcate._routing import FIT_REQUEST, SCORE_REQUEST
 from segcate._validation import (
     Float,
     Int,
     SegmentCodes,
-    _check_same_index,
     check_arms,
     check_features,
     check_groups,
@@ -231,6 +231,10 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
             a budget comes without a cost; or the estimator predicts NaN.
         """
         owner = type(self).__name__
+        check_same_index(
+            owner, X=X, y=y, treatment=treatment, sample_weight=sample_weight, groups=groups,
+            propensity=propensity, pseudo_outcome=pseudo_outcome,
+        )  # fmt: skip
         X = check_features(self, X, reset=True)
         y = check_outcome(owner, y, X)
         arm = check_arms(owner, treatment, X)
@@ -240,7 +244,6 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         given = {"treatment": arm, "sample_weight": weight, "groups": codes}
         given = {name: values for name, values in given.items() if values is not None}
         if propensity is not None:
-            _check_same_index(owner, "propensity", propensity, X)
             given["propensity"] = np.asarray(propensity)
         self.n_arms_ = len(cost) + 1
         rng = check_random_state(self.random_state)
@@ -340,6 +343,10 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
             If the rows are those of fit, or neither effect scores nor outcome and treatment came.
         """
         owner = f"{type(self).__name__}.evaluate"
+        check_same_index(
+            owner, X=X, y=y, treatment=treatment, pseudo_outcome=pseudo_outcome,
+            baseline=baseline, sample_weight=sample_weight, groups=groups, propensity=propensity,
+        )  # fmt: skip
         arms = self.predict(X)
         if row_fingerprint(X) == self._seen_rows:
             raise ValueError(
@@ -400,6 +407,10 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
                 "once, `psi = segcate.metrics.effect_scores(X, y, treatment=treatment)`, and pass "
                 "`pseudo_outcome=psi`."
             )
+        check_same_index(
+            owner, X=X, y=y, treatment=treatment, sample_weight=sample_weight,
+            pseudo_outcome=pseudo_outcome,
+        )  # fmt: skip
         arms = self.predict(X)
         psi = self._check_scores(owner, pseudo_outcome, X)
         return self._value_of(psi, arms, None, sample_weight, None).value
@@ -466,7 +477,6 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         return made.reshape(len(y), -1)
 
     def _check_scores(self, owner: str, pseudo_outcome: Any, X: Any) -> Float:
-        _check_same_index(owner, "pseudo_outcome", pseudo_outcome, X)
         psi = check_scores(owner, pseudo_outcome)
         wanted = (_frames.n_rows(X), self.n_arms_ - 1)
         if psi.shape != wanted:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from segcate._inputs.vectors import check_same_index
 from segcate._validation import listed
 from segcate.metrics import effect_by_quantile
 from segcate.plots._drawing import (
@@ -123,9 +124,13 @@ class EffectByQuantileDisplay:
         ImportError
             If matplotlib is not installed.
         """
+        owner = f"{cls.__name__}.from_estimator"
+        check_same_index(
+            owner, X=X, pseudo_outcome=pseudo_outcome, sample_weight=sample_weight, groups=groups,
+        )  # fmt: skip
         return cls.from_predictions(
             pseudo_outcome,
-            predicted_effects(f"{cls.__name__}.from_estimator", estimator, X),
+            predicted_effects(owner, estimator, X),
             n_groups=n_groups,
             sample_weight=sample_weight,
             groups=groups,

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate import _frames
-from segcate._validation import _check_same_index, check_weights, listed
+from segcate._inputs.vectors import check_same_index
+from segcate._validation import check_weights, listed
 from segcate.plots._drawing import (
     INK,
     MAIN,
@@ -144,6 +145,7 @@ class EffectDistributionDisplay:
             If matplotlib is not installed.
         """
         owner = f"{cls.__name__}.from_estimator"
+        check_same_index(owner, X=X, by=by, sample_weight=sample_weight)
         name, column = (None, by) if np.ndim(by) else _column(owner, X, by)
         return cls.from_predictions(
             predicted_effects(owner, estimator, X),
@@ -230,6 +232,9 @@ class EffectDistributionDisplay:
                 raise ValueError(
                     f"{owner}: `{name}` must be a whole number, at least 2; got {value!r}."
                 )
+        check_same_index(
+            owner, prediction=self.prediction, by=self.by, sample_weight=self.sample_weight
+        )
         effect = read_effects(owner, self.prediction)
         weight = check_weights(owner, self.sample_weight, self.prediction)
         column = _check_column(owner, self.by, self.prediction)
@@ -327,7 +332,6 @@ def _column(owner: str, X: Any, by: Any) -> tuple[str, npt.NDArray[Any]]:
 
 
 def _check_column(owner: str, by: Any, reference: Any) -> npt.NDArray[Any]:
-    _check_same_index(owner, "by", by, reference)
     values = by.to_numpy() if hasattr(by, "to_numpy") else np.asarray(by)
     if values.ndim != 1 or len(values) != _frames.n_rows(reference):
         raise ValueError(

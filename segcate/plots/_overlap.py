@@ -8,10 +8,10 @@ import numpy as np
 from scipy.special import logit
 
 from segcate import _frames
+from segcate._inputs.vectors import check_same_index
 from segcate._last_step import last_step
 from segcate._validation import (
     SegmentCodes,
-    _check_same_index,
     check_option,
     check_treatment,
     check_weights,
@@ -162,6 +162,9 @@ class OverlapDisplay:
         """
         owner = f"{cls.__name__}.from_estimator"
         status = None
+        check_same_index(
+            owner, X=X, treatment=treatment, segment=segment, sample_weight=sample_weight
+        )
         if hasattr(last_step(getattr(estimator, "pipeline", estimator)), "predict_proba"):
             propensity = _classified(owner, estimator, X)
         else:
@@ -247,6 +250,10 @@ class OverlapDisplay:
         """
         owner = type(self).__name__
         check_option(owner, "scale", self.scale, ["probability", "logit"])
+        check_same_index(
+            owner, propensity=self.propensity, treatment=self.treatment, segment=self.segment,
+            sample_weight=self.sample_weight, status=self.status,
+        )  # fmt: skip
         score = _check_score(owner, self.propensity, self.scale)
         is_treated = check_treatment(owner, self.treatment, self.propensity) == 1
         weight = check_weights(owner, self.sample_weight, self.propensity)
@@ -371,7 +378,6 @@ def _segments(owner: str, segment: Any, reference: Any) -> SegmentCodes:
     n_rows = _frames.n_rows(reference)
     if segment is None:
         return _overlap_counts.one_segment(n_rows)
-    _check_same_index(owner, "segment", segment, reference)
     labels = np.asarray(segment)
     if labels.ndim != 1 or len(labels) != n_rows:
         raise ValueError(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from segcate import _frames
+from segcate._inputs.vectors import check_same_index
 from segcate._last_step import last_step
 from segcate._validation import listed
 from segcate.metrics import profit_curve
@@ -149,6 +150,10 @@ class ProfitCurveDisplay:
             If matplotlib is not installed.
         """
         owner = f"{cls.__name__}.from_estimator"
+        check_same_index(
+            owner, X=X, pseudo_outcome=pseudo_outcome, value=value, cost=cost,
+            sample_weight=sample_weight, groups=groups,
+        )  # fmt: skip
         predictions = {
             name or type(last_step(model)).__name__: predicted_effects(owner, model, X)
             for name, model in named(owner, estimator, "estimators").items()
@@ -219,6 +224,11 @@ class ProfitCurveDisplay:
         ImportError
             If matplotlib is not installed.
         """
+        owner = f"{cls.__name__}.from_predictions"
+        check_same_index(
+            owner, pseudo_outcome=pseudo_outcome, prediction=prediction, value=value, cost=cost,
+            sample_weight=sample_weight, groups=groups,
+        )  # fmt: skip
         curves = {
             name: profit_curve(
                 pseudo_outcome,
@@ -231,9 +241,7 @@ class ProfitCurveDisplay:
                 groups=groups,
                 confidence_level=confidence_level,
             )
-            for name, values in named(
-                f"{cls.__name__}.from_predictions", prediction, "predictions"
-            ).items()
+            for name, values in named(owner, prediction, "predictions").items()
         }
         display = cls(
             curves,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from segcate._inputs.vectors import check_same_index
 from segcate._last_step import last_step
 from segcate._validation import check_option
 from segcate.base import SegmenterMixin
@@ -143,6 +144,7 @@ class SegmentProfileDisplay:
                 "labels no segments. Pass the segmenter, or the part of the pipeline up to it, "
                 "such as `pipeline[:-1]`."
             )
+        check_same_index(f"{cls.__name__}.from_estimator", X=X, sample_weight=sample_weight)
         return cls.from_predictions(
             X,
             estimator.predict(X),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from segcate._inputs.vectors import check_same_index
 from segcate._validation import check_in_unit_interval, check_weights
 from segcate.plots._curve_labels import NamedCurve, label_curves, line_style
 from segcate.plots._drawing import (
@@ -177,8 +178,10 @@ class SortedEffectDisplay:
         ImportError
             If matplotlib is not installed.
         """
+        owner = f"{cls.__name__}.from_estimator"
+        check_same_index(owner, X=X, sample_weight=sample_weight)
         return cls.from_predictions(
-            predicted_effects(f"{cls.__name__}.from_estimator", estimator, X),
+            predicted_effects(owner, estimator, X),
             sample_weight=sample_weight,
             mark=mark,
             units=units,
@@ -246,6 +249,7 @@ class SortedEffectDisplay:
             raise ValueError(
                 f"{owner}: `mark` must be at most 0.5, or both ends would overlap; got {self.mark}."
             )
+        check_same_index(owner, prediction=self.prediction, sample_weight=self.sample_weight)
         prediction = read_effects(owner, self.prediction)
         weight = check_weights(owner, self.sample_weight, self.prediction)
         found = sort_effects(prediction, weight, self.mark)

@@ -9,9 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import NotFittedError
 
-from segcate import _frames
 from segcate._last_step import last_step
-from segcate._validation import _check_same_index
 
 Float = npt.NDArray[np.float64]
 
@@ -57,10 +55,8 @@ def predicted_effects(owner: str, estimator: Any, X: Any) -> Float:
     return prediction.reshape(-1)
 
 
-def read_effects(owner: str, effects: Any, reference: Any = None) -> Float:
+def read_effects(owner: str, effects: Any) -> Float:
     """Read predicted effects, one a row; NaN stays, for the display to count."""
-    if reference is not None:
-        _check_same_index(owner, "prediction", effects, reference)
     values = np.asarray(effects)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
@@ -68,11 +64,6 @@ def read_effects(owner: str, effects: Any, reference: Any = None) -> Float:
         raise ValueError(
             f"{owner}: `prediction` must be one number for every row; got shape {values.shape} of "
             f"{values.dtype}. Pass `estimator.predict(X)`."
-        )
-    if reference is not None and len(values) != _frames.n_rows(reference):
-        raise ValueError(
-            f"{owner}: `prediction` has {len(values)} values for {_frames.n_rows(reference)} rows; "
-            "one for every row is needed."
         )
     values = values.astype(np.float64)
     if np.isinf(values).any():

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from segcate._inputs.vectors import check_same_index
 from segcate._last_step import last_step
 from segcate._validation import check_option, listed
 from segcate.metrics import cumulative_effect_curve, qini_curve, toc_curve, uplift_curve
@@ -151,6 +152,9 @@ class UpliftCurveDisplay:
             If matplotlib is not installed.
         """
         owner = f"{cls.__name__}.from_estimator"
+        check_same_index(
+            owner, X=X, pseudo_outcome=pseudo_outcome, sample_weight=sample_weight, groups=groups,
+        )  # fmt: skip
         models = named(owner, estimator, "estimators")
         predictions = {
             name or type(last_step(model)).__name__: predicted_effects(owner, model, X)
@@ -224,6 +228,10 @@ class UpliftCurveDisplay:
         """
         owner = f"{cls.__name__}.from_predictions"
         check_option(owner, "kind", kind, _MAKERS)
+        check_same_index(
+            owner, pseudo_outcome=pseudo_outcome, prediction=prediction,
+            sample_weight=sample_weight, groups=groups,
+        )  # fmt: skip
         make = _MAKERS[kind]
         curves = {
             name: make(

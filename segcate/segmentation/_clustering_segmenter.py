@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 
+from segcate._inputs.vectors import check_same_index
 from segcate._validation import check_features
 from segcate.base import SegmenterMixin
 from segcate.exceptions import SegcateWarning
@@ -56,6 +57,7 @@ class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
         SegcateWarning
             If every row is noise.
         """
+        check_same_index(type(self).__name__, X=X, y=y)
         owner = type(self).__name__
         options = self._options()
         X = check_features(self, X, reset=True)

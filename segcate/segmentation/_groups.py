@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from segcate import _frames
+from segcate._inputs.vectors import check_same_index
 from segcate._validation import check_features, listed
 from segcate.base import SegmenterMixin
 from segcate.segmentation._columns import column_label, resolve_columns
@@ -106,6 +107,7 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
             If a column of `by` is missing from X or has missing values; if X has a column named
             `column`; if two combinations would get one name.
         """
+        check_same_index(type(self).__name__, X=X, y=y)
         owner = type(self).__name__
         X = check_features(self, X, reset=True)
         self._check_column(X)

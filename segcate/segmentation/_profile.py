@@ -11,9 +11,9 @@ import pandas as pd
 from sklearn.utils import column_or_1d
 
 from segcate import _frames
+from segcate._inputs.vectors import check_same_index
 from segcate._validation import (
     SegmentCodes,
-    _check_same_index,
     check_weights,
     code_segments,
     find_segment_column,
@@ -69,6 +69,7 @@ def segment_profile(X: Any, segment: Any, *, sample_weight: Any = None) -> pd.Da
     0        0  2   0.67  25.0        0.5        0.5
     1        1  1   0.33  60.0        0.0        1.0
     """
+    check_same_index(_OWNER, X=X, segment=segment, sample_weight=sample_weight)
     X = _checked(X)
     segments = _segments(X, segment)
     weight = check_weights(_OWNER, sample_weight, X)
@@ -123,7 +124,6 @@ def _segments(X: Any, segment: Any) -> SegmentCodes:
     if np.ndim(segment) == 0:
         position = find_segment_column(_OWNER, X, segment)
         return code_segments(_OWNER, X, position)
-    _check_same_index(_OWNER, "segment", segment, X)
     labels = column_or_1d(segment)
     if len(labels) != _frames.n_rows(X):
         raise ValueError(

@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from segcate import _frames
+from segcate._inputs.vectors import check_same_index
 from segcate._validation import check_features, listed
 from segcate.base import SegmenterMixin
 from segcate.exceptions import SegcateWarning
@@ -163,6 +164,7 @@ class RuleSegmenter(SegmenterMixin, BaseEstimator):
         SegcateWarning
             If a rule gives its segment to no row.
         """
+        check_same_index(type(self).__name__, X=X, y=y)
         self._check_rules()
         X = check_features(self, X, reset=True)
         self._check_column(X)

@@ -1,0 +1,98 @@
+"""Row-aligned arguments: which rows they name, and one checked number for every row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import column_or_1d
+
+from segcate import _frames
+
+Float = npt.NDArray[np.float64]
+
+__all__ = ["check_prediction", "check_same_index", "check_vector", "count_not_finite"]
+
+_PREDICTION_ADVICE = (
+    "Rows without an effect cannot be ranked: give every segment one (`on_empty='overall'`), merge "
+    "thin segments, or leave those rows out of all arrays."
+)
+
+
+def check_same_index(owner: str, /, **arguments: Any) -> None:
+    """Refuse arguments whose indexes name other rows, or the same rows in another order.
+
+    Every public function collects all its row-aligned arguments here, once, under the names that
+    its user knows; mappings are compared value by value. The first one that carries an index (a
+    pandas Series or DataFrame) is compared with every other one that does, so that all pairs are
+    compared in one pass, whether X is a frame, an array or None.
+
+    Arguments of another length are left to the check of lengths.
+    """
+    first, wanted = "", None
+    for name, index in _indexes(arguments):
+        if wanted is None:
+            first, wanted = name, index
+        elif index is not wanted and len(index) == len(wanted) and not index.equals(wanted):
+            raise ValueError(_difference(owner, name, index, first, wanted))
+
+
+def _indexes(arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the name and the index of every argument that carries one."""
+    for name, values in arguments.items():
+        if isinstance(values, Mapping):
+            yield from _indexes({f"{name}[{key!r}]": value for key, value in values.items()})
+        elif (index := _frames.index_of(values)) is not None:
+            yield name, index
+
+
+def _difference(owner: str, name: str, index: Any, first: str, wanted: Any) -> str:
+    """Say how two indexes differ, and what to do."""
+    what = "the same labels in another order" if set(index) == set(wanted) else "other labels"
+    reference = first if first == "X" else f"`{first}`"
+    return (
+        f"{owner}: the index of `{name}` differs from the index of {reference} ({what}), so rows would "
+        f"be paired wrongly. Align them first, `{name}.loc[{first}.index]` if the labels are unique, "
+        f"or pass `{name}.to_numpy()` if its rows are already in the order of {reference}."
+    )
+
+
+def count_not_finite(values: Float) -> int:
+    """Count NaN and infinity; where there are none this takes one sum."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum()):
+            return 0
+    return int((~np.isfinite(values)).sum())
+
+
+def check_vector(owner: str, name: str, values: Any, reference: Any, advice: str = "") -> Float:
+    """Check that `values` are finite numbers, one for every row of `reference`."""
+    array = np.asarray(values)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = column_or_1d(array)
+    if array.ndim != 1 or array.dtype.kind not in "iufbO":
+        raise ValueError(
+            f"{owner}: `{name}` must be one number for every row; got shape {array.shape} of "
+            f"{array.dtype}."
+        )
+    n_rows = _frames.n_rows(reference)
+    if len(array) != n_rows:
+        raise ValueError(
+            f"{owner}: `{name}` has {len(array)} values for {n_rows} rows; one for every row is "
+            "needed."
+        )
+    array = array.astype(np.float64)
+    n_bad = count_not_finite(array)
+    if n_bad:
+        raise ValueError(
+            f"{owner}: `{name}` is NaN or infinite in {n_bad} of {len(array)} rows."
+            + (f" {advice}" if advice else "")
+        )
+    return array
+
+
+def check_prediction(owner: str, prediction: Any, reference: Any) -> Float:
+    """Check predicted effects; rows without one are named, never ranked."""
+    return check_vector(owner, "prediction", prediction, reference, _PREDICTION_ADVICE)
