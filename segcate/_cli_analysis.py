@@ -70,6 +70,7 @@ class Findings:
     summary : text
     model : the fitted estimator
     X, labels, treatment : covariates, segment and arm of the rows that it was fitted on
+    clustered_on : columns that the segments were found in; () where a column gave them
     notes : remarks on the way to the numbers
     """
 
@@ -82,6 +83,7 @@ class Findings:
     X: pd.DataFrame
     labels: Any
     treatment: Any
+    clustered_on: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -109,7 +111,14 @@ def analyse(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findin
     progress(f"matching and estimating in {segmenter.n_segments_} segments{_first_time()}")
     matching = _matching(plan, "segment")
     matching.fit(X, study.y, **_metadata(study))
-    return _findings(matching, study.X, segmenter.labels_, study.treatment)
+    findings = _findings(matching, study.X, segmenter.labels_, study.treatment)
+    return replace(findings, clustered_on=_clustered_on(segmenter))
+
+
+def _clustered_on(segmenter: Any) -> tuple[str, ...]:
+    """Name the columns that a fitted segmenter looked at."""
+    names = segmenter.feature_names_in_
+    return tuple(str(names[i]) for i in segmenter.column_positions_)
 
 
 def _on_given_segments(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findings:
@@ -154,7 +163,9 @@ def _tuned(study: Study, plan: Plan, progress: Callable[[str], None]) -> Finding
     progress(f"note: {note}")
     arms = np.asarray(study.treatment)[honest.estimation_idx]
     findings = _findings(model, rows, labels, arms, (note,))
-    return replace(findings, summary=honest.summary())
+    return replace(
+        findings, summary=honest.summary(), clustered_on=_clustered_on(honest.pipeline[0])
+    )
 
 
 class _Counted:
@@ -307,10 +318,13 @@ def report_text(study: Study, findings: Findings, pictures: list[Picture]) -> st
     shown = findings.effects[
         ["n_treated", "n_control", "effect", "std_error", "ci_low", "ci_high", "p_adjusted"]
     ]
+    covariates = [str(name) for name in study.X.columns if name != study.segment]
     parts = [
         f"# Effect of {study.treated_name} on {study.outcome}",
         f"{study.title}: {len(study.X):,} rows, {n_treated:,} treated, "
-        f"{study.X.shape[1] - (study.segment is not None)} covariates.",
+        f"{len(covariates)} covariates.",
+        f"* Covariates: {', '.join(covariates)}",
+        f"* {_where_segments_come_from(study, findings)}",
         *(f"* {note}" for note in (*study.notes, *findings.notes)),
         *([f"Source: {study.source}"] if study.source else []),
         "## Effects by segment",
@@ -334,6 +348,12 @@ def report_text(study: Study, findings: Findings, pictures: list[Picture]) -> st
         "outcome. No computation can check this.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _where_segments_come_from(study: Study, findings: Findings) -> str:
+    if study.segment is not None:
+        return f"Segments: given by column {study.segment}"
+    return f"Segments: clustered on {', '.join(findings.clustered_on)}"
 
 
 def markdown_table(table: pd.DataFrame) -> str:

@@ -39,6 +39,7 @@ class Roles:
     propensity: str | None = None
     covariates: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
 
     def named(self) -> dict[str, str]:
         """Columns that the user named, by option."""
@@ -202,6 +203,9 @@ def _check_roles(table: pd.DataFrame, roles: Roles) -> None:
     for option, name in asked:
         if name not in table.columns:
             raise UserError(_no_such_column(option, name, table.columns))
+    for name in roles.keep:
+        if name not in table.columns:
+            raise UserError(_no_such_column("--keep", name, table.columns))
     parts: dict[str, str] = {}
     for option, name in asked:
         if name in parts:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from segcate import __version__
+from segcate._cli_late import check_late_columns
 from segcate._cli_table import Roles, Study, UserError, make_study, read_table
 
 __all__ = ["main"]
@@ -94,8 +95,10 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> None:
         propensity=arguments.propensity,
         covariates=arguments.covariates,
         ignore=arguments.ignore,
+        keep=arguments.keep,
     )
     study = make_study(table, roles, path.name, arguments.drop_missing)
+    study = check_late_columns(study, roles)
     _analyse_and_show(study, arguments, progress)
 
 
@@ -162,6 +165,8 @@ def _warnings_as_notes(progress: Progress) -> Iterator[None]:
             progress(f"note: {text}")
 
     with warnings.catch_warnings():
+        # The command line has looked at these columns itself, and at all rows.
+        warnings.filterwarnings("ignore", message=".*probably measured after the treatment")
         warnings.showwarning = show
         yield
 
@@ -197,6 +202,13 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
     add("--segment-column", metavar="COL", help="column that holds the segments; no clustering")
     add("--covariates", type=_names, default=(), metavar="A,B,C", help="default: all others")
     add("--ignore", type=_names, default=(), metavar="A,B,C", help="columns to leave out (ids ...)")
+    add(
+        "--keep",
+        type=_names,
+        default=(),
+        metavar="A,B",
+        help="covariates that look as if measured after the treatment and were not",
+    )
     add("--groups", metavar="COL", help="clusters of dependent rows: schools, households")
     add("--propensity", metavar="COL", help="known probability of treatment, inside (0, 1)")
     add("--drop-missing", action="store_true", help="leave out rows with missing values")

@@ -24,6 +24,7 @@ from segcate._validation import (
 )
 from segcate.effects._aipw_estimate import aipw_segment
 from segcate.effects._aipw_nuisances import AIPWOptions, fit_aipw_nuisances, without_folds
+from segcate.effects._late_columns import check_late_columns
 from segcate.effects._pool import pool
 from segcate.effects._segment_effects import SegmentEffectsMixin, warn_of_few_groups
 from segcate.effects._segment_estimate import OK, SegmentEstimate
@@ -90,6 +91,9 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         Rows whose modelled chance was clipped.
     std_error_method_ : str
         "influence", or "group" where `groups` were given.
+    late_columns_ : dict of str
+        Covariates that nearly tell the outcome, or who was treated: by name, what was found. They
+        were probably measured after the treatment.
     segment_labels_ : array of shape (n_segments,)
     n_features_in_, feature_names_in_ : as in scikit-learn
 
@@ -217,14 +221,16 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         TypeError
             If a model is not an estimator of the kind needed.
         OverlapError
-            If, with `clip=0`, a modelled chance of treatment is exactly 0 or 1.
+            If, with `clip=0`, a modelled chance of treatment is exactly 0 or 1, or if a column of X
+            decides the treatment and no `propensity` is given.
         EmptySegmentError
             If a segment has no estimate and ``on_empty="raise"``.
 
         Warns
         -----
         SegcateWarning
-            If modelled chances of treatment were clipped, or there are fewer than 30 `groups`.
+            If modelled chances of treatment were clipped, there are fewer than 30 `groups`, or X has
+            columns that were probably measured after the treatment.
         """
         owner = type(self).__name__
         self._check_parameters(owner)
@@ -241,6 +247,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         )
         if data.y is None:
             raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
+        late_columns = check_late_columns(owner, data, data.y)
         options = self._options(owner, data, data.y)
         segments = [
             without_folds(part, options) for part in rows_by_segment(data, data.y, self.estimand)
@@ -269,6 +276,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         self.std_error_method_ = "influence" if data.groups is None else "group"
         self._n_folds = options.models.cv
         self._has_propensity = data.propensity is not None
+        self.late_columns_ = late_columns
         self._store_effects(data, table, self._takes_missing(propensity is not None))
         return self
 

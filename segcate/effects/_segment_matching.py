@@ -18,6 +18,7 @@ from segcate._validation import (
     takes_missing,
 )
 from segcate.effects._estimate import NOT_VALID, EstimateOptions, estimate_segments
+from segcate.effects._late_columns import check_late_columns
 from segcate.effects._pool import pool
 from segcate.effects._segment_effects import SegmentEffectsMixin, warn_of_few_groups
 from segcate.effects._segment_estimate import SegmentEstimate
@@ -99,6 +100,9 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         That of the matcher.
     std_error_method_ : str
         The method that "auto" chose, or the one asked for.
+    late_columns_ : dict of str
+        Covariates that nearly tell the outcome, or who was treated: by name, what was found. They
+        were probably measured after the treatment.
     segment_labels_ : array of shape (n_segments,)
     n_features_in_, feature_names_in_ : as in scikit-learn
 
@@ -203,13 +207,16 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         ValueError
             If an input or parameter is missing, misaligned or out of range, or if no standard error
             is valid for the design.
+        OverlapError
+            If a column of X decides the treatment and no `propensity` is given.
         EmptySegmentError
             If a segment has no estimate and ``on_empty="raise"``.
 
         Warns
         -----
         SegcateWarning
-            If there are fewer than 30 `groups`.
+            If there are fewer than 30 `groups`, or X has
+            columns that were probably measured after the treatment.
         """
         owner = type(self).__name__
         matcher = self._check_parameters(owner)
@@ -227,6 +234,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         method = _choose_std_error(owner, self, matcher, data)
         if data.y is None:
             raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
+        late_columns = check_late_columns(owner, data, data.y)
         design = matcher._make_design(data, self.estimand)
         options = EstimateOptions(
             self.estimand, self.adjustment, method, self.inference, int(self.n_variance_neighbors)
@@ -245,6 +253,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         matcher._store(design, self.estimand)
         self.matcher_ = matcher
         self.std_error_method_ = _method_name(method, estimates)
+        self.late_columns_ = late_columns
         self._store_effects(data, table, self._takes_missing(matcher, propensity is not None))
         self._reuse = np.array([(e.n_donors, e.max_uses, e.max_distance) for e in estimates])
         return self

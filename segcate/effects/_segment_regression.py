@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 
 from segcate._inputs.encoding import encode_columns
 from segcate._validation import EffectData, Segment, check_effect_data, check_option
+from segcate.effects._late_columns import check_late_columns
 from segcate.effects._pool import pool
 from segcate.effects._regression_estimate import RegressionOptions, regress_segments
 from segcate.effects._segment_effects import SegmentEffectsMixin, warn_of_few_groups
@@ -62,6 +63,9 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         Cochran's Q, its p-value, tau^2, over segments with at least 20 such rows.
     std_error_method_ : str
         The method that "auto" chose, or the one asked for.
+    late_columns_ : dict of str
+        Covariates that nearly tell the outcome, or who was treated: by name, what was found. They
+        were probably measured after the treatment.
     segment_labels_ : array of shape (n_segments,)
     n_features_in_, feature_names_in_ : as in scikit-learn
 
@@ -178,13 +182,16 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         ValueError
             If an input or parameter is missing, misaligned or out of range, if X has missing
             values, or if the standard error does not fit `groups`.
+        OverlapError
+            If a column of X decides the treatment and no `propensity` is given.
         EmptySegmentError
             If a segment has no estimate and ``on_empty="raise"``.
 
         Warns
         -----
         SegcateWarning
-            If there are fewer than 30 `groups`.
+            If there are fewer than 30 `groups`, or X has
+            columns that were probably measured after the treatment.
         """
         owner = type(self).__name__
         self._check_parameters(owner)
@@ -209,6 +216,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
             self.n_jobs,
         )
         self._refuse_empty(owner, data, estimates)
+        late_columns = check_late_columns(owner, data, data.y)
         if data.groups is not None:
             warn_of_few_groups(owner, data.groups)
         table = pool(
@@ -218,6 +226,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
             confidence_level=self.confidence_level,
         )
         self.std_error_method_ = method
+        self.late_columns_ = late_columns
         self._store_effects(data, table, allows_missing=False)
         return self
 

@@ -55,6 +55,9 @@ def summary_text(model: Any, above: Described, below: Described) -> str:
     ]
     if remarks:
         lines += ["Remarks", *remarks]
+    late = model.late_columns_
+    if late:
+        lines += ["Columns", *(f"  {name}: {found}" for name, found in late.items())]
     return "\n".join(lines)
 
 
