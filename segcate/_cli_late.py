@@ -46,8 +46,8 @@ def notes_on_late_columns(
     UserError
         If a column decides the treatment, or has a strong sign and is not in `keep`.
     """
-    columns = [(str(name), X[name].to_numpy()) for name in X.columns]
-    found = find_leaks(columns, y.to_numpy(np.float64), treatment.to_numpy())
+    outcome = y.to_numpy(np.float64)
+    found = find_leaks(X, range(X.shape[1]), outcome, treatment.to_numpy())
     _refuse_deciding([leak.column for leak in found if leak.decides])
     _refuse_strong([leak for leak in found if leak.is_strong and leak.column not in keep])
     notes = [
@@ -60,7 +60,9 @@ def notes_on_late_columns(
         for leak in found
     ]
     known = {leak.column for leak in found}
-    sounding = [name for name, _ in columns if name not in known and name_sounds_late(name)]
+    sounding = [
+        name for name in map(str, X.columns) if name not in known and name_sounds_late(name)
+    ]
     notes += [
         f"covariate {name!r} has the name of something measured after the treatment; if it was, "
         f"pass --ignore {name}"

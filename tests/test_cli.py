@@ -34,6 +34,7 @@ from segcate.model_selection import (
     honest_effects,
 )
 from segcate.segmentation import KMeansSegmenter
+from tests.helpers.shared import shared_path
 
 PICTURES = ["balance.png", "forest.png", "overlap.png", "profile.png"]
 TABLES = ["balance.csv", "effects.csv", "profile.csv", "report.md", "summary.txt"]
@@ -508,3 +509,93 @@ def test_module_runs_as_a_program():
         check=True,
     )
     assert done.stdout.startswith("segcate 0.")
+
+
+@pytest.fixture
+def shop(tmp_path, users):
+    """Write users whose spend is 0 unless they visit."""
+    rng = np.random.default_rng(0)
+    n = len(users)
+    visit = rng.random(n) < 0.3
+    bought = visit & (rng.random(n) < 0.7)
+    path = tmp_path / "shop.csv"
+    users[["x0", "x1", "region", "offer"]].assign(
+        visit=visit.astype(int),
+        promo=rng.integers(0, 2, n),
+        spend=np.where(bought, rng.exponential(20, n), 0).round(2),
+    ).to_csv(path, index=False)
+    return path
+
+
+SHOP = ("--outcome", "spend", "--treatment", "offer", "--segment-column", "region")
+
+
+def test_columns_measured_after_the_treatment_stop_the_run(shop, capsys):
+    text = error_of(capsys, "run", shop, *SHOP)
+    assert "probably measured after the treatment: 'visit' (the outcome is 0 in all" in text
+    assert "Pass --ignore visit, or --keep visit if measured before." in text
+
+
+def test_keep_runs_with_a_note(shop, tmp_path, capsys):
+    assert run("run", shop, *SHOP, "--keep", "visit", "--out", tmp_path) == 0
+    text = capsys.readouterr().err
+    assert text.count("covariate 'visit': the outcome is 0 in all") == 1
+    assert "kept, as --keep says" in text
+    assert "SegmentMatching:" not in text
+    assert "visit: measured after the treatment?" in (tmp_path / "summary.txt").read_text()
+    report = (tmp_path / "report.md").read_text()
+    assert "* covariate 'visit': the outcome is 0 in all" in report
+    assert "--keep: there is no column 'nope'" in error_of(
+        capsys, "run", shop, *SHOP, "--keep", "nope"
+    )
+
+
+def test_ignoring_the_late_column_runs(shop, capsys):
+    assert run("run", shop, *SHOP, "--ignore", "visit") == 0
+    text = capsys.readouterr().err
+    assert (
+        "Every column that is not named otherwise is taken as measured BEFORE the treatment: x0, "
+        "x1, promo. Name them with --covariates." in text
+    )
+    assert run("run", shop, *SHOP, "--covariates", "x0,x1") == 0
+    assert "Every column" not in capsys.readouterr().err
+
+
+def test_a_column_named_like_an_outcome_gets_a_note(shop, capsys):
+    table = pd.read_csv(shop).rename(columns={"promo": "clicked"}).drop(columns="visit")
+    table.to_csv(shop, index=False)
+    assert run("run", shop, *SHOP) == 0
+    assert "covariate 'clicked' has the name of something measured after" in capsys.readouterr().err
+
+
+def test_a_column_that_names_the_arm_stops_the_run(shop, capsys):
+    table = pd.read_csv(shop).drop(columns="visit")
+    table.assign(arm=table["offer"].map({0: "none", 1: "mail"})).to_csv(shop, index=False)
+    for keep in ((), ("--keep", "arm")):
+        text = error_of(capsys, "run", shop, *SHOP, *keep)
+        assert "covariate 'arm' decides the treatment" in text
+        assert "--groups arm" in text
+
+
+def test_report_names_covariates_and_what_was_clustered_on(shop, tmp_path):
+    more = ("--ignore", "visit", "--out", tmp_path)
+    assert run("run", shop, *SHOP, *more) == 0
+    report = (tmp_path / "report.md").read_text()
+    assert "* Covariates: x0, x1, promo" in report
+    assert "* Segments: given by column region" in report
+    assert run("run", shop, *SHOP[:4], *more, "--cluster-on", "x0,x1") == 0
+    report = (tmp_path / "report.md").read_text()
+    assert "* Covariates: x0, x1, region, promo" in report
+    assert "* Segments: clustered on x0, x1" in report
+
+
+def test_visit_and_conversion_of_hillstrom_are_refused(tmp_path, capsys):
+    mails = pd.read_csv(shared_path("data", "uplift", "hillstrom.csv.gz"))
+    mails.to_csv(tmp_path / "mails.csv", index=False)
+    basic = (tmp_path / "mails.csv", "--outcome", "spend", "--treatment", "segment")
+    basic = (*basic, "--control", "No E-Mail", "--segment-column", "channel")
+    text = error_of(capsys, "run", *basic)
+    assert "'visit' (the outcome is 0 in all 54,606 rows where it is 0)" in text
+    assert "--ignore visit,conversion, or --keep visit,conversion" in text
+    assert run("run", *basic, "--ignore", "visit,conversion") == 0
+    assert run("run", *basic, "--keep", "visit,conversion") == 0

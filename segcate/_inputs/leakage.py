@@ -11,11 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+
+from segcate import _frames
+from segcate._inputs.cells import MISSING
+from segcate._inputs.kinds import read_column
 
 __all__ = ["Leak", "Sign", "find_leaks", "name_sounds_late"]
 
@@ -72,23 +76,28 @@ class Leak:
 
 
 @dataclass(frozen=True, slots=True)
-class _Bins:
-    """The rows of one column as bins.
+class _Column:
+    """One column, and its rows as bins.
 
     Attributes
     ----------
+    name : name of the column
     codes : bin of each row
     is_value : for each bin, whether all its rows have one value
-    names : for each bin, the value (or its first value), for a message
+    labels : for each bin, its value (or its smallest), for a message
+    numbers : values of a number column, None for a category
     """
 
+    name: str
     codes: Int
     is_value: npt.NDArray[np.bool_]
-    names: Sequence[Any]
+    labels: Sequence[str]
+    numbers: Float | None
 
 
 def find_leaks(
-    columns: Iterable[tuple[str, npt.NDArray[Any]]],
+    X: Any,
+    positions: Iterable[int],
     y: Float,
     treatment: npt.NDArray[Any],
     *,
@@ -98,8 +107,8 @@ def find_leaks(
 
     Parameters
     ----------
-    columns : pairs of name and array of shape (n_rows,)
-        Numbers, dates or text; missing values are a bin of their own.
+    X : frame or array of shape (n_rows, n_columns)
+    positions : columns to look at; one that no model could take is passed over
     y : float64 array of shape (n_rows,), the outcome
     treatment : array of shape (n_rows,), values 0 and 1
     screen : bool, default=False
@@ -115,33 +124,38 @@ def find_leaks(
     n_zero = int((y == 0).sum())
     mostly_zero = len(y) / 2 < n_zero < len(y)
     rows = _screened_rows(y, treated) if screen else None
-    part = None if rows is None else _Outcome(y[rows], treated[rows], mostly_zero)
-    whole: _Outcome | None = None
-    found: list[Leak] = []
+    first, X_first = _Outcome(y, treated, mostly_zero), X
+    if rows is not None:
+        first, X_first = (
+            _Outcome(y[rows], treated[rows], mostly_zero),
+            _frames.take_rows(X, rows),
+        )
+    whole: _Outcome | None = first if rows is None else None
+    found: dict[str, Leak] = {}
     shifts: list[tuple[str, float]] = []
-    for name, values in columns:
-        values = np.asarray(values)
-        if part is not None and rows is not None:
-            bins = _bins(values[rows])
-            shifts.append((name, _shift(values[rows], bins, part)))
-            if not part.is_conspicuous(bins):
+    for i in positions:
+        column = _read(X_first, i)
+        if column is None:
+            continue
+        shifts.append((column.name, _shift(column, first.treated)))
+        if whole is not first:
+            if not first.is_conspicuous(column):
                 continue
-        whole = _Outcome(y, treated, mostly_zero) if whole is None else whole
-        bins = _bins(values)
-        if part is None:
-            shifts.append((name, _shift(values, bins, whole)))
-        sign = whole.sign_of(bins)
-        if sign is not None:
-            found.append(Leak(name, *sign))
-    known = {leak.column for leak in found}
-    return (*found, *(leak for leak in _shifted(shifts) if leak.column not in known))
+            whole = _Outcome(y, treated, mostly_zero) if whole is None else whole
+            column = _read(X, i)
+        sign = None if column is None else whole.sign_of(column)
+        if column is not None and sign is not None:
+            found[column.name] = Leak(column.name, *sign)
+    shifted = {leak.column: leak for leak in _shifted(shifts)}
+    both = {**shifted, **found}
+    return tuple(both[name] for name, _ in shifts if name in both)
 
 
 def name_sounds_late(name: str) -> bool:
     """Tell whether a word of a column's name is one of things measured afterwards."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
     words = re.split(r"[^a-z]+", spaced)
-    pairs = [a + b for a, b in zip(words, words[1:], strict=False)]
+    pairs = [a + b for a, b in pairwise(words)]
     return any(_LATE_WORDS.fullmatch(word) for word in (*words, *pairs) if word)
 
 
@@ -160,73 +174,76 @@ class _Outcome:
             if len(rows) >= FEWEST_ROWS
         ]
 
-    def is_conspicuous(self, bins: _Bins) -> bool:
+    def is_conspicuous(self, column: _Column) -> bool:
         """Tell whether a part of the rows shows enough to look at all of them."""
-        if self._auc_of_treatment(bins) > DECIDES_AUC - 0.01:
+        if self._auc_of_treatment(column) > DECIDES_AUC - 0.01:
             return True
-        if self.arms and self.mostly_zero and self._gates(bins, 1.0, 0.0):
+        if self.arms and self.mostly_zero and self._gates(column, 1.0, 0.0):
             return True
         slack = 0.1
         near = CLOSE_AUC if self.is_binary else CLOSE_R2
-        return any(arm.told_by(bins.codes) > near - slack for arm in self.arms) or self._is_copy(
-            bins
+        return any(arm.told_by(column.codes) > near - slack for arm in self.arms) or self._is_copy(
+            column
         )
 
-    def sign_of(self, bins: _Bins) -> tuple[Sign, str] | None:
+    def sign_of(self, column: _Column) -> tuple[Sign, str] | None:
         """Return the strongest sign of a column, with its text."""
-        auc = self._auc_of_treatment(bins)
+        auc = self._auc_of_treatment(column)
         if auc >= DECIDES_AUC:
             return "treatment", f"it tells who was treated (AUC {auc:.4g})"
         if not self.arms:
             return None
         if self.mostly_zero:
-            gates = self._gates(bins, FEWEST_EXPECTED, GATE_SHARE)
+            gates = self._gates(column, FEWEST_EXPECTED, GATE_SHARE)
             if gates:
                 return gates
-        told = max(arm.told_by(bins.codes) for arm in self.arms)
+        told = max(arm.told_by(column.codes) for arm in self.arms)
         word = "AUC" if self.is_binary else "R^2"
         nearly, close = (NEARLY_AUC, CLOSE_AUC) if self.is_binary else (NEARLY_R2, CLOSE_R2)
         if told > nearly:
             return "nearly y", f"it nearly tells the outcome ({word} {told:.3g} within an arm)"
-        if self._is_copy(bins):
+        if self._is_copy(column):
             return "nearly y", "it puts the rows in nearly the same order as the outcome"
         if told > close:
             return "close to y", f"it is close to the outcome ({word} {told:.3g} within an arm)"
         return None
 
-    def _auc_of_treatment(self, bins: _Bins) -> float:
+    def _auc_of_treatment(self, column: _Column) -> float:
         n_treated = int(self.treated.sum())
         if min(n_treated, len(self.treated) - n_treated) < FEWEST_TO_DECIDE:
             return 0.5
-        return _auc_of(bins.codes, self.treated)
+        return _auc_of(column.codes, self.treated)
 
-    def _is_copy(self, bins: _Bins) -> bool:
+    def _is_copy(self, column: _Column) -> bool:
         return not self.is_binary and any(
-            arm.ranks_told_by(bins.codes) > COPIED_RANKS_R2 for arm in self.arms
+            arm.ranks_told_by(column.codes) > COPIED_RANKS_R2 for arm in self.arms
         )
 
-    def _gates(self, bins: _Bins, fewest: float, share: float) -> tuple[Sign, str] | None:
+    def _gates(self, column: _Column, fewest: float, share: float) -> tuple[Sign, str] | None:
         """Find values at which y is always 0, or never."""
-        n_bins, n_rows = len(bins.names), len(self.y)
-        size = np.bincount(bins.codes, minlength=n_bins)
-        zeros = np.bincount(bins.codes[self.is_zero], minlength=n_bins)
+        n_bins, n_rows = len(column.labels), len(self.y)
+        size = np.bincount(column.codes, minlength=n_bins)
+        zeros = np.bincount(column.codes[self.is_zero], minlength=n_bins)
         nonzero_expected = np.zeros(n_bins)
         zeros_expected = np.zeros(n_bins)
         for arm in self.arms:
-            in_arm = np.bincount(bins.codes[arm.rows], minlength=n_bins)
+            in_arm = np.bincount(column.codes[arm.rows], minlength=n_bins)
             nonzero_expected = np.maximum(nonzero_expected, in_arm * (1.0 - arm.zero_share))
             zeros_expected = np.maximum(zeros_expected, in_arm * arm.zero_share)
-        shut = bins.is_value & (zeros == size) & (nonzero_expected >= fewest)
+        shut = column.is_value & (zeros == size) & (nonzero_expected >= fewest)
         shut &= size >= share * n_rows
         if shut.any():
             i = int(np.argmax(shut * size))
-            return "gate", f"the outcome is 0 in all {size[i]:,} rows where it is {bins.names[i]}"
-        open_ = bins.is_value & (zeros == 0) & (zeros_expected >= fewest)
+            return (
+                "gate",
+                f"the outcome is 0 in all {size[i]:,} rows where it is {column.labels[i]}",
+            )
+        open_ = column.is_value & (zeros == 0) & (zeros_expected >= fewest)
         if open_.any():
             i = int(np.argmax(open_ * size))
             return (
                 "reverse gate",
-                f"the outcome is never 0 in the {size[i]:,} rows where it is {bins.names[i]}",
+                f"the outcome is never 0 in the {size[i]:,} rows where it is {column.labels[i]}",
             )
         return None
 
@@ -269,25 +286,32 @@ def _screened_rows(y: Float, treated: npt.NDArray[np.bool_]) -> Int | None:
     return np.sort(np.concatenate(chosen))
 
 
-def _bins(values: npt.NDArray[Any]) -> _Bins:
-    """Cut a column into bins; ties stay together, missing values are one bin."""
-    if values.dtype.kind in "mM":
-        values = np.where(np.isnat(values), np.nan, values.astype(np.int64).astype(np.float64))
-    if values.dtype.kind not in "iufb":
-        codes, levels = pd.factorize(values, use_na_sentinel=False)
-        shown = ["missing" if pd.isna(v) else repr(str(v)) for v in levels]
-        return _Bins(codes.astype(np.intp), np.ones(len(levels), dtype=bool), shown)
+def _read(X: Any, position: int) -> _Column | None:
+    """Read a column and cut it into bins; None where models do not get it."""
+    try:
+        kind, content = read_column("", X, position)
+    except (TypeError, ValueError):  # whoever encodes the column says what is wrong with it
+        return None
+    if content is None or not kind.is_used:
+        return None
+    if kind.is_category:
+        shown = [level if level == MISSING else repr(level) for level in kind.levels]
+        return _Column(kind.name, content, np.ones(len(shown), dtype=bool), shown, None)
+    return _binned(kind.name, content)
+
+
+def _binned(name: str, values: Float) -> _Column:
+    """Cut numbers into bins; ties stay together, missing values are one bin."""
     distinct, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    is_missing = np.isnan(distinct) if distinct.dtype.kind == "f" else np.zeros(len(distinct), bool)
-    alone = is_missing | (counts > COMMON_SHARE * len(values))
-    alone |= len(distinct) <= N_BINS
+    is_missing = np.isnan(distinct)
+    alone = is_missing | (counts > COMMON_SHARE * len(values)) | (len(distinct) <= N_BINS)
     rest = np.where(alone, 0, counts)
     middle = np.cumsum(rest) - rest / 2
     quantile = np.minimum((N_BINS * middle / max(rest.sum(), 1)).astype(np.intp), N_BINS - 1)
     key = np.where(alone, N_BINS + np.arange(len(distinct)), quantile)
     _, first, of_value = np.unique(key, return_index=True, return_inverse=True)
-    shown = ["missing" if is_missing[i] else f"{distinct[i]:g}" for i in first]
-    return _Bins(of_value[place], alone[first], shown)
+    shown = [MISSING if is_missing[i] else f"{distinct[i]:g}" for i in first]
+    return _Column(name, of_value[place], alone[first], shown, values)
 
 
 def _auc_of(codes: Int, positive: npt.NDArray[np.bool_]) -> float:
@@ -335,22 +359,18 @@ def _r2_of(codes: Int, y: Float) -> float:
     return 1.0 - float(left.sum()) / total
 
 
-def _shift(values: npt.NDArray[Any], bins: _Bins, outcome: _Outcome) -> float:
+def _shift(column: _Column, treated: npt.NDArray[np.bool_]) -> float:
     """Return the z of the difference between the arms: of means, or over the levels of a text."""
-    treated = outcome.treated
-    if values.dtype.kind in "iufb":
-        numbers = values.astype(np.float64)
-        known = np.isfinite(numbers)
-        one, two = numbers[treated & known], numbers[~treated & known]
+    if column.numbers is not None:
+        known = np.isfinite(column.numbers)
+        one, two = column.numbers[treated & known], column.numbers[~treated & known]
         if min(len(one), len(two)) < FEWEST_ROWS:
             return 0.0
         spread = one.var() / len(one) + two.var() / len(two)
         return float(abs(one.mean() - two.mean()) / np.sqrt(spread)) if spread > 0 else 0.0
-    n_bins = len(bins.names)
-    size = np.bincount(bins.codes, minlength=n_bins)
-    ones = np.bincount(bins.codes[treated], minlength=n_bins)
-    share = treated.mean()
-    df = n_bins - 1
+    size = np.bincount(column.codes, minlength=len(column.labels))
+    size, ones = size[size > 0], np.bincount(column.codes[treated], minlength=len(size))[size > 0]
+    share, df = treated.mean(), len(size) - 1
     if df == 0 or not 0 < share < 1:
         return 0.0
     chi2 = float(((ones - size * share) ** 2 / (size * share * (1 - share))).sum())

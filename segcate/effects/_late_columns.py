@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
+
 from segcate import _frames
 from segcate._inputs.leakage import find_leaks
 from segcate._validation import EffectData, Float
@@ -38,17 +40,11 @@ def check_late_columns(owner: str, data: EffectData, y: Float) -> dict[str, str]
     SegcateWarning
         If a column was probably measured after the treatment.
     """
-    names = _frames.column_names(data.X)
-    columns = [
-        (names[i] if names is not None else f"x{i}", _frames.column_values(data.X, i))
-        for i in data.covariates
-    ]
-    treatment = data.treatment
+    X, treatment = data.X, data.treatment
     if data.sample_weight is not None and not data.sample_weight.all():
-        there = data.sample_weight > 0
-        columns = [(name, values[there]) for name, values in columns]
-        y, treatment = y[there], treatment[there]
-    found = find_leaks(columns, y, treatment, screen=True)
+        there = np.flatnonzero(data.sample_weight)
+        X, y, treatment = _frames.take_rows(X, there), y[there], treatment[there]
+    found = find_leaks(X, data.covariates, y, treatment, screen=True)
     for leak in found:
         if leak.decides and data.propensity is None:
             raise OverlapError(

@@ -92,8 +92,8 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
     std_error_method_ : str
         "influence", or "group" where `groups` were given.
     late_columns_ : dict of str
-        Covariates that nearly tell the outcome, or who was treated: by name, what was found. They
-        were probably measured after the treatment.
+        Covariates that tell much of the outcome, or who was treated: by name, what was found. They
+        may have been measured after the treatment.
     segment_labels_ : array of shape (n_segments,)
     n_features_in_, feature_names_in_ : as in scikit-learn
 

@@ -101,8 +101,8 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     std_error_method_ : str
         The method that "auto" chose, or the one asked for.
     late_columns_ : dict of str
-        Covariates that nearly tell the outcome, or who was treated: by name, what was found. They
-        were probably measured after the treatment.
+        Covariates that tell much of the outcome, or who was treated: by name, what was found. They
+        may have been measured after the treatment.
     segment_labels_ : array of shape (n_segments,)
     n_features_in_, feature_names_in_ : as in scikit-learn
 
