@@ -21,6 +21,7 @@ SKOPS_TRUSTED_TYPES: list[str] = [
     "segcate.cate._robust_regression.InteractionFit",
     "segcate.cate._segmented_cate.SegmentedCATE",
     "segcate.effects._effect_table.EffectTable",
+    "segcate.effects._group_scores.GroupScores",
     "segcate.effects._segment_aipw.SegmentAIPW",
     "segcate.effects._segment_matching.SegmentMatching",
     "segcate.effects._segment_regression.SegmentRegression",

@@ -30,7 +30,7 @@ ROOMS = {
     "cli": 8,
 }
 # Folders that are foundations, like the modules at the top; nothing in them is public.
-FOUNDATIONS = {"_inputs"}
+FOUNDATIONS = {"_inputs", "_statistics"}
 # Rooms that stand beside the order, with all that they may import from.
 ANNEXES = {"datasets": {"foundations"}, "temporal": {"foundations", "metrics"}}
 

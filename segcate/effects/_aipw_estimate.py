@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._pseudo_outcomes import doubly_robust_scores
+from segcate._statistics.intervals import freedom_of_rows
 from segcate.effects._aipw_nuisances import AIPWNuisances
 from segcate.effects._segment_estimate import (
     SegmentEstimate,
     VarianceEstimate,
     group_variance,
+    grouped_rows,
     rare_events,
     with_effect,
 )
@@ -64,18 +66,11 @@ def aipw_segment(
         part.weight,
     )
     if groups is None:
-        n = len(rows)
-        variance = VarianceEstimate(float(scores @ scores) * n / (n - 1), "influence")
+        n, df = len(rows), freedom_of_rows(part.n_smaller)
+        variance = VarianceEstimate(float(scores @ scores) * n / (n - 1), "influence", df)
     else:
-        n_all, codes = int(groups.max()) + 1, groups[rows]
-        variance = group_variance(
-            np.bincount(codes, scores, n_all).astype(np.float64),
-            np.bincount(codes, part.own, n_all).astype(np.float64),
-            int((np.bincount(codes, minlength=n_all) > 0).sum()),
-            1,
-        )
+        grouped = grouped_rows(groups[rows], part.is_treated)
+        variance = group_variance(grouped, scores, part.own, 1)
     notes = [f"{n_clipped} propensities clipped" if n_clipped else ""]
     notes.append(rare_events(part.y, part.is_treated))
-    return with_effect(
-        part.counted, effect, variance, notes, part.y, n_smaller_focal=part.n_smaller
-    )
+    return with_effect(part.counted, effect, variance, notes, part.y)

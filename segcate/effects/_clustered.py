@@ -97,7 +97,7 @@ def pair_and_unit_variance(view: SegmentView, scores: RowScores) -> float:
     """Cluster by matched set and by row: the two one-way sums less that of single memberships."""
     at = view.own > 0
     sets = view.own[at] * (scores.focal[at] + view.means_over_sets(scores.donor)[at])
-    units = view.own * scores.focal + view.uses * scores.donor
+    units = unit_scores(view, scores)
     members = float((view.own * scores.focal) @ (view.own * scores.focal)) + float(
         view.squared_uses @ scores.donor**2
     )
@@ -111,15 +111,9 @@ def pair_and_unit_variance(view: SegmentView, scores: RowScores) -> float:
     )
 
 
-def group_sums(
-    view: SegmentView, scores: RowScores, groups: npt.NDArray[np.intp], n_groups: int
-) -> tuple[Float, int]:
-    """Sum the scores within each group; also count the groups that take part."""
-    units = view.own * scores.focal + view.uses * scores.donor
-    codes = groups[view.rows]
-    takes_part = (view.own > 0) | (view.uses > 0)
-    present = np.bincount(codes[takes_part], minlength=n_groups) > 0
-    return np.bincount(codes, units, n_groups).astype(np.float64), int(present.sum())
+def unit_scores(view: SegmentView, scores: RowScores) -> Float:
+    """Return what each position adds to the error of the estimate, as a focal row and as a donor."""
+    return view.own * scores.focal + view.uses * scores.donor
 
 
 def _one_way_factor(n_clusters: int, n_rows: int, n_parameters: int) -> float:

@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
+from segcate._statistics.intervals import Law, satterthwaite
 from segcate._validation import listed
+from segcate.effects._group_scores import GroupScores
 from segcate.effects._heterogeneity import Heterogeneity, heterogeneity, shrink
-from segcate.effects._multiplicity import Contrasts, benjamini_hochberg, contrasts, holm
+from segcate.effects._multiplicity import (
+    Contrasts,
+    benjamini_hochberg,
+    check_contrast_matrix,
+    contrasts,
+    holm,
+    pairwise_matrix,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +30,8 @@ Int = npt.NDArray[np.int64]
 
 # Cochran's Q weighs by estimated variances, which need this many matched rows to be trusted.
 FEWEST_FOR_Q = 20
-# From this many rows on the normal distribution serves; below it Student's t.
-NORMAL_FROM = 100
+# Differences that are worked out at once: all pairs of 200 segments.
+MOST_PAIRS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +44,11 @@ class EffectTable:
     status : "ok", "ok: ..." with remarks, or why there is no estimate
     n, n_treated, n_control, n_matched : int64 arrays of shape (n_segments,)
     effect : float64 array of shape (n_segments,); NaN without an estimate
-    covariance : float64 array of shape (n_segments, n_segments)
-        Of the effects; off the diagonal 0 unless segments share groups.
+    variance : float64 array of shape (n_segments,), of the effects
     df : float64 array of shape (n_segments,)
-        Degrees of freedom of Student's t; infinite for the normal distribution.
+        Degrees of freedom of each variance; infinite for the normal law.
+    scores : GroupScores or None
+        What each group adds to the error of each effect; None where rows are independent.
     usable : bool array of shape (n_segments,)
         Segments large enough for the heterogeneity test.
     overall : effect, variance and degrees of freedom for everyone
@@ -53,8 +62,9 @@ class EffectTable:
     n_control: Int
     n_matched: Int
     effect: Float
-    covariance: Float
+    variance: Float
     df: Float
+    scores: GroupScores | None
     usable: npt.NDArray[np.bool_]
     overall: tuple[float, float, float]
     confidence_level: float
@@ -62,7 +72,7 @@ class EffectTable:
     @property
     def std_error(self) -> Float:
         """Standard error of each effect."""
-        return np.sqrt(np.diag(self.covariance))
+        return np.sqrt(self.variance)
 
     @property
     def is_estimated(self) -> npt.NDArray[np.bool_]:
@@ -72,23 +82,40 @@ class EffectTable:
     @property
     def shares_groups(self) -> bool:
         """Tell whether effects of different segments are correlated."""
-        known = np.nan_to_num(self.covariance)
-        return bool((known != np.diag(np.diag(known))).any())
+        return self.scores is not None and self.scores.is_shared
 
     @property
-    def n_groups(self) -> int | None:
-        """Count the groups that the covariance was estimated from; None without groups."""
-        return int(self.overall[2]) + 1 if self.shares_groups else None
+    def n_groups(self) -> int:
+        """Count the groups that the variances were estimated from; 0 for independent rows."""
+        return 0 if self.scores is None else self.scores.n_groups
+
+    @property
+    def covariance(self) -> Float:
+        """Covariance of the effects, off the diagonal 0 unless segments share groups."""
+        covariance = np.diag(self.variance)
+        if self.scores is not None and self.scores.is_shared:
+            between = self.scores.covariance()
+            np.fill_diagonal(between, self.variance)
+            covariance = between
+        return covariance
 
     def heterogeneity(self) -> Heterogeneity:
         """Test whether the segments have one effect, over the segments large enough for it."""
+        usable = self.usable & self.is_estimated & (self.variance > 0)
         return heterogeneity(
             self.effect,
             self.std_error,
-            usable=self.usable & self.is_estimated,
+            usable=usable,
             covariance=self.covariance if self.shares_groups else None,
-            n_groups=self.n_groups,
+            df=self.df,
+            group_df=self._group_df(usable),
         )
+
+    def _group_df(self, involved: npt.NDArray[np.bool_]) -> float | None:
+        """Degrees of freedom that some segments have together; None where they share no groups."""
+        if self.scores is None or not self.scores.is_shared:
+            return None
+        return float(self.scores.freedom_together(involved[np.newaxis], self.df)[0])
 
     def frame(self, fill_overall: bool = False) -> pd.DataFrame:
         """Build the table, one row a segment; with `fill_overall` gaps get the overall effect."""
@@ -96,19 +123,17 @@ class EffectTable:
 
         effect, std_error, df = self.effect.copy(), self.std_error, self.df.copy()
         status = list(self.status)
-        own_p = _p_values(effect / std_error, df)
-        shrunken = self._shrunken()
+        own_p = Law(df).two_sided_p(effect / std_error)
+        shrunken, reach = self._shrunken()
         if fill_overall:
-            for i in np.flatnonzero(~self.is_estimated):
+            gaps = np.flatnonzero(~self.is_estimated)
+            effect[gaps], df[gaps] = self.overall[0], self.overall[2]
+            std_error[gaps] = np.sqrt(self.overall[1])
+            for i in gaps.tolist():
                 status[i] = f"overall effect ({status[i]})"
-                effect[i], std_error[i], df[i] = (
-                    self.overall[0],
-                    np.sqrt(self.overall[1]),
-                    self.overall[2],
-                )
-        half = stats.t.ppf((1 + self.confidence_level) / 2, df) * std_error
+        law = Law(df)
+        low, high = law.interval(effect, std_error, self.confidence_level)
         z = effect / std_error
-        reach = stats.norm.ppf((1 + self.confidence_level) / 2) * shrunken[1]
         return pd.DataFrame(
             {
                 "status": status,
@@ -118,25 +143,27 @@ class EffectTable:
                 "n_matched": self.n_matched,
                 "effect": effect,
                 "std_error": std_error,
-                "ci_low": effect - half,
-                "ci_high": effect + half,
+                "ci_low": low,
+                "ci_high": high,
                 "z": z,
-                "p_value": _p_values(z, df),
+                "p_value": law.two_sided_p(z),
                 "p_adjusted": holm(own_p),
-                "shrunken_effect": shrunken[0],
+                "shrunken_effect": shrunken,
                 "p_adjusted_bh": benjamini_hochberg(own_p),
-                "shrunken_ci_low": shrunken[0] - reach,
-                "shrunken_ci_high": shrunken[0] + reach,
+                "shrunken_ci_low": shrunken - reach,
+                "shrunken_ci_high": shrunken + reach,
+                "df": df,
             },
             index=pd.Index(self.labels.tolist(), name="segment"),
         )
 
     def _shrunken(self) -> tuple[Float, Float]:
+        """Return the shrunken effects, and how far their intervals reach."""
         found = self.heterogeneity()
         result = shrink(
             self.effect, self.std_error, found.tau2, found.mean, n_segments=found.n_segments
         )
-        return result.effect, result.std_error
+        return result.effect, Law(self.df).quantile(self.confidence_level) * result.std_error
 
     def overall_row(self) -> pd.Series[Any]:
         """Return the effect for everyone, as a row of the same table."""
@@ -144,7 +171,8 @@ class EffectTable:
 
         effect, variance, df = self.overall
         std_error = float(np.sqrt(variance))
-        half = float(stats.t.ppf((1 + self.confidence_level) / 2, df)) * std_error
+        law = Law(df)
+        low, high = law.interval(effect, std_error, self.confidence_level)
         z = effect / std_error if std_error > 0 else np.nan
         estimated = self.is_estimated
         return pd.Series(
@@ -155,22 +183,37 @@ class EffectTable:
                 "n_matched": int(self.n_matched[estimated].sum()),
                 "effect": effect,
                 "std_error": std_error,
-                "ci_low": effect - half,
-                "ci_high": effect + half,
+                "ci_low": float(low),
+                "ci_high": float(high),
                 "z": z,
-                "p_value": float(_p_values(np.array([z]), np.array([df]))[0]),
+                "p_value": float(law.two_sided_p(z)),
             },
             name="overall",
         )
 
     def contrasts(self, matrix: Any = None) -> SegmentContrasts:
         """Estimate differences between segments: all pairs, or the combinations given."""
-        rows, names = _contrast_matrix(matrix, self.labels.tolist())
-        df = self.overall[2] if self.shares_groups else np.inf
-        found = contrasts(self.effect, self.covariance, rows, df=df, n_groups=self.n_groups)
-        return SegmentContrasts(
-            found, names or _pair_names(self.labels.tolist()), self.confidence_level, df
+        labels = self.labels.tolist()
+        rows, names = _contrast_matrix(matrix, labels)
+        df = self._freedom_of(rows)
+        known = np.isfinite(self.effect) & (self.variance > 0)
+        tested = rows[~(rows[:, ~known] != 0).any(axis=1)]
+        found = contrasts(
+            self.effect,
+            self.covariance if self.shares_groups else self.variance,
+            rows,
+            df=df,
+            segment_df=self.df,
+            group_df=self._group_df((tested != 0).any(axis=0)),
         )
+        return SegmentContrasts(found, names or _pair_names(labels), self.confidence_level, df)
+
+    def _freedom_of(self, matrix: Float) -> Float:
+        """Degrees of freedom of linear combinations: Satterthwaite's, no more than groups allow."""
+        df = np.asarray(satterthwaite(matrix**2 * self.variance, self.df), dtype=np.float64)
+        if self.scores is None:
+            return df
+        return np.minimum(df, self.scores.freedom_together(matrix != 0, self.df))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +225,13 @@ class SegmentContrasts:
     found : arrays: matrix, estimate, std_error, z, p_value, p_adjusted (Holm), joint
     names : one text a combination
     confidence_level : float
-    df : degrees of freedom of Student's t; infinite for the normal distribution
+    df : float64 array of shape (n_combinations,), degrees of freedom; infinite for the normal law
     """
 
     found: Contrasts
     names: tuple[str, ...]
     confidence_level: float
-    df: float
+    df: Float
 
     @property
     def joint(self) -> Any:
@@ -201,56 +244,64 @@ class SegmentContrasts:
         import pandas as pd
 
         c = self.found
-        half = stats.t.ppf((1 + self.confidence_level) / 2, self.df) * c.std_error
+        low, high = Law(self.df).interval(c.estimate, c.std_error, self.confidence_level)
         return pd.DataFrame(
             {
                 "estimate": c.estimate,
                 "std_error": c.std_error,
-                "ci_low": c.estimate - half,
-                "ci_high": c.estimate + half,
+                "ci_low": low,
+                "ci_high": high,
                 "z": c.z,
                 "p_value": c.p_value,
                 "p_adjusted": c.p_adjusted,
+                "df": self.df,
             },
             index=pd.Index(self.names, name="contrast"),
         )
 
 
-def _p_values(z: Float, df: Float) -> Float:
-    return np.asarray(2 * stats.t.sf(np.abs(z), df), dtype=np.float64)
-
-
 def _pair_names(labels: Sequence[Any]) -> tuple[str, ...]:
     """Name the rows of `pairwise_matrix`: differences in its order."""
-    from segcate.effects._multiplicity import pairwise_matrix
-
-    names = []
-    for row in pairwise_matrix(len(labels)):
-        plus, minus = int(np.argmax(row > 0)), int(np.argmax(row < 0))
-        names.append(f"{labels[plus]} - {labels[minus]}")
-    return tuple(names)
+    first, second = np.triu_indices(len(labels), k=1)
+    return tuple(
+        f"{labels[i]} - {labels[j]}" for i, j in zip(first.tolist(), second.tolist(), strict=True)
+    )
 
 
-def _contrast_matrix(matrix: Any, labels: list[Any]) -> tuple[Float | None, tuple[str, ...]]:
+def _contrast_matrix(matrix: Any, labels: list[Any]) -> tuple[Float, tuple[str, ...]]:
     """Read a mapping (or a sequence of mappings) of label to coefficient, or a matrix."""
     if matrix is None:
-        return None, ()
+        n_pairs = len(labels) * (len(labels) - 1) // 2
+        if n_pairs > MOST_PAIRS:
+            a, b = labels[:2]
+            raise ValueError(
+                f"contrasts: {len(labels):,} segments have {n_pairs:,} differences, more than the {MOST_PAIRS:,} that "
+                f"are worked out at once. Pass those you want, for example contrasts([{{{a!r}: 1, {b!r}: -1}}]); "
+                "`heterogeneity_` tests all of them together."
+            )
+        return pairwise_matrix(len(labels)), ()
     if isinstance(matrix, Mapping):
         matrix = [matrix]
     if isinstance(matrix, Sequence) and matrix and isinstance(matrix[0], Mapping):
-        rows = np.zeros((len(matrix), len(labels)))
-        for i, combination in enumerate(matrix):
-            unknown = [label for label in combination if label not in labels]
-            if unknown:
-                raise ValueError(
-                    f"contrasts: no segment is called {listed(unknown)}; the segments are {listed(labels)}."
-                )
-            for label, coefficient in combination.items():
-                rows[i, labels.index(label)] = coefficient
+        rows = _rows_of_mappings(matrix, labels)
     else:
-        rows = np.atleast_2d(np.asarray(matrix, dtype=np.float64))
+        rows = check_contrast_matrix(matrix, len(labels))
     names = tuple(
-        " ".join(f"{c:+g}*{label}" for c, label in zip(row, labels, strict=False) if c)
-        for row in rows
+        " ".join(f"{row[i]:+g}*{labels[i]}" for i in np.flatnonzero(row).tolist()) for row in rows
     )
     return rows, names
+
+
+def _rows_of_mappings(combinations: Sequence[Any], labels: list[Any]) -> Float:
+    """Write mappings of label to coefficient as rows of a matrix."""
+    place = {label: i for i, label in enumerate(labels)}
+    rows = np.zeros((len(combinations), len(labels)))
+    for row, combination in zip(rows, combinations, strict=True):
+        unknown = [label for label in combination if label not in place]
+        if unknown:
+            raise ValueError(
+                f"contrasts: no segment is called {listed(unknown)}; the segments are {listed(labels)}."
+            )
+        for label, coefficient in combination.items():
+            row[place[label]] = coefficient
+    return check_contrast_matrix(rows, len(labels))

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.parallel import Parallel, delayed
 
+from segcate._statistics.intervals import freedom_of_rows
 from segcate.effects._abadie_imbens import (
     abadie_imbens_variance,
     common_variance,
@@ -18,9 +19,9 @@ from segcate.effects._adjustment import Adjusted, MatchedEffect, adjust, matched
 from segcate.effects._clustered import (
     RowScores,
     difference_scores,
-    group_sums,
     pair_and_unit_variance,
     pair_variance,
+    unit_scores,
 )
 from segcate.effects._estimated_score import (
     ScoreModel,
@@ -32,6 +33,7 @@ from segcate.effects._segment_estimate import (
     SegmentEstimate,
     VarianceEstimate,
     group_variance,
+    grouped_rows,
     rare_events,
     with_effect,
 )
@@ -91,6 +93,8 @@ def _estimate_segment(
         scores = None
     variance = _variance(design, view, adjusted, found, scores, options)
     used = (view.own > 0) | (view.uses > 0)
+    if options.std_error != "group":
+        variance = replace(variance, df=freedom_of_rows(_smaller_arm(view.is_treated[used])))
     notes = [
         design.propensity.notes[code],
         adjusted.note if adjusted else "",
@@ -103,11 +107,16 @@ def _estimate_segment(
         notes,
         view.y,
         total_squares=float(view.own @ view.own),
-        n_smaller_focal=min(_matched_focal(view)),
         n_donors=int((view.uses > 0).sum()),
         max_uses=float(view.uses.max()),
         max_distance=_widest_set(view),
     )
+
+
+def _smaller_arm(is_treated: npt.NDArray[np.bool_]) -> int:
+    """Count the rows of the smaller arm."""
+    n_treated = int(is_treated.sum())
+    return min(n_treated, len(is_treated) - n_treated)
 
 
 def _matched_focal(view: SegmentView) -> list[int]:
@@ -193,12 +202,11 @@ def _group_variance(
     groups = design.data.groups
     if groups is None:
         raise ValueError("std_error='group' needs groups")
-    n_all = int(groups.max()) + 1
-    sums, n_groups = group_sums(view, scores, groups, n_all)
-    totals = np.bincount(groups[view.rows], view.own, n_all).astype(np.float64)
+    at = (view.own > 0) | (view.uses > 0)
+    rows = grouped_rows(groups[view.rows[at]], view.is_treated[at])
     n_parameters = scores.n_parameters if is_regression else 1
     remedy = ": try adjustment='bias'" if is_regression else ""
-    return group_variance(sums, totals, n_groups, n_parameters, remedy)
+    return group_variance(rows, unit_scores(view, scores)[at], view.own[at], n_parameters, remedy)
 
 
 def _abadie_imbens(

@@ -13,8 +13,10 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
+from scipy import optimize
 
+from segcate._statistics.intervals import Law
+from segcate._statistics.joint_tests import johansen_p
 from segcate._validation import check_option
 from segcate.effects._multiplicity import (
     RANK_TOLERANCE,
@@ -46,7 +48,8 @@ class Heterogeneity:
         than two segments
     df : int. Degrees of freedom of `q`: number of segments - 1, less if the covariance has not
         that rank
-    p_value : float in [0, 1]. Chi-squared, small if the effects differ
+    p_value : float in [0, 1], small if the effects differ. Chi-squared for known variances, Welch's F
+        for estimated ones, Hotelling's law where segments share groups
     i2 : float in [0, 1). Share of the spread of the estimates that is not sampling error
     tau2 : float, >= 0, in squared units of the effects. Variance of the true effects
     mean : float, in units of the effects. Mean of the law that the true effects come from
@@ -85,9 +88,9 @@ class Heterogeneity:
         """
         if self.n_segments < 2:
             return np.nan, np.nan
-        quantile = float(stats.t.ppf((1 + confidence_level) / 2, self.n_segments - 1))
-        half = quantile * self.hartung_knapp_std_error
-        return self.mean - half, self.mean + half
+        law = Law(self.n_segments - 1)
+        low, high = law.interval(self.mean, self.hartung_knapp_std_error, confidence_level)
+        return float(low), float(high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,8 @@ def heterogeneity(
     usable: npt.ArrayLike | None = None,
     covariance: npt.ArrayLike | None = None,
     tau2_method: Tau2Method = "dersimonian-laird",
-    n_groups: int | None = None,
+    df: npt.ArrayLike | None = None,
+    group_df: float | None = None,
 ) -> Heterogeneity:
     """Test whether segments share one effect and estimate how far they are apart.
 
@@ -131,8 +135,10 @@ def heterogeneity(
         independent segments
     tau2_method : {"dersimonian-laird", "paule-mandel", "reml"}, default="dersimonian-laird".
         The default is in closed form; the others solve for tau^2
-    n_groups : int, default=None. Groups that `covariance` was estimated from: the p-value then
-        follows Hotelling's law in place of chi-squared
+    df : array-like of shape (n_segments,), default=None. Degrees of freedom of each variance: the
+        p-value then follows Welch's F in place of chi-squared. None means variances as good as known
+    group_df : float, default=None. Degrees of freedom of a `covariance` made by groups that reach
+        into several segments: the p-value is then Hotelling's, or Welch's where that is larger
 
     Returns
     -------
@@ -164,12 +170,12 @@ def heterogeneity(
     check_option(
         "heterogeneity", "tau2_method", tau2_method, ["dersimonian-laird", "paule-mandel", "reml"]
     )
-    t, v = _usable_segments(effect, std_error, usable, covariance)
-    n = len(t)
+    t, v, kept = _usable_segments(effect, std_error, usable, covariance)
+    n, freedom = len(t), None if df is None else np.asarray(df, dtype=np.float64)[kept]
     if n < 2:
-        mean = (float(t[0]), float(np.sqrt(v[0, 0]))) if n else (np.nan, np.nan)
+        mean = (float(t[0]), float(np.sqrt(_diagonal(v)[0]))) if n else (np.nan, np.nan)
         return Heterogeneity(np.nan, 0, np.nan, np.nan, np.nan, *mean, np.nan, n, tau2_method)
-    test = _equal_effects(t, v, independent=covariance is None, n_groups=n_groups)
+    test = _equal_effects(t, v, freedom, group_df)
     tau2 = _TAU2[tau2_method](t, v)
     at_zero, at_tau2 = _moments(t, v, 0.0), _moments(t, v, tau2)
     expected = at_tau2.noise + tau2 * at_tau2.slope
@@ -287,30 +293,37 @@ class _Moments:
 
 
 def _moments(t: Float, v: Float, tau2: float) -> _Moments:
-    w = 1.0 / (np.diag(v) + tau2)
+    variance = _diagonal(v)
+    w = 1.0 / (variance + tau2)
     total = float(w.sum())
     mean = float(w @ t) / total
-    carried = float(w @ v @ w)
+    carried = float(w**2 @ v) if v.ndim == 1 else float(w @ v @ w)
     squares = float(w @ w)
     return _Moments(
         mean=mean,
         variance=(carried + tau2 * squares) / total**2,
         q=float(w @ (t - mean) ** 2),
-        noise=float(w @ np.diag(v)) - carried / total,
+        noise=float(w @ variance) - carried / total,
         slope=total - squares / total,
     )
 
 
-def _equal_effects(t: Float, v: Float, *, independent: bool, n_groups: int | None) -> WaldTest:
+def _diagonal(v: Float) -> Float:
+    """Return the variances: of independent effects they are all there is."""
+    return v if v.ndim == 1 else np.diag(v)
+
+
+def _equal_effects(t: Float, v: Float, df: Float | None, group_df: float | None) -> WaldTest:
     """Test equal effects: Cochran's sum if independent, else differences from the surest effect."""
     n = len(t)
-    if independent:
-        q = _moments(t, v, 0.0).q
-        return WaldTest(q, n - 1, float(stats.chi2.sf(q, n - 1)))
+    if v.ndim == 1:
+        q, weight = _moments(t, v, 0.0).q, 1.0 / v
+        known = np.full(n, np.inf) if df is None else df
+        return WaldTest(q, n - 1, johansen_p(q, n - 1, 1.0 - weight / weight.sum(), known))
     reference = int(np.argmin(np.diag(v)))
     differences = np.delete(np.eye(n), reference, axis=0)
     differences[:, reference] = -1.0
-    return wald_test(t, v, differences, n_groups)
+    return wald_test(t, v, differences, df=df, group_df=group_df)
 
 
 def _dersimonian_laird(t: Float, v: Float) -> float:
@@ -333,13 +346,15 @@ def _paule_mandel(t: Float, v: Float) -> float:
 
 def _reml(t: Float, v: Float) -> float:
     """Maximise the restricted likelihood: best point of a grid, then the root of the score."""
-    values, vectors = np.linalg.eigh(v)
-    if values[0] <= 1e-12 * values[-1]:
+    values, x, one = v, t, np.ones(len(t))
+    if v.ndim == 2:
+        values, vectors = np.linalg.eigh(v)
+        x, one = vectors.T @ t, vectors.sum(axis=0)
+    if values.min() <= 1e-12 * values.max():
         raise ValueError(
             f"`tau2_method='reml'` needs a covariance of full rank; that of {len(t)} effects is "
             "not (as many segments as groups, or more). Use 'dersimonian-laird' or 'paule-mandel'."
         )
-    x, one = vectors.T @ t, vectors.sum(axis=0)
 
     def parts(tau2: Float) -> tuple[Float, Float, Float, Float]:
         d = 1.0 / (values[:, np.newaxis] + tau2)
@@ -399,11 +414,11 @@ def _usable_segments(
     std_error: npt.ArrayLike,
     usable: npt.ArrayLike | None,
     covariance: npt.ArrayLike | None,
-) -> tuple[Float, Float]:
-    """Return effects and covariance of the segments that have a weight."""
+) -> tuple[Float, Float, Bool]:
+    """Return effects, variances or covariance of the segments that have a weight, and which have."""
     t, s = _effects_and_errors(effect, std_error)
-    v = np.diag(s**2) if covariance is None else check_covariance(covariance, len(t))
-    kept: Bool = np.isfinite(t) & np.isfinite(np.diag(v)) & (np.diag(v) > 0)
+    v = s**2 if covariance is None else check_covariance(covariance, len(t))
+    kept: Bool = np.isfinite(t) & np.isfinite(_diagonal(v)) & (_diagonal(v) > 0)
     if usable is not None:
         asked = np.asarray(usable)
         if asked.shape != t.shape or asked.dtype != np.bool_:
@@ -412,4 +427,4 @@ def _usable_segments(
                 f"{asked.dtype} and shape {asked.shape}. Pass for example `n_treated >= 20`."
             )
         kept &= asked
-    return t[kept], v[np.ix_(kept, kept)]
+    return t[kept], v[kept] if v.ndim == 1 else v[np.ix_(kept, kept)], kept

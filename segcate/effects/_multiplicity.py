@@ -12,6 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+from scipy.linalg import qr
+
+from segcate._statistics.intervals import Law
+from segcate._statistics.joint_tests import hotelling_p, johansen_p
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
@@ -21,6 +25,7 @@ __all__ = [
     "Contrasts",
     "WaldTest",
     "benjamini_hochberg",
+    "check_contrast_matrix",
     "check_covariance",
     "contrasts",
     "holm",
@@ -189,7 +194,8 @@ def contrasts(
     matrix: npt.ArrayLike | None = None,
     *,
     df: npt.ArrayLike | None = None,
-    n_groups: int | None = None,
+    segment_df: npt.ArrayLike | None = None,
+    group_df: float | None = None,
 ) -> Contrasts:
     """Estimate linear combinations of segment effects and test each and all.
 
@@ -200,15 +206,17 @@ def contrasts(
     Parameters
     ----------
     effect : array-like of shape (n_segments,). NaN for a segment without an estimate
-    covariance : array-like of shape (n_segments, n_segments). Of the effects; for independent
-        segments `numpy.diag(std_error**2)`
+    covariance : array-like of shape (n_segments, n_segments) or (n_segments,). Of the effects; for
+        independent segments their variances
     matrix : array-like of shape (n_contrasts, n_segments) or (n_segments,), default=None.
         Coefficients, one row a combination. None means all differences (`pairwise_matrix`)
     df : array-like of shape (n_contrasts,) or scalar, default=None. Degrees of freedom (> 0) of a
         t reference law for the single contrasts, for instance number of groups - 1. None means the
         normal law
-    n_groups : int, default=None. Groups that the covariance was estimated from, for the joint test;
-        None means chi-squared
+    segment_df : array-like of shape (n_segments,), default=None. Degrees of freedom of the
+        segments' variances, for the joint test; None means known variances
+    group_df : float, default=None. Degrees of freedom of a covariance that groups in several
+        segments make, for the joint test
 
     Returns
     -------
@@ -223,7 +231,8 @@ def contrasts(
     Notes
     -----
     With C the matrix and V the covariance: C t, sqrt(diag(C V C')), z, two-sided p, Holm; joint
-    statistic (C t)' (C V C')^+ (C t), chi-squared with rank(C V C') degrees of freedom.
+    statistic (C t)' (C V C')^+ (C t) with rank(C V C') degrees of freedom, its law that of
+    `wald_test`.
 
     Examples
     --------
@@ -237,13 +246,16 @@ def contrasts(
     (2, 5.3333)
     """
     t, v = _check_effects(effect, covariance)
-    c = pairwise_matrix(len(t)) if matrix is None else _check_matrix(matrix, len(t))
-    known = np.isfinite(t) & np.isfinite(np.diag(v))
+    variance_of = v if v.ndim == 1 else np.diag(v)
+    c = pairwise_matrix(len(t)) if matrix is None else check_contrast_matrix(matrix, len(t))
+    known = np.isfinite(t) & np.isfinite(variance_of)
     testable = ~(c[:, ~known] != 0).any(axis=1)
-    t0, v0 = np.where(known, t, 0.0), np.where(np.outer(known, known), v, 0.0)
+    t0 = np.where(known, t, 0.0)
+    v0 = np.where(known if v.ndim == 1 else np.outer(known, known), v, 0.0)
     estimate = np.where(testable, c @ t0, np.nan)
-    variance = ((c @ v0) * c).sum(axis=1)
-    is_zero = variance <= RANK_TOLERANCE * (np.abs(c) @ np.sqrt(np.diag(v0))) ** 2
+    variance = c**2 @ v0 if v.ndim == 1 else ((c @ v0) * c).sum(axis=1)
+    roots = np.sqrt(np.where(known, variance_of, 0.0))
+    is_zero = variance <= RANK_TOLERANCE * (np.abs(c) @ roots) ** 2
     std_error = np.sqrt(np.where(is_zero, 0.0, variance))
     std_error[~testable] = np.nan
     z = estimate / np.where(is_zero, np.nan, std_error)
@@ -255,22 +267,31 @@ def contrasts(
         z=z,
         p_value=p_value,
         p_adjusted=holm(p_value),
-        joint=wald_test(t0, v0, c[np.isfinite(z)], n_groups),
+        joint=wald_test(t0, v0, c[np.isfinite(z)], df=segment_df, group_df=group_df),
     )
 
 
 def wald_test(
-    effect: Float, covariance: Float, matrix: Float, n_groups: int | None = None
+    effect: Float,
+    covariance: Float,
+    matrix: Float,
+    *,
+    df: npt.ArrayLike | None = None,
+    group_df: float | None = None,
 ) -> WaldTest:
     """Test that all linear combinations `matrix @ effect` are zero.
 
     Parameters
     ----------
     effect : float array of shape (n_segments,), finite
-    covariance : float array of shape (n_segments, n_segments), finite
+    covariance : float array of shape (n_segments, n_segments), or (n_segments,) for the variances
+        of independent effects; finite
     matrix : float array of shape (n_contrasts, n_segments). Dependent rows are allowed
-    n_groups : int, default=None. Groups that the covariance was estimated from: the statistic then
-        follows Hotelling's law, not chi-squared. None means a covariance as good as known
+    df : array-like of shape (n_segments,), default=None. Degrees of freedom of each variance: the
+        statistic then follows Johansen's law (Welch's for equal effects). None means variances as
+        good as known, and chi-squared
+    group_df : float, default=None. Degrees of freedom of a covariance made by groups that reach into
+        several segments: the p-value is then Hotelling's, or Johansen's where that is larger
 
     Returns
     -------
@@ -281,44 +302,60 @@ def wald_test(
     Examples
     --------
     >>> import numpy as np
-    >>> found = wald_test(np.array([2.0, 0.0]), np.eye(2), np.array([[1.0, -1.0], [-2.0, 2.0]]))
+    >>> found = wald_test(np.array([2.0, 0.0]), np.ones(2), np.array([[1.0, -1.0], [-2.0, 2.0]]))
     >>> round(found.statistic, 9), found.df, round(found.p_value, 4)
     (2.0, 1, 0.1573)
     """
-    joint = matrix @ covariance @ matrix.T
+    rows = _independent_rows(matrix)
+    whitened = _whitened(covariance, rows)
+    rank = len(whitened)
+    if rank == 0:
+        return WaldTest(np.nan, 0, np.nan)
+    statistic = float(((whitened @ effect) ** 2).sum())
+    p_values = []
+    if group_df is not None:
+        p_values.append(hotelling_p(statistic, rank, group_df))
+    if df is not None:
+        variance = covariance if covariance.ndim == 1 else np.diag(covariance)
+        alone = whitened if covariance.ndim == 1 else _whitened(variance, rows)
+        p_values.append(johansen_p(statistic, rank, variance * (alone**2).sum(axis=0), df))
+    p_value = max(p_values) if p_values else float(stats.chi2.sf(statistic, rank))
+    return WaldTest(statistic, rank, float("nan") if np.isnan(p_values).any() else p_value)
+
+
+def _whitened(covariance: Float, matrix: Float) -> Float:
+    """Return combinations of the rows of `matrix` that are uncorrelated and of variance 1."""
+    joint = matrix * covariance if covariance.ndim == 1 else matrix @ covariance
+    joint = joint @ matrix.T
     std_error = np.sqrt(np.diag(joint).clip(0))
     rows = std_error > 0
     if not rows.any():
-        return WaldTest(np.nan, 0, np.nan)
-    z = (matrix[rows] @ effect) / std_error[rows]
+        return np.empty((0, matrix.shape[1]))
+    scaled = matrix[rows] / std_error[rows, np.newaxis]
     correlation = joint[np.ix_(rows, rows)] / np.outer(std_error[rows], std_error[rows])
     values, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
     kept = values > RANK_TOLERANCE * values[-1]
-    statistic = float(((vectors[:, kept].T @ z) ** 2 / values[kept]).sum())
-    rank = int(kept.sum())
-    return WaldTest(statistic, rank, _joint_p_value(statistic, rank, n_groups))
+    whitened: Float = (vectors[:, kept].T @ scaled) / np.sqrt(values[kept])[:, np.newaxis]
+    return whitened
 
 
-def _joint_p_value(statistic: float, rank: int, n_groups: int | None) -> float:
-    """Chi-squared, or with G groups ``statistic (G - rank) / ((G - 1) rank)`` on F(rank, G - rank)."""
-    if n_groups is None:
-        return float(stats.chi2.sf(statistic, rank))
-    left = n_groups - rank
-    if left < 1:
-        return float("nan")
-    return float(stats.f.sf(statistic * left / ((n_groups - 1) * rank), rank, left))
+def _independent_rows(matrix: Float) -> Float:
+    """Keep rows that span all, where there are more rows than segments."""
+    if len(matrix) <= matrix.shape[1]:
+        return matrix
+    _, triangle, order = qr(matrix.T, mode="economic", pivoting=True)
+    size = np.abs(np.diag(triangle))
+    return matrix[np.sort(order[: np.count_nonzero(size > RANK_TOLERANCE * size[0])])]
 
 
 def _two_sided(z: Float, df: npt.ArrayLike | None) -> Float:
-    if df is None:
-        return np.asarray(2.0 * stats.norm.sf(np.abs(z)), dtype=np.float64)
-    freedom = np.asarray(df, dtype=np.float64)
+    freedom = np.asarray(np.inf if df is None else df, dtype=np.float64)
     if freedom.shape not in ((), z.shape) or not (freedom > 0).all():
         raise ValueError(
             f"`df` must be one positive number or one for each of the {len(z)} contrasts; got "
             f"{df!r}. Pass the number of groups - 1, or None for the normal law."
         )
-    return np.asarray(2.0 * stats.t.sf(np.abs(z), freedom), dtype=np.float64)
+    return np.asarray(Law(freedom).two_sided_p(z), dtype=np.float64)
 
 
 def _check_effects(effect: npt.ArrayLike, covariance: npt.ArrayLike) -> tuple[Float, Float]:
@@ -336,12 +373,12 @@ def check_covariance(covariance: npt.ArrayLike, n_segments: int) -> Float:
     Parameters
     ----------
     covariance : array-like of shape (n_segments, n_segments). Rows and columns of a segment
-        without an estimate may be NaN
+        without an estimate may be NaN; or variances, of shape (n_segments,)
     n_segments : int
 
     Returns
     -------
-    float array of shape (n_segments, n_segments)
+    float array of shape (n_segments, n_segments), or (n_segments,)
 
     Raises
     ------
@@ -350,6 +387,9 @@ def check_covariance(covariance: npt.ArrayLike, n_segments: int) -> Float:
         covariance between two effects of known variance is not finite.
     """
     v = np.asarray(covariance, dtype=np.float64)
+    if v.shape == (n_segments,):
+        _refuse_negative(v[np.isfinite(v)])
+        return v
     if v.shape != (n_segments, n_segments):
         raise ValueError(
             f"`covariance` must have shape ({n_segments}, {n_segments}), one row and column an "
@@ -369,16 +409,21 @@ def check_covariance(covariance: npt.ArrayLike, n_segments: int) -> Float:
             "`covariance` must be symmetric; it differs from its transpose by up to "
             f"{np.abs(block - block.T).max():.3g}. Were coefficients passed in its place?"
         )
-    n_negative = int((np.diag(block) < 0).sum())
+    _refuse_negative(np.diag(block))
+    return v
+
+
+def _refuse_negative(variance: Float) -> None:
+    n_negative = int((variance < 0).sum())
     if n_negative:
         raise ValueError(
             f"`covariance` has {n_negative} negative variances on its diagonal; they must be >= 0. "
             "Check how the matrix was made."
         )
-    return v
 
 
-def _check_matrix(matrix: npt.ArrayLike, n_segments: int) -> Float:
+def check_contrast_matrix(matrix: npt.ArrayLike, n_segments: int) -> Float:
+    """Return the coefficients as a matrix with a row for each combination; raise if they do not fit."""
     c: npt.NDArray[Any] = np.asarray(matrix, dtype=np.float64)
     c = c[np.newaxis, :] if c.ndim == 1 else c
     if c.ndim != 2 or c.shape[1] != n_segments:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from segcate._statistics.intervals import freedom_of_rows, satterthwaite
 from segcate._validation import SegmentCodes
-from segcate.effects._effect_table import FEWEST_FOR_Q, NORMAL_FROM, EffectTable
+from segcate.effects._effect_table import FEWEST_FOR_Q, EffectTable
+from segcate.effects._group_scores import GroupScores, collect_group_scores
 from segcate.effects._segment_estimate import SegmentEstimate
 
 Float = npt.NDArray[np.float64]
@@ -27,20 +29,12 @@ def pool(
     spread of the effects between segments beside the segments' own variances,
     ``sum (n_k / N)^2 V_k + (1 / N^2) sum n_k (effect_k - effect)^2``; its sample variance has not.
     With groups both are sums of scores over groups, and segments that share groups have covariances.
+    Its degrees of freedom follow from those of the segments after Satterthwaite.
     A segment whose outcomes do not vary adds nothing to either; where none varies there is none.
     """
-    effect = np.array([e.effect for e in estimates])
-    covariance = np.diag([e.variance for e in estimates])
     known = np.array([e.is_estimated for e in estimates])
-    by_group = any(e.group_sums is not None for e in estimates)
-    if by_group:
-        for i, a in enumerate(estimates):
-            for j, b in enumerate(estimates):
-                if i != j and a.group_sums is not None and b.group_sums is not None:
-                    covariance[i, j] = float(a.group_sums @ b.group_sums)
+    scores = collect_group_scores(estimates)
     n_matched = np.array([e.n_matched for e in estimates])
-    n_groups = np.array([e.n_groups for e in estimates])
-    smaller = n_groups if by_group else np.array([e.n_smaller_focal for e in estimates])
     return EffectTable(
         labels=segment.labels,
         status=tuple(e.status for e in estimates),
@@ -48,27 +42,21 @@ def pool(
         n_treated=np.array([e.n_treated for e in estimates]),
         n_control=np.array([e.n_control for e in estimates]),
         n_matched=n_matched,
-        effect=effect,
-        covariance=covariance,
-        df=_degrees_of_freedom(smaller, by_group),
+        effect=np.array([e.effect for e in estimates]),
+        variance=np.array([e.variance for e in estimates]),
+        df=np.array([e.df for e in estimates]),
+        scores=scores,
         usable=n_matched >= FEWEST_FOR_Q,
-        overall=_overall(estimates, effect, known, inference, by_group),
+        overall=_overall(estimates, known, inference, scores),
         confidence_level=confidence_level,
     )
 
 
-def _degrees_of_freedom(counts: npt.NDArray[np.int64], by_group: bool) -> Float:
-    """Student's t with count - 1: always over groups, over rows below 100 of them."""
-    df = np.maximum(counts - 1, 1).astype(np.float64)
-    return df if by_group else np.where(counts < NORMAL_FROM, df, np.inf)
-
-
 def _overall(
     estimates: Sequence[SegmentEstimate],
-    effect: Float,
     known: npt.NDArray[np.bool_],
     inference: str,
-    by_group: bool,
+    scores: GroupScores | None,
 ) -> tuple[float, float, float]:
     """Return effect, variance and degrees of freedom for everyone."""
     if not known.any():
@@ -76,32 +64,33 @@ def _overall(
     chosen = [e for e, k in zip(estimates, known, strict=True) if k]
     total = np.array([e.total for e in chosen])
     share = total / total.sum()
-    value = float(share @ effect[known])
-    gap = effect[known] - value
+    effect = np.array([e.effect for e in chosen])
+    value = float(share @ effect)
     if not any(e.variance > 0 for e in chosen):
         return value, np.nan, np.inf
-    if by_group:
-        sums = _overall_group_sums(chosen, share, gap, inference)
-        n_groups = int((np.array([e.group_totals for e in chosen]) > 0).any(axis=0).sum())
-        return value, float(sums @ sums), float(max(n_groups - 1, 1))
-    variance = float(share**2 @ np.array([e.pooled_variance for e in chosen]))
+    parts = share**2 * np.array([e.pooled_variance for e in chosen])
+    df = np.array([e.df for e in chosen])
+    spread = 0.0
     if inference == "population":
         squares = np.array([e.total_squares for e in chosen])
-        variance += float(squares @ gap**2) / total.sum() ** 2
-    n = sum(e.n_smaller_focal for e in chosen)
-    return value, variance, float(n - 1) if n < NORMAL_FROM else np.inf
+        spread = float(squares @ (effect - value) ** 2) / float(total.sum()) ** 2
+    if scores is None:
+        n_matched = sum(e.n_matched for e in chosen)
+        freedom = satterthwaite([*parts, spread], [*df, freedom_of_rows(n_matched)])
+        return value, float(parts.sum()) + spread, float(freedom)
+    gap = effect - value if inference == "population" else np.zeros(len(chosen))
+    sums = _overall_group_sums(chosen, share, gap)
+    together = scores.freedom_together(known[np.newaxis], np.array([e.df for e in estimates]))
+    freedom = min(float(satterthwaite(parts, df)), float(together[0]))
+    return value, float(sums @ sums), freedom
 
 
-def _overall_group_sums(
-    chosen: Sequence[SegmentEstimate], share: Float, gap: Float, inference: str
-) -> Float:
-    sums = sum(
-        s * e.group_sums for s, e in zip(share, chosen, strict=True) if e.group_sums is not None
-    )
-    out = np.asarray(sums, dtype=np.float64)
-    if inference == "population":
-        mass = sum(e.total for e in chosen)
-        for e, g in zip(chosen, gap, strict=True):
-            if e.group_totals is not None:
-                out = out + e.group_totals / mass * g
-    return out
+def _overall_group_sums(chosen: Sequence[SegmentEstimate], share: Float, gap: Float) -> Float:
+    """Sum what each group adds to the error of the overall effect."""
+    mass = sum(e.total for e in chosen)
+    groups, sums = [], []
+    for e, s, g in zip(chosen, share, gap, strict=True):
+        if e.groups is not None and e.group_sums is not None and e.group_totals is not None:
+            groups.append(e.groups)
+            sums.append(s * e.group_sums + e.group_totals / mass * g)
+    return np.bincount(np.concatenate(groups), np.concatenate(sums)).astype(np.float64)

@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.parallel import Parallel, delayed
 
+from segcate._statistics.intervals import freedom_of_rows
 from segcate.effects._interacted_regression import InteractedFit, interacted_regression
 from segcate.effects._segment_estimate import (
     SegmentEstimate,
     VarianceEstimate,
     group_variance,
+    grouped_rows,
     rare_events,
     with_effect,
 )
@@ -67,13 +69,13 @@ def _regress_segment(
     if options.std_error == "group" and groups is not None:
         variance = _group_variance(part, fit, groups, options.inference)
     else:
-        variance = _robust_variance(part, fit, options)
+        variance = _robust_variance(part, fit, options, freedom_of_rows(spare + 1))
     notes = [*_notes(fit, n_arm), rare_events(part.y, part.is_treated)]
-    return with_effect(counted, fit.effect, variance, notes, part.y, n_smaller_focal=spare + 1)
+    return with_effect(counted, fit.effect, variance, notes, part.y)
 
 
 def _robust_variance(
-    part: SegmentRows, fit: InteractedFit, options: RegressionOptions
+    part: SegmentRows, fit: InteractedFit, options: RegressionOptions, df: float
 ) -> VarianceEstimate:
     """Sum the squared row scores; rows of leverage 1 add what their arm's spread says."""
     method, n = options.std_error, len(part.rows)
@@ -83,24 +85,19 @@ def _robust_variance(
     scores = factor * (fit.scores(method) - fit.centring)
     if options.inference == "population":
         scores = scores + _small_sample(part) * fit.centring
-    return VarianceEstimate(float(scores @ scores) + fit.alone_variance, options.std_error)
+    return VarianceEstimate(float(scores @ scores) + fit.alone_variance, options.std_error, df)
 
 
 def _group_variance(
     part: SegmentRows, fit: InteractedFit, groups: Int, inference: str
 ) -> VarianceEstimate:
     """Sum the row scores within groups; residuals with the factor (n - 1) / (n - k)."""
-    n, n_all, codes = len(part.rows), int(groups.max()) + 1, groups[part.rows]
+    n = len(part.rows)
     scores = fit.influence * np.sqrt((n - 1) / max(n - fit.rank, 1))
     if inference == "population":
         scores = scores + fit.centring
-    return group_variance(
-        np.bincount(codes, scores, n_all).astype(np.float64),
-        np.bincount(codes, part.own, n_all).astype(np.float64),
-        int((np.bincount(codes, minlength=n_all) > 0).sum()),
-        fit.rank,
-        ": use fewer covariates",
-    )
+    grouped = grouped_rows(groups[part.rows], part.is_treated)
+    return group_variance(grouped, scores, part.own, fit.rank, ": use fewer covariates")
 
 
 def _small_sample(part: SegmentRows) -> float:

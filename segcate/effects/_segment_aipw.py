@@ -121,7 +121,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
     when both are learned fast enough (that of their errors' product goes faster than
     :math:`1/\sqrt n`); when only one model is right the estimate is, but not the interval. Intervals
     use Student's t where an arm has fewer than 100 rows (their number - 1 degrees of freedom), and
-    over groups (G - 1).
+    over groups (those of the smaller arm less 1).
 
     Folds are stratified by treatment within segments, by y too if it is 0/1, and keep `groups`
     whole. They are dealt in the order of the rows, so that another order of the rows is another draw

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from segcate.matching._balance import is_binary_column
 
 Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
 
 OK = "ok"
 # A 0/1 outcome with fewer events than this in an arm gives intervals that are not to be trusted.
@@ -35,13 +36,14 @@ class SegmentEstimate:
     pooled_variance : what goes into the variance for everyone; a variance estimated as 0, which is
         no standard error of its own, counts as 0
     method : how the standard error was made
+    df : degrees of freedom of the variance; infinite for the normal law
+    groups : intp array of shape (n_groups,) or None
+        Codes of the groups that take part.
     group_sums : float64 array of shape (n_groups,) or None
         Scores summed by group, for covariances between segments.
     group_totals : float64 array of shape (n_groups,) or None
         Weight of the matched focal rows in each group.
-    n_groups : groups that take part
     total_squares : sum of the squared focal weights
-    n_smaller_focal : matched focal rows; for the ATE those of the arm that has fewer
     n_donors, max_uses, max_distance : distinct donors, the largest K, the widest matched set
     """
 
@@ -54,12 +56,12 @@ class SegmentEstimate:
     n_matched: int
     total: float
     method: str = ""
+    df: float = float("nan")
+    groups: Int | None = None
     group_sums: Float | None = None
     group_totals: Float | None = None
-    n_groups: int = 0
     pooled_variance: float = float("nan")
     total_squares: float = 0.0
-    n_smaller_focal: int = 0
     n_donors: int = 0
     max_uses: float = 0.0
     max_distance: float = float("nan")
@@ -72,30 +74,66 @@ class SegmentEstimate:
 
 @dataclass(frozen=True, slots=True)
 class VarianceEstimate:
-    """A variance, how it was made, and the sums over groups behind it."""
+    """A variance, how it was made, its degrees of freedom, and the sums over groups behind it."""
 
     value: float
     method: str
+    df: float = np.inf
+    groups: Int | None = None
     group_sums: Float | None = None
     group_totals: Float | None = None
-    n_groups: int = 0
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class GroupedRows:
+    """The groups of the rows that take part in an estimate.
+
+    Attributes
+    ----------
+    names : intp array of shape (n_groups,), codes of the groups over all rows of X
+    codes : intp array of shape (n_rows,), position of each row's group among `names`
+    n_smaller : groups that have rows of the arm which has rows in fewer of them
+    """
+
+    names: Int
+    codes: Int
+    n_smaller: int
+
+    def sums(self, values: Float) -> Float:
+        """Sum one value a row within each group."""
+        return np.bincount(self.codes, values, len(self.names)).astype(np.float64)
+
+
+def grouped_rows(groups: Int, is_treated: npt.NDArray[np.bool_]) -> GroupedRows:
+    """Code the groups of the rows that take part, and count those of each arm."""
+    names, codes = np.unique(groups, return_inverse=True)
+    in_arm = [np.count_nonzero(np.bincount(codes[arm])) for arm in (is_treated, ~is_treated)]
+    return GroupedRows(names.astype(np.intp), codes.astype(np.intp), int(min(in_arm)))
+
+
 def group_variance(
-    sums: Float, totals: Float, n_groups: int, n_parameters: int, remedy: str = ""
+    rows: GroupedRows, scores: Float, own: Float, n_parameters: int, remedy: str = ""
 ) -> VarianceEstimate:
     """Make a variance of the row scores summed over groups, times G / (G - 1).
 
-    Without a variance, and with `remedy` in its note, where groups are no more than parameters: the
-    residuals of a regression then sum to about nothing in each group.
+    Its degrees of freedom are the groups of the smaller arm less one. Without a variance, and with
+    `remedy` in its note, where groups are no more than parameters: the residuals of a regression
+    then sum to about nothing in each group. Nor where one group holds a whole arm.
     """
-    if n_groups <= n_parameters:
+    n_groups, sums, totals = len(rows.names), rows.sums(scores), rows.sums(own)
+    note = ""
+    if rows.n_smaller < 2:
+        note = "no standard error (one group holds all rows of an arm)"
+    elif n_groups <= n_parameters:
         note = f"no standard error ({n_groups} groups for {n_parameters} parameters){remedy}"
-        return VarianceEstimate(np.nan, "group", sums * np.nan, totals, n_groups, note)
+    if note:
+        sums = sums * np.nan
+        return VarianceEstimate(np.nan, "group", np.nan, rows.names, sums, totals, note)
     sums = sums * np.sqrt(n_groups / (n_groups - 1))
     note = f"standard error from {n_groups} groups only" if n_groups < FEWEST_GROUPS else ""
-    return VarianceEstimate(float(sums @ sums), "group", sums, totals, n_groups, note)
+    df = float(rows.n_smaller - 1)
+    return VarianceEstimate(float(sums @ sums), "group", df, rows.names, sums, totals, note)
 
 
 def rare_events(y: Float, is_treated: npt.NDArray[np.bool_]) -> str:
@@ -133,8 +171,9 @@ def with_effect(
         variance=variance.value if has_spread else float("nan"),
         pooled_variance=variance.value if has_spread or np.isnan(variance.value) else 0.0,
         method=variance.method,
+        df=variance.df,
+        groups=variance.groups,
         group_sums=variance.group_sums,
         group_totals=variance.group_totals,
-        n_groups=variance.n_groups,
         **more,
     )

@@ -118,7 +118,9 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     the 2006 and the 2016 variance where our own logit was fitted in it and at least 100 rows are
     matched, and 2006 elsewhere. With ``inference="sample"`` the variance of 2006 holds for any
     matches, so that without linear adjustment it stands for "pair" too. Intervals use Student's t
-    below 100 matched rows (n - 1 degrees of freedom) and over groups (G - 1).
+    where either arm has fewer than 100 matched rows (the distinct ones of the smaller arm less 1
+    are its degrees of freedom), and over groups (those of the smaller arm less 1). Contrasts, Q
+    and the overall effect follow the same law, see the guide.
 
     Assumed: given the covariates in X, treatment is as good as random within the segment; both arms
     occur at every score; one row's treatment does not touch another's outcome.

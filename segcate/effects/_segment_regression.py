@@ -91,7 +91,8 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
     of covariates. Robust standard errors of regression software leave it out; in simulation they
     covered 92 % in place of 95 % where effects vary as much as the noise, 86 % where twice as much.
     Intervals use Student's t below 100 rows, with the rows of the smaller arm less its coefficients
-    as degrees of freedom, and over groups (G - 1).
+    as degrees of freedom, and over groups (those of the smaller arm less 1). Contrasts, Q and the
+    overall effect follow the same law, see the guide.
 
     Columns that repeat others are dropped, from the right. A covariate that does not vary in one arm
     gets one slope for both, and the status says so, as it does where an arm has fewer than five

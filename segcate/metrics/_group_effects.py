@@ -12,7 +12,13 @@ import pandas as pd
 from segcate._validation import Float, Int
 from segcate.effects._multiplicity import WaldTest, pairwise_matrix, wald_test
 from segcate.metrics._group_order import Monotonicity, check_order
-from segcate.metrics._scored_rows import ScoredRows, group_means, t_quantile, two_sided_p
+from segcate.metrics._scored_rows import (
+    ScoredRows,
+    clusters_freedom,
+    group_means,
+    t_quantile,
+    two_sided_p,
+)
 
 __all__ = ["EffectByGroup", "EffectByQuantile", "GroupCalibration", "estimate_groups"]
 
@@ -96,13 +102,12 @@ class EffectByGroup:
         Returns
         -------
         WaldTest
-            With `statistic`, `df` and `p_value`: chi-squared, or Hotelling's law with clusters.
-            Groups without a standard error are left out.
+            With `statistic`, `df` and `p_value`: Welch's law, or Hotelling's where clusters reach
+            into several groups. Groups without a standard error are left out.
         """
         known = self._known()
         matrix = pairwise_matrix(int(known.sum()))
-        covariance = self.covariance[np.ix_(known, known)]
-        return wald_test(self.effect[known], covariance, matrix, self._n_clusters())
+        return self._wald_test(self.effect, self.covariance, matrix)
 
     def calibration(self) -> GroupCalibration:
         """Compare the mean predictions of the groups with their effects.
@@ -126,9 +131,8 @@ class EffectByGroup:
             )
         known = self._known()
         block = np.ix_(known, known)
-        gap = self.effect[known] - self.mean_prediction[known]
-        joint = wald_test(
-            gap, self.residual_covariance[block], np.eye(len(gap)), self._n_clusters()
+        joint = self._wald_test(
+            self.effect - self.mean_prediction, self.residual_covariance, np.eye(int(known.sum()))
         )
         line = _fit_line(self.mean_prediction[known], self.effect[known], self.covariance[block])
         (intercept, slope), (intercept_se, slope_se) = line
@@ -146,6 +150,19 @@ class EffectByGroup:
 
     def _known(self) -> npt.NDArray[np.bool_]:
         return np.asarray(self.std_error > 0)
+
+    def _wald_test(self, effect: Float, covariance: Float, matrix: Float) -> WaldTest:
+        """Test combinations of the groups that have a standard error."""
+        known = self._known()
+        units, spread = self.units_in_group[known], covariance[np.ix_(known, known)]
+        is_tied = bool((spread != np.diag(np.diag(spread))).any())
+        return wald_test(
+            effect[known],
+            spread if is_tied else np.diag(spread),
+            matrix,
+            df=units - 1,
+            group_df=clusters_freedom(units, self.n_units) if is_tied else None,
+        )
 
     def _n_clusters(self) -> int | None:
         return self.n_units if self.is_clustered else None

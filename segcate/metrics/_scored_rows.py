@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
-from scipy.special import stdtr, stdtrit
 
 from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
+from segcate._statistics.intervals import Law, satterthwaite
 from segcate._validation import Float, Int, check_groups, check_weights
 
 Bool = npt.NDArray[np.bool_]
@@ -19,6 +19,7 @@ __all__ = [
     "GroupMeans",
     "ScoredRows",
     "check_rows",
+    "clusters_freedom",
     "compress_codes",
     "group_means",
     "mean_std_error",
@@ -219,24 +220,34 @@ def mean_std_error(influence: Float, rows: ScoredRows) -> float:
 
 def t_quantile(confidence_level: float, df: Any) -> Any:
     """Return the t quantile that a standard error is multiplied by."""
-    return stdtrit(df, 0.5 + confidence_level / 2)
+    return Law(df).quantile(confidence_level)
 
 
 def two_sided_p(statistic: Any, df: Any) -> Any:
     """Return the two-sided p-value of a t statistic; NaN stays NaN."""
-    return 2.0 * stdtr(df, -np.abs(statistic))
+    return Law(df).two_sided_p(statistic)
 
 
 def one_sided_p(statistic: Any, df: Any) -> Any:
     """Return the chance of a t statistic at least as large; NaN stays NaN."""
-    return stdtr(df, -np.asarray(statistic))
+    return Law(df).one_sided_p(statistic)
 
 
 def welch_freedom(variance: Float, n_units: Int, n_clusters: int | None) -> float:
-    """Return the degrees of freedom of a difference of two means: Welch's, or clusters - 1."""
-    if n_clusters is not None:
-        return n_clusters - 1.0
+    """Return the degrees of freedom of a difference of two means: Welch's.
+
+    With clusters no more than `clusters_freedom` allows.
+    """
     if not (variance > 0).any():
-        return float(n_units.sum() - 2)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(variance.sum() ** 2 / (variance**2 / (n_units - 1)).sum())
+        return float(n_units.sum() - 2 if n_clusters is None else n_clusters - 1)
+    df = float(satterthwaite(variance, n_units - 1))
+    return df if n_clusters is None else min(df, clusters_freedom(n_units, n_clusters))
+
+
+def clusters_freedom(n_units: Int, n_clusters: int) -> float:
+    """Return the degrees of freedom that groups of rows have together.
+
+    Their own, clusters less one each, times distinct clusters over clusters counted in each group:
+    the sum of all where the clusters are nested in the groups, those of one where all are in all.
+    """
+    return float((n_units - 1).sum() * min(n_clusters / n_units.sum(), 1.0))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from segcate.effects import SegmentMatching
+from segcate.effects import EffectTable, SegmentMatching, SegmentRegression
 from segcate.matching import PropensityMatcher
 from tests.helpers.small_studies import small_study
 from tests.helpers.valid_match import design_of
@@ -57,10 +57,11 @@ def test_columns_and_counts(data, model):
         assert row["n_matched"] == row["n_treated"]
 
 
-def test_intervals_and_p_values_follow_from_effect_and_standard_error(model):
+def test_intervals_and_p_values_follow_from_effect_and_standard_error(data, model):
     table = model.effects_
-    df = table["n_matched"] - 1
-    df = df.where(table["n_matched"] < 100, np.inf)
+    df = smaller_arms(model, data) - 1
+    df = np.where(df < 99, df, np.inf)
+    np.testing.assert_array_equal(table["df"], df)
     half = stats.t.ppf(0.975, df) * table["std_error"]
     np.testing.assert_allclose(table["ci_low"], table["effect"] - half, rtol=1e-12)
     np.testing.assert_allclose(table["ci_high"], table["effect"] + half, rtol=1e-12)
@@ -72,16 +73,28 @@ def test_intervals_and_p_values_follow_from_effect_and_standard_error(model):
     np.testing.assert_allclose(table["p_adjusted"], np.minimum(holm, 1), rtol=1e-12)
 
 
+def smaller_arms(model, data):
+    """Count the matched rows or the distinct donors of each segment, whichever are fewer."""
+    is_used = model.matcher_.matched_.weights > 0
+    return np.array(
+        [
+            min((is_used & (data.treatment == arm) & (data.segment == s)).sum() for arm in (0, 1))
+            for s in np.unique(data.segment)
+        ]
+    )
+
+
 @pytest.mark.parametrize(("n", "law"), [(600, stats.norm), (120, None)])
-def test_students_t_below_100_matched_rows(n, law):
+def test_students_t_below_100_rows_of_the_smaller_arm(n, law):
     data = small_study(1, n=n, share=0.4)
-    row = fit(data).effects_.loc[0]
+    model = fit(data)
+    row, n_smaller = model.effects_.loc[0], smaller_arms(model, data)[0]
     quantile = (row["ci_high"] - row["effect"]) / row["std_error"]
     if law is None:
-        assert row["n_matched"] < 100
-        assert quantile == pytest.approx(stats.t.ppf(0.975, row["n_matched"] - 1), rel=1e-9)
+        assert n_smaller < 100
+        assert quantile == pytest.approx(stats.t.ppf(0.975, n_smaller - 1), rel=1e-9)
     else:
-        assert row["n_matched"] >= 100
+        assert n_smaller >= 100
         assert quantile == pytest.approx(stats.norm.ppf(0.975), rel=1e-9)
 
 
@@ -260,3 +273,97 @@ def test_segments_stand_in_the_order_of_their_labels():
         X = data.X.assign(segment=np.array(labels, dtype=np.array(labels).dtype)[data.segment])
         found = fit(data, X=X.drop(columns="cell")).effects_
         assert found.index.tolist() == order
+
+
+# --- one law for effects, contrasts and Q ---------------------------------------------------------
+
+
+def nested(rng, n_segments=2, n_schools=6, n_pupils=20):
+    """Draw schools nested in segments, half of the pupils treated, effects that differ by school."""
+    n = n_segments * n_schools * n_pupils
+    school = np.repeat(np.arange(n_segments * n_schools), n_pupils)
+    treatment = rng.permuted(np.tile([0, 1], (school[-1] + 1, n_pupils // 2)), axis=1).ravel()
+    y = treatment * (1 + rng.normal(size=school[-1] + 1)[school]) + rng.normal(size=n)
+    X = pd.DataFrame({"segment": school // n_schools})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*clustered by")
+        return SegmentRegression().fit(X, y, treatment=treatment, groups=school)
+
+
+def test_contrasts_of_segments_with_schools_of_their_own_follow_welch():
+    model = nested(np.random.default_rng(0), n_segments=3)
+    effects, table = model.effects_, model.contrasts().table
+    variance = effects["std_error"].to_numpy() ** 2
+    np.testing.assert_array_equal(effects["df"], 5)
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        row = table.loc[f"{i} - {j}"]
+        df = (variance[i] + variance[j]) ** 2 / ((variance[i] ** 2 + variance[j] ** 2) / 5)
+        assert row["df"] == pytest.approx(df, rel=1e-12)
+        half = stats.t.ppf(0.975, df) * row["std_error"]
+        assert row["ci_high"] - row["estimate"] == pytest.approx(half, rel=1e-9)
+        assert row["p_value"] == pytest.approx(2 * stats.t.sf(abs(row["z"]), df), rel=1e-9)
+    weight = 1 / variance
+    spread = ((1 - weight / weight.sum()) ** 2 / 5).sum()
+    found = model.heterogeneity_
+    f = found.q / 2 / (1 + 2 * spread / 8)
+    assert found.p_value == pytest.approx(stats.f.sf(f, 2, 8 / (3 * spread)), rel=1e-9)
+    assert model.contrasts().joint.p_value == pytest.approx(found.p_value, rel=1e-9)
+    assert model._table.n_groups == 18
+    assert not model._table.shares_groups
+
+
+def test_groups_that_reach_into_all_segments_are_counted_once(data):
+    model = fit(data, groups=data.groups)
+    np.testing.assert_array_equal(model.effects_["df"], 7)
+    assert (model.contrasts().table["df"] <= 7 + 1e-9).all()
+    joint = model.contrasts().joint
+    assert joint.p_value >= stats.f.sf(joint.statistic * 4 / 28, 4, 4) * (1 - 1e-9)
+
+
+def test_few_controls_widen_the_interval():
+    """150 treated and 20 controls: the controls rule the variance, and the law with it."""
+    rng = np.random.default_rng(0)
+    treatment = (np.arange(170) < 150).astype(int)
+    X = pd.DataFrame({"a": rng.normal(size=170), "segment": 0})
+    y = X["a"] + treatment + rng.normal(size=170)
+    for model in (SegmentMatching(), SegmentMatching(estimand="ate")):
+        found = model.fit(X, y, treatment=treatment)
+        for row in (found.effects_.loc[0], found.overall_):
+            quantile = (row["ci_high"] - row["ci_low"]) / 2 / row["std_error"]
+            assert quantile >= stats.t.ppf(0.975, 19) * (1 - 1e-9)
+
+
+def test_overall_follows_satterthwaite():
+    data = small_study(1, n=240, n_segments=4)
+    model = fit(data, inference="sample")
+    effects, overall = model.effects_, model.overall_
+    share = effects["n_matched"] / effects["n_matched"].sum()
+    parts = share**2 * effects["std_error"] ** 2
+    df = parts.sum() ** 2 / (parts**2 / effects["df"]).sum()
+    half = stats.t.ppf(0.975, df) * overall["std_error"]
+    assert overall["ci_high"] - overall["effect"] == pytest.approx(half, rel=1e-9)
+
+
+def test_all_pairs_of_very_many_segments_are_refused(data):
+    table = EffectTable(
+        labels=np.arange(300), status=("ok",) * 300, n=np.full(300, 50), n_treated=np.full(300, 25),
+        n_control=np.full(300, 25), n_matched=np.full(300, 50), effect=np.arange(300.0),
+        variance=np.ones(300), df=np.full(300, 24.0), scores=None, usable=np.ones(300, bool),
+        overall=(1.0, 1.0, 10.0), confidence_level=0.95,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"300 segments have 44,850 differences.*\{0: 1, 1: -1\}"):
+        table.contrasts()
+    assert len(table.contrasts([{0: 1, 1: -1}, {299: 1, 0: -1}]).table) == 2
+
+
+@pytest.mark.slow
+def test_contrasts_and_q_of_nested_schools_keep_their_size():
+    """2,000 draws, true difference 0: binomial error 0.5 points."""
+    rng, covered, rejected = np.random.default_rng(20_261_126), [], []
+    for _ in range(2000):
+        model = nested(rng)
+        row = model.contrasts().table.iloc[0]
+        covered.append(row["ci_low"] <= 0 <= row["ci_high"])
+        rejected.append(model.heterogeneity_.p_value < 0.05)
+    assert 0.935 <= np.mean(covered) <= 0.965
+    assert 0.04 <= np.mean(rejected) <= 0.06

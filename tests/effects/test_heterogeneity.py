@@ -224,7 +224,7 @@ def test_reml_refuses_a_covariance_of_deficient_rank():
         ({"effect": [1.0, 2.0], "std_error": [1.0, -1.0]}, "1 of 2 values"),
         ({"effect": [1.0, 2.0], "std_error": [1.0, 1.0], "usable": [1, 0]}, "True or False"),
         ({"effect": [1.0, 2.0], "std_error": [1.0, 1.0], "tau2_method": "DL"}, "'DL'"),
-        ({"effect": [1.0, 2.0], "std_error": [1.0, 1.0], "covariance": [1.0, 1.0]}, "shape"),
+        ({"effect": [1.0, 2.0], "std_error": [1.0, 1.0], "covariance": [[1.0, 1.0]]}, "shape"),
         ({"effect": [1.0, 2.0], "std_error": [1, 1], "covariance": [[1, 0], [1, 1]]}, "symmetric"),
     ],
 )

@@ -188,7 +188,7 @@ def test_wald_of_a_singular_covariance_has_its_rank():
     ("arguments", "message"),
     [
         ({"effect": EFFECT[:, None], "covariance": COVARIANCE}, "one dimension"),
-        ({"effect": EFFECT, "covariance": np.diag(COVARIANCE)}, r"shape \(4, 4\)"),
+        ({"effect": EFFECT, "covariance": COVARIANCE[:3]}, r"shape \(4, 4\)"),
         ({"effect": EFFECT, "covariance": -COVARIANCE}, "4 negative variances"),
         ({"effect": EFFECT, "covariance": np.triu(np.ones((4, 4)))}, "symmetric"),
         (

@@ -196,7 +196,9 @@ def test_calibration_line_is_weighted_least_squares():
         for rows in np.array_split(np.argsort(prediction), 5)
     ]
     assert line.statistic == pytest.approx(sum(residual))
-    assert line.p_value == pytest.approx(stats.chi2.sf(sum(residual), 5))
+    a = 5 / 79  # Johansen (1980): each of five groups of 80 rows carries one of five combinations
+    scale, below = 5 + 2 * a - 6 * a / 7, 5 * 7 / (3 * a)
+    assert line.p_value == pytest.approx(stats.f.sf(sum(residual) / scale, 5, below), rel=1e-9)
 
 
 def test_isotonic_fit_equals_pooling_and_scikit_learn():
