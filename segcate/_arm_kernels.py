@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from segcate._kernels import kernel
 
 __all__ = ["arm_lines", "arm_totals"]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def arm_totals(y, treatment, weight):  # type: ignore[no-untyped-def]
     """Return weight and weighted sum of y, of all rows and of the treated ones.
 
@@ -28,7 +29,7 @@ def arm_totals(y, treatment, weight):  # type: ignore[no-untyped-def]
     return mass, treated_mass, total, treated_total
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def arm_lines(y, treatment, mu0, mu1, share):  # type: ignore[no-untyped-def]
     """Return mu1 - mu0 + (y - mu1) / share if treated, mu1 - mu0 - (y - mu0) / (1 - share) if not."""
     scores = np.empty(len(y))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from segcate._kernels import kernel
 
 __all__ = [
     "block_ends",
@@ -15,14 +16,14 @@ __all__ = [
 ]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def take(values, order, taken):  # type: ignore[no-untyped-def]
     """Put ``values[order]`` into `taken`, for int32 five times as fast as numpy."""
     for i in range(len(order)):
         taken[i] = values[order[i]]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def block_ends(values, order, bounds):  # type: ignore[no-untyped-def]
     """Return the last position of each run of equal values inside each slice of `order`.
 
@@ -52,7 +53,7 @@ def block_ends(values, order, bounds):  # type: ignore[no-untyped-def]
     return ends[:run].copy()
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def harmonic_to_go(ends):  # type: ignore[no-untyped-def]
     """Return H_n - H_K for the number K of rows down to each block, H the harmonic number."""
     to_go = np.empty(len(ends))
@@ -65,7 +66,7 @@ def harmonic_to_go(ends):  # type: ignore[no-untyped-def]
     return to_go
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def distinct_qini_parts(psi, influence):  # type: ignore[no-untyped-def]
     """Make `own_and_rank_parts` of QINI where no ranks are tied and every row counts once.
 
@@ -83,7 +84,7 @@ def distinct_qini_parts(psi, influence):  # type: ignore[no-untyped-def]
     return value
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def distinct_autoc_parts(psi, influence):  # type: ignore[no-untyped-def]
     """Make the same of AUTOC."""
     n = len(psi)
@@ -100,7 +101,7 @@ def distinct_autoc_parts(psi, influence):  # type: ignore[no-untyped-def]
     return value
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def own_and_rank_parts(psi, weight, ends, area, slope):  # type: ignore[no-untyped-def]
     """Return the sum of block mean times area step, and the influence of each row, not centred.
 
@@ -127,7 +128,7 @@ def own_and_rank_parts(psi, weight, ends, area, slope):  # type: ignore[no-untyp
     return value, influence
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _mass_and_mean(psi, weight, first, stop):  # type: ignore[no-untyped-def]
     if len(weight) == 0:
         mass = float(stop - first)

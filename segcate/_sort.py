@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from segcate._kernels import kernel
 
 __all__ = ["MOST_ROWS", "highest_first", "sort_slices"]
 
@@ -28,7 +29,7 @@ _N_SAMPLED = 1000
 MOST_ROWS = np.iinfo(np.int32).max // 2
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def sort_slices(score, order, bounds):  # type: ignore[no-untyped-def]
     """Sort every slice of `order` by score, keeping the order among equal scores.
 
@@ -58,7 +59,7 @@ def sort_slices(score, order, bounds):  # type: ignore[no-untyped-def]
             _radix_sort(score, rows, keys[:n], spare_keys[:n], spare_rows[:n])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _insertion_sort(score, rows):  # type: ignore[no-untyped-def]
     for i in range(1, len(rows)):
         row = rows[i]
@@ -69,7 +70,7 @@ def _insertion_sort(score, rows):  # type: ignore[no-untyped-def]
         rows[j + 1] = row
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _radix_sort(score, rows, keys, spare_keys, spare_rows):  # type: ignore[no-untyped-def]
     """Least-significant-digit radix sort of rows by score; passes with one bucket are skipped."""
     n = len(rows)
@@ -172,7 +173,7 @@ def _sorted_by_place(
     return keys
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _place_keys(score, rows, high, scale, keys, starts):  # type: ignore[no-untyped-def]
     """Make the keys, and find where each bucket of each pass starts."""
     last = np.uint64(_N_PLACE_BUCKETS - 1)
@@ -190,7 +191,7 @@ def _place_keys(score, rows, high, scale, keys, starts):  # type: ignore[no-unty
             total += count
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _deal_keys(source, target, starts, shift):  # type: ignore[no-untyped-def]
     """Deal keys to the buckets of one digit; `starts` is changed."""
     last = np.uint64(_N_PLACE_BUCKETS - 1)
@@ -202,7 +203,7 @@ def _deal_keys(source, target, starts, shift):  # type: ignore[no-untyped-def]
         starts[bucket] = at + np.uint32(1)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _packed_keys(score, rows, n_bits):  # type: ignore[no-untyped-def]
     """Put the leading bits of the score, so turned that the highest comes first, before the row."""
     keys = np.empty(len(rows), np.uint64)
@@ -217,7 +218,7 @@ def _packed_keys(score, rows, n_bits):  # type: ignore[no-untyped-def]
     return keys
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _unpack_order(keys, score, n_bits, order, ends):  # type: ignore[no-untyped-def]
     """Take the rows out of sorted keys; order those of equal leading bits by the whole score.
 

@@ -6,9 +6,9 @@ Athey, S., Tibshirani, J., & Wager, S. (2019). Generalized random forests. Annal
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from segcate._kernels import kernel
 from segcate.cate._forest_bins import MISSING, N_CODES
 
 __all__ = ["grow_tree"]
@@ -21,7 +21,7 @@ _LEAST_INFORMATION = 1e-9
 _IMPORTANCE_DEPTH = 4
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def grow_tree(codes, t, y, w, half, limits, max_features, rng):  # type: ignore[no-untyped-def]
     """Grow a tree on one half of the rows, and take the moments of its leaves from the other.
 
@@ -105,12 +105,12 @@ def grow_tree(codes, t, y, w, half, limits, max_features, rng):  # type: ignore[
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _may_split(n_chooses, n_fills, depth, limits):  # type: ignore[no-untyped-def]
     return min(n_chooses, n_fills) >= 2 * limits[0] and depth < limits[1]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _draw_columns(columns, n_wanted, rng):  # type: ignore[no-untyped-def]
     """Move a random choice of columns to the front."""
     n = len(columns)
@@ -121,7 +121,7 @@ def _draw_columns(columns, n_wanted, rng):  # type: ignore[no-untyped-def]
         columns[i], columns[j] = columns[j], columns[i]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _score_rows(rows, a, b, t, y, w, scores, total):  # type: ignore[no-untyped-def]
     """Write the weighted pseudo-outcome, weight and information of each row; False if all are 0.
 
@@ -160,7 +160,7 @@ def _score_rows(rows, a, b, t, y, w, scores, total):  # type: ignore[no-untyped-
     return largest > 0.0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _best_split(codes, chooses, fills, scores, total, limits, columns, sums, counts):  # type: ignore[no-untyped-def]
     """Return column, last bin on the left, side of the missing, and gain; column -1 for none."""
     found, at, is_left, best = -1, 0, False, 0.0
@@ -182,7 +182,7 @@ def _best_split(codes, chooses, fills, scores, total, limits, columns, sums, cou
     return found, at, is_left, best
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_bins(codes, chooses, fills, scores, sums, counts):  # type: ignore[no-untyped-def]
     """Sum the scores by bin; return the lowest and highest bin in use, the missing aside."""
     low, high = MISSING, -1
@@ -204,7 +204,7 @@ def _count_bins(codes, chooses, fills, scores, sums, counts):  # type: ignore[no
     return low, high
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _scan_with_missing(low, high, sums, counts, total, limits):  # type: ignore[no-untyped-def]
     """Try every border with the missing on the right, on the left, and all alone."""
     score, weight, information = sums[MISSING]
@@ -229,7 +229,7 @@ def _scan_with_missing(low, high, sums, counts, total, limits):  # type: ignore[
     return at, False, gain
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _scan(  # type: ignore[no-untyped-def]
     low, high, sums, counts, score, weight, information, rows, fills, total, limits
 ):
@@ -256,7 +256,7 @@ def _scan(  # type: ignore[no-untyped-def]
     return at, best
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _gain(score, weight, information, rows, fills, total, limits):  # type: ignore[no-untyped-def]
     """Return the heterogeneity between two children, 0 where a limit forbids the split."""
     fewest, share = limits[0], limits[2]
@@ -272,7 +272,7 @@ def _gain(score, weight, information, rows, fills, total, limits):  # type: igno
     return score * score / information + (total[SCORE] - score) ** 2 / other
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _partition(codes, rows, at, missing_left):  # type: ignore[no-untyped-def]
     """Move the rows that go left to the front; return how many they are."""
     i, j = 0, len(rows) - 1
@@ -287,7 +287,7 @@ def _partition(codes, rows, at, missing_left):  # type: ignore[no-untyped-def]
     return i
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _fill_leaf(rows, t, y, w, moments):  # type: ignore[no-untyped-def]
     """Write the weighted means of t, y, t y and t t."""
     total = mean_t = mean_y = mean_ty = mean_tt = 0.0

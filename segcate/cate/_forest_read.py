@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
+
+from segcate._kernels import kernel
 
 __all__ = ["find_leaves", "read_effects", "read_left_out_effects"]
 
@@ -19,7 +20,7 @@ __all__ = ["find_leaves", "read_effects", "read_left_out_effects"]
 _LEAST_VARIATION = 1e-10
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def find_leaves(X, start, feature, threshold, missing_left, child):  # type: ignore[no-untyped-def]
     """Return the leaf of each row in each tree, as rows of `moments`: int32 (n_rows, n_trees)."""
     n_rows, n_trees = X.shape[0], len(start) - 1
@@ -36,7 +37,7 @@ def find_leaves(X, start, feature, threshold, missing_left, child):  # type: ign
     return leaves
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def read_effects(leaves, moments, lines, bag_size, variation, with_variance):  # type: ignore[no-untyped-def]
     """Return effect and variance of each row: float64 arrays of shape (n_rows,).
 
@@ -74,7 +75,7 @@ def read_effects(leaves, moments, lines, bag_size, variation, with_variance):  #
     return effect, variance
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def read_left_out_effects(leaves, moments, lines, is_out, bag_size, variation):  # type: ignore[no-untyped-def]
     """Return the effect of each row by the bags that it is out of, as `read_effects` does.
 
@@ -89,7 +90,7 @@ def read_left_out_effects(leaves, moments, lines, is_out, bag_size, variation): 
     return effect
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _mean_moments(leaves, moments, lines, counts, bag_size):  # type: ignore[no-untyped-def]
     """Average the moments around a point over the trees of the bags that count; else all are 0."""
     t = y = ty = tt = 0.0
@@ -109,7 +110,7 @@ def _mean_moments(leaves, moments, lines, counts, bag_size):  # type: ignore[no-
     return t / n_trees, y / n_trees, ty / n_trees, tt / n_trees
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _score_variance(leaves, moments, lines, bag_size, effect, t, y):  # type: ignore[no-untyped-def]
     """Return the variance of the forest's score at a point, by comparing bags of trees.
 
@@ -136,7 +137,7 @@ def _score_variance(leaves, moments, lines, bag_size, effect, t, y):  # type: ig
     return _positive_mean(between, noise, n_bags) + noise / n_bags
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _positive_mean(between, noise, n_bags):  # type: ignore[no-untyped-def]
     """Return the mean of a positive variance whose estimate is `between` - `noise`, about normal.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from segcate._kernels import kernel
 from segcate.effects._adjustment import Adjusted, MatchedEffect
 from segcate.effects._segment_view import SegmentView
 from segcate.matching._windows import same_arm_windows, window_variances
@@ -84,7 +84,7 @@ def abadie_imbens_variance(
     return float(total) / view.total**2
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _sum_of_terms(own, uses, squares, tau, effect, sigma2, holds_covariates):  # type: ignore[no-untyped-def]
     total = 0.0
     for i in range(len(own)):

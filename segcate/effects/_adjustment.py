@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
 
+from segcate._kernels import kernel
 from segcate.effects._regression import centre_columns, least_squares
 from segcate.effects._segment_view import SegmentView
 from segcate.matching._logit import independent_columns
@@ -136,7 +136,7 @@ def matched_effect(view: SegmentView, adjusted: Adjusted) -> MatchedEffect:
     return MatchedEffect(total / view.total, tau)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _fill_differences(tau, r, means, own, is_treated, arm):  # type: ignore[no-untyped-def]
     """Write treated minus control for the matched focal rows of an arm; return their weighted sum."""
     sign = 1.0 if arm == 1 else -1.0

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from segcate._kernels import kernel
 from segcate.effects._adjustment import Adjusted, MatchedEffect
 from segcate.effects._segment_view import SegmentView
 
@@ -51,7 +51,7 @@ def difference_scores(view: SegmentView, adjusted: Adjusted, found: MatchedEffec
     return RowScores(focal, donor, 2)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _add_deviations(r, own, uses, tau, is_treated, arm, effect, total, focal, donor):  # type: ignore[no-untyped-def]
     """Add the deviations of the focal rows of one arm and of their donors, over the total weight."""
     sign = 1.0 if arm == 1 else -1.0
@@ -84,7 +84,7 @@ def pair_variance(view: SegmentView, scores: RowScores) -> float:
     return float(total) * _one_way_factor(n_sets, n_rows, scores.n_parameters)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _sum_of_squared_sets(own, focal, donor_means):  # type: ignore[no-untyped-def]
     total = 0.0
     for i in range(len(own)):

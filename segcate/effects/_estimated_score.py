@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
 from scipy.special import expit
 
+from segcate._kernels import kernel
 from segcate.effects._adjustment import Adjusted, MatchedEffect
 from segcate.effects._segment_view import SegmentView
 from segcate.matching._windows import match_with_replacement, same_arm_windows
@@ -153,7 +153,7 @@ def _covariance_shares(
     return shares
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _spread_covariances(y, start, stop, coefficient, shares):  # type: ignore[no-untyped-def]
     i = 0
     while i < len(start):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from segcate._kernels import kernel
 from segcate.matching._sort import sort_rows
 
 Float = npt.NDArray[np.float64]
@@ -103,7 +103,7 @@ def measure_column(column: SortedColumn, estimand: str) -> Float:
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def is_binary_column(z):  # type: ignore[no-untyped-def]
     """Tell whether all values are 0 or 1."""
     for value in z:  # noqa: SIM110
@@ -112,7 +112,7 @@ def is_binary_column(z):  # type: ignore[no-untyped-def]
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _moments(z, weight, bounds):  # type: ignore[no-untyped-def]
     """Weighted mean and variance of every slice; NaN where it is empty or weighs nothing."""
     n = len(bounds) - 1
@@ -137,7 +137,7 @@ def _moments(z, weight, bounds):  # type: ignore[no-untyped-def]
     return mean, variance
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _largest_gap(z, weight, bounds):  # type: ignore[no-untyped-def]
     """Kolmogorov-Smirnov distance between the arms of each segment, by one merge; ties together.
 
@@ -174,7 +174,7 @@ def effective_sample_size(weight: Float, bounds: npt.NDArray[np.int64]) -> Float
     return np.asarray(size, dtype=np.float64).reshape(-1, 2)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _sums(weight, bounds):  # type: ignore[no-untyped-def]
     total = np.zeros(len(bounds) - 1)
     square = np.zeros(len(bounds) - 1)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from segcate import _frames
 from segcate._inputs.encoding import EncodedColumns, encode_columns
+from segcate._kernels import kernel
 from segcate._validation import EffectData, check_option, listed
 from segcate.matching import _sample
 from segcate.matching._greedy import ORDERS, match_without_replacement
@@ -399,7 +399,7 @@ def _deviation(score: Float, weight: Float | None) -> float:
     return float(np.sqrt(weight @ (score - mean) ** 2 / (total - 1)))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _say_why_unmatched(  # type: ignore[no-untyped-def]
     status, order, bounds, start, stop, score, caliper, replacement, focal
 ):
@@ -419,7 +419,7 @@ def _say_why_unmatched(  # type: ignore[no-untyped-def]
                     status[order[i]] = 5
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _within(score, x, first, last, caliper):  # type: ignore[no-untyped-def]
     """Tell whether any of the scores first:last lies within the caliper of x."""
     at = first + np.searchsorted(score[first:last], x)

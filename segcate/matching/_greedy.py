@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import heapq
 
-import numba
 import numpy as np
 
+from segcate._kernels import kernel
 from segcate.matching._sort import Float, Index
 
 ORDERS = ("largest", "smallest", "data", "random", "closest")
@@ -72,7 +72,7 @@ def match_without_replacement(
     return start, stop, donors
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _match_cells(score, rows, bounds, arm, k, caliper, order, keys, start, stop, donors):  # type: ignore[no-untyped-def]
     filled = 0
     for c in range(len(caliper)):
@@ -100,7 +100,7 @@ def _match_cells(score, rows, bounds, arm, k, caliper, order, keys, start, stop,
                     stop[i] += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _places(score, rows, f0, f1, d0, d1):  # type: ignore[no-untyped-def]
     """Count the donors that come before each focal row in the order (score, row)."""
     place = np.empty(f1 - f0, np.int32)
@@ -112,7 +112,7 @@ def _places(score, rows, f0, f1, d0, d1):  # type: ignore[no-untyped-def]
     return place
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _visits(score, rows, f0, f1, order, keys):  # type: ignore[no-untyped-def]
     """Positions of the focal rows in the order they choose."""
     n = f1 - f0
@@ -135,7 +135,7 @@ def _visits(score, rows, f0, f1, order, keys):  # type: ignore[no-untyped-def]
     return visit
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _root(parent, j):  # type: ignore[no-untyped-def]
     while parent[j] != j:
         parent[j] = parent[parent[j]]
@@ -143,7 +143,7 @@ def _root(parent, j):  # type: ignore[no-untyped-def]
     return j
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _nearest_free(score, x, place, d0, left, right):  # type: ignore[no-untyped-def]
     """Return the nearest free donor of a focal row with `place` donors before it, -1 for none."""
     below = _root(left, place) - 1
@@ -155,13 +155,13 @@ def _nearest_free(score, x, place, d0, left, right):  # type: ignore[no-untyped-
     return below
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _take(j, left, right):  # type: ignore[no-untyped-def]
     left[j + 1] = j
     right[j] = j + 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _match_closest(score, rows, f0, f1, d0, k, caliper, place, left, right, stop, donors):  # type: ignore
     """Make the nearest pair of all, then the next; a heap holds each row's best distance so far."""
     for _ in range(k):

@@ -13,9 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from segcate._kernels import kernel
 
 Float = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.integer[Any]]
@@ -99,7 +100,7 @@ def linear_predictor(Z: Float, grid: ScoreGrid, rows: Rows) -> Float:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _sum_terms(Z, rows, origin, unit, is_counted, constant, slopes, step):  # type: ignore[no-untyped-def]
     out = np.empty(len(rows))
     for a in range(len(rows)):
@@ -114,7 +115,7 @@ def _sum_terms(Z, rows, origin, unit, is_counted, constant, slopes, step):  # ty
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def column_ranges(Z, rows):  # type: ignore[no-untyped-def]
     """Return the smallest and the largest value of each column among the rows."""
     low = np.full(Z.shape[1], np.inf)
@@ -127,7 +128,7 @@ def column_ranges(Z, rows):  # type: ignore[no-untyped-def]
     return low, high
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def column_units(Z, rows, low, high):  # type: ignore[no-untyped-def]
     """Return the unit that every difference of a column's values is a whole multiple of; 0 for none.
 
@@ -157,7 +158,7 @@ def column_units(Z, rows, low, high):  # type: ignore[no-untyped-def]
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _common_unit(unit, gap, width, finest):  # type: ignore[no-untyped-def]
     """Return the largest unit that `unit` and `gap` are multiples of, to a whole share of `width`."""
     left = abs(gap - np.rint(gap / unit) * unit)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from segcate._kernels import kernel
 from segcate._sort import MOST_ROWS, sort_slices
 
 Float = npt.NDArray[np.float64]
@@ -46,7 +46,7 @@ def sort_rows(
     return order, bounds
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _bucket(cell, n_cells, treatment):  # type: ignore[no-untyped-def]
     """Stable counting sort of the rows into (cell, arm)."""
     bounds = np.zeros(2 * n_cells + 1, np.int64)

@@ -6,9 +6,9 @@ row are a contiguous run `start:stop`, ties included, so nothing is ever stored 
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from segcate._kernels import kernel
 from segcate.matching._sort import Float, Index
 
 
@@ -57,7 +57,7 @@ def match_with_replacement(
     return start, stop
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _match_cells(score, bounds, arm, k, caliper, tolerance, start, stop):  # type: ignore[no-untyped-def]
     for c in range(len(caliper)):
         first, last = bounds[2 * c + 1 - arm], bounds[2 * c + 2 - arm]
@@ -78,7 +78,7 @@ def _match_cells(score, bounds, arm, k, caliper, tolerance, start, stop):  # typ
                 start[i], stop[i] = _trim(score, x, start[i], stop[i], caliper[c])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _match_cells_weighted(score, bounds, arm, k, caliper, tolerance, weight, start, stop):  # type: ignore[no-untyped-def]
     """As `_match_cells`; a window is wide enough once its donors weigh k (or all are in)."""
     for c in range(len(caliper)):
@@ -104,7 +104,7 @@ def _match_cells_weighted(score, bounds, arm, k, caliper, tolerance, weight, sta
                 start[i], stop[i] = _trim(score, x, start[i], stop[i], caliper[c])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _widen(score, x, lo, hi, first, last, reach, tolerance):  # type: ignore[no-untyped-def]
     """Take in all donors tied with the farthest one of `lo:hi`; long runs by binary search."""
     limit = reach * reach + tolerance
@@ -115,7 +115,7 @@ def _widen(score, x, lo, hi, first, last, reach, tolerance):  # type: ignore[no-
     return lo, hi
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _trim(score, x, lo, hi, caliper):  # type: ignore[no-untyped-def]
     """Keep the donors of `lo:hi` within the caliper."""
     while lo < hi and abs(x - score[lo]) > caliper:
@@ -125,7 +125,7 @@ def _trim(score, x, lo, hi, caliper):  # type: ignore[no-untyped-def]
     return lo, hi
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def window_means(values, start, stop, donors, weight):  # type: ignore[no-untyped-def]
     """Mean of `values` over each matched set; NaN for an empty one.
 
@@ -160,7 +160,7 @@ def window_means(values, start, stop, donors, weight):  # type: ignore[no-untype
 _DIRECT = 32
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _running_sums(values, weight, centre):  # type: ignore[no-untyped-def]
     total = np.zeros(len(values) + 1)
     mass = np.zeros(len(values) + 1)
@@ -171,7 +171,7 @@ def _running_sums(values, weight, centre):  # type: ignore[no-untyped-def]
     return total, mass
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def count_uses(start, stop, donors, focal_weight, weight, n_positions):  # type: ignore[no-untyped-def]
     """Count how much each donor is used: K (sum of its shares) and K2 (sum of squared shares).
 
@@ -216,7 +216,7 @@ def count_uses(start, stop, donors, focal_weight, weight, n_positions):  # type:
     return uses, squares
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _add_steps(uses, squares, steps, square_steps, weight):  # type: ignore[no-untyped-def]
     level, square_level = 0.0, 0.0
     for j in range(len(uses)):
@@ -228,7 +228,7 @@ def _add_steps(uses, squares, steps, square_steps, weight):  # type: ignore[no-u
             squares[j] += w * w * square_level
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def same_arm_windows(score, bounds, n_others, tolerance, arms):  # type: ignore[no-untyped-def]
     """Window of each row's own arm: itself, its `n_others` nearest others, and all tied with them.
 
@@ -255,7 +255,7 @@ def same_arm_windows(score, bounds, n_others, tolerance, arms):  # type: ignore[
     return start, stop
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def window_variances(values, start, stop):  # type: ignore[no-untyped-def]
     """Sample variance (denominator size - 1) of `values` over each window; NaN below two rows."""
     out = np.full(len(start), np.nan)
