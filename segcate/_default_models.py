@@ -13,13 +13,18 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from segcate import _frames
-from segcate._inputs.encoding import encode_columns
+from segcate._inputs.encoding import EncodedColumns, encode_columns
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
-__all__ = ["LEARNERS", "encoded_covariates", "fit_predict_default", "learning_rows"]
+__all__ = [
+    "LEARNERS",
+    "check_encoded",
+    "encoded_covariates",
+    "fit_predict_default",
+    "learning_rows",
+]
 
 LEARNERS = ("lines", "curves", "trees", "mean")
 
@@ -38,25 +43,27 @@ _MOST_LEVELS = 1000
 
 def encoded_covariates(owner: str, X: Any) -> Float:
     """Turn X into numbers for the default models; a missing value stays NaN or is a level."""
-    positions = list(range(X.shape[1]))
-    numeric = set(_frames.numeric_positions(X))
-    names = _frames.column_names(X)
-    for i in positions:
-        column = _frames.column_values(X, i)
-        name = names[i] if names is not None else i
-        if i not in numeric:
-            n_levels = len(_frames.sorted_codes(column)[1])
-            if n_levels > _MOST_LEVELS:
-                raise ValueError(
-                    f"{owner}: column {name!r} of X has {n_levels} different values in "
-                    f"{len(column)} rows; each would be a 0/1 column. Drop it, or group its values."
-                )
-        elif column.dtype.kind == "f" and np.isinf(column).any():
+    encoded = encode_columns(X, range(X.shape[1]), owner=owner)
+    check_encoded(owner, encoded)
+    return encoded.values
+
+
+def check_encoded(owner: str, encoded: EncodedColumns) -> None:
+    """Refuse columns that the default models cannot take: of very many levels, or infinite."""
+    for kind in encoded.kinds:
+        if len(kind.levels) > _MOST_LEVELS:
             raise ValueError(
-                f"{owner}: X contains infinity in column {name!r} ({int(np.isinf(column).sum())} "
-                "rows). Replace those values or drop the rows first."
+                f"{owner}: column {kind.name!r} of X has {len(kind.levels)} different values in "
+                f"{len(encoded.values)} rows; each would be a 0/1 column. Drop it, or group its "
+                "values."
             )
-    return encode_columns(X, positions, owner=owner).values
+    n_infinite = np.isinf(encoded.values).sum(axis=0)
+    for name, n in zip(encoded.names, n_infinite.tolist(), strict=True):
+        if n:
+            raise ValueError(
+                f"{owner}: X contains infinity in column {name!r} ({n} rows). Replace those "
+                "values or drop the rows first."
+            )
 
 
 def learning_rows(learner: str, rows: Int, seed: int) -> Int:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from segcate._inputs.containers import refuse_no_table
+
 Int = npt.NDArray[np.intp]
 
 
@@ -33,7 +35,10 @@ def column_names(X: Any) -> list[str] | None:
 
 def n_rows(X: Any) -> int:
     """Count the rows of a frame, array or list."""
-    return int(X.shape[0]) if hasattr(X, "shape") else len(X)
+    if hasattr(X, "shape"):
+        return int(X.shape[0])
+    refuse_no_table("", X)
+    return len(X)
 
 
 def column_values(X: Any, position: int) -> npt.NDArray[Any]:
@@ -96,20 +101,6 @@ def append_column(X: Any, name: str, values: npt.NDArray[Any]) -> Any:
 def index_of(values: Any) -> Any | None:
     """Return the pandas index that a Series or DataFrame carries, None for anything else."""
     return values.index if isinstance(values, pd.Series | pd.DataFrame) else None
-
-
-def numeric_positions(X: Any) -> list[int]:
-    """Return the positions of the numeric and boolean columns (all of them for an array)."""
-    if isinstance(X, pd.DataFrame):
-        return [
-            i
-            for i, kind in enumerate(X.dtypes)
-            if pd.api.types.is_any_real_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind)
-        ]
-    if not is_frame(X):
-        return list(range(np.asarray(X).shape[1]))
-    schema = nw.from_native(X, eager_only=True).schema
-    return [i for i, kind in enumerate(schema.values()) if kind.is_numeric() or kind == nw.Boolean]
 
 
 def sorted_codes(column: npt.NDArray[Any]) -> tuple[Int, npt.NDArray[Any]]:

@@ -13,6 +13,9 @@ from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from segcate import _frames
+from segcate._inputs.cells import read_cells
+from segcate._inputs.containers import refuse_no_table
+from segcate._inputs.peek import count_gaps
 from segcate._inputs.vectors import check_same_index, count_not_finite
 from segcate._routing import how_to_pass
 
@@ -144,11 +147,10 @@ def check_features(
     (a name or position) `code_segments` tells.
     """
     owner = type(estimator).__name__
+    refuse_no_table(owner, X)
     _refuse_repeated_names(owner, X)
     if not _frames.is_frame(X):
-        X = validate_data(
-            estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan"
-        )
+        X = _as_floats(estimator, X, reset)
         if not allow_missing and np.isnan(X.sum()):
             names = [f"x{i}" for i in range(X.shape[1])]
             skipped = _position(segment, names)
@@ -168,7 +170,7 @@ def check_features(
         )
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     names = _frames.column_names(X) or []
-    gaps = _count_gaps(owner, X, names, skipped=_position(segment, names))
+    gaps = count_gaps(owner, X, skipped=_position(segment, names))
     if not allow_missing:
         _refuse_gaps(owner, gaps)
     return X
@@ -191,22 +193,37 @@ def _position(segment: Segment, names: list[str]) -> int | None:
     return int(segment) % len(names) if is_position and segment is not None else None
 
 
-def _count_gaps(owner: str, X: Any, names: list[str], skipped: int | None) -> dict[str, int]:
-    """Count NaN in the numeric columns of a frame; refuse infinity."""
-    gaps = {}
-    for i in _frames.numeric_positions(X):
-        column = _frames.column_values(X, i)
-        if i == skipped or column.dtype.kind not in "fO":
-            continue
-        column = _numbers(owner, f"column {names[i]!r} of X", column, "numbers")
-        n_infinite = int(np.isinf(column).sum())
-        if n_infinite:
-            raise ValueError(
-                f"{owner}: X contains infinity in column {names[i]!r} ({n_infinite} rows). "
-                "Replace those values or drop the rows first."
+def _as_floats(estimator: Any, X: Any, reset: bool) -> Float:
+    """Return an array of numbers as floats; name the column that holds something else."""
+    try:
+        values: Float = validate_data(
+            estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan"
+        )
+        return values
+    except (TypeError, ValueError) as error:
+        found = _no_numbers(np.asarray(X)) if isinstance(X, np.ndarray | list | tuple) else ""
+        if not found:
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{type(estimator).__name__}: {found} ({error})") from error
+
+
+def _no_numbers(values: npt.NDArray[Any]) -> str:
+    """Say which column of an array is not numbers; "" where all of them are."""
+    if values.ndim != 2 or values.dtype.kind not in "OUSMm":
+        return ""
+    for i in range(values.shape[1]):
+        try:
+            found = read_cells("", values, i).found
+        except TypeError as error:
+            return str(error)
+        if found not in ("number", "nothing"):
+            example = next((v for v in values[:, i].tolist() if not _frames.is_missing(v)), None)
+            return (
+                f"X is an array, and column 'x{i}' of it holds {found} ({example!r}); arrays hold numbers. Pass a "
+                "DataFrame, whose columns may be text, dates or categories."
             )
-        gaps[names[i]] = int(np.isnan(column).sum())
-    return gaps
+    return ""
 
 
 def _refuse_gaps(owner: str, gaps: dict[str, int]) -> None:

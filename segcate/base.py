@@ -11,6 +11,7 @@ from sklearn.base import OneToOneFeatureMixin, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from segcate import _frames
+from segcate._inputs.records import RecordedColumns
 from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
 from segcate._ranking import rank_score
 from segcate._routing import FIT_REQUEST, SCORE_REQUEST
@@ -19,7 +20,7 @@ from segcate._validation import check_features, check_weights
 __all__ = ["EffectEstimatorMixin", "SegmenterMixin"]
 
 
-class EffectEstimatorMixin(RegressorMixin):
+class EffectEstimatorMixin(RecordedColumns, RegressorMixin):
     """Promise of an effect estimator: `predict(X)` is the effect of the treatment on each row.
 
     `fit(X, y, *, treatment, sample_weight, groups, propensity)` asks for its keywords at class level,
@@ -91,7 +92,7 @@ class EffectEstimatorMixin(RegressorMixin):
         return tags
 
 
-class SegmenterMixin(OneToOneFeatureMixin, TransformerMixin):
+class SegmenterMixin(RecordedColumns, OneToOneFeatureMixin, TransformerMixin):
     """Promise of a segmenter: `predict(X)` labels rows, `transform(X)` appends the labels to X.
 
     A segmenter's `fit(X, y=None)` calls `check_features` and `_check_column` and stores `labels_`;

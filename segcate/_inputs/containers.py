@@ -8,6 +8,7 @@ from typing import Any
 import narwhals.stable.v1 as nw
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
 
 __all__ = ["refuse_no_table"]
 
@@ -28,26 +29,26 @@ def refuse_no_table(owner: str, X: Any, argument: str = "X") -> None:
     TypeError
         With the name of the container, and what to pass in its place.
     """
-    if isinstance(X, pd.DataFrame | pd.Series | np.ndarray | list | tuple):
+    if isinstance(X, pd.DataFrame | pd.Series | np.ndarray | list | tuple) or issparse(X):
         return
-    name = type(X).__name__
+    name, where = type(X).__name__, f"{owner}: " if owner else ""
     if isinstance(X, Iterator):
         raise TypeError(
-            f"{owner}: {argument} is a {name}, which can be read only once. Pass the rows, `list({argument})`, or "
+            f"{where}{argument} is a {name}, which can be read only once. Pass the rows, `list({argument})`, or "
             "a DataFrame."
         )
     if isinstance(X, Mapping):
         raise TypeError(
-            f"{owner}: {argument} is a {name}, which is no table. Make it one, `pandas.DataFrame({argument})`."
+            f"{where}{argument} is a {name}, which is no table. Make it one, `pandas.DataFrame({argument})`."
         )
     if isinstance(X, Set):
         raise TypeError(
-            f"{owner}: {argument} is a {name}, whose rows have no order. Pass a DataFrame or an array."
+            f"{where}{argument} is a {name}, whose rows have no order. Pass a DataFrame or an array."
         )
     call = _call_that_reads(X)
     if call:
         raise TypeError(
-            f"{owner}: {argument} is a {name}, which holds no rows yet; call `{call}` first."
+            f"{where}{argument} is a {name}, which holds no rows yet; call `{call}` first."
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,15 @@ from segcate._validation import listed
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
-__all__ = ["ColumnEncoding", "EncodedColumns", "encode_columns", "fit_encoding"]
+__all__ = [
+    "ColumnEncoding",
+    "EncodedColumns",
+    "ReadColumns",
+    "encode_columns",
+    "fit_encoding",
+    "read_again",
+    "read_columns",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,47 @@ class ColumnEncoding:
                 content = read_again(f"{owner}.predict", X, kind)
                 at += _fill(values[:, at:], kind, content, 1)
         return values
+
+
+@dataclass(frozen=True, slots=True)
+class ReadColumns:
+    """Columns of X that were decided on and read, to be encoded for all rows or for some.
+
+    Attributes
+    ----------
+    kinds : a record of each column
+    contents : for each the numbers of all rows, or the codes of their levels
+    n_rows : rows of X
+    """
+
+    kinds: tuple[ColumnKind, ...]
+    contents: tuple[Content, ...]
+    n_rows: int
+
+    def encoded(self, rows: Int | None = None) -> EncodedColumns:
+        """Encode some rows, with a 0/1 column for each level that they hold but the first."""
+        read = list(zip(self.kinds, self.contents, strict=True))
+        if rows is None:
+            return assemble(read, self.n_rows)
+        return assemble([_of_rows(kind, content, rows) for kind, content in read], len(rows))
+
+
+def _of_rows(kind: ColumnKind, content: Content, rows: Int) -> tuple[ColumnKind, Content]:
+    """Return a column of some rows; of a category the levels that these hold."""
+    if content is None:
+        return kind, None
+    if not kind.is_category:
+        return kind, content[rows]
+    present, codes = np.unique(content[rows], return_inverse=True)
+    return replace(kind, levels=tuple(kind.levels[i] for i in present)), codes
+
+
+def read_columns(owner: str, X: Any, positions: Iterable[int]) -> ReadColumns:
+    """Decide what columns are, and read them."""
+    read = [read_column(owner, X, i) for i in positions]
+    return ReadColumns(
+        tuple(kind for kind, _ in read), tuple(content for _, content in read), _frames.n_rows(X)
+    )
 
 
 def fit_encoding(
@@ -171,10 +220,10 @@ def _fill(values: Float, kind: ColumnKind, content: Content, first: int) -> int:
 def read_again(owner: str, X: Any, kind: ColumnKind) -> npt.NDArray[Any]:
     """Read a column of new rows as the fit read it: numbers, or the codes of its levels."""
     cells = read_cells(owner, X, kind.position)
-    where = f"{owner}: Column {column_label(X, kind.position)!r} of X"
+    where = f"{owner}: column {column_label(X, kind.position)!r} of X"
     if kind.found == "category":
         return _codes_of(where, cells, kind.levels)
-    if cells.found == "nothing":
+    if "nothing" in (cells.found, kind.found):
         return np.full(cells.n_rows, np.nan)
     if cells.found == kind.found and cells.values is not None:
         return days_since(cells.values, kind.origin) if kind.found == "date" else cells.values

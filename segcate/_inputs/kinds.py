@@ -20,9 +20,13 @@ Int = npt.NDArray[np.intp]
 __all__ = [
     "ColumnKind",
     "Content",
+    "as_used",
     "column_kinds",
     "column_notes",
+    "columns_as_they_came",
     "covariate_table",
+    "days_since",
+    "described_name",
     "read_column",
     "with_note",
 ]
@@ -38,6 +42,8 @@ _ID_NAME = re.compile(
     r"(?:^|[^a-z])(?:id|key|no|nr|num|number|account|phone|row)$|[a-z](?:Id|ID|Key|No|Nr|Number|Account|Phone|Row)$"
 )
 _CODE_NAME = re.compile(r"(?:^|[^a-z])(?:id|code)$|[a-z](?:Id|ID|Code)$")
+
+_TREATMENTS = {"duration": "days", "time": "hours, 0 to 24"}
 
 # Numbers of each row, or of a category the code of its level; None where all are missing.
 Content = npt.NDArray[Any] | None
@@ -121,10 +127,26 @@ def column_kinds(
     return tuple(read_column(owner, X, i)[0] for i in chosen)
 
 
-def read_column(owner: str, X: Any, position: int) -> tuple[ColumnKind, Content]:
+def columns_as_they_came(X: Any, positions: Iterable[int]) -> tuple[ColumnKind, ...]:
+    """Describe columns that go as they came to a model that was handed in, whatever they hold."""
+    found = []
+    for i in positions:
+        try:
+            kind = read_column("", X, i, describe=True)[0]
+        except (TypeError, ValueError):
+            kind = ColumnKind(column_label(X, i), int(i), "other", "other")
+        note = "no value at all" if kind.found == "nothing" else ""
+        found.append(replace(kind, kind=kind.found, treatment="as it came", note=note))
+    return tuple(found)
+
+
+def read_column(
+    owner: str, X: Any, position: int, *, describe: bool = False
+) -> tuple[ColumnKind, Content]:
     """Decide what one column of X is, and return its numbers or the codes of its levels.
 
-    They are there for a constant column, too; None where all values are missing.
+    They are there for a constant column, too; None where all values are missing. To `describe` a
+    column, many levels and free text are no reason to refuse it.
     """
     name = column_label(X, position)
     cells = read_cells(owner, X, position)
@@ -133,7 +155,7 @@ def read_column(owner: str, X: Any, position: int) -> tuple[ColumnKind, Content]
     if cells.found == "nothing":
         return _left_out(plain, "nothing", "no value at all", 1.0), None
     if cells.codes is not None:
-        return _read_levels(where, plain, cells)
+        return _read_levels(where, plain, cells, describe)
     note = "" if cells.is_plain or cells.found != "number" else "numbers in an object column"
     return _read_values(plain, cells.found, cells.values, note)
 
@@ -144,7 +166,9 @@ def _left_out(kind: ColumnKind, found: str, note: str, share: float) -> ColumnKi
     )
 
 
-def _read_levels(where: str, kind: ColumnKind, cells: Cells) -> tuple[ColumnKind, Content]:
+def _read_levels(
+    where: str, kind: ColumnKind, cells: Cells, describe: bool
+) -> tuple[ColumnKind, Content]:
     """Tell numbers and dates written as text from categories."""
     codes, levels = cells.codes, cells.levels
     assert codes is not None
@@ -156,7 +180,7 @@ def _read_levels(where: str, kind: ColumnKind, cells: Cells) -> tuple[ColumnKind
     found = TextKind("category")
     if cells.found == "text":
         found = text_kind(texts, counts[: len(texts)])
-    if found.problem:
+    if found.problem and (found.is_misread or not describe):
         raise ValueError(f"{where} {found.problem}")
     if found.kind == "number":
         return _read_values(kind, "number", np.append(numbers_of(texts), np.nan)[codes], found.note)
@@ -164,7 +188,7 @@ def _read_levels(where: str, kind: ColumnKind, cells: Cells) -> tuple[ColumnKind
         moments = np.append(microseconds_of(texts), _NO_MOMENT)
         return _read_values(kind, "date", moments[codes], "")
     share = counts[-1] / len(codes) if has_missing else 0.0
-    return _category(where, kind, levels, codes, float(share), found.note)
+    return _category("" if describe else where, kind, levels, codes, float(share), found.note)
 
 
 def _category(
@@ -173,7 +197,7 @@ def _category(
     n = len(codes)
     if len(levels) == 1:
         return _left_out(replace(kind, levels=levels), "category", "constant", share), codes
-    if len(levels) > max(_MOST_LEVELS, n / 2):
+    if where and len(levels) > max(_MOST_LEVELS, n / 2):
         raise ValueError(
             f"{where} has {len(levels)} different values in {n} rows: it looks like an id or free text, not like a "
             "category. Drop it, or group its values."
@@ -196,7 +220,7 @@ def _read_values(
 ) -> tuple[ColumnKind, Content]:
     """Describe numbers; count dates from the first one."""
     assert values is not None
-    origin, treatment = 0, {"duration": "days", "time": "hours, 0 to 24"}.get(found, "as it is")
+    origin, treatment = 0, _TREATMENTS.get(found, "as it is")
     if found == "date":
         origin = int(values[values != _NO_MOMENT].min(initial=np.iinfo(np.int64).max))
         values = days_since(values, origin)
@@ -218,6 +242,21 @@ def _read_values(
     center, scale = _moments(values, n_missing)
     note = "; ".join(filter(None, [note, _gaps(share)]))
     return replace(kind, note=note, share_missing=share, center=center, scale=scale), values
+
+
+def described_name(kind: ColumnKind) -> str:
+    """Name a column in a table of means, with the unit where the values have one."""
+    return (
+        kind.name
+        if kind.found in ("number", "category", "nothing")
+        else f"{kind.name} ({_unit(kind)})"
+    )
+
+
+def _unit(kind: ColumnKind) -> str:
+    if kind.found == "date":
+        return f"days since {_day(kind.origin)}"
+    return {"duration": "days", "time": "hours"}[kind.found]
 
 
 def days_since(moments: npt.NDArray[np.int64], origin: int) -> Float:
@@ -279,6 +318,13 @@ def _looks_like_id(name: str, values: Float, low: float, high: float) -> str:
     if may_be_code and n_values < len(present):
         return "if these are codes, make them text or category"
     return ""
+
+
+def as_used(kind: ColumnKind) -> ColumnKind:
+    """Return the record of a column that is used though it is constant; the note stays."""
+    if kind.is_used or kind.found == "nothing":
+        return kind
+    return replace(kind, kind=kind.found, treatment=_TREATMENTS.get(kind.found, "as it is"))
 
 
 def with_note(kind: ColumnKind, note: str) -> ColumnKind:

@@ -50,11 +50,13 @@ class TextKind:
     note : what a user should know of it; empty where there is nothing to say
     problem : why no model can take the column, and what to do, to follow "Column 'age' of X ";
         empty where one can
+    is_misread : whether the problem is one of numbers or dates, and not of free text
     """
 
     kind: str
     note: str = ""
     problem: str = ""
+    is_misread: bool = False
 
 
 def is_number(text: str) -> bool:
@@ -145,15 +147,22 @@ def text_kind(texts: Sequence[str], counts: npt.NDArray[Any] | None = None) -> T
     if _are_codes(texts):
         return TextKind("category", "codes")
     if _is_most(numbers, rows):
-        return TextKind("category", problem=_mistyped("numbers", texts, rows, numbers))
+        return TextKind(
+            "category", problem=_mistyped("numbers", texts, rows, numbers), is_misread=True
+        )
     dates = np.array([_ISO.fullmatch(text.strip()) is not None for text in texts], dtype=bool)
     if dates.any():
         dates = np.array([is_date(text) for text in texts], dtype=bool)
         if dates.all():
             return TextKind("date")
         if _is_most(dates, rows):
-            return TextKind("category", problem=_mistyped("dates", texts, rows, dates))
-    return TextKind("category", problem=_other_notation(texts) or _free_text(texts, rows))
+            return TextKind(
+                "category", problem=_mistyped("dates", texts, rows, dates), is_misread=True
+            )
+    misread = _other_notation(texts)
+    return TextKind(
+        "category", problem=misread or _free_text(texts, rows), is_misread=bool(misread)
+    )
 
 
 def _are_codes(texts: Sequence[str]) -> bool:

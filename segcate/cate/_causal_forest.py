@@ -308,6 +308,7 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
         weight = None if data.sample_weight is None else data.sample_weight[kept]
         _refuse_explained_away(owner, t[kept], data.treatment[kept], weight)
         self._encoding = encoding
+        self._columns = encoding.kinds
         importance = self._grow(owner, values[kept], t[kept], y_left[kept], weight, unit, rng)
         self.treatment_kind_ = "continuous" if kind == "continuous" else "binary"
         found = np.bincount(encoding.source, weights=importance, minlength=data.X.shape[1])

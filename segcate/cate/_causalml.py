@@ -239,6 +239,7 @@ class CausalMLEstimator(WrappingEstimator):
         self.propensity_ = chances
         self.model_ = model
         self._encoding = encoding
+        self._columns = encoding.kinds
         self._allows_missing = self._takes_missing()
         return self
 

@@ -160,6 +160,7 @@ class EconMLEstimator(WrappingEstimator):
         self.arms_ = np.arange(1, 1 if is_dose else int(data.treatment.max()) + 1)
         self.model_ = model
         self._encoding = encoding
+        self._columns = encoding.kinds
         self._allows_missing = self._takes_missing()
         self._has_groups = data.groups is not None
         return self

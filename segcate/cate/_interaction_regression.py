@@ -217,6 +217,7 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
         moderators = self._moderators(owner, data.X)
         self._encoding, Z = fit_encoding(data.X, list(range(data.X.shape[1])))
         self._moderators_idx = np.flatnonzero(np.isin(self._encoding.source, moderators))
+        self._columns = self._encoding.kinds
         self.treatment_kind_ = kind
         is_dose = kind == "continuous"
         self.arms_ = np.arange(1, 1 if is_dose else D.shape[1] + 1)

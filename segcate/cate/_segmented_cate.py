@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from segcate import _frames
+from segcate._inputs.kinds import columns_as_they_came
 from segcate._nuisances import check_cross_fitting
 from segcate._validation import (
     EffectData,
@@ -230,6 +231,7 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
         with_own = [part for part, gap in zip(parts, gaps, strict=True) if not gap]
         models = fit_models(estimator, rows, [np.arange(data.n_rows), *with_own], self.n_jobs)
         own = iter(models[1:])
+        self._columns = columns_as_they_came(data.X, data.covariates)
         self.pooled_ = models[0]
         self.estimators_ = [None if gap else next(own) for gap in gaps]
         self.weights_ = np.where([bool(gap) for gap in gaps], 0.0, shrinkage.weight)

@@ -13,8 +13,10 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from segcate import _frames
 from segcate._cross_fit import Fold
-from segcate._default_models import encoded_covariates
+from segcate._default_models import check_encoded
 from segcate._folds import Splits
+from segcate._inputs.encoding import ReadColumns, read_columns
+from segcate._inputs.kinds import ColumnKind, columns_as_they_came
 from segcate._nuisances import NuisanceModels, Nuisances, Want, fit_nuisances
 from segcate._validation import EffectData, is_zero_one
 from segcate.effects._segment_rows import SegmentRows
@@ -51,10 +53,12 @@ class AIPWNuisances:
     ----------
     propensity : float64 array of shape (n_rows,)
     mu : float64 array of shape (n_rows, 2), expected outcome of controls and of treated
+    kinds : what the columns of X were taken as
     """
 
     propensity: Float
     mu: Float
+    kinds: tuple[ColumnKind, ...]
 
 
 def without_folds(part: SegmentRows, options: AIPWOptions) -> SegmentRows:
@@ -75,9 +79,13 @@ def fit_aipw_nuisances(
     owner: str, data: EffectData, y: Float, segments: Sequence[SegmentRows], options: AIPWOptions
 ) -> AIPWNuisances:
     """Cross-fit on the rows of all segments that have no status yet."""
+    columns = None
+    if any(model is None for model in _models_in_use(data, options)):
+        columns = read_columns(owner, data.X, data.covariates)
     found = AIPWNuisances(
         np.full(data.n_rows, np.nan) if data.propensity is None else data.propensity.copy(),
         np.full((data.n_rows, 2), np.nan),
+        columns_as_they_came(data.X, data.covariates) if columns is None else columns.kinds,
     )
     blocks = [part.rows for part in segments if not part.counted.status]
     if not blocks:
@@ -87,7 +95,7 @@ def fit_aipw_nuisances(
         blocks, n_jobs, inner = [np.sort(np.concatenate(blocks))], None, options
     is_binary = is_zero_one(y)
     fitted = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_block)(owner, data, y, rows, is_binary, inner) for rows in blocks
+        delayed(_fit_block)(owner, data, y, columns, rows, is_binary, inner) for rows in blocks
     )
     for rows, block in zip(blocks, fitted, strict=True):
         found.mu[rows] = block.mu
@@ -96,24 +104,36 @@ def fit_aipw_nuisances(
     return found
 
 
+def _models_in_use(data: EffectData, options: AIPWOptions) -> list[Any]:
+    models = options.models
+    return [models.outcome] if data.propensity is not None else [models.outcome, models.treatment]
+
+
 def _without_jobs(models: NuisanceModels) -> NuisanceModels:
     """Fit the models of a segment one after the other: the segments share the jobs."""
     return replace(models, n_jobs=1)
 
 
 def _fit_block(
-    owner: str, data: EffectData, y: Float, rows: Int, is_binary: bool, options: AIPWOptions
+    owner: str,
+    data: EffectData,
+    y: Float,
+    columns: ReadColumns | None,
+    rows: Int,
+    is_binary: bool,
+    options: AIPWOptions,
 ) -> Nuisances:
     """Cross-fit on some rows alone."""
     models, codes = options.models, data.segment.codes[rows]
     wants: list[Want] = ["mu"] if data.propensity is not None else ["mu", "propensity"]
-    used = [models.outcome] if data.propensity is not None else [models.outcome, models.treatment]
     X = _frames.take_rows(_frames.select_columns(data.X, data.covariates), rows)
     member = _membership(codes)
     encoded = None
-    if any(model is None for model in used):
-        encoded = np.hstack([encoded_covariates(owner, X), member])
-    has_given = any(model is not None for model in used)
+    if columns is not None:
+        covariates = columns.encoded(rows)
+        check_encoded(owner, covariates)
+        encoded = np.hstack([covariates.values, member])
+    has_given = any(model is not None for model in _models_in_use(data, options))
     try:
         return fit_nuisances(
             owner,

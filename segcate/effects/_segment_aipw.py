@@ -272,6 +272,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             confidence_level=self.confidence_level,
         )
         self.propensity_ = nuisances.propensity
+        self._columns = nuisances.kinds
         self.n_clipped_ = int(is_clipped.sum())
         self.std_error_method_ = "influence" if data.groups is None else "group"
         self._n_folds = options.models.cv

@@ -254,6 +254,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         )
         matcher._store(design, self.estimand)
         self.matcher_ = matcher
+        self._columns = design.encoded.kinds
         self.std_error_method_ = _method_name(method, estimates)
         self.late_columns_ = late_columns
         self._store_effects(data, table, self._takes_missing(matcher, propensity is not None))

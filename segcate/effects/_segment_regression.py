@@ -209,9 +209,10 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         method = self._choose_std_error(owner, data)
         if data.y is None:
             raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
+        encoded = encode_columns(data.X, self._covariates(data), owner=owner)
         estimates = regress_segments(
             rows_by_segment(data, data.y, self.estimand),
-            encode_columns(data.X, self._covariates(data), owner=owner).values,
+            encoded.values,
             data.groups,
             RegressionOptions(method, self.inference),
             self.n_jobs,
@@ -228,6 +229,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         )
         self.std_error_method_ = method
         self.late_columns_ = late_columns
+        self._columns = encoded.kinds
         self._store_effects(data, table, allows_missing=False)
         return self
 

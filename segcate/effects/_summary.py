@@ -55,9 +55,12 @@ def summary_text(model: Any, above: Described, below: Described) -> str:
     ]
     if remarks:
         lines += ["Remarks", *remarks]
-    late = model.late_columns_
-    if late:
-        lines += ["Columns", *(f"  {name}: {found}" for name, found in late.items())]
+    notes = [
+        *model._column_notes(),
+        *(f"{name}: {found}" for name, found in model.late_columns_.items()),
+    ]
+    if notes:
+        lines += ["Columns", *(f"  {note}" for note in notes)]
     return "\n".join(lines)
 
 

@@ -194,8 +194,8 @@ def _fit_propensity(
         return given_propensity(data.propensity, data.segment.n_segments)
     if encoded.values.shape[1] == 0:
         raise ValueError(
-            f"{owner}: X has no covariates beside the segment, so there is nothing to fit a propensity on. Keep the "
-            "covariates in X (segmenters pass them through), or hand in `propensity=`."
+            f"{owner}: X has no covariates beside the segment{_left_out(encoded)}, so there is nothing to fit a "
+            "propensity on. Keep the covariates in X (segmenters pass them through), or hand in `propensity=`."
         )
     rows_of = rows_by_code(data.segment.codes, data.segment.n_segments)
     if options.estimator is not None:
@@ -210,6 +210,12 @@ def _fit_propensity(
     return logit_propensity(
         data, encoded, rows_of, pooled=options.pool_propensity, n_jobs=options.n_jobs
     )
+
+
+def _left_out(encoded: EncodedColumns) -> str:
+    """Name the columns of X that say nothing, to follow "X has no covariates"."""
+    found = ", ".join(f"{kind.name!r} ({kind.note})" for kind in encoded.kinds[:5])
+    return f" that say anything (left out: {found})" if found else ""
 
 
 def rows_by_code(codes: Int, n_codes: int) -> Sequence[Int]:

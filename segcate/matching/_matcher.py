@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
+from segcate._inputs.records import RecordedColumns
 from segcate._routing import DESIGN_REQUEST
 from segcate._validation import EffectData, Segment, check_effect_data, takes_missing
 from segcate.matching._balance import (
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 Float = npt.NDArray[np.float64]
 
 
-class PropensityMatcher(BaseEstimator):
+class PropensityMatcher(RecordedColumns, BaseEstimator):
     """Match treated and control rows on the propensity score, inside each segment.
 
     Use it to look at balance and overlap before any outcome is shown; hand an (unfitted) instance to
@@ -235,6 +236,7 @@ class PropensityMatcher(BaseEstimator):
         data, sample = design.data, design.sample
         self.propensity_ = design.propensity.propensity
         self.matched_ = sample
+        self._columns = design.encoded.kinds
         self.segment_labels_ = data.segment.labels
         labels = data.segment.labels.tolist()
         self.score_notes_ = {

@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from segcate import _frames
+from segcate._inputs.containers import refuse_no_table
 from segcate._inputs.encoding import encode_columns
+from segcate._inputs.kinds import described_name
 from segcate._inputs.vectors import check_same_index, check_vector
 from segcate._validation import (
     Float,
@@ -164,6 +166,7 @@ def clan(
     """
     check_in_unit_interval(_OWNER, "confidence_level", confidence_level)
     _check_share(share)
+    refuse_no_table(_OWNER, X)
     check_same_index(
         _OWNER, X=X, prediction=prediction, pseudo_outcome=pseudo_outcome,
         sample_weight=sample_weight, groups=groups,
@@ -238,7 +241,9 @@ def _variables(X: Any, rows: ScoredRows, has_scores: bool) -> list[tuple[str, st
     found: list[tuple[str, str, Float]] = [("prediction", "prediction", rows.prediction)]
     if has_scores:
         found.append(("effect", "effect", rows.psi))
-    for name, column in zip(encoded.names, encoded.values.T, strict=True):
+    named = {kind.name: described_name(kind) for kind in encoded.kinds if kind.found != "category"}
+    for label, column in zip(encoded.names, encoded.values.T, strict=True):
+        name = named.get(label, label)
         values = rows.keep(column)
         n_infinite = int(np.isinf(values).sum())
         if n_infinite:

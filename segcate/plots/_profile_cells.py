@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from segcate import _frames
+from segcate._inputs.kinds import described_name, read_column
 from segcate._validation import check_weights, listed
 from segcate.plots._drawing import Float
 from segcate.segmentation import segment_profile
-from segcate.segmentation._columns import as_float
 
 __all__ = ["ProfileCells", "profile_cells", "scale_of_rows"]
 
+_OWNER = "segment_profile"
 _SIZE = ("n", "share")
 
 
@@ -52,14 +53,14 @@ def scale_of_rows(X: Any, profile: pd.DataFrame, sample_weight: Any) -> tuple[Fl
     weight = check_weights("segment_profile", sample_weight, X)
     mass = np.ones(n_rows) if weight is None else weight
     whole = segment_profile(X, np.zeros(n_rows, dtype=np.intp), sample_weight=sample_weight)
-    names = _frames.column_names(X) or [f"x{i}" for i in range(X.shape[1])]
-    numeric = {names[i]: i for i in _frames.numeric_positions(X)}
+    read = [read_column(_OWNER, X, i, describe=True) for i in range(X.shape[1])]
+    numeric = {described_name(kind): values for kind, values in read if kind.found != "category"}
     covariates = [name for name in profile.columns if name not in _SIZE]
     means = whole[covariates].to_numpy(dtype=np.float64)[0]
     spread = np.sqrt(np.clip(means * (1 - means), 0.0, None))
     for k, name in enumerate(covariates):
-        if name in numeric:
-            values = as_float(_frames.column_values(X, numeric[name]))
+        values = numeric.get(name)
+        if values is not None:
             present = ~np.isnan(values)
             gap = values[present] - means[k]
             total = mass[present].sum()

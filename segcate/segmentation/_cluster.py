@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
 from segcate import _frames
+from segcate._inputs.kinds import ColumnKind, columns_as_they_came
 from segcate._validation import check_option
 from segcate.segmentation._clustering import ClusteringOptions, last_step
 from segcate.segmentation._clustering_segmenter import ClusteringSegmenter, check_count
@@ -143,6 +144,11 @@ class ClusterSegmenter(ClusteringSegmenter):
         if isinstance(self.clusterer, Pipeline):
             return _frames.select_columns(X, self.column_positions_.tolist())
         return super()._clustered_columns(X)
+
+    def _decide_columns(self, X: Any) -> tuple[ColumnKind, ...]:
+        if isinstance(self.clusterer, Pipeline):
+            return columns_as_they_came(X, self.column_positions_.tolist())
+        return super()._decide_columns(X)
 
 
 def _seed(estimator: Any, rng: np.random.RandomState) -> None:

@@ -12,12 +12,18 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 
+from segcate._inputs.kinds import ColumnKind
 from segcate._inputs.vectors import check_same_index
 from segcate._validation import check_features
 from segcate.base import SegmenterMixin
 from segcate.exceptions import SegcateWarning
 from segcate.segmentation._clustering import ClusteringOptions, fit_clustering, last_step
-from segcate.segmentation._columns import blame_rows, numeric_matrix, resolve_columns
+from segcate.segmentation._columns import (
+    blame_rows,
+    numeric_kinds,
+    numeric_matrix,
+    resolve_columns,
+)
 
 __all__ = ["ClusteringSegmenter", "array_scaler", "behind_scaler", "check_count"]
 
@@ -63,6 +69,7 @@ class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
         X = check_features(self, X, reset=True)
         self._check_column(X)
         self.column_positions_ = resolve_columns(owner, X, self.columns)
+        self._columns = self._decide_columns(X)
         rows = self._clustered_columns(X)
         rng = check_random_state(self.random_state)
         with blame_rows(owner, rows, fitting=True):
@@ -88,7 +95,11 @@ class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
 
     def _clustered_columns(self, X: Any) -> Any:
         """Return the columns that the clusterer is given: a float64 matrix."""
-        return numeric_matrix(type(self).__name__, X, self.column_positions_)
+        return numeric_matrix(type(self).__name__, X, self.column_positions_, kinds=self._columns)
+
+    def _decide_columns(self, X: Any) -> tuple[ColumnKind, ...]:
+        """Decide what the clustered columns are: numbers, or they are refused."""
+        return numeric_kinds(type(self).__name__, X, self.column_positions_)
 
     @abstractmethod
     def _new_clusterer(self, rows: Any) -> Any:

@@ -13,18 +13,16 @@ import pandas as pd
 from sklearn.compose import make_column_selector
 
 from segcate import _frames
+from segcate._inputs.cells import column_label
+from segcate._inputs.encoding import read_again
+from segcate._inputs.kinds import ColumnKind, as_used, read_column
+from segcate._inputs.peek import number_positions
 from segcate._validation import listed
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
-__all__ = ["as_float", "blame_rows", "column_label", "numeric_matrix", "resolve_columns"]
-
-
-def column_label(X: Any, position: int) -> str:
-    """Name a column for a message: its name in a frame, `x3` in an array."""
-    names = _frames.column_names(X)
-    return names[position] if names is not None else f"x{position}"
+__all__ = ["blame_rows", "column_label", "numeric_kinds", "numeric_matrix", "resolve_columns"]
 
 
 def resolve_columns(owner: str, X: Any, columns: Any, *, argument: str = "columns") -> Int:
@@ -37,7 +35,7 @@ def resolve_columns(owner: str, X: Any, columns: Any, *, argument: str = "column
     X : frame or array of shape (n_rows, n_columns)
         Checked rows.
     columns : str, int, sequence of those, boolean mask, callable of X, or None
-        None means all numeric and boolean columns.
+        None means all columns of numbers, dates and durations too.
     argument : str
         Name of the parameter that a message names.
 
@@ -46,7 +44,7 @@ def resolve_columns(owner: str, X: Any, columns: Any, *, argument: str = "column
     intp array of shape (n_chosen,), in the order asked for
     """
     if columns is None:
-        found = _frames.numeric_positions(X)
+        found = number_positions(owner, X)
         if not found:
             raise ValueError(
                 f"{owner}: `{argument}=None` means the numeric columns, and X has none; its "
@@ -138,15 +136,13 @@ def _typed_row(X: Any) -> Any:
     return pd.DataFrame(columns)
 
 
-def numeric_matrix(owner: str, X: Any, positions: Int, *, argument: str = "columns") -> Float:
-    """Copy the chosen columns into one float64 matrix, and refuse text, NaN and infinity.
-
-    Returns
-    -------
-    C-contiguous float64 array of shape (n_rows, n_chosen)
-    """
-    numeric = set(_frames.numeric_positions(X))
-    text = [column_label(X, int(i)) for i in positions if int(i) not in numeric]
+def numeric_kinds(
+    owner: str, X: Any, positions: Int, *, argument: str = "columns"
+) -> tuple[ColumnKind, ...]:
+    """Decide what the chosen columns are, and refuse those that are not numbers."""
+    read = (read_column(owner, X, int(i), describe=True)[0] for i in positions)
+    kinds = tuple(map(as_used, read))
+    text = [kind.name for kind in kinds if kind.found == "category"]
     if text:
         raise ValueError(
             f"{owner}: the columns {listed(text)} are not numeric, and distances need numbers. "
@@ -154,23 +150,38 @@ def numeric_matrix(owner: str, X: Any, positions: Int, *, argument: str = "colum
             "ClusterSegmenter(make_pipeline(make_column_transformer(...), KMeans(8)), "
             "columns=[...])."
         )
-    values = np.empty((_frames.n_rows(X), len(positions)))
-    for j, i in enumerate(positions):
-        values[:, j] = as_float(_frames.column_values(X, int(i)))
-    labels = [column_label(X, int(i)) for i in positions]
+    return kinds
+
+
+def numeric_matrix(
+    owner: str,
+    X: Any,
+    positions: Int,
+    *,
+    argument: str = "columns",
+    kinds: Sequence[ColumnKind] | None = None,
+) -> Float:
+    """Copy the chosen columns into one float64 matrix, and refuse text, NaN and infinity.
+
+    Parameters
+    ----------
+    kinds : what the columns were in fit, so that new rows are read alike; None: decide
+
+    Returns
+    -------
+    C-contiguous float64 array of shape (n_rows, n_chosen)
+    """
+    if kinds is None:
+        kinds = numeric_kinds(owner, X, positions, argument=argument)
+    values = np.empty((_frames.n_rows(X), len(kinds)))
+    for j, kind in enumerate(kinds):
+        values[:, j] = read_again(owner, X, kind)
+    labels = [kind.name for kind in kinds]
     _refuse(
         owner, labels, np.isnan(values).sum(axis=0), len(values), argument, "missing values (NaN)"
     )
     _refuse(owner, labels, np.isinf(values).sum(axis=0), len(values), argument, "infinity")
     return values
-
-
-def as_float(column: npt.NDArray[Any]) -> Float:
-    """Return a numeric column as float64; a missing entry of a nullable column becomes NaN."""
-    if column.dtype.kind == "O":
-        entries = pd.Series(column, dtype=object)
-        column = entries.where(entries.notna(), np.nan).to_numpy()
-    return np.asarray(column, dtype=np.float64)
 
 
 def _refuse(

@@ -11,6 +11,8 @@ import pandas as pd
 from sklearn.utils import column_or_1d
 
 from segcate import _frames
+from segcate._inputs.containers import refuse_no_table
+from segcate._inputs.kinds import ColumnKind, described_name, read_column
 from segcate._inputs.vectors import check_same_index
 from segcate._validation import (
     SegmentCodes,
@@ -19,7 +21,6 @@ from segcate._validation import (
     find_segment_column,
     listed,
 )
-from segcate.segmentation._columns import as_float
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
@@ -51,7 +52,8 @@ def segment_profile(X: Any, segment: Any, *, sample_weight: Any = None) -> pd.Da
         Column `n` counts rows and `share` is their part of all rows (of the weight). Then, in the
         order of X: the mean of a numeric column, and for a column of text or categories the share
         of each level, `plan=gold`. A level `plan=<missing>` counts missing values; in a numeric
-        column with gaps the mean is of the values present, beside a column `age=<missing>`.
+        column with gaps the mean is of the values present, beside a column `age=<missing>`. Dates
+        are days since the first one, under the name `joined (days since 2024-01-01)`.
 
     Raises
     ------
@@ -82,23 +84,23 @@ def segment_profile(X: Any, segment: Any, *, sample_weight: Any = None) -> pd.Da
             f"{listed(segments.labels[total == 0])}, which have no means then. Leave those rows "
             "out."
         )
-    names = _frames.column_names(X) or [f"x{i}" for i in range(X.shape[1])]
-    numeric = set(_frames.numeric_positions(X))
     table: dict[str, npt.NDArray[Any]] = {
         "n": np.bincount(segments.codes, minlength=segments.n_segments),
         "share": total / total.sum(),
     }
-    for i, name in enumerate(names):
+    for i in range(X.shape[1]):
         if i == segments.position:
             continue
-        column = _frames.column_values(X, i)
-        describe = _means if i in numeric and _holds_numbers(column) else _shares
-        described = describe(name, column, segments.codes, weight, total)
+        kind, content = read_column(_OWNER, X, i, describe=True)
+        if content is None:
+            content = np.full(_frames.n_rows(X), np.nan)
+        describe = _shares if kind.found == "category" else _means
+        described = describe(kind, content, segments.codes, weight, total)
         clash = [label for label in described if label in table]
         if clash:
             raise ValueError(
                 f"{_OWNER}: two columns of the table would be called {clash[0]!r}. Rename the "
-                f"column {name!r} of X."
+                f"column {kind.name!r} of X."
             )
         table |= described
     return pd.DataFrame(table, index=pd.Index(segments.labels, name="segment"))
@@ -110,6 +112,7 @@ def _sums(segments: SegmentCodes, weight: Float) -> Float:
 
 
 def _checked(X: Any) -> Any:
+    refuse_no_table(_OWNER, X)
     X = X if _frames.is_frame(X) else np.asarray(X)
     if len(X.shape) != 2 or not X.shape[0]:
         raise ValueError(
@@ -133,18 +136,11 @@ def _segments(X: Any, segment: Any) -> SegmentCodes:
     return replace(code_segments(_OWNER, labels[:, None], 0), position=None)
 
 
-def _holds_numbers(column: npt.NDArray[Any]) -> bool:
-    if column.dtype.kind != "O":
-        return column.dtype.kind in "iufb"
-    kinds = ("integer", "floating", "mixed-integer-float", "boolean", "decimal")
-    return pd.api.types.infer_dtype(column, skipna=True) in kinds
-
-
 def _means(
-    name: str, column: npt.NDArray[Any], codes: Int, weight: Float, total: Float
+    kind: ColumnKind, values: npt.NDArray[Any], codes: Int, weight: Float, total: Float
 ) -> dict[str, Float]:
     """Return the mean of a numeric column in each segment, and the share that is missing."""
-    values = as_float(column)
+    name = described_name(kind)
     n_infinite = int(np.isinf(values).sum())
     if n_infinite:
         raise ValueError(
@@ -162,10 +158,10 @@ def _means(
 
 
 def _shares(
-    name: str, column: npt.NDArray[Any], codes: Int, weight: Float, total: Float
+    kind: ColumnKind, level: npt.NDArray[Any], codes: Int, weight: Float, total: Float
 ) -> dict[str, Float]:
     """Return the share of each level of a column in each segment."""
-    level, levels = _frames.sorted_codes(column)
+    name, levels = kind.name, kind.levels
     if len(levels) > _MAX_LEVELS:
         raise ValueError(
             f"{_OWNER}: column {name!r} has {len(levels)} levels; a profile shows at most "
@@ -174,5 +170,4 @@ def _shares(
     cells = np.bincount(
         codes * len(levels) + level, weights=weight, minlength=len(total) * len(levels)
     ).reshape(len(total), len(levels))
-    labels = ["<missing>" if _frames.is_missing(value) else str(value) for value in levels.tolist()]
-    return {f"{name}={label}": cells[:, j] / total for j, label in enumerate(labels)}
+    return {f"{name}={label}": cells[:, j] / total for j, label in enumerate(levels)}

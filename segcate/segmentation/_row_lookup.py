@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcate import _frames
+from segcate._inputs.cells import Cells, read_cells
 
 Int = npt.NDArray[np.int64]
 Key = npt.NDArray[np.uint64]
@@ -79,25 +79,26 @@ def _starts(*sorted_keys: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 def fingerprints(rows: Any) -> tuple[Key, Key]:
     """Hash each row into two independent numbers of 64 bits.
 
-    Numbers are taken as float64 (so 0 and -0, and an integer and its float, are equal); all else as
-    text. Two different rows share both numbers with probability 2**-128.
+    Numbers are taken as float64 (so 0 and -0, and an integer and its float, are equal), dates as
+    moments; all else as text. Two different rows share both numbers with probability 2**-128.
     """
     n, width = rows.shape
     first = np.full(n, _STEP, dtype=np.uint64)
     second = np.full(n, _MIX1, dtype=np.uint64)
-    numeric = set(_frames.numeric_positions(rows))
     for j in range(width):
-        bits = _bits(_frames.column_values(rows, j), j in numeric)
+        bits = _bits(read_cells("", rows, j))
         first = _mixed(first ^ bits)
         second = _mixed((second ^ _mixed(bits)) + np.uint64(_MIX2))
     return first, second
 
 
-def _bits(column: npt.NDArray[Any], is_numeric: bool) -> Key:
-    if is_numeric and column.dtype.kind != "O":
-        return (column.astype(np.float64) + 0.0).view(np.uint64)
-    values = column.astype(object)
-    return np.asarray(pd.util.hash_array(values, categorize=True), dtype=np.uint64)
+def _bits(cells: Cells) -> Key:
+    if cells.codes is not None:
+        levels = np.array(cells.levels, dtype=object)
+        hashed = np.asarray(pd.util.hash_array(levels, categorize=False), dtype=np.uint64)
+        return hashed[cells.codes]
+    values = np.full(cells.n_rows, np.nan) if cells.values is None else cells.values
+    return (values.astype(np.float64) + 0.0).view(np.uint64)
 
 
 def _mixed(values: Key) -> Key:

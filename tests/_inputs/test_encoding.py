@@ -56,7 +56,7 @@ def test_arrays_go_through():
 def test_unseen_level_is_named_with_its_rows(X):
     encoding, _ = fit_encoding(X, range(4))
     new = X.assign(city=["c", "c", "a", None])
-    with pytest.raises(ValueError, match=r"Model.predict: Column 'city' of X holds 'c' in 2 of 4"):
+    with pytest.raises(ValueError, match=r"Model.predict: column 'city' of X holds 'c' in 2 of 4"):
         encoding.encode("Model", new)
 
 
@@ -71,7 +71,7 @@ def test_numbers_that_became_text_are_named(X):
     encoding, _ = fit_encoding(X, range(4))
     with pytest.raises(
         ValueError,
-        match=r"Column 'age' of X held numbers in the fit and holds 'forty' now \(row 1;",
+        match=r"column 'age' of X held numbers in the fit and holds 'forty' now \(row 1;",
     ):
         encoding.encode("Model", X.assign(age=["30", "forty", "50", "60"]))
 

@@ -181,8 +181,14 @@ COLUMNS = {
         r"NaN, in the columns z0 \(4\)", "Impute before this step",
     ),
     "NaN in many covariates": (
-        pd.DataFrame(np.full((N, 8), np.nan), columns=list("abcdefgh")).assign(segment=1), {},
-        r"a \(120\), b \(120\), c \(120\), d \(120\), e \(120\) and 3 more columns", "Impute",
+        pd.DataFrame(np.where(np.arange(N)[:, None] < 2, np.arange(8.0), np.nan)).set_axis(
+            list("abcdefgh"), axis=1
+        ).assign(segment=1), {},
+        r"a \(118\), b \(118\), c \(118\), d \(118\), e \(118\) and 3 more columns", "Impute",
+    ),
+    "nothing but NaN": (
+        pd.DataFrame({"a": np.full(N, np.nan), "segment": 1}), {},
+        r"left out: 'a' \(no value at all\)", "Keep the covariates",
     ),
     "NaN in an array": (
         np.where(ARRAY[7, 1] == ARRAY, np.nan, ARRAY), {"segment": -1},
@@ -267,7 +273,9 @@ OF_THE_MODELS = {"lists", "an id"}
 
 
 @pytest.mark.parametrize("kind", [SegmentRegression, SegmentAIPW])
-@pytest.mark.parametrize("name", [name for name in COLUMNS if name != "only segments"])
+@pytest.mark.parametrize(
+    "name", [name for name in COLUMNS if name not in ("only segments", "nothing but NaN")]
+)
 def test_columns_of_x_without_matching(kind, name):
     bad, options, found, next_step = COLUMNS[name]
     model = kind(**options)

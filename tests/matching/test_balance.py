@@ -165,12 +165,24 @@ def test_a_column_with_gaps_is_not_measured_and_does_not_hang(n, gap):
     assert found.loc[("all", "z1")].notna().all()
 
 
-def test_a_constant_column_differs_by_nothing():
+def test_a_column_that_is_constant_in_a_segment_differs_by_nothing_there():
     data = small_study(7)
-    frame = data.X[["z0"]].assign(one=1.0, seven=7.0)
-    found = PropensityMatcher(segment=None).fit(
+    half = np.arange(len(data.X)) % 2
+    frame = data.X[["z0"]].assign(
+        one=1.0 * half, seven=np.where(half, data.X["z0"], 7.0), segment=half
+    )
+    found = PropensityMatcher().fit(
         frame, treatment=data.treatment, propensity=data.score
-    ).balance_.loc["all"]  # fmt: skip
+    ).balance_.loc[0]  # fmt: skip
     for name in ("one", "seven"):
         assert found.loc[name, "smd_after"] == 0
         assert found.loc[name, "ks_after"] == 0
+
+
+def test_a_constant_column_is_left_out_with_a_note():
+    data = small_study(7)
+    matcher = PropensityMatcher(segment=None).fit(
+        data.X[["z0"]].assign(one=1.0), treatment=data.treatment, propensity=data.score
+    )
+    assert matcher.balance_.loc["all"].index.tolist() == ["propensity", "z0"]
+    assert matcher.covariates_.set_index("column").loc["one", "note"] == "constant"

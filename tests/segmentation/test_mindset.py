@@ -47,7 +47,7 @@ def test_start_in_original_units_is_kept_under_scaling(students, table):
 
 
 def test_profile_gives_all_sixty_cells_to_the_printed_digit(segmenter, students, table):
-    covariates = students[NUMERIC].assign(XC=students["XC"].astype(str))
+    covariates = students[NUMERIC].assign(XC=students["XC"].astype(str).astype("category"))
     profile = segment_profile(covariates, segmenter.labels_)
     assert profile["n"].tolist() == SIZES
     ours = profile[[name.replace(".", "=") for name in table]].to_numpy()
