@@ -71,6 +71,10 @@ class LogitFit:
     converged : bool
         False when the arms can be separated, so that no finite maximum exists.
     penalised : bool
+    loss : float
+        Negative log-likelihood plus penalty at `coef`.
+    log_determinant : float
+        Of the Hessian of `loss`, the columns standardised.
     """
 
     grid: ScoreGrid
@@ -79,6 +83,8 @@ class LogitFit:
     standard_covariance: Float
     converged: bool
     penalised: bool
+    loss: float
+    log_determinant: float
 
     @property
     def coef(self) -> Float:
@@ -163,7 +169,7 @@ def fit_logit(
     weight: Float | None = None,
     offset: Float | None = None,
     centre: Centre | None = None,
-    penalty: float = 0.0,
+    penalty: float | Float = 0.0,
 ) -> LogitFit:
     """Fit P(treated | z) = 1 / (1 + exp(-(offset + b0 + z'b))) by Newton's method.
 
@@ -178,9 +184,10 @@ def fit_logit(
         Added to the linear predictor of each row.
     centre : pair of codes (n_rows,) and means (n_codes, n_columns), default=None
         Subtract from each row the means of its code before the fit.
-    penalty : float, default=0
-        Ridge on the slopes of the standardised columns: ``penalty / 2 * sum(b**2)``; the constant is
-        never penalised.
+    penalty : float, or float64 array of shape (n_columns,), default=0
+        Ridge on the slopes of the standardised columns: ``sum(penalty * b**2) / 2``; the constant is
+        never penalised. With an array, a column with a penalty above 0 stays in the fit although it
+        is a combination of others, as are the columns of all levels of a category.
 
     Returns
     -------
@@ -190,9 +197,12 @@ def fit_logit(
     if weight is not None:
         rows = rows[weight[rows] > 0]
     standard = _standard(Z, rows, centre, weight)
-    kept = independent_in_gram(standard.correlation, standard.varies)
-    problem = _Problem(Z, treatment, rows, weight, offset, centre, standard, kept, penalty)
-    beta, information, converged = _newton(problem)
+    ridge = np.broadcast_to(np.asarray(penalty, dtype=np.float64), (Z.shape[1],))
+    is_free = ridge == 0 if np.ndim(penalty) else np.ones(Z.shape[1], dtype=bool)
+    kept = independent_in_gram(standard.correlation, standard.varies & is_free)
+    kept |= standard.varies & ~is_free
+    problem = _Problem(Z, treatment, rows, weight, offset, centre, standard, kept, ridge[kept])
+    beta, loss, information, converged = _newton(problem)
     slopes = np.zeros(Z.shape[1])
     slopes[kept] = beta[1:] / standard.scale[kept]
     constant = float(beta[0] - slopes @ standard.mean)
@@ -202,7 +212,9 @@ def fit_logit(
         standard=standard,
         standard_covariance=np.asarray(np.linalg.pinv(information, hermitian=True), np.float64),
         converged=converged,
-        penalised=penalty > 0,
+        penalised=bool((ridge > 0).any()),
+        loss=loss,
+        log_determinant=float(np.linalg.slogdet(information)[1]),
     )
 
 
@@ -216,12 +228,11 @@ class _Problem:
     centre: Centre | None
     standard: Standard
     kept: npt.NDArray[np.bool_]
-    penalty: float
+    penalty: Float
 
     def derivatives(self, beta: Float) -> tuple[float, Float, Float]:
         """Return the penalised deviance / 2, its gradient and its Hessian at `beta`."""
-        ridge = np.full(len(beta), self.penalty)
-        ridge[0] = 0.0
+        ridge = np.append(0.0, self.penalty)
         loss = 0.5 * float(ridge @ beta**2)
         gradient = ridge * beta
         hessian = np.diag(ridge)
@@ -243,17 +254,17 @@ class _Problem:
         return loss, gradient, hessian
 
 
-def _newton(problem: _Problem) -> tuple[Float, Float, bool]:
-    """Return the minimum, the Hessian there, and whether it is a true minimum (no separation)."""
+def _newton(problem: _Problem) -> tuple[Float, float, Float, bool]:
+    """Return the minimum, loss and Hessian there, and whether it is a true one (no separation)."""
     beta = np.zeros(1 + int(problem.kept.sum()))
     loss, gradient, hessian = problem.derivatives(beta)
     for _ in range(_MAX_ITERATIONS):
         try:
             step = np.linalg.solve(hessian, gradient)
         except np.linalg.LinAlgError:
-            return beta, hessian, False
+            return beta, loss, hessian, False
         if not np.abs(beta - step).max() < _RUNAWAY:
-            return beta, hessian, False
+            return beta, loss, hessian, False
         shrink = 1.0
         while True:
             trial = beta - shrink * step
@@ -263,5 +274,5 @@ def _newton(problem: _Problem) -> tuple[Float, Float, bool]:
             shrink /= 2
         beta, loss, gradient, hessian = trial, new_loss, new_gradient, new_hessian
         if np.abs(shrink * step).max() < _TOLERANCE * max(1.0, np.abs(beta).max()):
-            return beta, hessian, bool(np.linalg.cond(hessian) < 1e14)
-    return beta, hessian, False
+            return beta, loss, hessian, bool(np.linalg.cond(hessian) < 1e14)
+    return beta, loss, hessian, False
