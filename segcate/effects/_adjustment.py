@@ -15,9 +15,11 @@ import numpy.typing as npt
 from sklearn.base import clone
 
 from segcate._kernels import kernel
+from segcate.effects._level_regression import level_regression
 from segcate.effects._regression import centre_columns, least_squares
 from segcate.effects._segment_view import SegmentView
 from segcate.matching._logit import independent_columns
+from segcate.matching._shrunken_score import Blocks
 
 Float = npt.NDArray[np.float64]
 
@@ -48,7 +50,7 @@ class Adjusted:
         return values
 
 
-def adjust(view: SegmentView, Z: Float, adjustment: Any) -> Adjusted:
+def adjust(view: SegmentView, Z: Float, adjustment: Any, blocks: Blocks | None = None) -> Adjusted:
     """Take the donor regression out of the outcomes.
 
     Parameters
@@ -57,6 +59,9 @@ def adjust(view: SegmentView, Z: Float, adjustment: Any) -> Adjusted:
     Z : float64 array of shape (n_rows, n_encoded)
         Covariates of all rows of X; only those of the segment are read.
     adjustment : None, "bias" or a regressor
+    blocks : columns of the positions of `view`, default=None
+        Given where a category is sparse: "bias" then shrinks the levels of categories, and clips
+        numbers to the range of the donors.
     """
     residual: list[Float | None] = [None, None]
     note = ""
@@ -67,7 +72,10 @@ def adjust(view: SegmentView, Z: Float, adjustment: Any) -> Adjusted:
             residual[arm] = view.y
         else:
             used = view.in_arm(1 - arm) & (view.uses > 0)
-            mu, said = _donor_regression(view, Z, used, adjustment)
+            if adjustment == "bias" and blocks is not None:
+                mu, said = _level_means(view, blocks, used)
+            else:
+                mu, said = _donor_regression(view, Z, used, adjustment)
             residual[arm] = view.y - mu
             note = note or said
     return Adjusted((residual[0], residual[1]), note)
@@ -82,7 +90,7 @@ def _donor_regression(
         model = clone(adjustment)
         model.fit(Z[view.rows[at]], view.y[at], sample_weight=view.uses[at])
         return np.asarray(model.predict(Z[view.rows]), dtype=np.float64), ""
-    columns, note = _affordable_columns(view, Z, at)
+    columns, note = _affordable_columns(view, Z[view.rows], at)
     if columns is None:
         return np.zeros(len(view.y)), note
     design = np.column_stack([np.ones(len(at)), columns[at]])
@@ -90,19 +98,36 @@ def _donor_regression(
     return columns @ fit.coef[1:], note
 
 
+def _level_means(
+    view: SegmentView, blocks: Blocks, used: npt.NDArray[np.bool_]
+) -> tuple[Float, str]:
+    """Fit y on numbers and shrunken levels among the donors, and predict it inside their range."""
+    at = np.flatnonzero(used)
+    is_level = blocks.block >= 0
+    numbers, note = blocks.values[:, ~is_level], ""
+    if numbers.shape[1]:
+        found, note = _affordable_columns(view, numbers, at)
+        numbers = np.empty((len(view.y), 0)) if found is None else found
+    numbers = np.clip(numbers, numbers[at].min(axis=0), numbers[at].max(axis=0))
+    values = np.hstack([numbers, blocks.values[:, is_level]])
+    block = np.append(np.full(numbers.shape[1], -1), blocks.block[is_level])
+    coef = level_regression(values[at], block, view.y[at], view.uses[at])
+    return values @ coef, note
+
+
 def _affordable_columns(
     view: SegmentView, Z: Float, at: npt.NDArray[np.intp]
 ) -> tuple[Float | None, str]:
-    """Return the covariates, or the score alone where the donors are too few for them."""
+    """Return the covariates of the view, or the score where donors are too few for them."""
     score = view.score[:, None]
     if Z.shape[1] == 0:
         return score, ""
     n_columns = Z.shape[1]
     n_donors = float(view.weight[at].sum()) if len(view.weight) else len(at)
     if n_donors < DONORS_PER_PARAMETER * (n_columns + 1):
-        n_columns = int(independent_columns(Z, view.rows[at]).sum())
+        n_columns = int(independent_columns(Z[at]).sum())
     if n_donors >= DONORS_PER_PARAMETER * (n_columns + 1):
-        return centre_columns(Z[view.rows]), ""
+        return centre_columns(Z), ""
     if n_donors >= DONORS_PER_PARAMETER * 2:
         return score, f"bias adjusted on the score alone ({len(at)} donors)"
     return None, f"no bias adjustment ({len(at)} donors)"

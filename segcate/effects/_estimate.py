@@ -34,12 +34,14 @@ from segcate.effects._segment_estimate import (
     VarianceEstimate,
     group_variance,
     grouped_rows,
+    level_notes,
     rare_events,
     with_effect,
 )
 from segcate.effects._segment_view import SegmentView, segment_view
 from segcate.matching import _sample
 from segcate.matching._design import Design
+from segcate.matching._shrunken_score import Blocks, split_blocks
 
 Float = npt.NDArray[np.float64]
 
@@ -86,9 +88,9 @@ def _estimate_segment(
         return empty
     adjusted: Adjusted | None = None
     if isinstance(options.adjustment, str) and options.adjustment == "linear":
-        found, scores = g_computation(view, design.encoded.values, options.inference)
+        found, scores = g_computation(view, design.columns.values, options.inference)
     else:
-        adjusted = adjust(view, design.encoded.values, options.adjustment)
+        adjusted = adjust(view, design.columns.values, options.adjustment, _blocks(design, view))
         found = matched_effect(view, adjusted)
         scores = None
     variance = _variance(design, view, adjusted, found, scores, options)
@@ -96,8 +98,9 @@ def _estimate_segment(
     if options.std_error != "group":
         variance = replace(variance, df=freedom_of_rows(_smaller_arm(view.is_treated[used])))
     notes = [
-        design.propensity.notes[code],
+        "" if design.support.sparse[code].any() else design.propensity.notes[code],
         adjusted.note if adjusted else "",
+        *level_notes(design.support, code),
         rare_events(view.y[used], view.is_treated[used]),
     ]
     return with_effect(
@@ -117,6 +120,12 @@ def _smaller_arm(is_treated: npt.NDArray[np.bool_]) -> int:
     """Count the rows of the smaller arm."""
     n_treated = int(is_treated.sum())
     return min(n_treated, len(is_treated) - n_treated)
+
+
+def _blocks(design: Design, view: SegmentView) -> Blocks | None:
+    """Return the segment's numbers and levels where a category is sparse in it, else None."""
+    sparse = design.support.sparse[view.code]
+    return split_blocks(design.columns, view.rows, sparse.tolist()) if sparse.any() else None
 
 
 def _matched_focal(view: SegmentView) -> list[int]:
@@ -145,6 +154,9 @@ def _without_estimate(design: Design, view: SegmentView) -> SegmentEstimate:
         return replace(found, status="no treated rows")
     if n_treated == n:
         return replace(found, status="no control rows")
+    refusal = design.support.refusal(view.code, design.data.segment.codes)
+    if refusal:
+        return replace(found, status=refusal)
     if n_matched == 0:
         codes = design.sample.status[design.data.segment.codes == view.code]
         why = {
@@ -260,7 +272,7 @@ def score_model(
     left_out = len(view.rows) < design.counts[view.code].sum()
     if fit is None or limited or left_out or len(view.weight):
         return None
-    Z = design.encoded.values[view.rows]
+    Z = design.columns.values[view.rows]
     standard = fit.standard.apply(Z, fit.kept)
     near = standard if standardise else (Z - fit.standard.origin)[:, fit.kept]
     linear = design.propensity.linear[view.rows]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate.matching._balance import is_binary_column
+from segcate.matching._support import LevelSupport
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
@@ -143,6 +144,13 @@ def rare_events(y: Float, is_treated: npt.NDArray[np.bool_]) -> str:
     arms = (y[is_treated], y[~is_treated])
     fewest = min(min(arm.sum(), len(arm) - arm.sum()) for arm in arms)
     return f"fewer than {FEWEST_EVENTS} events in an arm" if fewest < FEWEST_EVENTS else ""
+
+
+def level_notes(support: LevelSupport, segment: int) -> list[str]:
+    """Name the sparse categories of a segment, and the share of rows that they leave out."""
+    if not support.sparse[segment].any():
+        return []
+    return [f"{support.sparse_levels(segment)}, effects shrunk", support.note(segment)]
 
 
 def with_effect(

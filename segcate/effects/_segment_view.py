@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from segcate.matching._design import FOCAL_ARMS, Design
+from segcate.matching._design import Design
 from segcate.matching._sample import MatchedSample
+from segcate.matching._support import FOCAL_ARMS
 from segcate.matching._windows import window_means
 
 Float = npt.NDArray[np.float64]

@@ -16,6 +16,7 @@ from segcate._kernels import kernel
 from segcate._validation import EffectData, check_option, listed
 from segcate.matching import _sample
 from segcate.matching._greedy import ORDERS, match_without_replacement
+from segcate.matching._model_columns import ModelColumns, model_columns
 from segcate.matching._propensity import (
     PropensityFit,
     check_scores,
@@ -25,12 +26,12 @@ from segcate.matching._propensity import (
 )
 from segcate.matching._sample import MatchedSample
 from segcate.matching._sort import sort_rows
+from segcate.matching._support import FOCAL_ARMS, LevelSupport, level_support
 from segcate.matching._windows import count_uses, match_with_replacement
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
-FOCAL_ARMS = {"att": (False, True), "atc": (True, False), "ate": (True, True)}
 _NONE = np.empty(0)
 _NO_DONORS = np.empty(0, np.int32)
 
@@ -63,6 +64,8 @@ class Design:
     ----------
     data : the checked input
     encoded : covariates as numbers
+    columns : covariates as our own models take them
+    support : sparse categories, and rows whose level has no donor
     propensity : how the score came about
     sample : who is matched with whom
     counts : int64 array of shape (n_segments, 2)
@@ -71,6 +74,8 @@ class Design:
 
     data: EffectData
     encoded: EncodedColumns
+    columns: ModelColumns
+    support: LevelSupport
     propensity: PropensityFit
     sample: MatchedSample
     counts: npt.NDArray[np.int64]
@@ -117,15 +122,19 @@ def make_design(owner: str, data: EffectData, options: MatchingOptions) -> Desig
     _check_weight_scale(owner, data, options)
     exact, covariates = _split_exact(owner, data, options.exact)
     encoded = encode_columns(data.X, covariates, owner=owner)
-    propensity = _fit_propensity(owner, data, encoded, options)
+    columns = model_columns(encoded)
+    support = level_support(data, columns, options.estimand)
+    if data.propensity is not None:
+        support = support.ignored()
+    propensity = _fit_propensity(owner, data, columns, support.sparse, options)
     score = propensity.linear if options.score_scale == "logit" else propensity.propensity
     counts = np.bincount(
         2 * data.segment.codes + data.treatment, minlength=2 * data.segment.n_segments
     ).reshape(-1, 2)
     mixed: npt.NDArray[np.bool_] = np.asarray((counts > 0).all(axis=1))
     check_scores(owner, score, propensity.propensity, mixed, data.segment.codes)
-    sample = _match(data, score, exact, options)
-    return Design(data, encoded, propensity, sample, counts)
+    sample = _match(data, score, exact, support, options)
+    return Design(data, encoded, columns, support, propensity, sample, counts)
 
 
 def _check_weight_scale(owner: str, data: EffectData, options: MatchingOptions) -> None:
@@ -188,11 +197,15 @@ def _exact_positions(owner: str, data: EffectData, exact: Any) -> list[int]:
 
 
 def _fit_propensity(
-    owner: str, data: EffectData, encoded: EncodedColumns, options: MatchingOptions
+    owner: str,
+    data: EffectData,
+    columns: ModelColumns,
+    sparse: npt.NDArray[np.bool_],
+    options: MatchingOptions,
 ) -> PropensityFit:
     if data.propensity is not None:
         return given_propensity(data.propensity, data.segment.n_segments)
-    if encoded.values.shape[1] == 0:
+    if columns.values.shape[1] == 0:
         raise ValueError(
             f"{owner}: X has no covariates beside the segment{_left_out(encoded)}, so there is nothing to fit a "
             "propensity on. Keep the covariates in X (segmenters pass them through), or hand in `propensity=`."
@@ -208,7 +221,7 @@ def _fit_propensity(
             n_jobs=options.n_jobs,
         )
     return logit_propensity(
-        data, encoded, rows_of, pooled=options.pool_propensity, n_jobs=options.n_jobs
+        data, columns, sparse, rows_of, pooled=options.pool_propensity, n_jobs=options.n_jobs
     )
 
 
@@ -225,14 +238,18 @@ def rows_by_code(codes: Int, n_codes: int) -> Sequence[Int]:
 
 
 def _match(
-    data: EffectData, score: Float, exact: Int | None, options: MatchingOptions
+    data: EffectData,
+    score: Float,
+    exact: Int | None,
+    support: LevelSupport,
+    options: MatchingOptions,
 ) -> MatchedSample:
     """Form cells, apply support and caliper, and match."""
     codes, n_segments = data.segment.codes, data.segment.n_segments
     no_score = np.isnan(score)
     if no_score.any():
         score = np.where(no_score, 0.0, score)
-    status = _first_status(data, score, no_score, options)
+    status = _first_status(data, score, no_score, support, options)
     if exact is None:
         cell, cell_segment = codes, np.arange(n_segments, dtype=np.intp)
     else:
@@ -293,6 +310,7 @@ def _match(
         tolerance,
         weight,
         _row_ids(data.X),
+        support.names,
     )
 
 
@@ -337,9 +355,13 @@ def _row_ids(X: Any) -> npt.NDArray[Any] | None:
 
 
 def _first_status(
-    data: EffectData, score: Float, no_score: npt.NDArray[np.bool_], options: MatchingOptions
+    data: EffectData,
+    score: Float,
+    no_score: npt.NDArray[np.bool_],
+    support: LevelSupport,
+    options: MatchingOptions,
 ) -> npt.NDArray[np.int8]:
-    """Mark rows that do not take part: no weight, no score, outside common support."""
+    """Mark rows that do not take part: no weight, score or donor level, outside common support."""
     focal = np.array(FOCAL_ARMS[options.estimand])
     by_arm = np.where(focal, _sample.MATCHED, _sample.NOT_FOCAL).astype(np.int8)
     status: npt.NDArray[np.int8] = by_arm[data.treatment]
@@ -347,6 +369,9 @@ def _first_status(
         status[data.sample_weight == 0] = _sample.ZERO_WEIGHT
     if no_score.any():
         status[no_score & focal[data.treatment]] = _sample.NO_DONOR
+    lonely = support.category >= 0
+    if lonely.any():
+        status[lonely] = _sample.NO_LEVEL + support.category[lonely]
     if options.common_support is not None:
         status[_outside_support(data, score, status, options.common_support)] = (
             _sample.OUTSIDE_SUPPORT

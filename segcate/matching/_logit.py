@@ -131,6 +131,14 @@ def independent_in_gram(gram: Float, candidates: npt.NDArray[np.bool_]) -> npt.N
     return kept
 
 
+def standard_deviations(
+    Z: Float, rows: Rows, weight: Float | None = None, centre: Centre | None = None
+) -> Float:
+    """Return the standard deviations by which `fit_logit` divides the columns, 0 for constants."""
+    standard = _standard(Z, rows, centre, weight)
+    return np.where(standard.varies, standard.scale, 0.0)
+
+
 def _standard(Z: Float, rows: Rows, centre: Centre | None, weight: Float | None) -> Standard:
     """Measure the columns (less the means of `centre`), block by block."""
     low, high = column_ranges(Z, rows)

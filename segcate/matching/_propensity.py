@@ -13,11 +13,19 @@ from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
 from segcate import _frames
-from segcate._inputs.encoding import EncodedColumns
 from segcate._validation import EffectData, listed
 from segcate.exceptions import OverlapError
 from segcate.matching._logit import LogitFit, fit_logit, independent_columns
+from segcate.matching._model_columns import ModelColumns
 from segcate.matching._score_grid import linear_predictor, place_on_grid
+from segcate.matching._shrunken_score import (
+    DEPARTURE_SDS,
+    LEVEL_SDS,
+    NUMBER_SD,
+    shrunken_logit,
+    split_blocks,
+)
+from segcate.matching._support import sparse_in_all
 
 Float = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
@@ -26,9 +34,12 @@ Rows = npt.NDArray[np.intp]
 ROWS_PER_SLOPE = 10
 # Ridge on a segment's departures from the pooled slopes, per standard deviation of the column:
 # a normal prior with standard deviation 0.5 on the log-odds scale.
-_DEPARTURE_PENALTY = 4.0
+_DEPARTURE_SD = 0.5
 # Ridge where the arms can be separated, so that no maximum exists: scikit-learn's default, C = 1.
 _SEPARATION_PENALTY = 1.0
+import os
+
+_COMMON = os.environ.get("SEG_COMMON", "1") == "1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +67,8 @@ def given_propensity(propensity: Float, n_segments: int) -> PropensityFit:
 
 def logit_propensity(
     data: EffectData,
-    encoded: EncodedColumns,
+    columns: ModelColumns,
+    sparse: npt.NDArray[np.bool_],
     rows_of: Sequence[Rows],
     *,
     pooled: bool,
@@ -64,36 +76,41 @@ def logit_propensity(
 ) -> PropensityFit:
     """Fit our logistic regression in every segment.
 
-    A segment whose smaller arm has fewer than 10 rows a slope (or every segment, with `pooled`)
-    shrinks its slopes to those common to all segments. Where the arms can be separated the
-    likelihood has no maximum and a ridge stands in. Both are said in the segment's note.
+    A segment with `sparse` categories, of shape (n_segments, n_categories), shrinks their levels. One
+    whose smaller arm has fewer than 10 rows a slope (or every segment, with `pooled`) shrinks its
+    slopes to those common to all segments, unless categories are sparse in all segments together,
+    too. Where the arms can be separated the likelihood has no maximum and a ridge stands in. The
+    latter two are said in the segment's note.
     """
-    Z, n = encoded.values, data.n_rows
+    everyone = sparse_in_all(data, columns) if sparse.any() else []
     borrows = [
-        len(rows_of) > 1 and (pooled or _is_thin(Z, data.treatment, rows, data.sample_weight))
-        for rows in rows_of
-    ]
-    offset = _pooled_offset(data, Z) if any(borrows) else None
-    fits = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_fit_segment)(
-            Z, data.treatment, rows, data.sample_weight, offset if borrow else None
+        len(rows_of) > 1
+        and (
+            pooled
+            or (
+                not (at.any() and any(everyone))
+                and _is_thin(columns.values, data.treatment, rows, data.sample_weight)
+            )
         )
-        for rows, borrow in zip(rows_of, borrows, strict=True)
+        for rows, at in zip(rows_of, sparse, strict=True)
+    ]
+    offset = _pooled_offset(data, columns, everyone) if any(borrows) else None
+    fits = Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(_fit_segment)(data, columns, rows, at, offset if borrow else None)
+        for rows, at, borrow in zip(rows_of, sparse, borrows, strict=True)
     )
-    linear = np.full(n, np.nan)
+    linear = np.full(data.n_rows, np.nan)
     notes = []
-    for rows, borrow, fit in zip(rows_of, borrows, fits, strict=True):
+    for rows, borrow, (values, fit) in zip(rows_of, borrows, fits, strict=True):
+        linear[rows] = values
         note = ""
-        if fit is not None:
-            linear[rows] = linear_predictor(Z, fit.grid, rows)
-            if borrow and offset is not None:
-                linear[rows] += offset[rows]
-                note = "" if pooled else "score shrunk to the pooled one (few rows a slope)"
-            elif fit.penalised:
-                note = "score penalised (arms can be separated)"
+        if borrow and not pooled and not np.isnan(values).any():
+            note = "score shrunk to the pooled one (few rows a slope)"
+        elif not borrow and fit is not None and fit.penalised:
+            note = "score penalised (arms can be separated)"
         notes.append(note)
     exact = tuple(
-        fit if fit is not None and fit.converged and not fit.penalised else None for fit in fits
+        fit if fit is not None and fit.converged and not fit.penalised else None for _, fit in fits
     )
     return PropensityFit(expit(linear), linear, exact, tuple(notes))
 
@@ -108,53 +125,92 @@ def _is_thin(Z: Float, treatment: npt.NDArray[np.int8], rows: Rows, weight: Floa
     return bool(smaller < ROWS_PER_SLOPE * int(independent_columns(Z, rows, weight).sum()))
 
 
-def _pooled_offset(data: EffectData, Z: Float) -> Float:
-    """Linear predictor from slopes common to all segments (covariates centred in each segment)."""
+def _pooled_offset(data: EffectData, columns: ModelColumns, sparse: list[bool]) -> Float:
+    """Linear predictor from slopes common to all segments (covariates centred in each segment).
+
+    The levels of categories are shrunk where one is `sparse` over all rows.
+    """
     codes, k = data.segment.codes, data.segment.n_segments
-    origin = Z.min(axis=0)
-    Z = Z - origin
+    Z = columns.values - columns.values.min(axis=0)
     w = np.ones(data.n_rows) if data.sample_weight is None else data.sample_weight
     size = np.bincount(codes, w, k)
     share = np.bincount(codes, w * data.treatment, k) / np.maximum(size, 1e-300)
-    means = (
-        np.column_stack([np.bincount(codes, w * z, k) for z in Z.T])
-        / np.maximum(size, 1e-300)[:, None]
-    )
     mixed = (share > 0) & (share < 1)
     level = np.where(mixed, logit(np.where(mixed, share, 0.5)), 0.0)
     rows = np.flatnonzero(mixed[codes])
+    if any(sparse):
+        blocks = split_blocks(ModelColumns(Z, columns.categories), rows, sparse)
+        offset = np.zeros(data.n_rows)
+        offset[rows] = shrunken_logit(
+            blocks,
+            data.treatment[rows],
+            sds=LEVEL_SDS,
+            number_sd=NUMBER_SD,
+            weight=None if data.sample_weight is None else w[rows],
+            offset=level[codes[rows]],
+            centre=(codes[rows], _means(blocks.values, codes[rows], w[rows], k)),
+        )
+        return offset
     fit = fit_logit(
         Z,
         data.treatment,
         rows=rows,
         weight=data.sample_weight,
         offset=level[codes],
-        centre=(codes, means),
+        centre=(codes, _means(Z, codes, w, k)),
     )
     everyone = np.arange(data.n_rows)
     grid = place_on_grid(Z, everyone, np.zeros(Z.shape[1]), 0.0, fit.coef[1:])
     return linear_predictor(Z, grid, everyone)
 
 
+def _means(Z: Float, codes: Rows, weight: Float, n_codes: int) -> Float:
+    """Average the columns over the rows of each code."""
+    size = np.maximum(np.bincount(codes, weight, n_codes), 1e-300)
+    sums = [np.bincount(codes, weight * z, n_codes) for z in Z.T]
+    return np.column_stack(sums) / size[:, None]
+
+
 def _fit_segment(
-    Z: Float,
-    treatment: npt.NDArray[np.int8],
+    data: EffectData,
+    columns: ModelColumns,
     rows: Rows,
-    weight: Float | None,
+    sparse: npt.NDArray[np.bool_],
     offset: Float | None,
-) -> LogitFit | None:
-    """Fit one segment; None where an arm is empty."""
+) -> tuple[Float, LogitFit | None]:
+    """Fit one segment: log-odds of its rows, NaN where an arm is empty, and the fit behind them.
+
+    There is no such fit where the levels of categories were shrunk.
+    """
+    Z, treatment, weight = columns.values, data.treatment, data.sample_weight
     n_treated = int(treatment[rows].sum())
     if n_treated in (0, len(rows)):
-        return None
-    if offset is not None:
-        return fit_logit(
-            Z, treatment, rows=rows, weight=weight, offset=offset, penalty=_DEPARTURE_PENALTY
+        return np.full(len(rows), np.nan), None
+    start = None if offset is None else offset[rows]
+    if sparse.any():
+        eta = shrunken_logit(
+            split_blocks(columns, rows, sparse.tolist()),
+            treatment[rows],
+            sds=LEVEL_SDS if start is None else DEPARTURE_SDS,
+            number_sd=NUMBER_SD if start is None else _DEPARTURE_SD,
+            weight=None if weight is None else weight[rows],
+            offset=start,
         )
-    fit = fit_logit(Z, treatment, rows=rows, weight=weight)
-    if fit.converged:
-        return fit
-    return fit_logit(Z, treatment, rows=rows, weight=weight, penalty=_SEPARATION_PENALTY)
+        return eta + (0.0 if start is None else start), None
+    fit = fit_logit(
+        Z,
+        treatment,
+        rows=rows,
+        weight=weight,
+        offset=offset,
+        penalty=0.0 if offset is None else 1 / _DEPARTURE_SD**2,
+    )
+    if offset is None and not fit.converged:
+        fit = fit_logit(Z, treatment, rows=rows, weight=weight, penalty=_SEPARATION_PENALTY)
+    eta = linear_predictor(Z, fit.grid, rows)
+    if start is not None:
+        eta += start
+    return eta, fit
 
 
 def check_classifier(owner: str, estimator: Any) -> None:

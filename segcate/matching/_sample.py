@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Float = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int32]
 
-MATCHED, NOT_FOCAL, OUTSIDE_SUPPORT, NO_DONOR, CALIPER, EXHAUSTED, ZERO_WEIGHT = range(7)
+MATCHED, NOT_FOCAL, OUTSIDE_SUPPORT, NO_DONOR, CALIPER, EXHAUSTED, ZERO_WEIGHT, NO_LEVEL = range(8)
 REASONS = (
     "matched",
     "not looking for a match",
@@ -23,6 +23,7 @@ REASONS = (
     "no row within the caliper",
     "rows of the other arm used up",
     "weight zero",
+    "no donor in its level",
 )
 
 
@@ -53,7 +54,7 @@ class MatchedSample:
         How often each position serves as a match: K, the sum of its shares in the matched sets, and
         the sum of the squared shares.
     status : int8 array of shape (n_rows,)
-        Index into `REASONS` for every row of X.
+        Index into `reasons` for every row of X.
     n_neighbors : int
     replacement : bool
     caliper : float64 array of shape (n_segments,)
@@ -63,6 +64,8 @@ class MatchedSample:
     sample_weight : float64 array of shape (n_positions,) or None
     ids : array of shape (n_rows,) or None
         Index labels of X, None when rows are simply numbered.
+    level_names : tuple of str
+        Categories that have a level without a donor row; the last reasons name them.
     """
 
     order: Index
@@ -81,6 +84,12 @@ class MatchedSample:
     tie_tolerance: Float
     sample_weight: Float | None = None
     ids: npt.NDArray[Any] | None = None
+    level_names: tuple[str, ...] = ()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """List what the codes of `status` mean."""
+        return (*REASONS[:NO_LEVEL], *(f"no donor in level of {name}" for name in self.level_names))
 
     @property
     def n_rows(self) -> int:
@@ -159,10 +168,10 @@ class MatchedSample:
         """List the rows that looked for a match in vain (`row`, `reason`), and the rows left out."""
         import pandas as pd
 
-        rows = np.flatnonzero(self.status >= OUTSIDE_SUPPORT)
+        rows, reasons = np.flatnonzero(self.status >= OUTSIDE_SUPPORT), self.reasons
         names = np.arange(self.n_rows) if self.ids is None else self.ids
         return pd.DataFrame(
-            {"row": names[rows], "reason": [REASONS[code] for code in self.status[rows]]}
+            {"row": names[rows], "reason": [reasons[code] for code in self.status[rows]]}
         )
 
     def distances(self) -> Float:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._validation import SegmentCodes
-from segcate.matching._sample import OUTSIDE_SUPPORT, REASONS
+from segcate.matching._sample import NO_LEVEL, OUTSIDE_SUPPORT, REASONS
 
 Float = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -83,7 +83,7 @@ def _arm_bars(
         is_left = status >= OUTSIDE_SUPPORT
         left = None if weight is None else weight[is_left]
         unmatched = np.histogram(score[is_left], edges, weights=left)[0] * scale
-        codes, found = np.unique(status[is_left], return_counts=True)
+        codes, found = np.unique(np.minimum(status[is_left], NO_LEVEL), return_counts=True)
         reasons = {
             REASONS[code]: int(n) for code, n in zip(codes.tolist(), found.tolist(), strict=True)
         }

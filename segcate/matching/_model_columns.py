@@ -1,0 +1,105 @@
+"""The columns that our own models of treatment and outcome take, and the categories among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate._inputs.encoding import EncodedColumns
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+Bool = npt.NDArray[np.bool_]
+
+# A category is sparse in a segment where one of its levels has fewer rows than this in an arm.
+FEWEST_AN_ARM = 5
+# Rows looked at before a column is compared with two values as a whole.
+_GLANCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A column of levels: text, categories, or a number that takes two values.
+
+    Attributes
+    ----------
+    name : of the column of X
+    codes : intp array of shape (n_rows,), the level of each row
+    n_levels : int
+    columns : positions of its 0/1 columns among the model's columns
+    """
+
+    name: str
+    codes: Int
+    n_levels: int
+    columns: Int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelColumns:
+    """What a score or an outcome regression of our own is made of.
+
+    Attributes
+    ----------
+    values : float64 array of shape (n_rows, n_columns)
+        Numbers, and a 0/1 column for each level of a category but the first.
+    categories : the categories among the columns
+    """
+
+    values: Float
+    categories: tuple[Category, ...]
+
+    def numbers(self, without: Sequence[int]) -> Int:
+        """Return the columns that belong to none of the categories named by place."""
+        is_number = np.ones(self.values.shape[1], dtype=bool)
+        for place in without:
+            is_number[self.categories[place].columns] = False
+        return np.flatnonzero(is_number)
+
+
+def model_columns(encoded: EncodedColumns) -> ModelColumns:
+    """Find the categories among encoded columns: those of levels, and numbers of two values."""
+    found = []
+    for j, (kind, codes) in enumerate(zip(encoded.kinds, encoded.codes, strict=True)):
+        columns = encoded.columns_of(j)
+        if codes is not None:
+            found.append(Category(kind.name, codes, len(kind.levels), columns))
+        elif len(columns) == 1 and _has_two_values(encoded.values[:, columns[0]]):
+            values = encoded.values[:, columns[0]]
+            found.append(Category(kind.name, (values > values.min()).astype(np.intp), 2, columns))
+    return ModelColumns(encoded.values, tuple(found))
+
+
+def _has_two_values(values: Float) -> bool:
+    if len(values) == 0 or len(np.unique(values[:_GLANCE])) > 2:
+        return False
+    low, high = values.min(), values.max()
+    return bool(low < high and ((values == low) | (values == high)).all())
+
+
+def level_counts(
+    category: Category,
+    segment: Int,
+    n_segments: int,
+    treatment: npt.NDArray[np.int8],
+    counted: Bool,
+) -> npt.NDArray[np.int64]:
+    """Count the rows of each segment, level and arm: shape (n_segments, n_levels, 2)."""
+    cell = 2 * (segment * category.n_levels + category.codes) + treatment
+    cell = cell[counted] if not counted.all() else cell
+    counts = np.bincount(cell, minlength=2 * n_segments * category.n_levels)
+    return counts.reshape(n_segments, category.n_levels, 2)
+
+
+def is_sparse(counts: npt.NDArray[np.int64]) -> Bool:
+    """Mark the segments that hold several levels, one of them with too few rows in an arm.
+
+    Segments without both arms have no effect to estimate and are not sparse.
+    """
+    is_present = counts.sum(axis=2) > 0
+    has_few = (is_present & (counts.min(axis=2) < FEWEST_AN_ARM)).any(axis=1)
+    has_both: Bool = (counts.sum(axis=1) > 0).all(axis=1)
+    return np.asarray(has_few & has_both & (is_present.sum(axis=1) > 1))
