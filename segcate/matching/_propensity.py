@@ -37,9 +37,6 @@ ROWS_PER_SLOPE = 10
 _DEPARTURE_SD = 0.5
 # Ridge where the arms can be separated, so that no maximum exists: scikit-learn's default, C = 1.
 _SEPARATION_PENALTY = 1.0
-import os
-
-_COMMON = os.environ.get("SEG_COMMON", "1") == "1"
 
 
 @dataclass(frozen=True, slots=True)

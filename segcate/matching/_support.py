@@ -121,8 +121,8 @@ def sparse_in_all(data: EffectData, columns: ModelColumns) -> list[bool]:
     codes, n = data.segment.codes, data.segment.n_segments
     counted = np.ones(data.n_rows, bool) if data.sample_weight is None else data.sample_weight > 0
     cell = 2 * codes[counted] + data.treatment[counted]
-    has_both = (np.bincount(cell, minlength=2 * n).reshape(-1, 2) > 0).all(axis=1)
-    counted &= has_both[codes]
+    n_arm = np.bincount(cell, minlength=2 * n).reshape(-1, 2)
+    counted &= (n_arm[:, 0] > 0)[codes] & (n_arm[:, 1] > 0)[codes]
     everyone = np.zeros_like(codes)
     return [
         bool(is_sparse(level_counts(category, everyone, 1, data.treatment, counted))[0])
