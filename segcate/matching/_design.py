@@ -126,7 +126,7 @@ def make_design(owner: str, data: EffectData, options: MatchingOptions) -> Desig
     support = level_support(data, columns, options.estimand)
     if data.propensity is not None:
         support = support.ignored()
-    propensity = _fit_propensity(owner, data, columns, support.sparse, options)
+    propensity = _fit_propensity(owner, data, encoded, columns, support.sparse, options)
     score = propensity.linear if options.score_scale == "logit" else propensity.propensity
     counts = np.bincount(
         2 * data.segment.codes + data.treatment, minlength=2 * data.segment.n_segments
@@ -199,6 +199,7 @@ def _exact_positions(owner: str, data: EffectData, exact: Any) -> list[int]:
 def _fit_propensity(
     owner: str,
     data: EffectData,
+    encoded: EncodedColumns,
     columns: ModelColumns,
     sparse: npt.NDArray[np.bool_],
     options: MatchingOptions,
