@@ -14,8 +14,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from segcate import matching as matching_package
+from segcate._cli_error import UserError
 from segcate._cli_pictures import Picture, draw_pictures
-from segcate._cli_table import Study, UserError
+from segcate._cli_table import Study
 from segcate._validation import listed
 from segcate.effects import SegmentMatching
 from segcate.matching import PropensityMatcher

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from segcate._cli_table import Roles, Study, UserError
+from segcate._cli_error import UserError
+from segcate._cli_table import Roles, Study
 from segcate._inputs.leakage import Leak, find_leaks, name_sounds_late
 
 __all__ = ["check_late_columns", "note_on_unlisted_columns", "notes_on_late_columns"]

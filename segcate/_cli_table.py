@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import difflib
 import gzip
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from segcate._cli_cells import read_columns, read_dates, read_flags
+from segcate._cli_covariates import used_covariates
+from segcate._cli_error import UserError
 from segcate._validation import listed
 
 _CSV = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 _PARQUET = (".parquet", ".pq")
 _SEPARATORS = {";": "--sep ';'", "\t": "--sep tab", "|": "--sep '|'", ",": "--sep ,"}
-# A text column with more levels than this is taken for an id or free text, not for a category.
-_MOST_LEVELS = 100
-
-
-class UserError(ValueError):
-    """Tell the user what is wrong with the call or the file; shown without a traceback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +79,22 @@ class Study:
     notes: tuple[str, ...] = ()
 
 
-def read_table(path: Path, sep: str | None = None, encoding: str = "utf-8") -> pd.DataFrame:
-    """Read a CSV or Parquet file whole, or say why it cannot be read."""
+def read_table(
+    path: Path,
+    sep: str | None = None,
+    encoding: str = "utf-8",
+    missing: Sequence[str] = (),
+    notes: dict[str, list[str]] | None = None,
+) -> pd.DataFrame:
+    """Read a CSV or Parquet file whole, or say why it cannot be read.
+
+    Parameters
+    ----------
+    path : file
+    sep, encoding : of a CSV
+    missing : texts that mean "no value" in every column, beside the empty cell
+    notes : gets for each column what was done to its cells, for `make_study`
+    """
     if not path.exists():
         raise UserError(f"there is no file {str(path)!r}. {_near_files(path)}".strip())
     if path.is_dir():
@@ -99,7 +111,7 @@ def read_table(path: Path, sep: str | None = None, encoding: str = "utf-8") -> p
         )
     if len(table) == 0:
         raise UserError(f"{path.name!r} has column names but no rows.")
-    return table
+    return read_columns(table, missing, {} if notes is None else notes)
 
 
 def _near_files(path: Path) -> str:
@@ -119,43 +131,83 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise UserError(f"{path.name!r} is not a Parquet file that can be read: {error}") from error
     table.columns = [str(name) for name in table.columns]
+    _refuse_repeated(path.name, list(table.columns))
     has_names = any(name is not None for name in table.index.names)
     return table.reset_index(drop=not has_names)
 
 
 def _read_csv(path: Path, sep: str, encoding: str) -> pd.DataFrame:
+    """Read all cells as text; what they hold is decided column by column afterwards."""
+    if len(sep) != 1 or sep in '\r\n"':
+        raise UserError(f"--sep must be one character, such as ; or tab; got {sep!r}.")
     try:
         names = _header(path, sep, encoding)
         _check_header(path.name, names, sep)
-        return pd.read_csv(path, sep=sep, encoding=encoding, low_memory=False)
+        table = pd.read_csv(path, sep=sep, encoding=encoding, dtype=str, keep_default_na=False)
+        _check_lengths(path, sep, encoding, table, names)
+        return table
     except pd.errors.ParserError as error:
         raise UserError(
             f"{path.name!r} is not a regular table: {str(error).strip()}. Check the separator "
             "(--sep) and quotes."
         ) from error
-    except (UnicodeDecodeError, LookupError) as error:
+    except csv.Error as error:
+        raise UserError(
+            f"{path.name!r} is not a text table: {error}. Check the file and its --encoding."
+        ) from error
+    except (UnicodeError, LookupError) as error:
         raise UserError(
             f"{path.name!r} cannot be read as {encoding}: {error}. Pass its encoding, for example "
             "--encoding latin-1."
         ) from error
-    except gzip.BadGzipFile as error:
-        raise UserError(f"{path.name!r} is not a gzip file: {error}.") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path.name!r} is not a whole gzip file: {error}.") from error
+
+
+def _check_lengths(
+    path: Path, sep: str, encoding: str, table: pd.DataFrame, names: list[str]
+) -> None:
+    """Refuse rows with more cells than the header, or fewer."""
+    if not isinstance(table.index, pd.RangeIndex):
+        raise UserError(
+            f"{path.name!r} is not a regular table: its rows have more cells than the header, which "
+            f"names {len(names)} columns. Name the first column if it holds row names, or remove the "
+            "separator at the end of the rows."
+        )
+    if len(table) == 0 or not (table.iloc[:, -1] == "").any():
+        return  # a row that is too short has no last cell
+    with _opened(path, encoding) as lines:
+        for row, cells in enumerate(filter(None, csv.reader(lines, delimiter=sep))):
+            if len(cells) != len(names):
+                raise UserError(
+                    f"{path.name!r} is not a regular table: row {row} has {len(cells)} cells, and the "
+                    f"header names {len(names)} columns. Check the separator (--sep) and quotes."
+                )
+
+
+def _opened(path: Path, encoding: str) -> Any:
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    return opened(path, "rt", encoding=encoding, newline="")
 
 
 def _header(path: Path, sep: str, encoding: str) -> list[str]:
     """Read the first line that holds anything."""
-    opened = gzip.open if path.name.lower().endswith(".gz") else open
-    with opened(path, "rt", encoding=encoding, newline="") as lines:
+    with _opened(path, encoding) as lines:
         for row in csv.reader(lines, delimiter=sep):
-            if row:
-                return [name.removeprefix("\ufeff") for name in row]
+            names = [name.removeprefix("\ufeff") for name in row]
+            if names not in ([], [""]):
+                return names
     raise UserError(f"{path.name!r} is empty.")
 
 
-def _check_header(file: str, names: list[str], sep: str) -> None:
+def _refuse_repeated(file: str, names: list[str]) -> None:
     repeated = [name for name, count in Counter(names).items() if count > 1 and name]
     if repeated:
         raise UserError(f"{file!r} has columns of the same name: {listed(repeated)}. Rename them.")
+
+
+def _check_header(file: str, names: list[str], sep: str) -> None:
+    _refuse_repeated(file, names)
     if len(names) > 1:
         return
     for other, option in _SEPARATORS.items():
@@ -169,21 +221,34 @@ def _check_header(file: str, names: list[str], sep: str) -> None:
     raise UserError(f"{file!r} has a single column, {names[0][:60]!r}; at least two are needed.")
 
 
-def make_study(table: pd.DataFrame, roles: Roles, title: str, drop_missing: bool = False) -> Study:
-    """Pick and check the columns; refuse gaps, or drop their rows when told to."""
+def make_study(
+    table: pd.DataFrame,
+    roles: Roles,
+    title: str,
+    drop_missing: bool = False,
+    cells: Mapping[str, Sequence[str]] | None = None,
+) -> Study:
+    """Pick and check the columns; refuse gaps, or drop their rows when told to.
+
+    `cells` holds notes on the cells of columns, from `read_table`; those of columns in use are passed
+    on.
+    """
     _check_roles(table, roles)
     notes: list[str] = []
     covariates = _covariates(table, roles, notes)
     used = [*roles.named().values(), *covariates]
+    for name in used:
+        notes.extend((cells or {}).get(name, ()))
+    table = table[used].assign(**{name: read_dates(table[name]) for name in covariates})
     table = _without_gaps(table, used, roles, drop_missing, notes)
     treatment, treated_name = _two_arms(table[roles.treatment], roles, notes)
-    for name in covariates:
-        _check_covariate(table[name], notes)
+    y = _numeric_outcome(table[roles.outcome])
+    covariates = used_covariates(table[covariates], bool(roles.covariates), notes)
     if roles.segment is not None:
         covariates = [*covariates, roles.segment]
     return Study(
-        X=table[covariates],
-        y=_numeric_outcome(table[roles.outcome]),
+        X=table[covariates].assign(**_whole_labels(table, roles.segment)),
+        y=y,
         treatment=treatment,
         title=title,
         outcome=roles.outcome,
@@ -193,6 +258,13 @@ def make_study(table: pd.DataFrame, roles: Roles, title: str, drop_missing: bool
         segment=roles.segment,
         notes=tuple(notes),
     )
+
+
+def _whole_labels(table: pd.DataFrame, segment: str | None) -> dict[str, pd.Series]:
+    """Return segments numbered 1.0, 2.0 (where rows without one were dropped) as 1, 2."""
+    if segment is None or table[segment].dtype.kind != "f" or (table[segment] % 1 != 0).any():
+        return {}
+    return {segment: table[segment].astype(np.int64)}
 
 
 def _check_roles(table: pd.DataFrame, roles: Roles) -> None:
@@ -249,11 +321,13 @@ def _without_gaps(
 ) -> pd.DataFrame:
     """Refuse missing values in columns that need to be whole, or drop those rows and count them.
 
-    A covariate of text or categories may have gaps: they are a level of their own.
+    A covariate of text or categories may have gaps: they are a level of their own. A covariate without
+    any value is left out later.
     """
     named = set(roles.named().values())
     numeric = set(table[used].select_dtypes(["number", "datetime"]).columns)
-    whole = [name for name in used if name in named or name in numeric]
+    empty = {name for name in numeric - named if table[name].isna().all()}
+    whole = [name for name in used if name in named or name in numeric - empty]
     gaps = table[whole].isna()
     counts = {name: int(n) for name, n in gaps.sum().items() if n}
     if not counts:
@@ -275,6 +349,7 @@ def _without_gaps(
 
 def _two_arms(column: pd.Series, roles: Roles, notes: list[str]) -> tuple[pd.Series, str]:
     """Code the treatment 0 and 1, and name what 1 stands for."""
+    column = read_flags(column)
     counts = column.value_counts()
     if len(counts) < 2:
         raise UserError(
@@ -322,33 +397,10 @@ def _find_label(column: pd.Series, text: str, labels: Iterable[Any]) -> Any:
 
 
 def _numeric_outcome(column: pd.Series) -> pd.Series:
+    column = read_flags(column)
     if column.dtype.kind not in "biuf":
         raise UserError(
             f"--outcome: column {column.name!r} must hold numbers (measured, or 0 and 1); it holds "
             f"{listed(column.unique())}. Recode it."
         )
     return column.astype(np.float64)
-
-
-def _check_covariate(column: pd.Series, notes: list[str]) -> None:
-    """Refuse columns that no model could use, and point at those that look like ids."""
-    name, n_levels = column.name, column.nunique()
-    if column.dtype.kind in "mM":
-        raise UserError(
-            f"covariate {name!r} holds dates; turn them into numbers (days since ...), or pass "
-            f"--ignore {name}."
-        )
-    if column.dtype.kind in "biuf":
-        looks_counted = column.dtype.kind in "iu" and n_levels == len(column) > 50
-        if looks_counted:
-            notes.append(
-                f"covariate {name!r} has a different whole number in every row; if it is an id, "
-                f"pass --ignore {name}"
-            )
-        return
-    if n_levels > _MOST_LEVELS:
-        raise UserError(
-            f"covariate {name!r} holds text with {n_levels} different values in {len(column)} "
-            "rows; it looks like an id "
-            f"or free text. Pass --ignore {name}, or group its values (at most {_MOST_LEVELS})."
-        )

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from segcate import __version__
+from segcate._cli_error import UserError
 from segcate._cli_late import check_late_columns
-from segcate._cli_table import Roles, Study, UserError, make_study, read_table
+from segcate._cli_table import Roles, Study, make_study, read_table
 
 __all__ = ["main"]
 
@@ -85,7 +86,8 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> None:
         )
     progress(f"reading {path}")
     sep = _SEPARATORS.get(arguments.sep, arguments.sep)
-    table = read_table(path, sep, arguments.encoding)
+    cells: dict[str, list[str]] = {}
+    table = read_table(path, sep, arguments.encoding, arguments.missing, cells)
     roles = Roles(
         outcome=arguments.outcome,
         treatment=arguments.treatment,
@@ -97,7 +99,7 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> None:
         ignore=arguments.ignore,
         keep=arguments.keep,
     )
-    study = make_study(table, roles, path.name, arguments.drop_missing)
+    study = make_study(table, roles, path.name, arguments.drop_missing, cells)
     study = check_late_columns(study, roles)
     _analyse_and_show(study, arguments, progress)
 
@@ -212,6 +214,13 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
     add("--groups", metavar="COL", help="clusters of dependent rows: schools, households")
     add("--propensity", metavar="COL", help="known probability of treatment, inside (0, 1)")
     add("--drop-missing", action="store_true", help="leave out rows with missing values")
+    add(
+        "--missing",
+        type=_names,
+        default=(),
+        metavar="NA,...",
+        help="cells that mean no value, beside empty ones (and NA and the like among numbers)",
+    )
     add("--sep", metavar="CHAR", help="separator of a CSV: , ; tab |")
     add("--encoding", default="utf-8", help="of a CSV (default: utf-8)")
 

@@ -22,7 +22,8 @@ from segcate._cli_analysis import (
     worst_balance,
     write_number,
 )
-from segcate._cli_table import Roles, Study, UserError, make_study, read_table
+from segcate._cli_error import UserError
+from segcate._cli_table import Roles, Study, make_study, read_table
 from segcate.cli import main
 from segcate.datasets import make_segmented_users
 from segcate.effects import SegmentMatching
@@ -387,11 +388,17 @@ def test_columns_that_no_model_can_use_are_refused_or_pointed_at(users):
         UserError, match=r"'user' holds text with 600 different values.*--ignore user"
     ):
         make_study(named, roles, "users")
-    dated = users.assign(seen=pd.Timestamp("2020-01-01"))
-    with pytest.raises(UserError, match="covariate 'seen' holds dates"):
-        make_study(dated, roles, "users")
+    dated = users.assign(seen=pd.Timestamp("2020-01-01") + pd.to_timedelta(users.index, unit="D"))
+    study = make_study(dated, roles, "users")
+    assert "covariate 'seen': dates: days since 2020-01-01" in study.notes
+    constant = make_study(users.assign(country="DE", nothing=np.nan), roles, "users")
+    assert "covariate 'country' is left out: constant" in constant.notes
+    assert not {"country", "nothing"} & set(constant.X.columns)
     numbered = make_study(users.assign(user=np.arange(600)), roles, "users")
     assert any("'user' has a different whole number in every row" in n for n in numbered.notes)
+    assert "user" not in numbered.X.columns
+    listed = Roles("spend", "offer", covariates=("x0", "user"))
+    assert "user" in make_study(users.assign(user=np.arange(600)), listed, "users").X.columns
     with pytest.raises(UserError, match=r"--outcome: column 'region' must hold numbers"):
         make_study(users, Roles("region", "offer"), "users")
 

@@ -36,6 +36,7 @@ _NO_MOMENT = np.iinfo(np.int64).min
 # A category has at most so many levels, or one for every other row; else it is an id.
 _MOST_LEVELS = 20
 _MANY_MISSING = 0.5
+_LOOKS_LIKE_ID = "looks like an id"
 # Whole numbers that are an id: nearly all different, and running, or long, or called so.
 _SHARE_OF_VALUES, _FEWEST_VALUES, _SPREAD, _LONG = 0.95, 50, 1.05, 1e8
 _ID_NAME = re.compile(
@@ -85,6 +86,11 @@ class ColumnKind:
     def is_used(self) -> bool:
         """Tell whether models get the column."""
         return self.kind != "left out"
+
+    @property
+    def looks_like_id(self) -> bool:
+        """Tell whether numbers look like an id."""
+        return _LOOKS_LIKE_ID in self.note
 
     @property
     def is_category(self) -> bool:
@@ -314,7 +320,7 @@ def _looks_like_id(name: str, values: Float, low: float, high: float) -> str:
     n_values = len(np.unique(present))
     is_distinct = n_values >= max(_SHARE_OF_VALUES * len(present), _FEWEST_VALUES)
     if is_distinct and (is_running or low >= _LONG or has_name):
-        return "looks like an id"
+        return _LOOKS_LIKE_ID
     if may_be_code and n_values < len(present):
         return "if these are codes, make them text or category"
     return ""
