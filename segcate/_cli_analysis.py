@@ -15,9 +15,10 @@ from sklearn.pipeline import Pipeline
 
 from segcate import matching as matching_package
 from segcate._cli_error import UserError
-from segcate._cli_pictures import Picture, draw_pictures
+from segcate._cli_pictures import PICTURE_FILES, Picture, draw_pictures
 from segcate._cli_table import Study
 from segcate._validation import listed
+from segcate._whole_files import whole_folder
 from segcate.effects import SegmentMatching
 from segcate.matching import PropensityMatcher
 from segcate.metrics import qini_scorer
@@ -32,6 +33,14 @@ from segcate.segmentation import HDBSCANSegmenter, KMeansSegmenter, segment_prof
 _BALANCED = 0.1
 _N_FOLDS = 5
 _SECONDS_BETWEEN = 5.0
+_REPORT_FILES = (
+    "effects.csv",
+    "balance.csv",
+    "profile.csv",
+    "summary.txt",
+    "report.md",
+    *PICTURE_FILES,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,12 +295,19 @@ def _covariates(rows: pd.Series) -> list[str]:
 def write_findings(study: Study, findings: Findings, folder: Path) -> list[Path]:
     """Write tables, summary, report and (where matplotlib is there) the pictures.
 
+    All of them are written to a temporary folder first, so that a report is an old or a new one.
+
     Returns
     -------
     list of Path
         The files, in the order they were written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with whole_folder(folder, _REPORT_FILES) as part:
+        files = _write_files(study, findings, part)
+    return [folder / file.name for file in files]
+
+
+def _write_files(study: Study, findings: Findings, folder: Path) -> list[Path]:
     tables = {
         "effects.csv": findings.effects,
         "balance.csv": findings.balance,

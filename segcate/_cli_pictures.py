@@ -15,8 +15,9 @@ from segcate.plots import (
 )
 
 _DPI = 150
+PICTURE_FILES = ("forest.png", "balance.png", "overlap.png", "profile.png")
 
-__all__ = ["Picture", "draw_pictures"]
+__all__ = ["PICTURE_FILES", "Picture", "draw_pictures"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +50,20 @@ def draw_pictures(
         import matplotlib.pyplot as plt
     except ImportError:
         return []
-    kinds: list[tuple[str, str, Callable[[], Any]]] = [
+    kinds: list[tuple[str, Callable[[], Any]]] = [
         (
-            "forest.png",
             "Effect of each segment",
             lambda: SegmentEffectDisplay.from_estimator(model, units=units),
         ),
         (
-            "balance.png",
             "Difference between the arms, before and after matching",
             lambda: LovePlotDisplay.from_estimator(model),
         ),
         (
-            "overlap.png",
             "Propensity of treated and controls in each segment",
             lambda: OverlapDisplay.from_estimator(model, treatment=treatment, segment=labels),
         ),
         (
-            "profile.png",
             "Who the segments are",
             lambda: SegmentProfileDisplay.from_predictions(X, labels),
         ),
@@ -78,7 +75,7 @@ def draw_pictures(
     if switches:
         plt.switch_backend("Agg")
     try:
-        for name, caption, draw in kinds:
+        for name, (caption, draw) in zip(PICTURE_FILES, kinds, strict=True):
             figure = draw().figure_
             figure.savefig(folder / name, dpi=_DPI)
             plt.close(figure)

@@ -15,6 +15,7 @@ from segcate import __version__
 from segcate._cli_error import UserError
 from segcate._cli_late import check_late_columns
 from segcate._cli_table import Roles, Study, make_study, read_table
+from segcate._whole_files import check_folder
 
 __all__ = ["main"]
 
@@ -65,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     progress = Progress(arguments.quiet)
     try:
+        if arguments.out is not None:
+            check_folder("--out", arguments.out)
         with _warnings_as_notes(progress):
             arguments.command(arguments, progress)
     except KeyboardInterrupt:

@@ -508,6 +508,39 @@ def test_study_keeps_rows_together():
     assert np.array_equal(study.y, data.y)
 
 
+def run_into(folder, file):
+    return main(["run", str(file), "--outcome", "spend", "--treatment", "offer", "--covariates", "x0,x1",
+                 "--segment-column", "region", "--out", str(folder)])  # fmt: skip
+
+
+def test_out_that_cannot_be_a_folder_is_told_before_the_work(file, tmp_path, capsys):
+    assert run_into(file, file) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1
+    assert errors[0].startswith(f"segcate: error: --out: '{file}' is a file")
+
+
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_report_that_cannot_be_finished_leaves_the_old_one(
+    file, tmp_path, monkeypatch, capsys, failure
+):
+    out = tmp_path / "report"
+    assert run_into(out, file) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert sorted(before) == FILES
+
+    def fail(*args, **kwargs):
+        raise failure
+
+    monkeypatch.setattr(_cli_analysis, "report_text", fail)
+    capsys.readouterr()
+    assert run_into(out, file) == (130 if isinstance(failure, KeyboardInterrupt) else 2)
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last == "segcate: interrupted" or "No space left on device" in last
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report", "users.csv"]
+
+
 def test_module_runs_as_a_program():
     done = subprocess.run(
         [sys.executable, "-m", "segcate.cli", "--version"],

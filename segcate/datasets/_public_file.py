@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import os
-import tempfile
 import urllib.error
 import urllib.request
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcate._validation import listed
+from segcate._whole_files import whole_file
 
 __all__ = ["PublicFile", "find_file", "finite_numbers", "read_table"]
 
@@ -54,7 +57,7 @@ def find_file(
     Raises
     ------
     ValueError
-        If both kinds of file are asked for, or what was downloaded has other values.
+        If both kinds of file are asked for, or the copy or what was downloaded has other values.
     FileNotFoundError
         If the file is not there, and `download` is off.
     OSError
@@ -70,11 +73,26 @@ def find_file(
     else:
         home = data_home or os.environ.get("SEGCATE_DATA") or "~/segcate_data"
         file = Path(home).expanduser() / public.name
-    if not file.is_file():
-        if not download:
-            raise FileNotFoundError(_not_there(public, file, path is not None))
-        _download(public, file, timeout, digest)
+    is_good = file.is_file() and (path is not None or _is_public(public, file, digest))
+    if is_good:
+        return file
+    if not download:
+        if file.is_file():
+            raise ValueError(
+                f"{public.owner}: the copy {str(file)!r} is damaged or another file: its values are not those of the "
+                "public one. Pass `download=True` to fetch it again, or `path=` to read it as it is."
+            )
+        raise FileNotFoundError(_not_there(public, file, path is not None))
+    _download(public, file, timeout, digest)
     return file
+
+
+def _is_public(public: PublicFile, file: Path, digest: Callable[[Path], str]) -> bool:
+    """Tell whether a copy holds the values of the public file."""
+    try:
+        return digest(file) == public.values_sha256
+    except ValueError:
+        return False
 
 
 def _not_there(public: PublicFile, file: Path, is_own: bool) -> str:
@@ -91,20 +109,16 @@ def _download(
 ) -> None:
     """Fetch the public file; it is put in place whole and checked, or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=file.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as target:
-            target.write(_content(public, timeout))
-        found = digest(Path(part))
+    content = _content(public, timeout)
+    with whole_file(file) as part:
+        part.write_bytes(content)
+        found = digest(part)
         if found != public.values_sha256:
             raise ValueError(
                 f"{public.owner}: what {public.url} sent is not the public file: its values have the SHA-256 "
                 f"{found[:16]}..., expected {public.values_sha256[:16]}... Nothing was stored. If the "
                 "file has changed and you trust it, fetch it by hand and pass `path=`."
             )
-        os.replace(part, file)
-    finally:
-        Path(part).unlink(missing_ok=True)
 
 
 def _content(public: PublicFile, timeout: float) -> bytes:
@@ -122,8 +136,10 @@ def read_table(owner: str, file: Path, columns: Sequence[str], expected: str) ->
     """Read a CSV file that must have `columns`, which come as text."""
     try:
         table = pd.read_csv(file, dtype=dict.fromkeys(columns, str))
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise ValueError(f"{owner}: {str(file)!r} is not a CSV file: {error}.") from error
+    except (ValueError, EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{owner}: {str(file)!r} is not a CSV file: {error}. Fetch the file again."
+        ) from error
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise ValueError(

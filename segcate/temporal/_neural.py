@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from abc import abstractmethod
 from dataclasses import asdict
@@ -27,6 +26,7 @@ from segcate.temporal._coding import (
     fit_scaling,
 )
 from segcate.temporal._estimator import TemporalEstimator, check_treatments, name_roles
+from segcate.temporal._model_file import damaged, read_model_file, write_model_file
 from segcate.temporal._panel import Panel, Roles, read_panel
 from segcate.temporal._tensors import PanelTensors, panel_tensors
 from segcate.temporal._training import TrainingSettings
@@ -39,6 +39,11 @@ __all__ = ["NeuralEstimator", "inside"]
 HEADS = ("residual", "direct")
 # Arrays of `Scaling`, in its order.
 _SCALES = ("outcome", "covariates", "static", "change")
+# What the header of a stored model holds.
+_HEADER = {
+    *("class", "parameters", "roles", "static_names", "step"),
+    *("coding", "transform", "widths", "n_parameters"),
+}
 
 # Units, and futures of units, simulated at a time: keeps the largest tensor near 100 MB.
 _MOST_UNITS = 64
@@ -225,11 +230,8 @@ class NeuralEstimator(TemporalEstimator):
         arrays = {f"weight.{name}": value for name, value in self.weights_.items()}
         for name in _SCALES:
             arrays[f"scaling.{name}"] = getattr(self.scaling_, name)
-        arrays |= {
-            "header": np.array(json.dumps(header, default=_plain)), "history": self.history_, **self._extra_arrays()
-        }  # fmt: skip
-        with Path(path).open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+        arrays |= {"history": self.history_, **self._extra_arrays()}
+        write_model_file(owner, path, header, arrays)
 
     @classmethod
     def load(cls, path: Any) -> Any:
@@ -243,15 +245,30 @@ class NeuralEstimator(TemporalEstimator):
         -------
         estimator
             Fitted, of the class that was saved.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is of another class, is damaged, or holds weights that are not finite.
         """
-        with np.load(Path(path), allow_pickle=False) as file:
-            header = json.loads(str(file["header"]))
-            if header["class"] != cls.__name__:
-                raise ValueError(
-                    f"{cls.__name__}.load: the file holds a {header['class']}. Load it with "
-                    f"segcate.temporal.{header['class']}.load."
-                )
-            arrays = {name: file[name] for name in file.files if name != "header"}
+        header, arrays = read_model_file(cls.__name__, path, _HEADER)
+        if header["class"] != cls.__name__:
+            raise ValueError(
+                f"{cls.__name__}.load: the file holds a {header['class']}. Load it with "
+                f"segcate.temporal.{header['class']}.load."
+            )
+        try:
+            found = cls._from_file(header, arrays)
+            found._network()  # its weights fit its layers
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise damaged(cls.__name__, path, error) from error
+        return found
+
+    @classmethod
+    def _from_file(cls, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Any:
+        """Put a fitted estimator together from what a file holds."""
         found = cls(**header["parameters"])
         roles: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in header["roles"].items()
@@ -387,13 +404,6 @@ class NeuralEstimator(TemporalEstimator):
             owner, "treatment_coding", self.treatment_coding, ("auto", "combination", "flags")
         )
         check_transform(owner, self.outcome_transform)
-
-
-def _plain(value: Any) -> Any:
-    """Turn NumPy's numbers into Python's, which JSON knows."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{value!r} cannot be stored without code; use plain numbers and names.")
 
 
 def inside(origins: Int, data: PanelTensors) -> torch.Tensor:

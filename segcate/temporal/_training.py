@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from segcate._whole_files import whole_file
+
 __all__ = ["Learner", "TrainingSettings", "train"]
 
 
@@ -106,20 +108,16 @@ def train(
     Raises
     ------
     ValueError
-        If the checkpoint was written by another fit.
+        If the checkpoint was written by another fit, or is damaged.
     """
     best: _Best | None = None
     history: list[tuple[float, ...]] = []
     if settings.checkpoint is not None and settings.checkpoint.exists():
         saved = _load(settings.checkpoint, settings.digest, name, train_units.device)
-        learner.restore(saved["learner"])
-        for optimiser, state in zip(learner.optimisers, saved["optimisers"], strict=True):
-            optimiser.load_state_dict(state)
-        history = [tuple(row) for row in saved["history"]]
-        generator.set_state(saved["generator"].cpu())
-        _set_random_states(saved["random"], train_units.device)
-        if saved["best"] is not None:
-            best = _Best(saved["best"]["error"], saved["best"]["weights"], saved["best"]["since"])
+        try:
+            history, best = _go_on(saved, learner, generator, train_units.device)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as failure:
+            raise _damaged(settings.checkpoint, name, failure) from failure
     progress = _Progress(name, settings)
     for epoch in range(len(history), settings.n_epochs):
         if best is not None and settings.patience is not None and best.since >= settings.patience:
@@ -185,15 +183,54 @@ def _one_epoch(
 
 
 def _load(path: Path, digest: str, name: str, device: torch.device) -> dict[str, Any]:
-    """Read a checkpoint; refuse that of another fit."""
-    saved: dict[str, Any] = torch.load(path, weights_only=True, map_location=device)
-    if saved["digest"] != digest:
+    """Read a checkpoint; refuse that of another fit and one that is damaged."""
+    try:
+        saved = torch.load(path, weights_only=True, map_location=device)
+        found = saved["digest"]
+    except Exception as error:  # torch raises whatever the bytes lead it to
+        raise _damaged(path, name, error) from error
+    if found != digest:
         raise ValueError(
             f"{name}: the checkpoint {str(path)!r} was written by a fit on other data, with other "
             "parameters or another seed. Delete it, name another file, or set the `random_state` "
             "of that fit."
         )
-    return saved
+    if _holds_nan([saved.get("learner"), saved.get("best") and saved["best"].get("weights")]):
+        raise ValueError(
+            f"{name}: the checkpoint {str(path)!r} holds weights that are no numbers (NaN): it is damaged, or "
+            "training diverged. Delete it and fit anew, with a lower `learning_rate` if that comes again."
+        )
+    return dict(saved)
+
+
+def _go_on(
+    saved: dict[str, Any], learner: Learner, generator: torch.Generator, device: torch.device
+) -> tuple[list[tuple[float, ...]], _Best | None]:
+    """Put learner and random numbers where they were; return the history and the best weights."""
+    learner.restore(saved["learner"])
+    for optimiser, state in zip(learner.optimisers, saved["optimisers"], strict=True):
+        optimiser.load_state_dict(state)
+    generator.set_state(saved["generator"].cpu())
+    _set_random_states(saved["random"], device)
+    kept = saved["best"]
+    best = None if kept is None else _Best(kept["error"], kept["weights"], kept["since"])
+    return [tuple(row) for row in saved["history"]], best
+
+
+def _damaged(path: Path, name: str, error: Exception) -> ValueError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return ValueError(
+        f"{name}: the checkpoint {str(path)!r} is damaged or none of ours ({reason:.200}). Delete it to fit anew, or "
+        "name another file."
+    )
+
+
+def _holds_nan(saved: Any) -> bool:
+    """Look for NaN in all tensors of nested dicts and lists."""
+    if isinstance(saved, Tensor):
+        return saved.is_floating_point() and bool(torch.isnan(saved).any())
+    inner = saved.values() if isinstance(saved, dict) else saved
+    return isinstance(saved, dict | list | tuple) and any(_holds_nan(value) for value in inner)
 
 
 def _save(
@@ -214,9 +251,11 @@ def _save(
         "best": kept,
         **states,
     }
-    part = path.with_suffix(path.suffix + ".part")
-    torch.save(content, part)
-    part.replace(path)
+    with whole_file(path) as part:
+        try:
+            torch.save(content, part)
+        except RuntimeError as error:  # torch's word for a full disk
+            raise OSError(str(error)) from error
 
 
 def _random_states(device: torch.device) -> list[Tensor]:

@@ -73,6 +73,29 @@ def test_download_stores_a_copy_and_reads_it_next_time(server, tmp_path, table):
     assert [file.name for file in home.iterdir()] == ["hillstrom.csv"]
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [lambda c: b"", lambda c: c[: len(c) // 2], lambda c: c[:-8], lambda c: b"\0\xff" * 200],
+    ids=["empty", "half", "last line cut", "noise"],
+)
+def test_a_damaged_copy_is_named_and_fetched_again(server, tmp_path, damage):
+    whole = fetch_hillstrom(data_home=tmp_path, download=True)
+    copy = tmp_path / "hillstrom.csv"
+    copy.write_bytes(damage(copy.read_bytes()))
+    with pytest.raises(ValueError, match=r"'.*hillstrom.csv' is damaged.*`download=True`"):
+        fetch_hillstrom(data_home=tmp_path)
+    assert fetch_hillstrom(data_home=tmp_path, download=True).X.equals(whole.X)
+    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["hillstrom.csv"]
+
+
+def test_a_file_of_ones_own_that_is_cut_short_is_named(tmp_path, table):
+    own = tmp_path / "own.csv.gz"
+    table.to_csv(own, index=False)
+    own.write_bytes(own.read_bytes()[:-20])
+    with pytest.raises(ValueError, match=r"'.*own.csv.gz' is not a CSV file.*Fetch the file again"):
+        fetch_hillstrom(own)
+
+
 @pytest.mark.parametrize("column", ["channel", "spend", "segment"])
 def test_download_of_other_values_is_refused_and_leaves_nothing(server, tmp_path, table, column):
     other = {"channel": "Multichannel", "spend": table["spend"][4] + 1e-12, "segment": ARMS[0]}

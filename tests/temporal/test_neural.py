@@ -105,6 +105,67 @@ def test_a_file_is_of_one_class(panel, tmp_path):
         model.save(tmp_path / "model.npz")
 
 
+def with_arrays(path, change):
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    change(arrays)
+    np.savez(path, **arrays)
+
+
+def first_weight(arrays):
+    return next(name for name in arrays if name.startswith("weight."))
+
+
+def spoil(arrays):
+    arrays[first_weight(arrays)] = arrays[first_weight(arrays)] * np.nan
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda p: p.write_bytes(b""), "is damaged or no file that `save` wrote"),
+        (lambda p: p.write_bytes(p.read_bytes()[:1000]), "is damaged"),
+        (lambda p: p.write_bytes(p.read_bytes()[:-1]), "is damaged"),
+        (lambda p: p.write_bytes(b"\x80\x05noise" * 40), "is damaged"),
+        (lambda p: np.savez(p, x=np.ones(3)), "is damaged"),
+        (lambda p: np.savez(p, header=np.array([{}], dtype=object)), "is damaged"),
+        (lambda p: np.savez(p, header=np.array("[]")), "is damaged"),
+        (lambda p: with_arrays(p, lambda a: a.pop(first_weight(a))), "is damaged"),
+        (lambda p: with_arrays(p, lambda a: a.update({first_weight(a): np.ones(7)})), "is damaged"),
+        (lambda p: with_arrays(p, spoil), "holds numbers that are not finite, in 1 of"),
+    ],
+)
+def test_a_damaged_file_is_named(model, tmp_path, damage, message):
+    path = tmp_path / "model.npz"
+    model.save(path)
+    damage(path)
+    with pytest.raises(
+        ValueError, match=rf"{type(model).__name__}.load: .*'.*model.npz'.*{message}"
+    ):
+        type(model).load(path)
+
+
+def test_a_file_that_is_not_there_is_named(model, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"load: there is no file '.*none.npz'"):
+        type(model).load(tmp_path / "none.npz")
+
+
+def test_saving_leaves_an_old_or_a_new_file(model, tmp_path, monkeypatch):
+    path = tmp_path / "model.npz"
+    path.write_bytes(b"old")
+
+    def run_out(file, **arrays):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", run_out)
+    with pytest.raises(OSError, match=r"cannot write '.*model.npz' \(No space left"):
+        model.save(path)
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [
+        ("model.npz", b"old")
+    ]
+
+
 def test_what_comes_after_the_origin_plays_no_part(model, panel):
     is_after = panel["t"] > 2
     changed = panel.assign(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 
 import numpy as np
@@ -197,6 +198,70 @@ def test_a_checkpoint_serves_no_other_fit(tmp_path):
         model.set_params(random_state=1).fit(panel)
     with pytest.raises(ValueError, match="other parameters or another seed"):
         model.set_params(random_state=0, learning_rate=0.1).fit(panel)
+
+
+def spoil_weights(content):
+    saved = torch.load(io.BytesIO(content), weights_only=True)
+    tensors = [saved["learner"]]
+    while not isinstance(tensors[-1], torch.Tensor):
+        tensors.append(next(v for v in tensors[-1].values() if isinstance(v, dict | torch.Tensor)))
+    tensors[-1].view(-1)[0] = torch.nan
+    buffer = io.BytesIO()
+    torch.save(saved, buffer)
+    return buffer.getvalue()
+
+
+def drop_a_part(content):
+    saved = torch.load(io.BytesIO(content), weights_only=True)
+    del saved["optimisers"]
+    buffer = io.BytesIO()
+    torch.save(saved, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda content: b"", r"checkpoint '.*file' is damaged.*Delete it to fit anew"),
+        (lambda content: content[: len(content) // 2], "is damaged"),
+        (lambda content: b"\xff" * 500, "is damaged"),
+        (lambda content: b"cos\nabort\n(tR.", "is damaged"),
+        (drop_a_part, "is damaged"),
+        (spoil_weights, r"checkpoint '.*file' holds weights that are no numbers.*Delete it"),
+    ],
+    ids=["empty", "half", "noise", "code", "a part missing", "NaN"],
+)
+def test_a_damaged_checkpoint_is_named(tmp_path, damage, message):
+    path = tmp_path / "file"
+    model = GNet(**ROLES, **SMALL, n_simulations=3, checkpoint=path).fit(small_panel())
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(
+        ValueError, match=f"GNet: the {message}" if "checkpoint" in message else message
+    ):
+        model.fit(small_panel())
+
+
+def test_a_checkpoint_is_old_or_new(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(b"a checkpoint")
+    before = path.read_bytes()
+
+    def run_out(content, part):
+        part.write_bytes(b"half")
+        raise RuntimeError("PytorchStreamWriter failed writing file")
+
+    monkeypatch.setattr(torch, "save", run_out)
+    with pytest.raises(OSError, match=r"cannot write '.*file' \(PytorchStreamWriter failed"):
+        training._save(path, _Nothing(), None, [], {})
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+class _Nothing:
+    optimisers = ()
+
+    def state(self):
+        return {}
 
 
 def test_history_has_a_row_an_epoch_of_every_network():
