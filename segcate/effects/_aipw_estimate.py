@@ -71,6 +71,6 @@ def aipw_segment(
     else:
         grouped = grouped_rows(groups[rows], part.is_treated)
         variance = group_variance(grouped, scores, part.own, 1)
-    notes = [f"{n_clipped} propensities clipped" if n_clipped else ""]
+    notes = [part.note, f"{n_clipped} propensities clipped" if n_clipped else ""]
     notes.append(rare_events(part.y, part.is_treated))
     return with_effect(part.counted, effect, variance, notes, part.y)

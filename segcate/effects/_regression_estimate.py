@@ -70,7 +70,7 @@ def _regress_segment(
         variance = _group_variance(part, fit, groups, options.inference)
     else:
         variance = _robust_variance(part, fit, options, freedom_of_rows(spare + 1))
-    notes = [*_notes(fit, n_arm), rare_events(part.y, part.is_treated)]
+    notes = [part.note, *_notes(fit, n_arm), rare_events(part.y, part.is_treated)]
     return with_effect(counted, fit.effect, variance, notes, part.y)
 
 

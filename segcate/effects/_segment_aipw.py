@@ -28,7 +28,7 @@ from segcate.effects._late_columns import check_late_columns
 from segcate.effects._pool import pool
 from segcate.effects._segment_effects import SegmentEffectsMixin, warn_of_few_groups
 from segcate.effects._segment_estimate import OK, SegmentEstimate
-from segcate.effects._segment_rows import rows_by_segment
+from segcate.effects._segment_rows import rows_by_segment, supported_levels
 from segcate.effects._summary import ESTIMAND_NAMES, Described
 from segcate.exceptions import OverlapError
 
@@ -249,8 +249,10 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
         late_columns = check_late_columns(owner, data, data.y)
         options = self._options(owner, data, data.y)
+        support = supported_levels(owner, data, data.covariates, self.estimand)
         segments = [
-            without_folds(part, options) for part in rows_by_segment(data, data.y, self.estimand)
+            without_folds(part, options)
+            for part in rows_by_segment(data, data.y, self.estimand, support)
         ]
         self._refuse_empty(owner, data, [_expected(part.counted) for part in segments])
         nuisances = fit_aipw_nuisances(owner, data, data.y, segments, options)

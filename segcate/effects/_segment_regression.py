@@ -16,6 +16,8 @@ from segcate.effects._regression_estimate import RegressionOptions, regress_segm
 from segcate.effects._segment_effects import SegmentEffectsMixin, warn_of_few_groups
 from segcate.effects._segment_rows import rows_by_segment
 from segcate.effects._summary import ESTIMAND_NAMES, Described
+from segcate.matching._model_columns import model_columns
+from segcate.matching._support import level_support
 
 Float = npt.NDArray[np.float64]
 
@@ -94,6 +96,8 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
     as degrees of freedom, and over groups (those of the smaller arm less 1). Contrasts, Q and the
     overall effect follow the same law, see the guide.
 
+    Rows of a level (of text or a category) that has no row of the other arm in the segment are left
+    out, and the status says how many; with more than half of them left out there is no estimate.
     Columns that repeat others are dropped, from the right. A covariate that does not vary in one arm
     gets one slope for both, and the status says so, as it does where an arm has fewer than five
     rows a coefficient. An arm without a spare row, or covariates that tell the arms apart, leave the
@@ -211,7 +215,12 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
             raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
         encoded = encode_columns(data.X, self._covariates(data), owner=owner)
         estimates = regress_segments(
-            rows_by_segment(data, data.y, self.estimand),
+            rows_by_segment(
+                data,
+                data.y,
+                self.estimand,
+                level_support(data, model_columns(encoded), self.estimand),
+            ),
             encoded.values,
             data.groups,
             RegressionOptions(method, self.inference),

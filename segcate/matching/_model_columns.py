@@ -60,14 +60,14 @@ class ModelColumns:
         return np.flatnonzero(is_number)
 
 
-def model_columns(encoded: EncodedColumns) -> ModelColumns:
-    """Find the categories among encoded columns: those of levels, and numbers of two values."""
+def model_columns(encoded: EncodedColumns, *, two_values: bool = True) -> ModelColumns:
+    """Find the categories among encoded columns: those of levels and, if asked for, numbers of two values."""
     found = []
     for j, (kind, codes) in enumerate(zip(encoded.kinds, encoded.codes, strict=True)):
         columns = encoded.columns_of(j)
         if codes is not None:
             found.append(Category(kind.name, codes, len(kind.levels), columns))
-        elif len(columns) == 1 and _has_two_values(encoded.values[:, columns[0]]):
+        elif two_values and len(columns) == 1 and _has_two_values(encoded.values[:, columns[0]]):
             values = encoded.values[:, columns[0]]
             found.append(Category(kind.name, (values > values.min()).astype(np.intp), 2, columns))
     return ModelColumns(encoded.values, tuple(found))

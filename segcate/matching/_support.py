@@ -79,6 +79,8 @@ class LevelSupport:
             return ""
         seen = np.unique(self.category[(codes == segment) & (self.category >= 0)])
         names = " or ".join(self.names[place] for place in seen[:3].tolist())
+        if left == focal:
+            return f"covariates tell the arms apart (no donor in any level of {names})"
         who = _WHO[self.estimand]
         return f"{self._share(segment)} of {who} have no donor in their level of {names}"
 
