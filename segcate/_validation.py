@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 from segcate import _frames
 from segcate._inputs.cells import read_cells
 from segcate._inputs.containers import refuse_no_table
+from segcate._inputs.labels import label_values
 from segcate._inputs.peek import count_gaps
 from segcate._inputs.vectors import check_same_index, count_not_finite
 from segcate._routing import how_to_pass
@@ -454,7 +455,7 @@ def code_segments(
     n = _frames.n_rows(X)
     if position is None:
         return SegmentCodes(np.zeros(n, dtype=np.intp), np.array(["all"], dtype=object), None)
-    column = _frames.column_values(X, position)
+    column = label_values(owner, X, position)
     if column.dtype.kind == "f":
         column = _integral(owner, column)
     codes, labels = _frames.sorted_codes(column)

@@ -67,7 +67,7 @@ class ColumnKind:
     levels : texts of the levels of a category, sorted; the first is the reference; `<missing>` is
         the last where values are missing
     origin : of dates the first one of the fit, in microseconds since 1970 (UTC)
-    center, scale : mean and standard deviation of the numbers; NaN for a category
+    center, scale : mean and standard deviation of the numbers; 0 and 1 for a category
     """
 
     name: str
@@ -79,8 +79,8 @@ class ColumnKind:
     share_missing: float = 0.0
     levels: tuple[str, ...] = ()
     origin: int = 0
-    center: float = float("nan")
-    scale: float = float("nan")
+    center: float = 0.0
+    scale: float = 1.0
 
     @property
     def is_used(self) -> bool:
@@ -272,7 +272,7 @@ def days_since(moments: npt.NDArray[np.int64], origin: int) -> Float:
 
 def _day(moment: int) -> str:
     text = str(np.datetime64(moment, "us"))
-    return text.partition("T")[0] if text.endswith("T00:00:00.000000") else text.partition(".")[0]
+    return text.partition("T")[0] if text.endswith("T00:00:00.000000") else text.partition(".")[0].replace("T", " ")
 
 
 def _gaps(share: float) -> str:

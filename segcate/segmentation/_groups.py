@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from segcate import _frames
+from segcate._inputs.labels import label_values
 from segcate._inputs.vectors import check_same_index
 from segcate._validation import check_features, listed
 from segcate.base import SegmenterMixin
@@ -142,7 +143,7 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
         """Return the columns grouped by, whole floats as integers, without missing values."""
         values = []
         for i in self.column_positions_:
-            column = _frames.column_values(X, int(i))
+            column = label_values(type(self).__name__, X, int(i))
             n_missing = int(pd.isna(column).sum())
             if n_missing:
                 raise ValueError(
@@ -213,11 +214,9 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
 
 
 def _plain(column: Labels) -> Labels:
-    """Return whole numbers as integers, dates as text, and all else as it is."""
-    if column.dtype.kind in "mM":
+    """Return whole numbers as integers, durations as text, and all else as it is."""
+    if column.dtype.kind == "m":
         return column.astype(str)
-    if column.dtype.kind == "O" and pd.api.types.infer_dtype(column) == "integer":
-        return column.astype(np.int64)
     if column.dtype.kind == "f":
         is_whole = (np.abs(column) < 2**53) & (column == np.floor(column))
         return column.astype(np.int64) if is_whole.all() else column
