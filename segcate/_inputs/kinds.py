@@ -272,7 +272,11 @@ def days_since(moments: npt.NDArray[np.int64], origin: int) -> Float:
 
 def _day(moment: int) -> str:
     text = str(np.datetime64(moment, "us"))
-    return text.partition("T")[0] if text.endswith("T00:00:00.000000") else text.partition(".")[0].replace("T", " ")
+    return (
+        text.partition("T")[0]
+        if text.endswith("T00:00:00.000000")
+        else text.partition(".")[0].replace("T", " ")
+    )
 
 
 def _gaps(share: float) -> str:

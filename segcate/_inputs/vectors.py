@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sklearn.utils import column_or_1d
 
 from segcate import _frames
+from segcate._inputs.containers import refuse_no_table
 
 Float = npt.NDArray[np.float64]
 
@@ -29,8 +30,10 @@ def check_same_index(owner: str, /, **arguments: Any) -> None:
     pandas Series or DataFrame) is compared with every other one that does, so that all pairs are
     compared in one pass, whether X is a frame, an array or None.
 
-    Arguments of another length are left to the check of lengths.
+    Arguments of another length are left to the check of lengths. X that holds no rows yet, such as a
+    LazyFrame, is refused by name.
     """
+    refuse_no_table(owner, arguments.get("X"))
     first, wanted = "", None
     for name, index in _indexes(arguments):
         if wanted is None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from segcate._inputs.containers import refuse_no_table
 from segcate._inputs.vectors import check_same_index
 from segcate._last_step import last_step
 from segcate._validation import check_option
@@ -193,6 +194,7 @@ class SegmentProfileDisplay:
         ImportError
             If matplotlib is not installed.
         """
+        refuse_no_table(f"{cls.__name__}.from_predictions", X)
         X = X if hasattr(X, "shape") else np.asarray(X)
         profile = segment_profile(X, segment, sample_weight=sample_weight)
         overall, scale = scale_of_rows(X, profile, sample_weight)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcate import _frames
+from segcate._inputs.containers import refuse_no_table
 from segcate._inputs.encoding import encode_columns
 from segcate._validation import listed
 
@@ -167,6 +168,7 @@ def _value_columns(roles: Roles) -> tuple[str, ...]:
 
 def _as_frame(owner: str, panel: Any, roles: Roles) -> pd.DataFrame:
     """Bring a frame with the columns needed, whatever it came in."""
+    refuse_no_table(owner, panel, "panel")
     if isinstance(panel, pd.DataFrame):
         frame = panel
         in_index = [name for name in (roles.id, roles.time) if name in (panel.index.names or [])]
