@@ -17,6 +17,10 @@ __all__ = ["grow_tree"]
 SCORE, WEIGHT, INFORMATION, ROWS, FILLS = 0, 1, 2, 3, 4
 # A side whose treatment does not vary, but for rounding, tells no effect.
 _LEAST_INFORMATION = 1e-9
+# A split must be better than the one found before by more than rounding; of equals the first stands.
+_BETTER = 1.0 + 1e-9
+# Pseudo-outcomes below this share of their terms are rounding: two kinds of rows are fitted exactly.
+_ROUNDING = 1e-12
 # Importance counts splits down to this depth, those below less and less.
 _IMPORTANCE_DEPTH = 4
 
@@ -125,6 +129,8 @@ def _draw_columns(columns, n_wanted, rng):  # type: ignore[no-untyped-def]
 def _score_rows(rows, a, b, t, y, w, scores, total):  # type: ignore[no-untyped-def]
     """Write the weighted pseudo-outcome, weight and information of each row; False if all are 0.
 
+    Those that are rounding beside the terms they are made of count as 0.
+
     The pseudo-outcome is the influence of the row on the effect in the node, equation (8) of the
     paper; the information of a row is its share of the node's treatment variation. `total` gets
     their sums and the number of rows.
@@ -145,7 +151,7 @@ def _score_rows(rows, a, b, t, y, w, scores, total):  # type: ignore[no-untyped-
     if not tt > 0.0:
         return False
     effect, scale = ty / tt, weight / tt
-    largest = total_score = 0.0
+    largest = largest_term = total_score = 0.0
     for i in range(a, b):
         r = rows[i]
         gap = t[r] - mean_t
@@ -155,9 +161,10 @@ def _score_rows(rows, a, b, t, y, w, scores, total):  # type: ignore[no-untyped-
         scores[i - a, INFORMATION] = w[r] * gap * gap * scale
         total_score += score
         largest = max(largest, abs(score))
+        largest_term = max(largest_term, abs(w[r] * gap * (y[r] - mean_y) * scale))
     total[SCORE], total[WEIGHT], total[INFORMATION] = total_score, weight, weight
     total[ROWS] = b - a
-    return largest > 0.0
+    return largest > _ROUNDING * largest_term
 
 
 @kernel
@@ -172,8 +179,7 @@ def _best_split(codes, chooses, fills, scores, total, limits, columns, sums, cou
         else:
             position, gain = _scan(low, high, sums, counts, 0.0, 0.0, 0.0, 0, 0, total, limits)
             side = False
-        # Of columns that split equally well the first one is taken, rounding aside.
-        if gain > best * (1.0 + 1e-12):
+        if gain > best * _BETTER:
             found, at, is_left, best = j, position, side, gain
         sums[low : high + 1] = 0.0
         counts[low : high + 1] = 0
@@ -222,9 +228,9 @@ def _scan_with_missing(low, high, sums, counts, total, limits):  # type: ignore[
         total,
         limits,
     )
-    if alone > max(gain, left_gain):
+    if alone > max(gain, left_gain) * _BETTER:
         return max(high, 0), False, alone
-    if left_gain > gain:
+    if left_gain > gain * _BETTER:
         return left_at, True, left_gain
     return at, False, gain
 
@@ -244,7 +250,7 @@ def _scan(  # type: ignore[no-untyped-def]
             if last >= 0:
                 middle = (last + b - 1) // 2
                 gain = _gain(score, weight, information, rows, reached[middle], total, limits)
-                if gain > best:
+                if gain > best * _BETTER:
                     at, best = middle, gain
             score += sums[b, SCORE]
             weight += sums[b, WEIGHT]
@@ -262,12 +268,12 @@ def _gain(score, weight, information, rows, fills, total, limits):  # type: igno
     fewest, share = limits[0], limits[2]
     if min(rows, total[ROWS] - rows) < fewest or min(fills, total[FILLS] - fills) < fewest:
         return 0.0
-    if min(weight, total[WEIGHT] - weight) < share * total[WEIGHT]:
+    if min(weight, total[WEIGHT] - weight) * _BETTER < share * total[WEIGHT]:
         return 0.0
     other = total[INFORMATION] - information
     if not min(information, other) > _LEAST_INFORMATION * total[INFORMATION]:
         return 0.0
-    if min(information, other) < share * total[INFORMATION]:
+    if min(information, other) * _BETTER < share * total[INFORMATION]:
         return 0.0
     return score * score / information + (total[SCORE] - score) ** 2 / other
 
