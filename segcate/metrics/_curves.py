@@ -6,22 +6,23 @@ prioritization rules via rank-weighted average treatment effects. JASA, 120(549)
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
-from segcate._ranked_rows import rank_rows
+from segcate._ranked_rows import RankedRows, rank_rows
 from segcate._validation import Float
 from segcate.metrics._scored_rows import check_rows
 from segcate.metrics._targeting_curve import (
     Band,
     TargetingCurve,
     check_curve_options,
-    critical_value,
-    half_width,
     points_of,
+    uniform_critical_value,
 )
-from segcate.metrics._top_share import gain_polyline, top_shares
+from segcate.metrics._top_share import GainPolyline, gain_polyline, top_shares
 
 __all__ = ["cumulative_effect_curve", "qini_curve", "toc_curve", "uplift_curve"]
 
@@ -294,11 +295,47 @@ def toc_curve(
     return _curve("toc", pseudo_outcome, prediction, sample_weight, groups, *options)
 
 
-def _coefficients(kind: str, share: Float) -> tuple[Float, Float]:
-    """Return a and b of the curve a g(q) - b g(1)."""
-    one = np.ones_like(share)
-    a = 1.0 / share if kind in ("cumulative_effect", "toc") else one
-    return a, {"uplift": 0.0 * one, "qini": share, "cumulative_effect": 0.0 * one, "toc": one}[kind]
+@dataclass(frozen=True, slots=True)
+class _GainCurve:
+    """The curve a g(q) - b g(1) of ranked rows.
+
+    Attributes
+    ----------
+    kind : {"uplift", "qini", "cumulative_effect", "toc"}
+    ranked : the rows
+    line : their gain
+    """
+
+    kind: str
+    ranked: RankedRows
+    line: GainPolyline
+
+    def coefficients(self, share: Float) -> tuple[Float, Float]:
+        """Return a and b."""
+        one, nothing = np.ones_like(share), np.zeros_like(share)
+        a = 1.0 / share if self.kind in ("cumulative_effect", "toc") else one
+        b = {"uplift": nothing, "qini": share, "cumulative_effect": nothing, "toc": one}
+        return a, b[self.kind]
+
+    def points(self, share: Float) -> tuple[Float, Float, Float]:
+        """Return value, standard error and degrees of freedom at each share."""
+        ranked, line = self.ranked, self.line
+        top = top_shares(ranked, share, line)
+        a, b = self.coefficients(share)
+        # The last gain is the mean itself, so that the centred curves end at 0.
+        value = a * line.centred(share) + (a * share - b) * ranked.mean
+        n_units = top.n_units_in()
+        if self.kind in ("qini", "toc"):
+            # Their error is that of the smaller side: at q near 1 few rows are below the threshold.
+            n_units = np.minimum(n_units, np.maximum(ranked.n_units - n_units, 0.0))
+        variance = top.variance(a, b)
+        # Below that it is rounding: a curve that cannot vary there, such as qini and toc at q = 1.
+        smallest = _ROUNDING * (a**2 + b**2) * top.variance(0.0 * share, np.ones_like(share))
+        return value, np.sqrt(np.where(variance > smallest, variance, 0.0)), n_units - 1.0
+
+    def covariance(self, share: Float) -> Float:
+        """Return the covariance of the points at all shares."""
+        return top_shares(self.ranked, share, self.line).covariance(*self.coefficients(share))
 
 
 def _curve(
@@ -316,23 +353,12 @@ def _curve(
     check_curve_options(owner, n_points, confidence_level, band)
     rows = check_rows(owner, pseudo_outcome, prediction, sample_weight, groups)
     ranked = rank_rows(rows.prediction, rows.psi, rows.weight, rows.clusters)
-    line = gain_polyline(ranked)
-    share = points_of(line.reached, n_points)
-    top = top_shares(ranked, share, line)
-    a, b = _coefficients(kind, share)
-    # The last gain is the mean itself, so that the centred curves end at 0.
-    value = a * line.centred(share) + (a * share - b) * ranked.mean
-    covariance = top.covariance(a, b) if band == "uniform" else None
-    variance = top.variance(a, b) if covariance is None else np.diag(covariance)
-    n_units = top.n_units_in()
-    if kind in ("qini", "toc"):
-        # Their error is that of the smaller side: at q near 1 few rows are below the threshold.
-        n_units = np.minimum(n_units, np.maximum(ranked.n_units - n_units, 0.0))
-    # Below that it is rounding: a curve that cannot vary there, such as qini and toc at q = 1.
-    smallest = _ROUNDING * (a**2 + b**2) * top.variance(0.0 * share, np.ones_like(share))
-    std_error = np.sqrt(np.where(variance > smallest, variance, 0.0))
-    critical = critical_value(covariance, std_error, confidence_level, random_state)
-    half = half_width(std_error, critical, n_units - 1.0)
-    return TargetingCurve.of(
-        kind, share, value, std_error, half, confidence_level, band, rows.n_rows
-    )
+    source = _GainCurve(kind, ranked, gain_polyline(ranked))
+    share = points_of(source.line.reached, n_points)
+    critical = float(ndtri(0.5 + confidence_level / 2))
+    if band == "uniform":
+        std_error = source.points(share)[1]
+        critical = uniform_critical_value(
+            source.covariance(share), std_error, confidence_level, random_state
+        )
+    return TargetingCurve.of(kind, source, share, critical, confidence_level, band, rows.n_rows)

@@ -11,16 +11,15 @@ import numpy as np
 from scipy.special import ndtri
 
 from segcate._inputs.vectors import check_same_index
-from segcate._ranked_rows import rank_rows
+from segcate._ranked_rows import RankedRows, rank_rows
 from segcate._validation import Float, check_dose, check_outcome
 from segcate.metrics._scored_rows import check_rows
 from segcate.metrics._targeting_curve import (
     TargetingCurve,
     check_curve_options,
-    half_width,
     points_of,
 )
-from segcate.metrics._top_share import TopShares, cut_cells, gain_polyline
+from segcate.metrics._top_share import GainPolyline, TopShares, cut_cells, gain_polyline
 
 __all__ = ["cumulative_slope_curve"]
 
@@ -112,19 +111,40 @@ def cumulative_slope_curve(
             f"{_OWNER}: `treatment` is {kept[0]:g} in all {len(kept)} rows; a slope needs at least two "
             "doses."
         )
-    line = gain_polyline(ranked)
-    share = points_of(line.reached, n_points)
-    cells = cut_cells(ranked, line.reached, share)
-    top = TopShares(share, np.zeros_like(share), np.zeros_like(share), cells, ranked)
-    fit = _Slopes.of(top, kept - np.average(kept, weights=ranked.weight))
-    half = line.half_window(share, ranked.n_units)
-    at_threshold = fit.score_between(np.clip(share - half, 0.0, 1.0), share + half, line.reached)
-    std_error, df = fit.std_error(at_threshold)
-    width = half_width(std_error, float(ndtri(0.5 + confidence_level / 2)), df)
+    source = _SlopeCurve(
+        ranked, gain_polyline(ranked), kept - np.average(kept, weights=ranked.weight)
+    )
     return TargetingCurve.of(
-        "cumulative_slope", share, fit.slope, std_error, width, confidence_level, "pointwise",
-        rows.n_rows,
+        "cumulative_slope", source, points_of(source.line.reached, n_points),
+        float(ndtri(0.5 + confidence_level / 2)), confidence_level, "pointwise", rows.n_rows,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _SlopeCurve:
+    """The slopes of outcome on dose in the top shares of ranked rows.
+
+    Attributes
+    ----------
+    ranked : the rows, their outcomes in place of effect scores
+    line : their gain
+    dose : float64 array of shape (n_ranked,), in rank order, less its mean
+    """
+
+    ranked: RankedRows
+    line: GainPolyline
+    dose: Float
+
+    def points(self, share: Float) -> tuple[Float, Float, Float]:
+        """Return slope, standard error and degrees of freedom at each share; the last is 1."""
+        line = self.line
+        cells = cut_cells(self.ranked, line.reached, share)
+        top = TopShares(share, np.zeros_like(share), np.zeros_like(share), cells, self.ranked)
+        fit = _Slopes.of(top, self.dose)
+        half = line.half_window(share, self.ranked.n_units)
+        low = np.clip(share - half, 0.0, 1.0)
+        std_error, df = fit.std_error(fit.score_between(low, share + half, line.reached))
+        return fit.slope, std_error, df
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import ndtr, stdtrit
 from sklearn.utils import check_random_state
 
 from segcate._validation import Float, check_in_unit_interval, check_option
@@ -16,11 +16,13 @@ Band = Literal["pointwise", "uniform"]
 
 __all__ = [
     "Band",
+    "CurveSource",
     "TargetingCurve",
     "check_curve_options",
-    "critical_value",
     "half_width",
     "points_of",
+    "refine",
+    "uniform_critical_value",
 ]
 
 _DISPLAY_POINTS = 200
@@ -28,6 +30,16 @@ _MOST_UNIFORM_POINTS = 2000
 _N_DRAWS = 5000
 _COLUMNS = ("share", "value", "std_error", "ci_low", "ci_high")
 _STARTS_AT_ZERO = ("uplift", "qini")
+
+
+class CurveSource(Protocol):
+    """Ranked rows that a curve can be read from at any share."""
+
+    def points(self, share: Float) -> tuple[Float, Float, Float]:
+        """Return value, standard error and degrees of freedom at ascending shares in (0, 1].
+
+        The last of them is 1.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,10 @@ class TargetingCurve:
         Whether the band holds the truth at one share named in advance, or at all points at once.
     n_rows : int
         Rows of positive weight.
+
+    Notes
+    -----
+    The curve keeps the ranked rows, some 20 bytes a row, so that `at` reads it at any share.
     """
 
     kind: str
@@ -60,31 +76,35 @@ class TargetingCurve:
     confidence_level: float
     band: str
     n_rows: int
+    _source: CurveSource = field(repr=False, compare=False)
+    _critical: float = field(repr=False, compare=False)
 
     @classmethod
     def of(
         cls,
         kind: str,
+        source: CurveSource,
         share: Float,
-        value: Float,
-        std_error: Float,
-        half: Float,
+        critical: float,
         confidence_level: float,
         band: str,
         n_rows: int,
     ) -> TargetingCurve:
-        """Put a band of half width `half` around a curve; some curves start at (0, 0)."""
-        start = [0.0] if kind in _STARTS_AT_ZERO else []
+        """Read a curve at some shares; a band reaches out by `critical` standard errors of a normal."""
+        share = np.append(0.0, share) if kind in _STARTS_AT_ZERO else share
+        value, std_error, low, high = _read(source, share, critical)
         return cls(
             kind=kind,
-            share=np.append(start, share),
-            value=np.append(start, value),
-            std_error=np.append(start, std_error),
-            ci_low=np.append(start, value - half),
-            ci_high=np.append(start, value + half),
+            share=share,
+            value=value,
+            std_error=std_error,
+            ci_low=low,
+            ci_high=high,
             confidence_level=float(confidence_level),
             band=band,
             n_rows=n_rows,
+            _source=source,
+            _critical=critical,
         )
 
     def frame(self) -> pd.DataFrame:
@@ -92,30 +112,58 @@ class TargetingCurve:
         return pd.DataFrame({name: getattr(self, name) for name in _COLUMNS})
 
     def at(self, share: float) -> dict[str, float]:
-        """Return the curve at one share, on the straight line between its two points.
+        """Return the curve at one share, as if the share were one of its points.
 
         Parameters
         ----------
         share : float
-            From the first share of the curve to 1.
+            Above 0 and at most 1; the curves that start at (0, 0) take 0, too. Inside a block of
+            equal predictions a part of the block is in the top, by its mean: the value of
+            `cumulative_effect_curve` is `uplift_at_k` there.
 
         Returns
         -------
         dict
-            With the keys "share", "value", "std_error", "ci_low", "ci_high". At a point of the curve
-            it is that point; elsewhere make the curve with `n_points` such that the share is one.
+            With the keys "share", "value", "std_error", "ci_low", "ci_high". A uniform band is that
+            of the points of the curve.
 
         Raises
         ------
         ValueError
-            If the share is outside the curve.
+            If the share is no number, or outside the curve.
         """
-        if not self.share[0] <= share <= 1:
+        starts_at_zero = self.kind in _STARTS_AT_ZERO
+        is_number = isinstance(share, int | float | np.number) and not isinstance(share, bool)
+        if not is_number or not (0 < share <= 1 or (share == 0 and starts_at_zero)):
             raise ValueError(
-                f"TargetingCurve.at: `share` must be between {self.share[0]:g}, the first of the "
-                f"curve, and 1; got {share!r}. Ask for more points with `n_points`."
+                f"TargetingCurve.at: `share` must be a number {'from 0' if starts_at_zero else 'above 0'}"
+                f" to 1, the share of rows treated; got {share!r}. 0.3 reads the curve at the best "
+                "30 %."
             )
-        return {name: float(np.interp(share, self.share, getattr(self, name))) for name in _COLUMNS}
+        columns = self.share, *(getattr(self, name) for name in _COLUMNS[1:])
+        at = int(np.searchsorted(self.share, share))
+        if self.share[at] != share:
+            shares = np.array([float(share), 1.0])
+            columns, at = (shares, *_read(self._source, shares, self._critical)), 0
+        return {name: float(values[at]) for name, values in zip(_COLUMNS, columns, strict=True)}
+
+
+def refine(curve: TargetingCurve) -> TargetingCurve:
+    """Return a curve with even shares beside its own, for a picture: some are bent inside blocks."""
+    share = np.union1d(curve.share, np.arange(1.0, _DISPLAY_POINTS + 1.0) / _DISPLAY_POINTS)
+    return TargetingCurve.of(
+        curve.kind, curve._source, share[share > 0], curve._critical,
+        curve.confidence_level, curve.band, curve.n_rows,
+    )  # fmt: skip
+
+
+def _read(source: CurveSource, share: Float, critical: float) -> tuple[Float, Float, Float, Float]:
+    """Return value, standard error and both ends of the band at some shares, 0 at share 0."""
+    value, std_error, half = np.zeros((3, len(share)))
+    above = share > 0
+    value[above], std_error[above], df = source.points(share[above])
+    half[above] = half_width(std_error[above], critical, df)
+    return value, std_error, value - half, value + half
 
 
 def check_curve_options(
@@ -147,16 +195,14 @@ def points_of(reached: Float, n_points: int | None) -> Float:
     return np.arange(1.0, n + 1.0) / n
 
 
-def critical_value(
-    covariance: Float | None, std_error: Float, confidence_level: float, random_state: Any
+def uniform_critical_value(
+    covariance: Float, std_error: Float, confidence_level: float, random_state: Any
 ) -> float:
-    """Return by how many standard errors a band reaches out: normal, or largest of all points.
+    """Return by how many standard errors a band reaches out that holds at all points at once.
 
-    The largest is the quantile of a multiplier bootstrap whose multipliers are normal: draws from
-    the covariance of the points.
+    It is the quantile of the largest of all points in a multiplier bootstrap whose multipliers are
+    normal: draws from the covariance of the points.
     """
-    if covariance is None:
-        return float(ndtri(0.5 + confidence_level / 2))
     varies = std_error > 1e-12 * np.max(std_error, initial=0.0)
     if not varies.any():
         return float("nan")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ __all__ = [
     "check_effects",
     "deal_folds",
     "fit_child",
-    "predict_out_of_fold",
+    "predict_each",
     "segment_means",
 ]
 
@@ -43,25 +44,26 @@ def check_effects(owner: str, effects: Any, n_rows: int, n_arms: int) -> Float:
     return table
 
 
-def predict_out_of_fold(
+def predict_each(
     owner: str,
     estimator: Any,
     X: Any,
     y: Float,
     given: dict[str, Any],
-    splits: Splits,
+    fits: Iterable[tuple[Int, Int]],
     *,
     n_arms: int,
     n_jobs: int | None,
-) -> Float:
-    """Predict the effects of each fold by a clone fitted on its training rows."""
+) -> list[Float]:
+    """Fit a clone on the first rows of each pair, and predict the effects of the second."""
+    fits = list(fits)
     parts = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_predict)(estimator, X, y, given, train, test) for train, test in splits
+        delayed(_fit_predict)(estimator, X, y, given, train, rows) for train, rows in fits
     )
-    effects = np.empty((len(y), n_arms - 1))
-    for part, (_, test) in zip(parts, splits, strict=True):
-        effects[test] = check_effects(owner, part, len(test), n_arms)
-    return effects
+    return [
+        check_effects(owner, part, len(rows), n_arms)
+        for part, (_, rows) in zip(parts, fits, strict=True)
+    ]
 
 
 def fit_child(estimator: Any, X: Any, y: Float, given: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,15 +33,20 @@ from segcate.metrics._policy_value import check_costs, check_scores
 from segcate.metrics._profit_curve import check_budget, check_share, check_unit_value
 from segcate.model_selection._row_fingerprint import row_fingerprint
 from segcate.model_selection._targeting_effects import (
-    Splits,
     by_segment,
     check_effects,
     deal_folds,
     fit_child,
-    predict_out_of_fold,
+    predict_each,
     segment_means,
 )
 from segcate.model_selection._targeting_rule import Limits, TargetingRule, choose_rule
+from segcate.model_selection._targeting_value import (
+    Fits,
+    assign_folds,
+    counting_the_choice,
+    plan_fits,
+)
 
 __all__ = ["TargetingPolicy"]
 
@@ -251,22 +257,28 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         segments = self._code_segments(owner, X)
         self.effect_estimator_ = fit_child(self.effect_estimator, X, y, given)
         full = np.ones(len(y)) if weight is None else weight
-        splits = None if self.cv is None else deal_folds(owner, arm, codes, self.cv, rng)
-        if splits is None:
+        fits, parts = None, []
+        if self.cv is None:
             effects = self._predicted(X)
         else:
-            effects = predict_out_of_fold(
-                owner, self.effect_estimator, X, y, given, splits,
+            splits = deal_folds(owner, arm, codes, self.cv, rng)
+            fits = plan_fits(owner, splits, arm, codes, rng, rules_see_rows=self._rules_see_rows)
+            parts = predict_each(
+                owner, self.effect_estimator, X, y, given,
+                zip(fits.train, fits.predicted, strict=True),
                 n_arms=self.n_arms_, n_jobs=self.n_jobs,
             )  # fmt: skip
+            effects = fits.own_fold(parts)
         segment = None if segments is None else segments.codes
         deciding = by_segment(effects, full, segment)
         self.rule_ = self._choose(deciding, full, psi, cost)
         self.share_ = float(np.average(self.rule_.assign(deciding) > 0, weights=full))
         self.value_ = None
-        if splits is not None and psi is not None:
-            arms = self._assign_folds(effects, full, segment, psi, cost, splits)
-            self.value_ = self._value_of(psi, arms, None, weight, codes)
+        if fits is not None and psi is not None:
+            self.value_ = self._cross_fitted_value(
+                fits, parts, full, segment, psi,
+                lambda arms, other: self._value_of(psi, arms, other, weight, codes),
+            )  # fmt: skip
         self._store_segments(X, full, segments)
         self._seen_rows = row_fingerprint(X)
         return self
@@ -454,6 +466,12 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
             )
         return np.array(cost)
 
+    @property
+    def _rules_see_rows(self) -> bool:
+        """Tell whether a rule depends on the predictions of the rows that choose it."""
+        is_limited = self.budget is not None or self.max_share is not None
+        return is_limited or self.threshold == "profit"
+
     def _code_segments(self, owner: str, X: Any) -> SegmentCodes | None:
         if self.by == "user":
             return None
@@ -496,25 +514,25 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         searched = psi if self.threshold == "profit" else None
         return choose_rule(effects, weight, float(self.value), cost, limits, searched)
 
-    def _assign_folds(
+    def _cross_fitted_value(
         self,
-        effects: Float,
+        fits: Fits,
+        effects: list[Float],
         weight: Float,
         segment: Int | None,
         psi: Float,
-        cost: Float,
-        splits: Splits,
-    ) -> Int:
-        """Return the arm of each row under the rule made on the other folds."""
-        arms = np.empty(len(psi), dtype=np.intp)
-        for train, test in splits:
-            seen, unseen = (
-                by_segment(effects[rows], weight[rows], None if segment is None else segment[rows])
-                for rows in (train, test)
-            )
-            rule = self._choose(seen, weight[train], psi[train], cost)
-            arms[test] = rule.assign(unseen)
-        return arms
+        value_of: Callable[[Int, Int | None], PolicyValue],
+    ) -> PolicyValue:
+        """Value the recipe: each fold under the rule that it gives on the other folds."""
+        cost = self.rule_.cost
+        arms = assign_folds(
+            fits,
+            effects,
+            weight,
+            segment,
+            lambda deciding, rows: self._choose(deciding, weight[rows], psi[rows], cost),
+        )
+        return counting_the_choice(value_of, arms, fits.splits, weight)
 
     def _value_of(
         self, psi: Float, arms: Int, baseline: Any, sample_weight: Any, groups: Any

@@ -11,6 +11,7 @@ from segcate._inputs.vectors import check_same_index
 from segcate._last_step import last_step
 from segcate._validation import check_option, listed
 from segcate.metrics import cumulative_effect_curve, qini_curve, toc_curve, uplift_curve
+from segcate.metrics._targeting_curve import refine
 from segcate.plots._curve_band import (
     arrays_of,
     band_edges,
@@ -39,6 +40,8 @@ _LABELS = {
     "cumulative_effect": "effect of those treated, in",
     "cumulative_slope": "effect of a unit of dose on the top share, in",
 }
+# Inside a block of equal predictions these are no straight lines: shares are put between its ends.
+_BENT = ("toc", "cumulative_effect", "cumulative_slope")
 _MAKERS: dict[str, Callable[..., Any]] = {
     "uplift": uplift_curve,
     "qini": qini_curve,
@@ -272,6 +275,8 @@ class UpliftCurveDisplay:
         owner = type(self).__name__
         curves = named(owner, self.curves, "curves")
         kind = _common_kind(owner, curves)
+        if kind in _BENT:
+            curves = {name: refine(curve) for name, curve in curves.items()}
         ax = open_axes(owner, ax, 3.9)
         self.ax_, self.figure_ = ax, ax.figure
         drawn = [

@@ -14,7 +14,9 @@ from segcate.metrics import (
     cumulative_effect_curve,
     qini_curve,
     qini_score,
+    rank_test,
     toc_curve,
+    uplift_at_k,
     uplift_curve,
 )
 from segcate.metrics._top_share import gain_polyline, top_shares
@@ -258,13 +260,84 @@ def test_one_point_of_a_curve(rows):
     psi, prediction, _, _ = rows
     curve = uplift_curve(psi, prediction, n_points=10)
     assert curve.at(0.3) == pytest.approx(curve.frame().iloc[3].to_dict())
-    between = curve.at(0.35)["value"]
-    assert between == pytest.approx((curve.value[3] + curve.value[4]) / 2)
-    assert curve.at(0)["value"] == 0
-    with pytest.raises(ValueError, match=r"between 0\.1, the first of the curve, and 1; got 0\.05"):
-        toc_curve(psi, prediction, n_points=10).at(0.05)
-    with pytest.raises(ValueError, match=r"and 1; got 1\.5"):
-        curve.at(1.5)
+    finer = uplift_curve(psi, prediction, n_points=20).frame().iloc[7]
+    assert curve.at(0.35) == pytest.approx(finer.to_dict())
+    assert set(curve.at(0).values()) == {0.0}
+    with pytest.raises(ValueError, match=r"above 0 to 1, the share of rows treated; got 0\."):
+        toc_curve(psi, prediction, n_points=10).at(0)
+    for share in (1.5, -0.1, np.nan, True, "0.3"):
+        with pytest.raises(ValueError, match=rf"from 0 to 1, .*; got {share!r}\."):
+            curve.at(share)
+
+
+@pytest.fixture(params=["plain", "weights", "groups"])
+def tied(request):
+    """Three segments with one prediction each, as segment estimators give."""
+    rng = np.random.default_rng(0)
+    segment = rng.choice(3, 1500, p=[0.05, 0.35, 0.6])
+    prediction = np.array([2.0, 1.0, 0.0])[segment]
+    more = {
+        "plain": {},
+        "weights": {"sample_weight": rng.choice([0.0, 0.5, 2.0], 1500)},
+        "groups": {"groups": rng.integers(0, 150, 1500)},
+    }
+    return prediction + rng.normal(size=1500), prediction, more[request.param]
+
+
+SHARES = (0.01, 0.1, 0.2, 0.5, 0.95, 1.0)
+
+
+@pytest.mark.parametrize("n_points", [None, 1, 10])
+@pytest.mark.parametrize("q", SHARES)
+def test_inside_a_block_of_ties_curves_equal_uplift_at_k(tied, q, n_points):
+    psi, prediction, more = tied
+    weight = more.get("sample_weight")
+    top = uplift_at_k(psi, prediction, k=q, sample_weight=weight)
+    mean = np.average(psi, weights=weight)
+    expected = {
+        cumulative_effect_curve: top,
+        toc_curve: top - mean,
+        uplift_curve: q * top,
+        qini_curve: q * (top - mean),
+    }
+    for make, value in expected.items():
+        found = make(psi, prediction, n_points=n_points, **more).at(q)
+        assert found["value"] == pytest.approx(value, abs=1e-12)
+
+
+@pytest.mark.parametrize("q", SHARES)
+def test_inside_a_block_of_ties_standard_errors_are_those_of_rank_test(tied, q):
+    psi, prediction, more = tied
+    test = rank_test(psi, prediction, kind="uplift_at_k", k=q, **more)
+    for make, unit in ((cumulative_effect_curve, 1.0), (uplift_curve, q)):
+        found = make(psi, prediction, **more).at(q)
+        assert found["std_error"] == pytest.approx(unit * test.std_error, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "make", [uplift_curve, qini_curve, cumulative_effect_curve, toc_curve], ids=lambda f: f.__name__
+)
+@pytest.mark.parametrize("band", ["pointwise", "uniform"])
+def test_a_point_between_is_that_of_a_curve_which_has_it(tied, make, band):
+    psi, prediction, more = tied
+    curve = make(psi, prediction, n_points=20, band=band, random_state=0, **more)
+    coarse = make(psi, prediction, n_points=2, band=band, random_state=0, **more)
+    for q in (0.2, 0.65):
+        row = curve.frame().iloc[int(np.argmin(np.abs(curve.share - q)))]
+        found = coarse.at(float(row["share"]))
+        columns = ["value", "std_error"] + (["ci_low", "ci_high"] if band == "pointwise" else [])
+        assert {c: found[c] for c in columns} == pytest.approx(
+            row[columns].to_dict(), rel=1e-9, nan_ok=True
+        )
+
+
+def test_a_constant_score_has_the_mean_effect_at_every_share():
+    psi = np.random.default_rng(1).normal(1.0, 1.0, 400)
+    for q in (0.1, 0.5, 1.0):
+        assert toc_curve(psi, np.zeros(400)).at(q)["value"] == pytest.approx(0.0, abs=1e-12)
+        at = cumulative_effect_curve(psi, np.zeros(400)).at(q)
+        assert at["value"] == pytest.approx(psi.mean())
+        assert at["std_error"] == pytest.approx(psi.std(ddof=1) / 20, rel=1e-9)
 
 
 def test_frame_has_a_row_a_point(rows):

@@ -108,6 +108,19 @@ def test_order_of_rows_and_weights_of_zero_do_not_matter():
     np.testing.assert_allclose(other.frame(), one.frame(), rtol=1e-9)
 
 
+def test_a_point_between_is_that_of_a_curve_which_has_it():
+    rng = np.random.default_rng(4)
+    dose, segment = rng.normal(size=300), rng.integers(0, 3, 300)
+    y = segment * dose + rng.normal(size=300)
+    curve = cumulative_slope_curve(y, segment, treatment=dose, n_points=10)
+    few = cumulative_slope_curve(y, segment, treatment=dose)
+    assert len(few.share) == 3
+    for at in (0, 1, 4, 8):
+        row = curve.frame().iloc[at]
+        assert few.at(float(row["share"])) == pytest.approx(row.to_dict(), rel=1e-9)
+    assert set(few.at(1)) == {"share", "value", "std_error", "ci_low", "ci_high"}
+
+
 def test_points_without_two_doses_have_no_slope():
     y, prediction, _ = draw()
     dose = np.where(prediction > 1, 2.0, 1.0) + (prediction < 0)

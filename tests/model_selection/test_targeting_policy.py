@@ -166,7 +166,7 @@ def test_value_is_that_of_folds_treated_by_the_others(data):
 
     policy = TargetingPolicy(Watched(), cost=0.3, cv=4, random_state=0)
     policy.fit(X, y, treatment=arm, pseudo_outcome=psi)
-    assert seen[:4] == [(1500, 500)] * 4
+    assert seen[:4] == [(1500, 2000)] * 4  # other folds too: their rules are compared
     assert policy.value_.n_units == 2000
     # E[(x - 0.3) 1(x > 0.3)] = phi(0.3) - 0.3 (1 - Phi(0.3)) for a standard normal x.
     assert abs(policy.value_.value - 0.2668) < 3 * policy.value_.std_error
