@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from segcate._inputs.records import RecordedColumns
+from segcate._inputs.vectors import check_same_index
 from segcate._routing import DESIGN_REQUEST
 from segcate._validation import EffectData, Segment, check_effect_data, takes_missing
 from segcate.matching._balance import (
@@ -180,7 +181,12 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
         OverlapError
             If a propensity model gives exactly 0 or 1 and log-odds are asked for.
         """
-        check_classifier(type(self).__name__, self.estimator)
+        owner = type(self).__name__
+        check_classifier(owner, self.estimator)
+        check_same_index(
+            owner, X=X, y=y, treatment=treatment, sample_weight=sample_weight,
+            propensity=propensity,
+        )  # fmt: skip
         data = check_effect_data(
             self,
             X,

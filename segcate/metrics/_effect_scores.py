@@ -190,6 +190,10 @@ def effect_scores(
     >>> effect_scores(None, [3, 1, 1, 1], treatment=[1, 0, 1, 0], design="experiment")
     array([ 3.,  1., -1.,  1.])
     """
+    check_same_index(
+        _OWNER, X=X, y=y, treatment=treatment, propensity=propensity, mu0=mu0, mu1=mu1,
+        groups=groups, sample_weight=sample_weight,
+    )  # fmt: skip
     _check_arguments(design, outcome_model, propensity_model, propensity, mu0, mu1)
     check_cross_fitting(_OWNER, cv, clip)
     data = _checked(X, y, treatment, propensity, mu0, mu1, groups, sample_weight)
@@ -238,10 +242,6 @@ def _checked(
     sample_weight: Any,
 ) -> _Data:
     """Check every array against X, or against y where there is no X."""
-    check_same_index(
-        _OWNER, X=X, y=y, treatment=treatment, propensity=propensity, mu0=mu0, mu1=mu1,
-        groups=groups, sample_weight=sample_weight,
-    )  # fmt: skip
     reference = y if X is None else X
     outcome = check_outcome(_OWNER, y, reference)
     arm = check_arms(_OWNER, treatment, reference)
