@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 from segcate import _frames
 from segcate._inputs.cells import read_cells
 from segcate._inputs.containers import refuse_no_table
+from segcate._inputs.groups import refuse_groups_that_are_arms
 from segcate._inputs.labels import label_values
 from segcate._inputs.peek import count_gaps
 from segcate._inputs.vectors import check_same_index, count_not_finite
@@ -511,13 +512,17 @@ def check_effect_data(
     X = check_features(estimator, X, reset=True, allow_missing=allow_missing, segment=segment)
     if needs_outcome or y is not None:
         y = check_outcome(owner, y, X)
+    arms = _check_two_arms(owner, treatment, X, treatment_kind)
+    codes = check_groups(owner, groups, X)
+    if treatment_kind != "continuous":
+        refuse_groups_that_are_arms(owner, codes, arms)
     return EffectData(
         X=X,
-        treatment=_check_two_arms(owner, treatment, X, treatment_kind),
+        treatment=arms,
         segment=code_segments(owner, X, find_segment_column(owner, X, segment)),
         y=y,
         sample_weight=check_weights(owner, sample_weight, X),
-        groups=check_groups(owner, groups, X),
+        groups=codes,
         propensity=check_propensity(owner, propensity, X),
     )
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import t as student_t
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._inputs.encoding import fit_encoding
+from segcate._statistics.intervals import Law
 from segcate._validation import (
     EffectData,
     check_effect_data,
@@ -279,8 +279,8 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
         Z = self._encode(X)
         fit = self._least_squares("predict_interval")
         effects = self._slopes(fit, Z)
-        half = _quantile(fit, level) * effect_std_error(fit, Z) * self._unit()
-        interval = np.stack([effects - half, effects + half], axis=2)
+        ends = Law(fit.effect_dof).interval(effects, effect_std_error(fit, Z) * self._unit(), level)
+        interval = np.stack(ends, axis=2)
         return interval if self._has_many_columns() else interval[:, 0]
 
     @property
@@ -294,14 +294,15 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
         coef, std_error = raw_terms(fit)
         with np.errstate(divide="ignore", invalid="ignore"):
             t = coef / std_error
-        half = _quantile(fit, self.confidence_level) * std_error
+        law = Law(fit.dof)
+        low, high = law.interval(coef, std_error, self.confidence_level)
         columns = {
             "coef": coef,
             "std_error": std_error,
             "t": t,
-            "p_value": 2 * student_t.sf(np.abs(t), max(fit.dof, 1)),
-            "ci_low": coef - half,
-            "ci_high": coef + half,
+            "p_value": law.two_sided_p(t),
+            "ci_low": low,
+            "ci_high": high,
         }
         return pd.DataFrame(columns, index=pd.Index(self._term_names(), name="term"))
 
@@ -476,8 +477,3 @@ def _choose_std_error(owner: str, wanted: str, data: EffectData) -> str:
             "Use 'group' (or 'auto'), or leave the groups out."
         )
     return wanted
-
-
-def _quantile(fit: InteractionFit, level: float) -> float:
-    """Return the quantile of Student's t that makes a two-sided interval."""
-    return float(student_t.ppf(0.5 + level / 2, fit.dof)) if fit.dof > 0 else float("nan")

@@ -10,15 +10,22 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from segcate._statistics.intervals import freedom_of_rows
+from segcate._statistics.sandwich import (
+    FULL_LEVERAGE,
+    cluster_factor,
+    corrected,
+    left_out_sums,
+    sums_by_group,
+)
 from segcate.effects._regression import LeastSquares, least_squares
+from segcate.effects._segment_estimate import grouped_rows
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
 __all__ = ["InteractionFit", "effect_std_error", "effects_of", "fit_interactions", "raw_terms"]
 
-# A row whose leverage is closer to 1 than this has a parameter of its own.
-_OWN_PARAMETER = 1e-9
 # A combination of terms touches such a parameter if this share of its variance, or more, comes
 # from it; what is less comes from rounding.
 _TOUCHES = 1e-9
@@ -40,7 +47,8 @@ class InteractionFit:
     center : float64 array of shape (n_columns of Z,)
     moderators : intp array of shape (n_moderators,), columns of Z that stand in products
     n_rows : rows of positive weight
-    dof : degrees of freedom of the intervals; not positive where nothing is left for the variance
+    dof : degrees of freedom of the coefficients; not positive where nothing is left for the variance
+    effect_dof : those of the effects, no more than the smallest arm leaves beside its coefficients
     """
 
     coef: Float
@@ -53,6 +61,7 @@ class InteractionFit:
     moderators: Int
     n_rows: int
     dof: int
+    effect_dof: float
 
     @property
     def n_treatments(self) -> int:
@@ -95,7 +104,13 @@ def fit_interactions(
     center_treatment = np.average(D, axis=0, weights=weight) if is_dose else np.zeros(D.shape[1])
     design = _design(D - center_treatment, Z - center, moderators)
     fit = least_squares(design, y, weight)
-    covariance, unknown, dof = _covariance(design, y, fit, weight, groups, kind)
+    arms = None if is_dose else (D @ np.arange(1, D.shape[1] + 1)).astype(np.intp)
+    covariance, unknown, dof = _covariance(design, y, fit, weight, groups, arms, kind)
+    effect_dof: float = dof
+    if arms is not None and kind != "group":
+        slopes = fit.kept[1 + D.shape[1] + Z.shape[1] :].reshape(D.shape[1], -1).sum(axis=1)
+        spare = int(np.bincount(arms, minlength=D.shape[1] + 1).min()) - int(slopes.max())
+        effect_dof = min(dof, freedom_of_rows(spare))
     return InteractionFit(
         coef=fit.coef,
         covariance=covariance,
@@ -107,6 +122,7 @@ def fit_interactions(
         moderators=moderators,
         n_rows=len(y),
         dof=dof,
+        effect_dof=float(effect_dof),
     )
 
 
@@ -121,6 +137,7 @@ def _covariance(
     fit: LeastSquares,
     weight: Float | None,
     groups: Int | None,
+    arms: Int | None,
     kind: str,
 ) -> tuple[Float, Float, int]:
     """Sandwich of the coefficients, its unknown part, and degrees of freedom."""
@@ -132,29 +149,45 @@ def _covariance(
     if n <= k:
         return np.full_like(fit.bread, np.nan), unknown, 0
     if kind == "group" and groups is not None:
-        covariance, n_groups = _clustered(influence * residual[:, None], groups)
-        return covariance * ((n - 1) / (n - k)), unknown, n_groups - 1
-    if kind in ("HC2", "HC3"):
-        left = 1.0 - w * np.einsum("ij,ij->i", influence, design)
-        is_own = left < _OWN_PARAMETER
-        power = 0.5 if kind == "HC2" else 1.0
-        residual = np.where(is_own, 0.0, residual / np.where(is_own, 1.0, left) ** power)
+        rooted = (design * np.sqrt(w)[:, None], residual / np.sqrt(w))
+        covariance, dof = _clustered(*rooted, fit, groups, arms)
+        return covariance, unknown, dof
+    kind = kind.lower()
+    if kind in ("hc2", "hc3"):
+        leverage = w * np.einsum("ij,ij->i", influence, design)
+        is_own = leverage > FULL_LEVERAGE
+        residual = np.where(is_own, 0.0, corrected(residual, leverage, kind))
         own = influence[is_own] * np.sqrt(w[is_own])[:, None]
         unknown = own.T @ own
     scores = influence * residual[:, None]
-    factor = n / (n - k) if kind == "HC1" else 1.0
+    factor = n / (n - k) if kind == "hc1" else 1.0
     return factor * (scores.T @ scores), unknown, n - k
 
 
-def _clustered(scores: Float, groups: Int) -> tuple[Float, int]:
-    """Sum the rows' scores within groups; NaN where fewer than two groups are left."""
-    order = np.argsort(groups, kind="stable")
-    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
-    sums = np.add.reduceat(scores[order], starts, axis=0)
-    n_groups = len(starts)
-    if n_groups < 2:
-        return np.full((scores.shape[1], scores.shape[1]), np.nan), n_groups
-    return n_groups / (n_groups - 1) * (sums.T @ sums), n_groups
+def _clustered(
+    columns: Float, residual: Float, fit: LeastSquares, groups: Int, arms: Int | None
+) -> tuple[Float, int]:
+    """Sum the rows' scores within groups: CR1, or CR3 where few groups were treated whole.
+
+    NaN where groups are no more than parameters, where one holds a whole arm or a coefficient.
+    `arms` is None for doses.
+    """
+    n, k = columns.shape[0], fit.rank
+    grouped = grouped_rows(groups, np.zeros(n, dtype=np.intp) if arms is None else arms)
+    n_groups = len(grouped.names)
+    nothing = np.full_like(fit.bread, np.nan)
+    if n_groups <= k or grouped.n_smaller < 2:
+        return nothing, 0
+    sums, factor = (
+        sums_by_group(columns * residual[:, None], grouped.codes),
+        cluster_factor(n_groups, n, k),
+    )
+    if arms is not None and grouped.leaves_out:
+        sums, _ = left_out_sums(columns, sums, fit.bread, grouped.codes)
+        factor = (n_groups - 1) / n_groups
+    if np.isnan(sums).any():
+        return nothing, 0
+    return factor * fit.bread @ (sums.T @ sums) @ fit.bread, int(grouped.freedom)
 
 
 def effects_of(fit: InteractionFit, Z: Float) -> Float:

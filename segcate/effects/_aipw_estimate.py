@@ -70,7 +70,10 @@ def aipw_segment(
         variance = VarianceEstimate(float(scores @ scores) * n / (n - 1), "influence", df)
     else:
         grouped = grouped_rows(groups[rows], part.is_treated)
-        variance = group_variance(grouped, scores, part.own, 1)
+        sums = grouped.sums(scores)
+        if grouped.leaves_out:
+            sums = grouped.left_out_mean(scores, part.own)
+        variance = group_variance(grouped, sums, part.own, 1)
     notes = [part.note, f"{n_clipped} propensities clipped" if n_clipped else ""]
     notes.append(rare_events(part.y, part.is_treated))
     return with_effect(part.counted, effect, variance, notes, part.y)

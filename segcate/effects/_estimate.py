@@ -218,7 +218,14 @@ def _group_variance(
     rows = grouped_rows(groups[view.rows[at]], view.is_treated[at])
     n_parameters = scores.n_parameters if is_regression else 1
     remedy = ": try adjustment='bias'" if is_regression else ""
-    return group_variance(rows, unit_scores(view, scores)[at], view.own[at], n_parameters, remedy)
+    units = unit_scores(view, scores)[at]
+    sums = rows.sums(units)
+    if rows.leaves_out:
+        weight = (view.own + view.uses)[at]
+        arm = view.is_treated[at]
+        sums = rows.left_out_mean(units * arm, weight * arm)
+        sums = sums + rows.left_out_mean(units * ~arm, weight * ~arm)
+    return group_variance(rows, sums, view.own[at], n_parameters, remedy)
 
 
 def _abadie_imbens(

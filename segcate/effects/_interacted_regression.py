@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from segcate._statistics.sandwich import FULL_LEVERAGE, corrected, left_out_sums, sums_by_group
 from segcate.effects._regression import LeastSquares, centre_columns, least_squares
 
 Float = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
-
-# A row with a leverage nearer to 1 than this is fitted by a coefficient of its own.
-_ALONE = 1e-9
+Int = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,8 @@ class InteractedFit:
     n_coefficients : what an arm with enough rows would have, a constant and every covariate that
         is no combination of others
     n_common : covariates with one slope for both arms, because they do not vary in one of them
+    rooted : design and residuals, both times the roots of the weights
+    bread : inverse of the normal equations
     """
 
     effect: float
@@ -51,15 +52,25 @@ class InteractedFit:
     rank: int
     n_coefficients: int
     n_common: int
+    rooted: tuple[Float, Float]
+    bread: Float
 
     def scores(self, correction: str) -> Float:
         """Return each row's error, its residual corrected for having been fitted.
 
         "hc0" as it is; "hc2" divided by the root of one less the leverage; "hc3" by one less it.
         """
-        power = {"hc0": 0.0, "hc2": 0.5, "hc3": 1.0}[correction]
-        left = np.where(self.leverage > 1 - _ALONE, 1.0, 1 - self.leverage)
-        return self.influence / left**power + self.centring
+        return corrected(self.influence, self.leverage, correction) + self.centring
+
+    def scores_left_out(self, codes: Int) -> Float:
+        """Return each group's error by leaving it out; NaN where a group decides a coefficient alone.
+
+        `codes` of the rows run from 0 without gaps.
+        """
+        columns, residual = self.rooted
+        sums = sums_by_group(columns * residual[:, None], codes)
+        solved, _ = left_out_sums(columns, sums, self.bread, codes)
+        return solved @ self.bread[:, 1]
 
 
 def interacted_regression(
@@ -93,7 +104,7 @@ def interacted_regression(
     residual = y - design @ fit.coef
     along = design @ fit.bread
     leverage = np.clip(w * np.einsum("ij,ij->i", along, design), 0.0, 1.0)
-    is_alone = leverage > 1 - _ALONE
+    is_alone = leverage > FULL_LEVERAGE
     influence = np.where(is_alone, 0.0, along[:, 1] * w * residual)
     slopes = centred @ fit.coef[2 + p :]
     ranks = _arm_ranks(fit, leverage, is_treated)
@@ -108,6 +119,8 @@ def interacted_regression(
         rank=fit.rank,
         n_coefficients=n_coefficients,
         n_common=int((mains & ~interactions).sum()),
+        rooted=(design * np.sqrt(w)[:, None], residual * np.sqrt(w)),
+        bread=fit.bread,
     )
 
 

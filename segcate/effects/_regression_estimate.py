@@ -91,13 +91,14 @@ def _robust_variance(
 def _group_variance(
     part: SegmentRows, fit: InteractedFit, groups: Int, inference: str
 ) -> VarianceEstimate:
-    """Sum the row scores within groups; residuals with the factor (n - 1) / (n - k)."""
-    n = len(part.rows)
-    scores = fit.influence * np.sqrt((n - 1) / max(n - fit.rank, 1))
-    if inference == "population":
-        scores = scores + fit.centring
-    grouped = grouped_rows(groups[part.rows], part.is_treated)
-    return group_variance(grouped, scores, part.own, fit.rank, ": use fewer covariates")
+    """Sum the row scores within groups, CR1 or CR3; the covariates' mean moves for the population."""
+    n, grouped = len(part.rows), grouped_rows(groups[part.rows], part.is_treated)
+    centring = fit.centring if inference == "population" else np.zeros(n)
+    if grouped.leaves_out and len(grouped.names) > fit.rank:
+        sums = fit.scores_left_out(grouped.codes) + grouped.left_out_mean(centring, part.own)
+    else:
+        sums = grouped.sums(fit.influence * np.sqrt((n - 1) / max(n - fit.rank, 1)) + centring)
+    return group_variance(grouped, sums, part.own, fit.rank, ": use fewer covariates")
 
 
 def _small_sample(part: SegmentRows) -> float:

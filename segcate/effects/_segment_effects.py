@@ -185,8 +185,8 @@ def warn_of_few_groups(owner: str, groups: npt.NDArray[np.intp]) -> None:
     n_groups = int(groups.max()) + 1
     if n_groups < FEWEST_GROUPS:
         warnings.warn(
-            f"{owner}: standard errors clustered by {n_groups} groups run low below {FEWEST_GROUPS}, above all "
-            "where whole groups were treated. Read the intervals as too narrow.",
+            f"{owner}: standard errors clustered by {n_groups} groups run low below {FEWEST_GROUPS}, where the groups "
+            "differ in size or in what they were given. Read the intervals as rough.",
             SegcateWarning,
             stacklevel=3,
         )

@@ -95,46 +95,75 @@ class GroupedRows:
     names : intp array of shape (n_groups,), codes of the groups over all rows of X
     codes : intp array of shape (n_rows,), position of each row's group among `names`
     n_smaller : groups that have rows of the arm which has rows in fewer of them
+    n_whole : groups whose rows are all of one arm
     """
 
     names: Int
     codes: Int
     n_smaller: int
+    n_whole: int
+
+    @property
+    def leaves_out(self) -> bool:
+        """Tell whether each group is left out in turn: few groups, and at least half of one arm."""
+        return self.n_smaller < FEWEST_GROUPS and 2 * self.n_whole >= len(self.names)
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom: groups less one, of the smaller arm where it has few."""
+        few = self.n_smaller < FEWEST_GROUPS
+        return float((self.n_smaller if few else len(self.names)) - 1)
+
+    def left_out_mean(self, values: Float, weight: Float) -> Float:
+        """Sum by group what rows add to the error of a mean, as leaving each group out moves it."""
+        share = self.sums(weight) / weight.sum()
+        return np.asarray(self.sums(values) / np.where(share < 1, 1.0 - share, np.nan), np.float64)
 
     def sums(self, values: Float) -> Float:
         """Sum one value a row within each group."""
         return np.bincount(self.codes, values, len(self.names)).astype(np.float64)
 
 
-def grouped_rows(groups: Int, is_treated: npt.NDArray[np.bool_]) -> GroupedRows:
+def grouped_rows(groups: Int, arms: npt.NDArray[Any]) -> GroupedRows:
     """Code the groups of the rows that take part, and count those of each arm."""
     names, codes = np.unique(groups, return_inverse=True)
-    in_arm = [np.count_nonzero(np.bincount(codes[arm])) for arm in (is_treated, ~is_treated)]
-    return GroupedRows(names.astype(np.intp), codes.astype(np.intp), int(min(in_arm)))
+    in_arm = np.stack(
+        [np.bincount(codes[arms == arm], minlength=len(names)) > 0 for arm in np.unique(arms)]
+    )
+    return GroupedRows(
+        names.astype(np.intp),
+        codes.astype(np.intp),
+        n_smaller=int(in_arm.sum(axis=1).min()),
+        n_whole=int((in_arm.sum(axis=0) == 1).sum()),
+    )
 
 
 def group_variance(
-    rows: GroupedRows, scores: Float, own: Float, n_parameters: int, remedy: str = ""
+    rows: GroupedRows, sums: Float, own: Float, n_parameters: int, remedy: str = ""
 ) -> VarianceEstimate:
-    """Make a variance of the row scores summed over groups, times G / (G - 1).
+    """Make a variance of scores summed over groups, times G / (G - 1).
 
-    Its degrees of freedom are the groups of the smaller arm less one. Without a variance, and with
+    Where `rows.leaves_out` they are sums left out in turn, and the factor is (G - 1) / G (the
+    jackknife, CR3). Its degrees of freedom are the groups of the smaller arm less one. Without a variance, and with
     `remedy` in its note, where groups are no more than parameters: the residuals of a regression
     then sum to about nothing in each group. Nor where one group holds a whole arm.
     """
-    n_groups, sums, totals = len(rows.names), rows.sums(scores), rows.sums(own)
+    n_groups, totals = len(rows.names), rows.sums(own)
     note = ""
     if rows.n_smaller < 2:
         note = "no standard error (one group holds all rows of an arm)"
     elif n_groups <= n_parameters:
         note = f"no standard error ({n_groups} groups for {n_parameters} parameters){remedy}"
+    elif np.isnan(sums).any():
+        note = f"no standard error (one group alone decides a coefficient){remedy}"
     if note:
         sums = sums * np.nan
         return VarianceEstimate(np.nan, "group", np.nan, rows.names, sums, totals, note)
-    sums = sums * np.sqrt(n_groups / (n_groups - 1))
+    factor = (n_groups - 1) / n_groups if rows.leaves_out else n_groups / (n_groups - 1)
+    sums = sums * np.sqrt(factor)
     note = f"standard error from {n_groups} groups only" if n_groups < FEWEST_GROUPS else ""
-    df = float(rows.n_smaller - 1)
-    return VarianceEstimate(float(sums @ sums), "group", df, rows.names, sums, totals, note)
+    value = float(sums @ sums)
+    return VarianceEstimate(value, "group", rows.freedom, rows.names, sums, totals, note)
 
 
 def rare_events(y: Float, is_treated: npt.NDArray[np.bool_]) -> str:

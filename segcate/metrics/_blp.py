@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
+from segcate._inputs.groups import refuse_groups_that_are_arms
 from segcate._inputs.vectors import check_same_index, check_vector
 from segcate._validation import (
     Float,
@@ -265,6 +266,7 @@ def blp_from_outcome(
             f"{owner}: all {rows.n_rows} rows with weight above 0 are "
             f"{'treated' if arm[0] else 'control'}; an effect needs both arms."
         )
+    refuse_groups_that_are_arms(owner, rows.clusters, arm)
     _check_enough(owner, rows, 4)
     centred = _centred(rows)
     target, weight, columns, position = _regression(

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._cross_fit import check_models
+from segcate._inputs.groups import refuse_groups_that_are_arms
 from segcate._inputs.vectors import check_same_index, check_vector
 from segcate._nuisances import (
     NuisanceModels,
@@ -254,6 +255,8 @@ def _checked(
             f"{'' if weight is None else ' (rows of weight 0 left out)'}; effect scores need "
             f"{'both' if n_arms == 2 else 'all'} arms."
         )
+    codes = check_groups(_OWNER, groups, reference)
+    refuse_groups_that_are_arms(_OWNER, codes, arm)
     mu = None
     if mu0 is not None:
         below = check_vector(_OWNER, "mu0", mu0, reference)
@@ -262,7 +265,7 @@ def _checked(
         y=outcome,
         treatment=arm,
         weight=weight,
-        groups=check_groups(_OWNER, groups, reference),
+        groups=codes,
         propensity=_check_chances(propensity, reference, n_arms),
         mu=mu,
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from segcate._inputs.groups import refuse_groups_that_are_arms
 from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
 from segcate._validation import (
     Float,
@@ -335,6 +336,7 @@ def _residuals(
     chance = np.asarray(check_propensity(owner, propensity, y), dtype=np.float64)
     expected = check_vector(owner, "outcome", outcome, y)
     rows = check_rows(owner, y, prediction, sample_weight, groups)
+    refuse_groups_that_are_arms(owner, rows.clusters, rows.keep(arm))
     return rows, rows.psi - rows.keep(expected), rows.keep(arm - chance)
 
 

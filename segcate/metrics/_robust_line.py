@@ -7,14 +7,17 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from segcate._statistics.sandwich import (
+    FULL_LEVERAGE,
+    cluster_factor,
+    left_out_sums,
+    sums_by_group,
+)
 from segcate._validation import Float, Int, check_option
 
 CovarianceKind = Literal["HC3", "HC1", "const"]
 
 __all__ = ["CovarianceKind", "Line", "check_covariance_kind", "fit_line"]
-
-# A unit with this much leverage holds a coefficient alone; 1 / (1 - leverage) is rounding then.
-_FULL_LEVERAGE = 1.0 - 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +68,11 @@ def fit_line(
         return Line(coefficients, bread * (residual @ residual) / (n - k), n - k)
     scores = X * residual[:, None]
     if clusters is not None:
-        scores = _sums(scores, clusters)
+        scores = sums_by_group(scores, clusters)
     n_units = len(scores)
     df = n - k if clusters is None else n_units - 1
     if cov == "HC1":
-        factor = n / (n - k) if clusters is None else n_units / (n_units - 1) * (n - 1) / (n - k)
+        factor = n / (n - k) if clusters is None else cluster_factor(n_units, n, k)
         return Line(coefficients, factor * bread @ (scores.T @ scores) @ bread, df)
     outside = _left_out(owner, X, scores, bread, clusters)
     return Line(coefficients, bread @ (outside.T @ outside) @ bread, df)
@@ -82,24 +85,13 @@ def _left_out(owner: str, X: Float, scores: Float, bread: Float, clusters: Int |
         _refuse_full(owner, float(leverage.max()), "row")
         inflated: Float = scores / (1.0 - leverage)[:, None]
         return inflated
-    k = X.shape[1]
-    products = _sums((X[:, :, None] * X[:, None, :]).reshape(len(X), k * k), clusters)
-    hat = products.reshape(-1, k, k) @ bread
-    left = np.eye(k) - hat
-    # Its eigenvalues are one minus those of a block of the hat matrix, all inside [0, 1].
-    _refuse_full(owner, 1.0 - float(np.linalg.det(left).min()), "group")
-    solved: Float = np.linalg.solve(left, scores[:, :, None])[:, :, 0].astype(np.float64)
+    solved, most = left_out_sums(X, scores, bread, clusters)
+    _refuse_full(owner, most, "group")
     return solved
 
 
-def _sums(values: Float, clusters: Int) -> Float:
-    """Sum the rows of each cluster, column by column."""
-    sums = [np.bincount(clusters, weights=column).astype(np.float64) for column in values.T]
-    return np.column_stack(sums)
-
-
 def _refuse_full(owner: str, leverage: float, unit: str) -> None:
-    if leverage > _FULL_LEVERAGE:
+    if leverage > FULL_LEVERAGE:
         raise ValueError(
             f"{owner}: one {unit} alone decides a coefficient (leverage {leverage:.6f}), so "
             f"cov='HC3' is not defined. Use cov='HC1', or more {unit}s with predictions that differ."

@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 
 from segcate import _frames
 from segcate._folds import deal_groups
+from segcate._inputs.groups import refuse_groups_that_are_arms
 from segcate._inputs.vectors import check_same_index, check_vector
 from segcate._routing import routing
 from segcate._validation import (
@@ -250,9 +251,11 @@ def _checked(
     X: Any, y: Any, treatment: Any, groups: Any, propensity: Any, sample_weight: Any
 ) -> _Rows:
     outcome = check_outcome(_OWNER, y, X)
+    arms, codes = check_treatment(_OWNER, treatment, X), check_groups(_OWNER, groups, X)
+    refuse_groups_that_are_arms(_OWNER, codes, arms)
     metadata = {
-        "treatment": check_treatment(_OWNER, treatment, X),
-        "groups": check_groups(_OWNER, groups, X),
+        "treatment": arms,
+        "groups": codes,
         "propensity": check_propensity(_OWNER, propensity, X),
         "sample_weight": check_weights(_OWNER, sample_weight, X),
     }

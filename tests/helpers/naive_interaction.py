@@ -47,6 +47,10 @@ def interaction_effects(D, Z, moderators, y, weight, groups, kind, level, Z_new)
                 part /= (1 - leverage) ** 2
             meat += part
         dof = n - k
+        codes = D @ np.arange(1, D.shape[1] + 1)
+        if np.isin(D, (0, 1)).all():  # the smallest arm tells its own line: a mean and the slopes
+            spare = min(int((codes == a).sum()) for a in range(D.shape[1] + 1)) - len(moderators)
+            dof = min(dof, spare - 1) if spare < 100 else dof
     covariance = A @ meat @ A
     quantile = student_t.ppf(0.5 + level / 2, dof)
     n_treatments = D.shape[1]
