@@ -73,7 +73,7 @@ def adjust(view: SegmentView, Z: Float, adjustment: Any, blocks: Blocks | None =
         else:
             used = view.in_arm(1 - arm) & (view.uses > 0)
             if adjustment == "bias" and blocks is not None:
-                mu, said = _level_means(view, blocks, used)
+                mu, said = _level_means(view, blocks, view.in_arm(1 - arm))
             else:
                 mu, said = _donor_regression(view, Z, used, adjustment)
             residual[arm] = view.y - mu
@@ -99,10 +99,13 @@ def _donor_regression(
 
 
 def _level_means(
-    view: SegmentView, blocks: Blocks, used: npt.NDArray[np.bool_]
+    view: SegmentView, blocks: Blocks, is_donor: npt.NDArray[np.bool_]
 ) -> tuple[Float, str]:
-    """Fit y on numbers and shrunken levels among the donors, and predict it inside their range."""
-    at = np.flatnonzero(used)
+    """Fit y on numbers and shrunken levels in the donors' arm, and predict it inside its range.
+
+    All rows of the arm count alike, used as a match or not: each level of a focal row has one.
+    """
+    at = np.flatnonzero(is_donor)
     is_level = blocks.block >= 0
     numbers, note = blocks.values[:, ~is_level], ""
     if numbers.shape[1]:
@@ -111,7 +114,8 @@ def _level_means(
     numbers = np.clip(numbers, numbers[at].min(axis=0), numbers[at].max(axis=0))
     values = np.hstack([numbers, blocks.values[:, is_level]])
     block = np.append(np.full(numbers.shape[1], -1), blocks.block[is_level])
-    coef = level_regression(values[at], block, view.y[at], view.uses[at])
+    weight = view.weight[at] if len(view.weight) else None
+    coef = level_regression(values[at], block, view.y[at], weight)
     return values @ coef, note
 
 

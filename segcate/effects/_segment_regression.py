@@ -214,13 +214,10 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         if data.y is None:
             raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
         encoded = encode_columns(data.X, self._covariates(data), owner=owner)
+        levels = model_columns(encoded, two_values=False)
+        support = level_support(data, levels, self.estimand)
         estimates = regress_segments(
-            rows_by_segment(
-                data,
-                data.y,
-                self.estimand,
-                level_support(data, model_columns(encoded), self.estimand),
-            ),
+            rows_by_segment(data, data.y, self.estimand, support),
             encoded.values,
             data.groups,
             RegressionOptions(method, self.inference),
