@@ -109,6 +109,7 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
         the deeper; of a category the sum over its levels. All 0 if no tree was split. With a
         `trend` those of a pilot of 100 trees, grown before the line was taken out.
     treatment_kind_ : {"binary", "continuous"}
+    covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
     See Also

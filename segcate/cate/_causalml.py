@@ -108,6 +108,7 @@ class CausalMLEstimator(WrappingEstimator):
         Chance of each arm that the model was given; None where it uses none in fit.
     propensity_model_ : classifier or None
         Of an X-learner: the model of the treatment that weighs its two estimates in `predict`.
+    covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
     See Also

@@ -58,6 +58,7 @@ class EconMLEstimator(WrappingEstimator):
         The fitted copy of `model`.
     arms_ : int64 array of shape (n_arms - 1,)
         Codes of the arms but the control; empty for a continuous treatment.
+    covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
     See Also

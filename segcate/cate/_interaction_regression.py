@@ -80,6 +80,7 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
     std_error_method_ : str; None for a regressor handed in
     at_ : float; None unless for doses
     estimator_ : the fitted regressor; None for least squares
+    covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
     See Also
@@ -98,7 +99,7 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
 
     Every column of X is a covariate, a segment column too: labels that are text become 0/1 columns,
     and so each segment gets its own effect; labels that are integers are taken as a number, so turn
-    them into text first (``astype(str)``) or use `SegmentedCATE`. Strings and categories become 0/1
+    them into categories first (``astype("category")``) or use `SegmentedCATE`. Strings and categories become 0/1
     columns, with the first level as reference; a level that `fit` did not see is an error at
     `predict`. Terms that follow from those to their left are left out, as in R.
 

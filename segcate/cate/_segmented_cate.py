@@ -92,6 +92,7 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
     shrinkage_factor_ : float, from 0 (own models) to infinity (pooled); NaN unless "auto" chose it
     treatment_kind_ : {"binary", "arms", "continuous"}
     arms_ : int64 array of shape (n_arms - 1,), codes of the arms but the control; empty for doses
+    covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
     See Also

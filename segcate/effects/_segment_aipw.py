@@ -95,6 +95,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         Covariates that tell much of the outcome, or who was treated: by name, what was found. They
         may have been measured after the treatment.
     segment_labels_ : array of shape (n_segments,)
+    covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
     See Also

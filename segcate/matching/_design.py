@@ -12,6 +12,7 @@ import pandas as pd
 
 from segcate import _frames
 from segcate._inputs.encoding import EncodedColumns, encode_columns
+from segcate._inputs.labels import label_values
 from segcate._kernels import kernel
 from segcate._validation import EffectData, check_option, listed
 from segcate.matching import _sample
@@ -162,7 +163,7 @@ def _split_exact(owner: str, data: EffectData, exact: Any) -> tuple[Int | None, 
     positions = _exact_positions(owner, data, exact)
     codes = np.zeros(data.n_rows, dtype=np.intp)
     for position in positions:
-        part, levels = _frames.sorted_codes(_frames.column_values(data.X, position))
+        part, levels = _frames.sorted_codes(label_values(owner, data.X, position))
         codes = codes * len(levels) + part
         codes = np.unique(codes, return_inverse=True)[1]
     return codes, [i for i in data.covariates if i not in positions]

@@ -82,6 +82,7 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
         Sorted; the noise segment -1 comes first.
     score_notes_ : dict of segment label to str
         What is special about the score of a segment; empty texts are left out.
+    covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
     See Also

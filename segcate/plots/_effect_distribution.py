@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate import _frames
+from segcate._inputs.kinds import read_column
+from segcate._inputs.labels import label_values
 from segcate._inputs.vectors import check_same_index
 from segcate._validation import check_weights, listed
 from segcate.plots._drawing import (
@@ -317,7 +319,7 @@ def _column(owner: str, X: Any, by: Any) -> tuple[str, npt.NDArray[Any]]:
                 f"{owner}: `by` is {by!r}, and {found}. Name a column, its position, or pass one "
                 "value a row."
             )
-        return by, _frames.column_values(X, names.index(by))
+        return by, _values(owner, X, names.index(by))
     n_columns = np.shape(X)[1]
     if isinstance(by, bool) or not isinstance(by, int | np.integer):
         raise TypeError(
@@ -328,7 +330,17 @@ def _column(owner: str, X: Any, by: Any) -> tuple[str, npt.NDArray[Any]]:
         raise ValueError(f"{owner}: by={by} is not a column of X, which has {n_columns} columns.")
     position = int(by) % n_columns
     name = f"x{position}" if names is None else names[position]
-    return name, _frames.column_values(X, position)
+    return name, _values(owner, X, position)
+
+
+def _values(owner: str, X: Any, position: int) -> npt.NDArray[Any]:
+    """Return numbers, however they are written, as numbers; dates as days, all else as it is."""
+    kind, numbers = read_column(owner, X, position, describe=True)
+    labels = label_values(owner, X, position)
+    if kind.found == "number" and numbers is not None and labels.dtype.kind in "OUT":
+        is_bool = isinstance(next(iter(labels.tolist()), None), bool | np.bool_)
+        return labels if is_bool else numbers
+    return labels
 
 
 def _check_column(owner: str, by: Any, reference: Any) -> npt.NDArray[Any]:

@@ -63,6 +63,8 @@ class ClusterSegmenter(ClusteringSegmenter):
         The fitted clone.
     column_positions_ : intp array of shape (n_clustered,)
         Positions in X of the columns clustered on.
+    covariates_ : DataFrame of shape (n_clustered, 5)
+        The columns clustered on: kind, treatment, note, share_missing.
     n_features_in_ : int
         Columns of X.
     feature_names_in_ : object array of shape (n_features_in_,)

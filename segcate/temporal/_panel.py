@@ -11,8 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcate import _frames
+from segcate._inputs.cells import level_text
 from segcate._inputs.containers import refuse_no_table
-from segcate._inputs.encoding import encode_columns
+from segcate._inputs.encoding import encode_columns, read_again
+from segcate._inputs.kinds import ColumnKind
 from segcate._validation import listed
 
 Float = npt.NDArray[np.float64]
@@ -320,28 +322,48 @@ def _static(
 ) -> tuple[Float, tuple[str, ...]]:
     """Encode what does not change over time, in the columns seen in fit."""
     part = rows[list(roles.static)]
-    encoded = encode_columns(
-        part, range(part.shape[1]), drop_first=False, keep_all=True, owner=owner
-    )
-    values = encoded.values
-    bad = [n for n, c in zip(encoded.names, values.T, strict=True) if not np.isfinite(c).all()]
+    if names is None:
+        encoded = encode_columns(
+            part, range(part.shape[1]), drop_first=False, keep_all=True, owner=owner
+        )
+        dates = [kind.name for kind in encoded.kinds if kind.found == "date"]
+        if dates:
+            raise TypeError(
+                f"{owner}: static columns {listed(dates)} hold dates. Turn them into numbers, for example the days "
+                "since a fixed date, or leave them out."
+            )
+        values, names = encoded.values, encoded.names
+    else:
+        values = np.hstack(
+            [np.empty((len(part), 0))]
+            + [_static_again(owner, part, i, names) for i in range(part.shape[1])]
+        )
+    bad = [n for n, c in zip(names, values.T, strict=True) if not np.isfinite(c).all()]
     if bad:
         raise ValueError(
             f"{owner}: static column {listed(bad)} has missing or infinite values. Fill them, or "
             "leave the column out."
         )
-    if names is None:
-        return values, encoded.names
-    unseen = [name for name in encoded.names if name not in names]
+    return values, tuple(names)
+
+
+def _static_again(owner: str, part: pd.DataFrame, position: int, names: Sequence[str]) -> Float:
+    """Read one static column of new units as the fit did, which left it the names of its columns."""
+    name = str(part.columns[position])
+    if name in names:
+        return read_again(owner, part, ColumnKind(name, position, "number", "number"))[:, None]
+    levels = tuple(n.removeprefix(f"{name}=") for n in names if n.startswith(f"{name}="))
+    seen = [level_text(value) for value in part.iloc[:, position].unique().tolist()]
+    unseen = sorted(f"{name}={level}" for level in seen if level not in levels)
     if unseen:
         raise ValueError(
             f"{owner}: static levels {listed(unseen)} were not seen in fit, which knew "
             f"{listed(names)}. Leave those units out, or fit on units of every level."
         )
-    table = np.zeros((len(values), len(names)))
-    for j, name in enumerate(encoded.names):
-        table[:, list(names).index(name)] = values[:, j]
-    return table, tuple(names)
+    kind = ColumnKind(name, position, "category", "category", levels=levels)
+    codes = read_again(owner, part, kind)
+    found: Float = (codes[:, None] == np.arange(len(levels))).astype(np.float64)
+    return found
 
 
 def _check_static(

@@ -162,3 +162,22 @@ def test_new_units_are_read_in_the_columns_of_the_fit():
         read(only_a.assign(kind="c"), static_names=known.static_names, step=known.step)
     with pytest.raises(ValueError, match=r"irregular.* differ from 1 "):
         read(frame.assign(t=2 * frame["t"]), static_names=known.static_names, step=known.step)
+
+
+def test_codes_of_a_few_new_units_are_read_as_in_the_fit():
+    frame = panel()
+    codes = {"a": "01234", "b": "94110"}
+    frame["kind"] = frame["kind"].map(codes)
+    known = read(frame)
+    found = read(frame[frame["kind"] == "94110"], static_names=known.static_names, step=known.step)
+    assert known.static_names[:2] == ("kind=01234", "kind=94110")
+    assert found.static[:, 1].all()
+
+
+def test_static_dates_are_refused_with_a_way_out():
+    frame = panel()
+    joined = pd.Timestamp("2024-01-01") + pd.to_timedelta(frame["id"], unit="D")
+    with pytest.raises(
+        TypeError, match=r"static columns 'kind' hold dates.*days since a fixed date"
+    ):
+        read(frame.assign(kind=joined))
