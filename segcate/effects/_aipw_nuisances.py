@@ -20,6 +20,7 @@ from segcate._inputs.kinds import ColumnKind, columns_as_they_came
 from segcate._nuisances import NuisanceModels, Nuisances, Want, fit_nuisances
 from segcate._validation import EffectData, is_zero_one
 from segcate.effects._segment_rows import SegmentRows
+from segcate.effects._thin_segments import too_few_rows
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
@@ -43,6 +44,7 @@ class AIPWOptions:
     arms: Collection[int]
     splits: Splits | None
     pooled: bool
+    fewest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +66,13 @@ class AIPWNuisances:
 def without_folds(part: SegmentRows, options: AIPWOptions) -> SegmentRows:
     """Give a segment that is too small for its nuisances a status that says so."""
     cv = options.models.cv
-    needed = 2 if options.pooled or options.splits is not None else cv
+    own_folds = not options.pooled and options.splits is None
+    needed = max(cv, options.fewest) if own_folds else options.fewest
     if part.counted.status or part.n_smaller >= needed:
         return part
     n_treated = int(part.is_treated.sum())
-    why = (
-        f"too few rows ({n_treated} treated, {len(part.rows) - n_treated} control; at least {needed} "
-        f"of each{'' if options.pooled else f' for cv={cv}'})"
-    )
+    what_for = f" for cv={cv}" if own_folds and needed == cv else ""
+    why = too_few_rows(n_treated, len(part.rows) - n_treated, needed, what_for)
     return replace(part, counted=replace(part.counted, status=why))
 
 

@@ -39,6 +39,7 @@ from segcate.effects._segment_estimate import (
     with_effect,
 )
 from segcate.effects._segment_view import SegmentView, segment_view
+from segcate.effects._thin_segments import FEWEST_DONORS, too_few_rows
 from segcate.matching import _sample
 from segcate.matching._design import Design
 from segcate.matching._shrunken_score import Blocks, split_blocks
@@ -61,6 +62,7 @@ class EstimateOptions:
     std_error: str
     inference: str
     n_variance_neighbors: int
+    fewest: int = 2
 
 
 def estimate_segments(
@@ -83,7 +85,7 @@ def _estimate_segment(
     design: Design, y: Float, code: int, options: EstimateOptions
 ) -> SegmentEstimate:
     view = segment_view(design, y, code, options.estimand)
-    empty = _without_estimate(design, view)
+    empty = _without_estimate(design, view, options.fewest)
     if empty.status:
         return empty
     adjusted: Adjusted | None = None
@@ -144,7 +146,7 @@ def _widest_set(view: SegmentView) -> float:
     return float(max(np.abs(view.score[at] - view.score[end]).max() for end in ends))
 
 
-def _without_estimate(design: Design, view: SegmentView) -> SegmentEstimate:
+def _without_estimate(design: Design, view: SegmentView, fewest: int) -> SegmentEstimate:
     """Count the segment's rows and say why it has no estimate; an empty status means it has one."""
     n_control, n_treated = (int(count) for count in design.counts[view.code])
     n = n_control + n_treated
@@ -169,9 +171,13 @@ def _without_estimate(design: Design, view: SegmentView) -> SegmentEstimate:
         return replace(found, status=why[seen[0]] if seen else "no matches")
     if _is_disjoint(view):
         return replace(found, status="no overlap of scores")
-    if min(_matched_focal(view)) < 2:
+    is_treated = view.is_treated
+    thin = too_few_rows(int(is_treated.sum()), int((~is_treated).sum()), fewest)
+    if thin:
+        return replace(found, status=thin)
+    if min(_matched_focal(view)) < fewest:
         return replace(found, status="too few matched rows")
-    if int((view.uses > 0).sum()) < 2:
+    if int((view.uses > 0).sum()) < min(fewest, FEWEST_DONORS):
         return replace(found, status="too few distinct matches")
     return found
 

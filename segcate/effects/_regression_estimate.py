@@ -20,6 +20,7 @@ from segcate.effects._segment_estimate import (
     with_effect,
 )
 from segcate.effects._segment_rows import SegmentRows
+from segcate.effects._thin_segments import too_few_rows
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
@@ -30,10 +31,11 @@ ROWS_PER_COEFFICIENT = 5
 
 @dataclass(frozen=True, slots=True)
 class RegressionOptions:
-    """How to make the standard error: "hc1", "hc2", "hc3" or "group", for whom."""
+    """How to make the standard error: "hc1", "hc2", "hc3" or "group", for whom, from how many rows."""
 
     std_error: str
     inference: str
+    fewest: int = 2
 
 
 def regress_segments(
@@ -66,6 +68,9 @@ def _regress_segment(
     if spare < 1:
         need = _counted(fit.n_coefficients)
         return replace(counted, status=f"too few rows for {need} in each arm")
+    thin = too_few_rows(n_arm[1], n_arm[0], options.fewest)
+    if thin:
+        return replace(counted, status=thin)
     if options.std_error == "group" and groups is not None:
         variance = _group_variance(part, fit, groups, options.inference)
     else:

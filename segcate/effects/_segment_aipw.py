@@ -69,7 +69,11 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         Column of X that holds the segments; None: all rows are one segment.
     on_empty : {"raise", "nan", "overall"}, default="raise"
         What a segment without an estimate, or first seen by `predict`, gets: an error, NaN, or the
-        overall effect (flagged in `status`).
+        overall effect (flagged in `status`). An estimate needs at least 5 rows of each arm.
+    min_per_arm : int >= 2 or None, default=None
+        Segments with fewer rows in an arm merge, before anything else, into the segment with the
+        nearest covariate means, see `merged_segments_`. With less than 5 it is also the number of
+        rows of each arm that an estimate needs. None: no segment is merged.
     n_jobs : int, default=None
         Models fitted at the same time. The effects do not depend on it.
     random_state : int, RandomState instance or None, default=None
@@ -95,6 +99,10 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         Covariates that tell much of the outcome, or who was treated: by name, what was found. They
         may have been measured after the treatment.
     segment_labels_ : array of shape (n_segments,)
+        Labels of `effects_`.
+    merged_segments_ : dict
+        Label of each segment that was merged into another -> label of that one. The status of the
+        latter names it, and `predict` gives its rows the effect of the latter.
     covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
@@ -153,7 +161,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
     2        389    0.99       0.07
     """
 
-    _remedy = "lower `cv`, "
+    _remedy = "lower `cv`"
 
     def __init__(
         self,
@@ -167,6 +175,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         confidence_level: float = 0.95,
         segment: Segment = "auto",
         on_empty: str = "raise",
+        min_per_arm: int | None = None,
         n_jobs: int | None = None,
         random_state: Any = None,
     ) -> None:
@@ -179,6 +188,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         self.confidence_level = confidence_level
         self.segment = segment
         self.on_empty = on_empty
+        self.min_per_arm = min_per_arm
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -246,6 +256,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             propensity=propensity,
             allow_missing=self._takes_missing(propensity is not None),
         )
+        data, merged = self._merge_thin(data)
         if data.y is None:
             raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
         late_columns = check_late_columns(owner, data, data.y)
@@ -262,6 +273,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             aipw_segment(part, nuisances, data.groups, int(is_clipped[part.rows].sum()))
             for part in segments
         ]
+        estimates = merged.tell(data.segment.labels, estimates)
         warn_of_clipped(
             owner, int(is_clipped.sum()), data.n_rows, self.clip,
             only_above=self.estimand != "ate", stacklevel=2,
@@ -281,7 +293,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         self._n_folds = options.models.cv
         self._has_propensity = data.propensity is not None
         self.late_columns_ = late_columns
-        self._store_effects(data, table, self._takes_missing(propensity is not None))
+        self._store_effects(data, table, merged, self._takes_missing(propensity is not None))
         return self
 
     def set_params(self, **params: Any) -> SegmentAIPW:
@@ -348,6 +360,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             arms=(0, 1) if self.estimand == "ate" else (0,),
             splits=splits,
             pooled=bool(self.pool_nuisances),
+            fewest=self._fewest_rows,
         )
 
     def _clip(self, owner: str, data: EffectData, propensity: Float) -> npt.NDArray[np.bool_]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from segcate import _frames
+from segcate._inputs.parameters import check_count
 from segcate._validation import (
     EffectData,
     Segment,
@@ -25,6 +26,7 @@ from segcate.effects._effect_table import EffectTable, SegmentContrasts
 from segcate.effects._heterogeneity import Heterogeneity
 from segcate.effects._segment_estimate import FEWEST_GROUPS, SegmentEstimate
 from segcate.effects._summary import Described, summary_text
+from segcate.effects._thin_segments import FEWEST_PER_ARM, MergedSegments, merge_thin
 from segcate.exceptions import EmptySegmentError, SegcateWarning
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
     overall_ : Series
     heterogeneity_ : Heterogeneity
     segment_labels_ : array of shape (n_segments,)
+    merged_segments_ : dict
     """
 
     # What else may fill a segment that has no estimate, for the error message.
@@ -57,6 +60,7 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
     segment: Segment
     confidence_level: float
     on_empty: str
+    min_per_arm: int | None
     segment_labels_: npt.NDArray[Any]
     _table: EffectTable
 
@@ -90,6 +94,7 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
             return np.full(_frames.n_rows(X), self._filled_effects()[0])
         found = code_segments(owner, X, self._segment_position, may_look_like_ids=True)
         place = {label: i for i, label in enumerate(self.segment_labels_.tolist())}
+        place |= {label: place[into] for label, into in self.merged_segments_.items()}
         at = np.array([place.get(label, -1) for label in found.labels.tolist()], dtype=np.intp)
         unseen = [label for label, i in zip(found.labels.tolist(), at, strict=True) if i < 0]
         if unseen and self.on_empty == "raise":
@@ -104,7 +109,10 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
     def summary(self) -> str:
         """Describe design, effects, heterogeneity and weak points as text."""
         check_is_fitted(self)
-        return summary_text(self, *self._describe())
+        above, below = self._describe()
+        if self._merge_remarks:
+            below = [*below, ("Merged", "; ".join(self._merge_remarks))]
+        return summary_text(self, above, below)
 
     def contrasts(self, matrix: Any = None) -> SegmentContrasts:
         """Compare segments with each other.
@@ -147,13 +155,24 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         check_option(owner, "estimand", self.estimand, estimands)
         check_option(owner, "on_empty", self.on_empty, ("raise", "nan", "overall"))
         check_in_unit_interval(owner, "confidence_level", self.confidence_level)
+        check_count(owner, "min_per_arm", self.min_per_arm, 2)
+
+    def _merge_thin(self, data: EffectData) -> tuple[EffectData, MergedSegments]:
+        """Merge segments with fewer than `min_per_arm` rows in an arm into others."""
+        return merge_thin(data, self.min_per_arm)
+
+    @property
+    def _fewest_rows(self) -> int:
+        """Rows of each arm that an estimate needs; a smaller `min_per_arm` asks for less."""
+        least = FEWEST_PER_ARM if self.min_per_arm is None else int(self.min_per_arm)
+        return min(FEWEST_PER_ARM, least)
 
     def _refuse_empty(
         self, owner: str, data: EffectData, estimates: Sequence[SegmentEstimate]
     ) -> None:
         """Raise where segments have no estimate and `on_empty`, or their number, does not allow it."""
         gaps = [
-            f"segment {label!r}: {e.status} ({e.n_treated} treated, {e.n_control} control)"
+            f"segment {label!r}: {e.status}" + _counted_arms(e)
             for label, e in zip(data.segment.labels.tolist(), estimates, strict=True)
             if not e.is_estimated
         ]
@@ -161,13 +180,19 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
             more = f" and {len(gaps) - 5} more" if len(gaps) > 5 else ""
             raise EmptySegmentError(
                 f"{owner}: {len(gaps)} of {len(estimates)} segments have no estimate: {'; '.join(gaps[:5])}{more} "
-                f"(n_samples={data.n_rows}). Merge them into others, {self._remedy}or set on_empty='nan' or "
-                "'overall'."
+                f"(n_samples={data.n_rows}). Keep going without them, {owner}(on_empty='nan'), or with everyone's "
+                f"effect in their place, on_empty='overall'; or merge thin segments into their nearest neighbours, "
+                f"{owner}(min_per_arm=10), or by rows in the segmenter, KMeansSegmenter(min_size=50); or make fewer "
+                f"segments, KMeansSegmenter(n_clusters=3). It may also help to {self._remedy}."
             )
 
-    def _store_effects(self, data: EffectData, table: EffectTable, allows_missing: bool) -> None:
+    def _store_effects(
+        self, data: EffectData, table: EffectTable, merged: MergedSegments, allows_missing: bool
+    ) -> None:
         """Keep the table, and what `predict` must know to find a row's segment."""
         self.segment_labels_ = data.segment.labels
+        self.merged_segments_ = merged.into
+        self._merge_remarks = list(merged.remarks.values())
         self._segment_position = data.segment.position
         self._allows_missing = allows_missing
         self._table = table
@@ -178,6 +203,13 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         if self.on_empty == "overall":
             return np.where(table.is_estimated, table.effect, table.overall[0])
         return table.effect
+
+
+def _counted_arms(estimate: SegmentEstimate) -> str:
+    """Count the rows of each arm, where the status does not say so itself."""
+    if " treated, " in estimate.status:
+        return ""
+    return f" ({estimate.n_treated} treated, {estimate.n_control} control)"
 
 
 def warn_of_few_groups(owner: str, groups: npt.NDArray[np.intp]) -> None:

@@ -78,7 +78,11 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         Column of X that holds the segments; None: all rows are one segment.
     on_empty : {"raise", "nan", "overall"}, default="raise"
         What a segment without an estimate, or first seen by `predict`, gets: an error, NaN, or the
-        overall effect (flagged in `status`).
+        overall effect (flagged in `status`). An estimate needs at least 5 rows of each arm.
+    min_per_arm : int >= 2 or None, default=None
+        Segments with fewer rows in an arm merge, before anything else, into the segment with the
+        nearest covariate means, see `merged_segments_`. With less than 5 it is also the number of
+        rows of each arm that an estimate needs. None: no segment is merged.
     n_variance_neighbors : int >= 0, default=2
         Rows of the same arm from which the variance of y around each row is estimated; 0 takes one
         variance for all rows (valid under equal variances only).
@@ -104,6 +108,10 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         Covariates that tell much of the outcome, or who was treated: by name, what was found. They
         may have been measured after the treatment.
     segment_labels_ : array of shape (n_segments,)
+        Labels of `effects_`.
+    merged_segments_ : dict
+        Label of each segment that was merged into another -> label of that one. The status of the
+        latter names it, and `predict` gives its rows the effect of the latter.
     covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
@@ -146,7 +154,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     2        389    0.94       0.08
     """
 
-    _remedy = "widen the caliper, "
+    _remedy = "widen the caliper"
 
     def __init__(
         self,
@@ -159,6 +167,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         confidence_level: float = 0.95,
         segment: Segment = "auto",
         on_empty: str = "raise",
+        min_per_arm: int | None = None,
         n_variance_neighbors: int = 2,
         n_jobs: int | None = None,
     ) -> None:
@@ -170,6 +179,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         self.confidence_level = confidence_level
         self.segment = segment
         self.on_empty = on_empty
+        self.min_per_arm = min_per_arm
         self.n_variance_neighbors = n_variance_neighbors
         self.n_jobs = n_jobs
 
@@ -234,15 +244,22 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
             propensity=propensity,
             allow_missing=self._takes_missing(matcher, propensity is not None),
         )
+        data, merged = self._merge_thin(data)
         method = _choose_std_error(owner, self, matcher, data)
         if data.y is None:
             raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
         late_columns = check_late_columns(owner, data, data.y)
         design = matcher._make_design(data, self.estimand)
         options = EstimateOptions(
-            self.estimand, self.adjustment, method, self.inference, int(self.n_variance_neighbors)
+            self.estimand,
+            self.adjustment,
+            method,
+            self.inference,
+            int(self.n_variance_neighbors),
+            self._fewest_rows,
         )
         estimates = estimate_segments(design, data.y, options, self.n_jobs)
+        estimates = merged.tell(data.segment.labels, estimates)
         self._refuse_empty(owner, data, estimates)
         self._refuse_unsupported(owner, data, estimates)
         if method == "group" and data.groups is not None:
@@ -258,7 +275,9 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         self._columns = design.encoded.kinds
         self.std_error_method_ = _method_name(method, estimates)
         self.late_columns_ = late_columns
-        self._store_effects(data, table, self._takes_missing(matcher, propensity is not None))
+        self._store_effects(
+            data, table, merged, self._takes_missing(matcher, propensity is not None)
+        )
         self._reuse = np.array([(e.n_donors, e.max_uses, e.max_distance) for e in estimates])
         return self
 

@@ -49,7 +49,11 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         Column of X that holds the segments; None: all rows are one segment.
     on_empty : {"raise", "nan", "overall"}, default="raise"
         What a segment without an estimate, or first seen by `predict`, gets: an error, NaN, or the
-        overall effect (flagged in `status`).
+        overall effect (flagged in `status`). An estimate needs at least 5 rows of each arm.
+    min_per_arm : int >= 2 or None, default=None
+        Segments with fewer rows in an arm merge, before anything else, into the segment with the
+        nearest covariate means, see `merged_segments_`. With less than 5 it is also the number of
+        rows of each arm that an estimate needs. None: no segment is merged.
     n_jobs : int, default=None
         Segments estimated at the same time, in threads.
 
@@ -69,6 +73,10 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         Covariates that tell much of the outcome, or who was treated: by name, what was found. They
         may have been measured after the treatment.
     segment_labels_ : array of shape (n_segments,)
+        Labels of `effects_`.
+    merged_segments_ : dict
+        Label of each segment that was merged into another -> label of that one. The status of the
+        latter names it, and `predict` gives its rows the effect of the latter.
     covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
@@ -130,7 +138,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
     2        389    1.05       0.08
     """
 
-    _remedy = "use fewer covariates, "
+    _remedy = "use fewer covariates"
 
     def __init__(
         self,
@@ -141,6 +149,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         confidence_level: float = 0.95,
         segment: Segment = "auto",
         on_empty: str = "raise",
+        min_per_arm: int | None = None,
         n_jobs: int | None = None,
     ) -> None:
         self.estimand = estimand
@@ -149,6 +158,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         self.confidence_level = confidence_level
         self.segment = segment
         self.on_empty = on_empty
+        self.min_per_arm = min_per_arm
         self.n_jobs = n_jobs
 
     def fit(
@@ -211,6 +221,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
             groups=groups,
             propensity=propensity,
         )
+        data, merged = self._merge_thin(data)
         method = self._choose_std_error(owner, data)
         if data.y is None:
             raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
@@ -221,9 +232,10 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
             rows_by_segment(data, data.y, self.estimand, support),
             encoded.values,
             data.groups,
-            RegressionOptions(method, self.inference),
+            RegressionOptions(method, self.inference, self._fewest_rows),
             self.n_jobs,
         )
+        estimates = merged.tell(data.segment.labels, estimates)
         self._refuse_empty(owner, data, estimates)
         late_columns = check_late_columns(owner, data, data.y)
         if data.groups is not None:
@@ -237,7 +249,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         self.std_error_method_ = method
         self.late_columns_ = late_columns
         self._columns = encoded.kinds
-        self._store_effects(data, table, allows_missing=False)
+        self._store_effects(data, table, merged, allows_missing=False)
         return self
 
     def _describe(self) -> tuple[Described, Described]:

@@ -30,7 +30,7 @@ from segcate._validation import (
     check_weights,
     listed,
 )
-from segcate.exceptions import SegcateWarning
+from segcate.exceptions import EmptySegmentError, SegcateWarning
 from segcate.metrics import effect_scores
 
 __all__ = ["HonestEffects", "honest_effects"]
@@ -168,7 +168,8 @@ def honest_effects(
     Warns
     -----
     SegcateWarning
-        If a segment of the design half has no rows in the estimation half.
+        If a segment of the design half has no rows in the estimation half; or has no estimate
+        there, and stays without one although ``on_empty="raise"``: the search is not lost to it.
 
     Notes
     -----
@@ -305,7 +306,8 @@ def _searched(search: Any, rows: _Rows, pseudo_outcome: Any, seed: int) -> Any:
         raise ValueError(
             f"{_OWNER}: no candidate of the search could be scored (best score "
             f"{search.best_score_}), so there is nothing to choose. Set `error_score='raise'` in "
-            "the search to see why; thin segments need `on_empty='overall'` in the estimator."
+            "the search to see why; thin segments need `on_empty='overall'` or `min_per_arm=10` in "
+            "the estimator."
         )
     return search
 
@@ -319,9 +321,26 @@ def _refitted(best: Any, rows: _Rows) -> tuple[Pipeline, Any]:
     ]
     name, last = steps[-1]
     labelled = Pipeline(frozen).transform(rows.X) if frozen else rows.X
-    estimator = clone(last).fit(labelled, rows.y, **rows.metadata)
+    estimator = _fitted_on_thin_segments(clone(last), labelled, rows)
     _warn_of_lost_segments(last, estimator)
     return Pipeline([*frozen, (name, estimator)]), estimator
+
+
+def _fitted_on_thin_segments(estimator: Any, X: Any, rows: _Rows) -> Any:
+    """Fit; where segments have no estimate, leave them without one and warn: the search is done."""
+    try:
+        return estimator.fit(X, rows.y, **rows.metadata)
+    except EmptySegmentError as error:
+        if getattr(estimator, "on_empty", None) != "raise":
+            raise
+        fitted = clone(estimator).set_params(on_empty="nan").fit(X, rows.y, **rows.metadata)
+        warnings.warn(
+            f"{_OWNER}: segments of the estimation half have no estimate and stay without one, as with "
+            f"on_empty='nan'. {error}",
+            SegcateWarning,
+            stacklevel=4,
+        )
+        return fitted
 
 
 def _warn_of_lost_segments(searched: Any, estimator: Any) -> None:
@@ -329,7 +348,8 @@ def _warn_of_lost_segments(searched: Any, estimator: Any) -> None:
     found = getattr(estimator, "segment_labels_", None)
     if known is None or found is None:
         return
-    lost = [label for label in known.tolist() if label not in set(found.tolist())]
+    merged = getattr(estimator, "merged_segments_", {})
+    lost = [label for label in known.tolist() if label not in {*found.tolist(), *merged}]
     if lost:
         warnings.warn(
             f"{_OWNER}: segments {listed(lost)} have rows in the design half and none in the "

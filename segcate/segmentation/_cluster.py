@@ -11,9 +11,10 @@ from sklearn.utils import check_random_state
 
 from segcate import _frames
 from segcate._inputs.kinds import ColumnKind, columns_as_they_came
+from segcate._inputs.parameters import check_count
 from segcate._validation import check_option
 from segcate.segmentation._clustering import ClusteringOptions, last_step
-from segcate.segmentation._clustering_segmenter import ClusteringSegmenter, check_count
+from segcate.segmentation._clustering_segmenter import ClusteringSegmenter
 
 __all__ = ["ClusterSegmenter"]
 

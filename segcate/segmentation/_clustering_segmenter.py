@@ -25,7 +25,7 @@ from segcate.segmentation._columns import (
     resolve_columns,
 )
 
-__all__ = ["ClusteringSegmenter", "array_scaler", "behind_scaler", "check_count"]
+__all__ = ["ClusteringSegmenter", "array_scaler", "behind_scaler"]
 
 
 class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
@@ -118,13 +118,3 @@ def behind_scaler(clusterer: Any) -> Pipeline:
 def array_scaler() -> StandardScaler:
     """Return a StandardScaler that gives arrays, whatever scikit-learn's global output setting."""
     return StandardScaler().set_output(transform="default")
-
-
-def check_count(owner: str, name: str, value: Any, least: int, *, optional: bool = True) -> None:
-    """Raise unless `value` is a whole number >= `least` (or None where that is allowed)."""
-    if value is None and optional:
-        return
-    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_whole or value < least:
-        allowed = f"an integer of at least {least}" + (" or None" if optional else "")
-        raise ValueError(f"{owner}: `{name}` must be {allowed}; got {value!r}.")

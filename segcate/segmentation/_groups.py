@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from segcate import _frames
 from segcate._inputs.labels import label_values
 from segcate._inputs.vectors import check_same_index
+from segcate._inputs.parameters import check_count
 from segcate._validation import check_features, listed
 from segcate.base import SegmenterMixin
 from segcate.segmentation._columns import column_label, resolve_columns
@@ -35,6 +36,8 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
     default : label or None, default=None
         Segment for combinations that were not seen in fit; it may be an observed one. None raises.
         Beside segments of another kind (a text beside integers) all of them become text.
+    min_size : int or None, default=None
+        Combinations with fewer rows in fit, >= 1, become part of `default`, which must be given.
     column : str, default="segment"
         Name of the column that `transform` appends.
 
@@ -46,9 +49,10 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
     labels_ : array of shape (n_samples,)
         Segment of each row of fit, equal to `predict` of those rows.
     segment_sizes_ : intp array of shape (n_segments,)
-        Rows of each observed segment, in the order of `segment_names_`.
+        Rows of each observed segment, in the order of `segment_names_`; with `min_size` those of
+        all names, 0 for a combination that became part of `default`.
     n_segments_ : int
-        Count of observed segments.
+        Count of segments with rows.
     column_positions_ : intp array of shape (n_by,)
         Positions in X of the columns grouped by.
     n_features_in_ : int
@@ -60,7 +64,7 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
     ------
     ValueError
         If a column is missing from X or has missing values, if two combinations would get one name,
-        or if a combination was not seen in fit and `default` is None.
+        if `min_size` is given without `default`, or if a combination was not seen in fit and `default` is None.
 
     See Also
     --------
@@ -82,9 +86,17 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
     ['north | 1', 'south | 0', 'north | 0']
     """
 
-    def __init__(self, by: Any, *, default: Any = None, column: str = "segment") -> None:
+    def __init__(
+        self,
+        by: Any,
+        *,
+        default: Any = None,
+        min_size: int | None = None,
+        column: str = "segment",
+    ) -> None:
         self.by = by
         self.default = default
+        self.min_size = min_size
         self.column = column
 
     def fit(self, X: Any, y: Any = None) -> GroupSegmenter:
@@ -115,14 +127,24 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
         if self.by is None:
             raise ValueError(f"{owner}: `by` must name the columns to group by; got None.")
         self.column_positions_ = resolve_columns(owner, X, self.by, argument="by")
+        check_count(owner, "min_size", self.min_size, 1)
+        if self.min_size is not None and self.default is None:
+            raise ValueError(
+                f"{owner}: min_size={self.min_size} needs a segment for the rows of small groups. Name it, "
+                "for example `default='other'`."
+            )
         values = self._values(X)
         self._levels = [_frames.sorted_codes(column)[1] for column in values]
         self._steps: list[Int] = []
         codes = self._combine(values, learn=True)
         n_observed = len(self._steps[-1])
         self.segment_names_ = self._with_default(self._names(codes, values))
-        self.n_segments_ = n_observed
         self.segment_sizes_ = np.bincount(codes, minlength=n_observed)
+        self._is_small = self.segment_sizes_ < (self.min_size or 0)
+        if self.min_size is not None:
+            codes = self._without_small(codes)
+            self.segment_sizes_ = np.bincount(codes, minlength=len(self.segment_names_))
+        self.n_segments_ = int((self.segment_sizes_ > 0).sum())
         self.labels_ = self._in_container(X, codes)
         return self
 
@@ -130,11 +152,18 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
         values = self._values(X)
         codes = self._combine(values, learn=False)
         is_new = codes < 0
+        if is_new.any() and self.default is None:
+            self._raise_unseen(X, values, is_new)
+        codes = self._without_small(codes)
         if is_new.any():
-            if self.default is None:
-                self._raise_unseen(X, values, is_new)
             codes[is_new] = self._default_code
         return self._in_container(X, codes)
+
+    def _without_small(self, codes: Int) -> Int:
+        """Send the rows of combinations with fewer than `min_size` rows in fit to `default`."""
+        if not self._is_small.any():
+            return codes
+        return np.where(self._is_small[codes] & (codes >= 0), self._default_code, codes)
 
     def _in_container(self, X: Any, codes: Int) -> Labels:
         return self.segment_names_[codes] if _frames.is_frame(X) else codes

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from segcate import _frames
+from segcate._inputs.parameters import check_count
 from segcate._validation import check_option
 from segcate.segmentation._clustering import ClusteringOptions
 from segcate.segmentation._clustering_segmenter import (
     ClusteringSegmenter,
     behind_scaler,
-    check_count,
 )
 
 __all__ = ["HDBSCANSegmenter"]
@@ -48,6 +48,10 @@ class HDBSCANSegmenter(ClusteringSegmenter):
         after taking off their mean; both of the rows fitted on.
     noise : {"segment", "nearest"}, default="segment"
         Noise is a segment of its own, -1, or goes to the segment of the nearest clustered row.
+    min_size : int or None, default=None
+        Segments with fewer rows (in fit, of all rows; noise is left alone) merge into the one with
+        the nearest mean (in the scaled columns), smallest first, >= 1. None merges none;
+        `min_cluster_size` decides where the clusters are, this what becomes of small ones.
     max_fit_samples : int or None, default=None
         With more rows than this, fit on a random sample of that many and assign the others, >= 2.
         A sample of 10,000 to 20,000 takes seconds; a million rows take about a minute to assign.
@@ -91,7 +95,7 @@ class HDBSCANSegmenter(ClusteringSegmenter):
     See Also
     --------
     KMeansSegmenter : Segments around centres, without noise.
-    ClusterSegmenter : Merges small segments with `min_size`.
+    ClusterSegmenter : Any other clusterer.
 
     Notes
     -----
@@ -136,6 +140,7 @@ class HDBSCANSegmenter(ClusteringSegmenter):
         columns: Any = None,
         scale: bool = True,
         noise: str = "segment",
+        min_size: int | None = None,
         max_fit_samples: int | None = None,
         random_state: Any = None,
         column: str = "segment",
@@ -148,6 +153,7 @@ class HDBSCANSegmenter(ClusteringSegmenter):
         self.columns = columns
         self.scale = scale
         self.noise = noise
+        self.min_size = min_size
         self.max_fit_samples = max_fit_samples
         self.random_state = random_state
         self.column = column
@@ -156,6 +162,7 @@ class HDBSCANSegmenter(ClusteringSegmenter):
         owner = type(self).__name__
         check_count(owner, "min_cluster_size", self.min_cluster_size, 2, optional=False)
         check_count(owner, "min_samples", self.min_samples, 1)
+        check_count(owner, "min_size", self.min_size, 1)
         check_count(owner, "max_fit_samples", self.max_fit_samples, 2)
         check_option(owner, "metric", self.metric, _METRICS)
         check_option(
@@ -168,7 +175,7 @@ class HDBSCANSegmenter(ClusteringSegmenter):
                 f"{owner}: `cluster_selection_epsilon` must be a number of at least 0; got "
                 f"{epsilon!r}."
             )
-        return ClusteringOptions(self.noise, None, self.max_fit_samples)
+        return ClusteringOptions(self.noise, self.min_size, self.max_fit_samples)
 
     def _new_clusterer(self, rows: Any) -> Any:
         from hdbscan import HDBSCAN

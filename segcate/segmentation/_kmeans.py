@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sklearn.cluster import KMeans
 from sklearn.pipeline import Pipeline
 
+from segcate._inputs.parameters import check_count
 from segcate.segmentation._clustering import ClusteringOptions, last_step
 from segcate.segmentation._clustering_segmenter import (
     ClusteringSegmenter,
@@ -44,6 +45,9 @@ class KMeansSegmenter(ClusteringSegmenter):
         Starts to choose the best of. With an array as `init` there is one.
     max_iter : int, default=300
         Iterations of a start.
+    min_size : int or None, default=None
+        Segments with fewer rows in fit merge into the segment with the nearest mean (in the scaled
+        columns), smallest first, >= 1; the larger one keeps its label. None merges none.
     random_state : int, RandomState or None, default=None
         Draws the starts.
     column : str, default="segment"
@@ -54,13 +58,15 @@ class KMeansSegmenter(ClusteringSegmenter):
     labels_ : int64 array of shape (n_samples,), values 0 to n_clusters - 1
         Segment of each row of fit, equal to `predict` of those rows.
     cluster_centers_ : float64 array of shape (n_clusters, n_clustered)
-        Centre of each segment in the units of X; row i is segment i.
+        Centre of each cluster in the units of X; row i is segment i, also where `min_size` merged
+        it into another.
     segments_ : int64 array of shape (n_segments,)
         The segments found, ascending.
     segment_sizes_ : intp array of shape (n_segments,)
         Rows in each.
     n_segments_ : int
-        Count of segments; below `n_clusters` only where X has fewer different rows.
+        Count of segments; below `n_clusters` only where X has fewer different rows, or `min_size`
+        merged some.
     n_iter_ : int
         Iterations of the best start.
     clusterer_ : KMeans or Pipeline
@@ -81,7 +87,7 @@ class KMeansSegmenter(ClusteringSegmenter):
 
     See Also
     --------
-    ClusterSegmenter : Any other clusterer, with sampling and merging of small segments.
+    ClusterSegmenter : Any other clusterer, with sampling.
 
     Notes
     -----
@@ -120,6 +126,7 @@ class KMeansSegmenter(ClusteringSegmenter):
         init: Any = "k-means++",
         n_init: int | str = 10,
         max_iter: int = 300,
+        min_size: int | None = None,
         random_state: Any = None,
         column: str = "segment",
     ) -> None:
@@ -129,6 +136,7 @@ class KMeansSegmenter(ClusteringSegmenter):
         self.init = init
         self.n_init = n_init
         self.max_iter = max_iter
+        self.min_size = min_size
         self.random_state = random_state
         self.column = column
 
@@ -163,7 +171,8 @@ class KMeansSegmenter(ClusteringSegmenter):
         return self
 
     def _options(self) -> ClusteringOptions:
-        return ClusteringOptions()
+        check_count(type(self).__name__, "min_size", self.min_size, 1)
+        return ClusteringOptions(min_size=self.min_size)
 
     def _new_clusterer(self, rows: Any) -> Any:
         init, n_init = self.init, self.n_init

@@ -13,7 +13,7 @@ from segcate.segmentation._nearest import NearestCenter, chunks, dense
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
 
-__all__ = ["Merging", "plan_merging"]
+__all__ = ["Merging", "merge_small", "plan_merging"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +53,52 @@ def plan_merging(space: Any, labels: Int, min_size: int) -> Merging:
     gives its label. Noise (-1) neither merges nor receives.
     """
     found, sizes, centers = _means(space, labels)
-    owner = np.arange(len(found))
+    owner = merge_small(sizes[:, None], centers, min_size)
+    return Merging(found, found[owner], centers)
+
+
+def merge_small(
+    sizes: npt.NDArray[np.intp],
+    centers: Float,
+    least: float,
+    receives: npt.NDArray[np.bool_] | None = None,
+) -> npt.NDArray[np.intp]:
+    """Merge segments until each has `least` rows of every kind; return the owner of each.
+
+    The segment with the fewest rows of a kind goes first, into the one with the nearest mean of all
+    rows gathered so far (Euclidean); the first one goes in a tie, and wins at one distance.
+
+    Parameters
+    ----------
+    sizes : array of shape (n_segments, n_kinds), rows of each kind (the arms, or all)
+    centers : float64 array of shape (n_segments, n_columns), mean of the rows
+    least : rows of each kind that a segment needs
+    receives : bool array of shape (n_segments,)
+        Segments that others may merge into, while one of them is left; None: all.
+
+    Returns
+    -------
+    owner : intp array of shape (n_segments,), the segment that each one ends up in
+    """
+    owner = np.arange(len(sizes))
     size, center = sizes.astype(np.float64), centers.copy()
-    alive = np.ones(len(found), dtype=bool)
+    receives = np.ones(len(sizes), dtype=bool) if receives is None else receives
+    alive = np.ones(len(sizes), dtype=bool)
     while alive.sum() > 1:
         candidates = np.flatnonzero(alive)
-        small = candidates[size[candidates].argmin()]
-        if size[small] >= min_size:
+        fewest = size[candidates].min(axis=1)
+        small = candidates[fewest.argmin()]
+        if fewest.min() >= least:
             break
         others = candidates[candidates != small]
+        others = others[receives[others]] if receives[others].any() else others
         near = others[((center[others] - center[small]) ** 2).sum(axis=1).argmin()]
-        total = size[small] + size[near]
-        center[near] = (size[small] * center[small] + size[near] * center[near]) / total
-        size[near] = total
+        own, gained = size[near].sum(), size[small].sum()
+        center[near] = (gained * center[small] + own * center[near]) / (own + gained)
+        size[near] += size[small]
         alive[small] = False
         owner[owner == small] = near
-    return Merging(found, found[owner], centers)
+    return owner
 
 
 def _means(space: Any, labels: Int) -> tuple[Int, npt.NDArray[np.intp], Float]:

@@ -86,13 +86,15 @@ class CheckedSegmentMatching(SegmentMatching):
         confidence_level: float = 0.95,
         segment: Any = None,
         on_empty: str = "overall",
+        min_per_arm: int | None = 2,
         n_variance_neighbors: int = 2,
         n_jobs: int | None = None,
     ) -> None:
         super().__init__(
             matcher, estimand=estimand, adjustment=adjustment, std_error=std_error,
             inference=inference, confidence_level=confidence_level, segment=segment,
-            on_empty=on_empty, n_variance_neighbors=n_variance_neighbors, n_jobs=n_jobs,
+            on_empty=on_empty, min_per_arm=min_per_arm,
+            n_variance_neighbors=n_variance_neighbors, n_jobs=n_jobs,
         )  # fmt: skip
 
     def fit(self, X, y, *, treatment=None, sample_weight=None, groups=None, propensity=None):
@@ -124,11 +126,13 @@ class CheckedSegmentRegression(SegmentRegression):
         confidence_level: float = 0.95,
         segment: Any = None,
         on_empty: str = "overall",
+        min_per_arm: int | None = 2,
         n_jobs: int | None = None,
     ) -> None:
         super().__init__(
             estimand=estimand, std_error=std_error, inference=inference,
-            confidence_level=confidence_level, segment=segment, on_empty=on_empty, n_jobs=n_jobs,
+            confidence_level=confidence_level, segment=segment, on_empty=on_empty, min_per_arm=min_per_arm,
+            n_jobs=n_jobs,
         )  # fmt: skip
 
     def fit(self, X, y, *, treatment=None, sample_weight=None, groups=None, propensity=None):
@@ -168,13 +172,15 @@ class CheckedSegmentAIPW(SegmentAIPW):
         confidence_level: float = 0.95,
         segment: Any = None,
         on_empty: str = "overall",
+        min_per_arm: int | None = 2,
         n_jobs: int | None = None,
         random_state: Any = 0,
     ) -> None:
         super().__init__(
             outcome_model, propensity_model, estimand=estimand, pool_nuisances=pool_nuisances,
             cv=cv, clip=clip, confidence_level=confidence_level, segment=segment,
-            on_empty=on_empty, n_jobs=n_jobs, random_state=random_state,
+            on_empty=on_empty, min_per_arm=min_per_arm,
+            n_jobs=n_jobs, random_state=random_state,
         )  # fmt: skip
 
     def fit(self, X, y, *, treatment=None, sample_weight=None, groups=None, propensity=None):
