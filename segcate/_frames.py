@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import narwhals.stable.v1 as nw
@@ -96,6 +96,31 @@ def append_column(X: Any, name: str, values: npt.NDArray[Any]) -> Any:
             nw.new_series(name, content, native_namespace=backend)
         ).to_native()
     return np.column_stack([np.asarray(X), values])
+
+
+def replace_columns(X: Any, columns: Mapping[int, npt.NDArray[Any]]) -> Any:
+    """Return X with the columns at some positions replaced by numbers; the caller's X stays as it is."""
+    if not columns:
+        return X
+    if isinstance(X, pd.DataFrame):
+        X = X.copy(deep=False)
+        for position, values in columns.items():
+            X.isetitem(position, values)
+        return X
+    if is_frame(X):
+        frame = nw.from_native(X, eager_only=True)
+        backend = nw.get_native_namespace(frame)
+        names = frame.columns
+        return frame.with_columns(
+            *(
+                nw.new_series(names[position], values, native_namespace=backend)
+                for position, values in columns.items()
+            )
+        ).to_native()
+    X = np.array(X)
+    for position, values in columns.items():
+        X[:, position] = values
+    return X
 
 
 def index_of(values: Any) -> Any | None:

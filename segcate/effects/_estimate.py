@@ -171,15 +171,21 @@ def _without_estimate(design: Design, view: SegmentView, fewest: int) -> Segment
         return replace(found, status=why[seen[0]] if seen else "no matches")
     if _is_disjoint(view):
         return replace(found, status="no overlap of scores")
-    is_treated = view.is_treated
-    thin = too_few_rows(int(is_treated.sum()), int((~is_treated).sum()), fewest)
+    return replace(found, status=_too_thin(view, fewest))
+
+
+def _too_thin(view: SegmentView, fewest: int) -> str:
+    """Say so where the matches rest on too few rows; empty where they do not."""
+    n_matched, n_donors = min(_matched_focal(view)), int((view.uses > 0).sum())
+    thin = ""
+    if min(n_matched, n_donors) >= 2:
+        is_treated = view.is_treated
+        thin = too_few_rows(int(is_treated.sum()), int((~is_treated).sum()), fewest)
     if thin:
-        return replace(found, status=thin)
-    if min(_matched_focal(view)) < fewest:
-        return replace(found, status="too few matched rows")
-    if int((view.uses > 0).sum()) < min(fewest, FEWEST_DONORS):
-        return replace(found, status="too few distinct matches")
-    return found
+        return thin
+    if n_matched < fewest:
+        return "too few matched rows"
+    return "too few distinct matches" if n_donors < min(fewest, FEWEST_DONORS) else ""
 
 
 def _is_disjoint(view: SegmentView) -> bool:

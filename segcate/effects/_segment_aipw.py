@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 
 from segcate._cross_fit import check_models
 from segcate._folds import check_splits
+from segcate._inputs.missing import complete_data
 from segcate._nuisances import NuisanceModels, check_cross_fitting, warn_of_clipped
 from segcate._validation import (
     EffectData,
@@ -23,10 +24,21 @@ from segcate._validation import (
     takes_missing,
 )
 from segcate.effects._aipw_estimate import aipw_segment
-from segcate.effects._aipw_nuisances import AIPWOptions, fit_aipw_nuisances, without_folds
+from segcate.effects._aipw_nuisances import (
+    AIPWNuisances,
+    AIPWOptions,
+    fit_aipw_nuisances,
+    without_folds,
+)
+from segcate.effects._effect_table import EffectTable
+from segcate.effects._imputed import combine_tables
 from segcate.effects._late_columns import check_late_columns
 from segcate.effects._pool import pool
-from segcate.effects._segment_effects import SegmentEffectsMixin, warn_of_few_groups
+from segcate.effects._segment_effects import (
+    Preparation,
+    SegmentEffectsMixin,
+    warn_of_few_groups,
+)
 from segcate.effects._segment_estimate import OK, SegmentEstimate
 from segcate.effects._segment_rows import rows_by_segment, supported_levels
 from segcate.effects._summary import ESTIMAND_NAMES, Described
@@ -74,6 +86,13 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         Segments with fewer rows in an arm merge, before anything else, into the segment with the
         nearest covariate means, see `merged_segments_`. With less than 5 it is also the number of
         rows of each arm that an estimate needs. None: no segment is merged.
+    missing : {"auto", "indicator", "drop", "impute"}, default="auto"
+        What is done about missing numbers and dates among the covariates (a missing category is a
+        level of its own). "auto": where at most 5 % of a segment's rows have one, the mean of the
+        segment and a 0/1 column; more is an error unless
+        the models take them (the default ones do). "indicator": the
+        same for any share. "drop": only rows without a missing covariate. "impute": five
+        imputations with treatment and outcome, combined by Rubin's rule.
     n_jobs : int, default=None
         Models fitted at the same time. The effects do not depend on it.
     random_state : int, RandomState instance or None, default=None
@@ -103,6 +122,8 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
     merged_segments_ : dict
         Label of each segment that was merged into another -> label of that one. The status of the
         latter names it, and `predict` gives its rows the effect of the latter.
+    complete_rows_ : intp array, with ``missing="drop"`` where rows were left out
+        Positions in X of the rows that were used; what is there a row belongs to these.
     covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
@@ -176,6 +197,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         segment: Segment = "auto",
         on_empty: str = "raise",
         min_per_arm: int | None = None,
+        missing: str = "auto",
         n_jobs: int | None = None,
         random_state: Any = None,
     ) -> None:
@@ -189,6 +211,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         self.segment = segment
         self.on_empty = on_empty
         self.min_per_arm = min_per_arm
+        self.missing = missing
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -254,13 +277,39 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             sample_weight=sample_weight,
             groups=groups,
             propensity=propensity,
-            allow_missing=self._takes_missing(propensity is not None),
+            allow_missing=True,
         )
-        data, merged = self._merge_thin(data)
+        data, prepared = self._prepare(owner, data, self._takes_missing(propensity is not None))
         if data.y is None:
             raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
-        late_columns = check_late_columns(owner, data, data.y)
         options = self._options(owner, data, data.y)
+        late_columns = check_late_columns(owner, data, data.y)
+        found = [
+            self._estimate(owner, one, options, prepared)
+            for one in complete_data(data, prepared.filling, options.models.random_state)
+        ]
+        nuisances, is_clipped, _ = found[0]
+        n_clipped = int(is_clipped.sum())
+        warn_of_clipped(
+            owner, n_clipped, data.n_rows, self.clip, only_above=self.estimand != "ate", stacklevel=2,
+        )  # fmt: skip
+        if data.groups is not None:
+            warn_of_few_groups(owner, data.groups)
+        self.propensity_ = nuisances.propensity
+        self.n_clipped_ = n_clipped
+        self.std_error_method_ = "influence" if data.groups is None else "group"
+        self._n_folds = options.models.cv
+        self._has_propensity = data.propensity is not None
+        self.late_columns_ = late_columns
+        table = combine_tables([one for *_, one in found])
+        self._store_effects(data, table, prepared, nuisances.kinds)
+        return self
+
+    def _estimate(
+        self, owner: str, data: EffectData, options: AIPWOptions, prepared: Preparation
+    ) -> tuple[AIPWNuisances, npt.NDArray[np.bool_], EffectTable]:
+        """Cross-fit and estimate once: on the data, or on one imputation of them."""
+        assert data.y is not None
         support = supported_levels(owner, data, data.covariates, self.estimand)
         segments = [
             without_folds(part, options)
@@ -273,28 +322,13 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             aipw_segment(part, nuisances, data.groups, int(is_clipped[part.rows].sum()))
             for part in segments
         ]
-        estimates = merged.tell(data.segment.labels, estimates)
-        warn_of_clipped(
-            owner, int(is_clipped.sum()), data.n_rows, self.clip,
-            only_above=self.estimand != "ate", stacklevel=2,
-        )  # fmt: skip
-        if data.groups is not None:
-            warn_of_few_groups(owner, data.groups)
         table = pool(
-            estimates,
+            prepared.tell(data, estimates),
             data.segment,
             inference="population",
             confidence_level=self.confidence_level,
         )
-        self.propensity_ = nuisances.propensity
-        self._columns = nuisances.kinds
-        self.n_clipped_ = int(is_clipped.sum())
-        self.std_error_method_ = "influence" if data.groups is None else "group"
-        self._n_folds = options.models.cv
-        self._has_propensity = data.propensity is not None
-        self.late_columns_ = late_columns
-        self._store_effects(data, table, merged, self._takes_missing(propensity is not None))
-        return self
+        return nuisances, is_clipped, table
 
     def set_params(self, **params: Any) -> SegmentAIPW:
         """Set parameters; those of a model (`outcome_model__alpha`) need an instance of it."""
@@ -311,7 +345,8 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         """X may hold strings and categories in a frame, and NaN where the models take it."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self._takes_missing(has_propensity=False)
+        takes = self._takes_missing(has_propensity=False)
+        tags.input_tags.allow_nan = takes or self.missing != "auto"
         return tags
 
     def _describe(self) -> tuple[Described, Described]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from segcate import _frames
+from segcate._inputs.kinds import ColumnKind
+from segcate._inputs.missing import Filling, missing_by_arm, treat_missing
 from segcate._inputs.parameters import check_count
 from segcate._validation import (
     EffectData,
@@ -26,7 +29,12 @@ from segcate.effects._effect_table import EffectTable, SegmentContrasts
 from segcate.effects._heterogeneity import Heterogeneity
 from segcate.effects._segment_estimate import FEWEST_GROUPS, SegmentEstimate
 from segcate.effects._summary import Described, summary_text
-from segcate.effects._thin_segments import FEWEST_PER_ARM, MergedSegments, merge_thin
+from segcate.effects._thin_segments import (
+    FEWEST_PER_ARM,
+    MergedSegments,
+    merge_thin,
+    with_remark,
+)
 from segcate.exceptions import EmptySegmentError, SegcateWarning
 
 if TYPE_CHECKING:
@@ -35,6 +43,35 @@ if TYPE_CHECKING:
 Float = npt.NDArray[np.float64]
 
 ESTIMANDS = ("att", "atc", "ate")
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What was done to the data before the estimates.
+
+    Attributes
+    ----------
+    merged : segments that were merged into others
+    filling : what was done about gaps in the covariates; None where there was nothing to do
+    missing_by_arm : share of missing values in each arm, by column
+    allows_missing : whether `predict` takes rows with gaps
+    """
+
+    merged: MergedSegments
+    filling: Filling | None
+    missing_by_arm: dict[str, list[float]]
+    allows_missing: bool
+
+    def tell(self, data: EffectData, estimates: Sequence[SegmentEstimate]) -> list[SegmentEstimate]:
+        """Add to the status of each segment what was done to it."""
+        found = self.merged.tell(data.segment.labels, list(estimates))
+        remarks = [] if self.filling is None else self.filling.remarks()
+        if not remarks:
+            return found
+        return [
+            with_remark(estimate, remark) if remark and estimate.is_estimated else estimate
+            for estimate, remark in zip(found, remarks, strict=True)
+        ]
 
 
 class SegmentEffectsMixin(EffectEstimatorMixin):
@@ -51,6 +88,8 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
     heterogeneity_ : Heterogeneity
     segment_labels_ : array of shape (n_segments,)
     merged_segments_ : dict
+    complete_rows_ : intp array, with ``missing="drop"`` where rows were left out
+        Positions in X of the rows that were used.
     """
 
     # What else may fill a segment that has no estimate, for the error message.
@@ -61,6 +100,7 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
     confidence_level: float
     on_empty: str
     min_per_arm: int | None
+    missing: str
     segment_labels_: npt.NDArray[Any]
     _table: EffectTable
 
@@ -112,6 +152,8 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         above, below = self._describe()
         if self._merge_remarks:
             below = [*below, ("Merged", "; ".join(self._merge_remarks))]
+        if self._filling is not None:
+            below = [*below, ("Missing", self._filling.describe())]
         return summary_text(self, above, below)
 
     def contrasts(self, matrix: Any = None) -> SegmentContrasts:
@@ -157,9 +199,23 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         check_in_unit_interval(owner, "confidence_level", self.confidence_level)
         check_count(owner, "min_per_arm", self.min_per_arm, 2)
 
-    def _merge_thin(self, data: EffectData) -> tuple[EffectData, MergedSegments]:
-        """Merge segments with fewer than `min_per_arm` rows in an arm into others."""
-        return merge_thin(data, self.min_per_arm)
+    def _prepare(
+        self, owner: str, data: EffectData, takes_missing: bool, skip: Sequence[int] = ()
+    ) -> tuple[EffectData, Preparation]:
+        """Merge thin segments, and do about gaps in the covariates what `missing` says.
+
+        Rows that are left out are so before segments are counted; means are those of the segments
+        that there are in the end.
+        """
+        shares = missing_by_arm(data)
+        gaps: dict[str, Any] = {"takes_missing": takes_missing, "skip": skip}
+        filling = None
+        if self.missing == "drop":
+            data, filling = treat_missing(owner, data, self.missing, **gaps)
+        data, merged = merge_thin(data, self.min_per_arm)
+        if self.missing != "drop":
+            data, filling = treat_missing(owner, data, self.missing, **gaps)
+        return data, Preparation(merged, filling, shares, takes_missing or self.missing != "auto")
 
     @property
     def _fewest_rows(self) -> int:
@@ -187,14 +243,23 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
             )
 
     def _store_effects(
-        self, data: EffectData, table: EffectTable, merged: MergedSegments, allows_missing: bool
+        self,
+        data: EffectData,
+        table: EffectTable,
+        prepared: Preparation,
+        kinds: tuple[ColumnKind, ...],
     ) -> None:
         """Keep the table, and what `predict` must know to find a row's segment."""
         self.segment_labels_ = data.segment.labels
-        self.merged_segments_ = merged.into
-        self._merge_remarks = list(merged.remarks.values())
+        self.merged_segments_ = prepared.merged.into
+        self._merge_remarks = list(prepared.merged.remarks.values())
+        self._filling = prepared.filling
+        self._missing_by_arm = prepared.missing_by_arm
+        self._columns = kinds if prepared.filling is None else prepared.filling.records(kinds)
+        if prepared.filling is not None and prepared.filling.complete is not None:
+            self.complete_rows_ = prepared.filling.complete
         self._segment_position = data.segment.position
-        self._allows_missing = allows_missing
+        self._allows_missing = prepared.allows_missing or prepared.filling is not None
         self._table = table
 
     def _filled_effects(self) -> Float:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import has_fit_parameter
 
+from segcate._inputs.missing import complete_data
 from segcate._validation import (
     EffectData,
     Segment,
@@ -17,10 +18,16 @@ from segcate._validation import (
     listed,
     takes_missing,
 )
+from segcate.effects._effect_table import EffectTable
 from segcate.effects._estimate import NOT_VALID, EstimateOptions, estimate_segments
+from segcate.effects._imputed import combine_tables
 from segcate.effects._late_columns import check_late_columns
 from segcate.effects._pool import pool
-from segcate.effects._segment_effects import SegmentEffectsMixin, warn_of_few_groups
+from segcate.effects._segment_effects import (
+    Preparation,
+    SegmentEffectsMixin,
+    warn_of_few_groups,
+)
 from segcate.effects._segment_estimate import SegmentEstimate
 from segcate.effects._summary import (
     ESTIMAND_NAMES,
@@ -30,6 +37,7 @@ from segcate.effects._summary import (
     describe_unmatched,
 )
 from segcate.matching import PropensityMatcher
+from segcate.matching._design import Design
 from segcate.matching._propensity import check_classifier
 
 if TYPE_CHECKING:
@@ -83,11 +91,20 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         Segments with fewer rows in an arm merge, before anything else, into the segment with the
         nearest covariate means, see `merged_segments_`. With less than 5 it is also the number of
         rows of each arm that an estimate needs. None: no segment is merged.
+    missing : {"auto", "indicator", "drop", "impute"}, default="auto"
+        What is done about missing numbers and dates among the covariates (a missing category is a
+        level of its own). "auto": where at most 5 % of a segment's rows have one, the mean of the
+        segment and a 0/1 column; more is an error unless
+        the models take them. "indicator": the
+        same for any share. "drop": only rows without a missing covariate. "impute": five
+        imputations with treatment and outcome, combined by Rubin's rule.
     n_variance_neighbors : int >= 0, default=2
         Rows of the same arm from which the variance of y around each row is estimated; 0 takes one
         variance for all rows (valid under equal variances only).
     n_jobs : int, default=None
         Segments estimated at the same time, in threads.
+    random_state : int, RandomState instance or None, default=None
+        Seed of ``missing="impute"``; nothing else is random.
 
     Attributes
     ----------
@@ -112,6 +129,8 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     merged_segments_ : dict
         Label of each segment that was merged into another -> label of that one. The status of the
         latter names it, and `predict` gives its rows the effect of the latter.
+    complete_rows_ : intp array, with ``missing="drop"`` where rows were left out
+        Positions in X of the rows that were used; what is there a row belongs to these.
     covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
@@ -168,8 +187,10 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         segment: Segment = "auto",
         on_empty: str = "raise",
         min_per_arm: int | None = None,
+        missing: str = "auto",
         n_variance_neighbors: int = 2,
         n_jobs: int | None = None,
+        random_state: Any = None,
     ) -> None:
         self.matcher = matcher
         self.estimand = estimand
@@ -180,8 +201,10 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         self.segment = segment
         self.on_empty = on_empty
         self.min_per_arm = min_per_arm
+        self.missing = missing
         self.n_variance_neighbors = n_variance_neighbors
         self.n_jobs = n_jobs
+        self.random_state = random_state
 
     def fit(
         self,
@@ -242,13 +265,39 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
             sample_weight=sample_weight,
             groups=groups,
             propensity=propensity,
-            allow_missing=self._takes_missing(matcher, propensity is not None),
+            allow_missing=True,
         )
-        data, merged = self._merge_thin(data)
+        takes = self._takes_missing(matcher, propensity is not None)
+        data, prepared = self._prepare(owner, data, takes, matcher._exact_positions(data))
         method = _choose_std_error(owner, self, matcher, data)
         if data.y is None:
             raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
         late_columns = check_late_columns(owner, data, data.y)
+        found = [
+            self._estimate(owner, one, matcher, method, prepared)
+            for one in complete_data(data, prepared.filling, self.random_state)
+        ]
+        if method == "group" and data.groups is not None:
+            warn_of_few_groups(owner, data.groups)
+        design, estimates, _ = found[0]
+        matcher._store(design, self.estimand, prepared.filling)
+        self.matcher_ = matcher
+        self.std_error_method_ = _method_name(method, estimates)
+        self.late_columns_ = late_columns
+        table = combine_tables([one for *_, one in found])
+        self._store_effects(data, table, prepared, design.encoded.kinds)
+        self._reuse = np.array([(e.n_donors, e.max_uses, e.max_distance) for e in estimates])
+        return self
+
+    def _estimate(
+        self,
+        owner: str,
+        data: EffectData,
+        matcher: PropensityMatcher,
+        method: str,
+        prepared: Preparation,
+    ) -> tuple[Design, list[SegmentEstimate], EffectTable]:
+        """Match and estimate once: on the data, or on one imputation of them."""
         design = matcher._make_design(data, self.estimand)
         options = EstimateOptions(
             self.estimand,
@@ -258,28 +307,18 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
             int(self.n_variance_neighbors),
             self._fewest_rows,
         )
+        assert data.y is not None
         estimates = estimate_segments(design, data.y, options, self.n_jobs)
-        estimates = merged.tell(data.segment.labels, estimates)
+        estimates = prepared.tell(data, estimates)
         self._refuse_empty(owner, data, estimates)
         self._refuse_unsupported(owner, data, estimates)
-        if method == "group" and data.groups is not None:
-            warn_of_few_groups(owner, data.groups)
         table = pool(
             estimates,
             data.segment,
             inference=self.inference,
             confidence_level=self.confidence_level,
         )
-        matcher._store(design, self.estimand)
-        self.matcher_ = matcher
-        self._columns = design.encoded.kinds
-        self.std_error_method_ = _method_name(method, estimates)
-        self.late_columns_ = late_columns
-        self._store_effects(
-            data, table, merged, self._takes_missing(matcher, propensity is not None)
-        )
-        self._reuse = np.array([(e.n_donors, e.max_uses, e.max_distance) for e in estimates])
-        return self
+        return design, estimates, table
 
     @property
     def balance_(self) -> pd.DataFrame:
@@ -315,7 +354,8 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         """X may hold strings and categories in a frame, and NaN where the models take it."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self._takes_missing(self.matcher, has_propensity=False)
+        takes = self._takes_missing(self.matcher, has_propensity=False)
+        tags.input_tags.allow_nan = takes or self.missing != "auto"
         return tags
 
     def _check_parameters(self, owner: str) -> PropensityMatcher:

@@ -9,11 +9,19 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from segcate._inputs.encoding import encode_columns
+from segcate._inputs.kinds import ColumnKind
+from segcate._inputs.missing import complete_data
 from segcate._validation import EffectData, Segment, check_effect_data, check_option
+from segcate.effects._effect_table import EffectTable
+from segcate.effects._imputed import combine_tables
 from segcate.effects._late_columns import check_late_columns
 from segcate.effects._pool import pool
 from segcate.effects._regression_estimate import RegressionOptions, regress_segments
-from segcate.effects._segment_effects import SegmentEffectsMixin, warn_of_few_groups
+from segcate.effects._segment_effects import (
+    Preparation,
+    SegmentEffectsMixin,
+    warn_of_few_groups,
+)
 from segcate.effects._segment_rows import rows_by_segment
 from segcate.effects._summary import ESTIMAND_NAMES, Described
 from segcate.matching._model_columns import model_columns
@@ -54,8 +62,16 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         Segments with fewer rows in an arm merge, before anything else, into the segment with the
         nearest covariate means, see `merged_segments_`. With less than 5 it is also the number of
         rows of each arm that an estimate needs. None: no segment is merged.
+    missing : {"auto", "indicator", "drop", "impute"}, default="auto"
+        What is done about missing numbers and dates among the covariates (a missing category is a
+        level of its own). "auto": where at most 5 % of a segment's rows have one, the mean of the
+        segment and a 0/1 column; more is an error. "indicator": the
+        same for any share. "drop": only rows without a missing covariate. "impute": five
+        imputations with treatment and outcome, combined by Rubin's rule.
     n_jobs : int, default=None
         Segments estimated at the same time, in threads.
+    random_state : int, RandomState instance or None, default=None
+        Seed of ``missing="impute"``; nothing else is random.
 
     Attributes
     ----------
@@ -77,6 +93,8 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
     merged_segments_ : dict
         Label of each segment that was merged into another -> label of that one. The status of the
         latter names it, and `predict` gives its rows the effect of the latter.
+    complete_rows_ : intp array, with ``missing="drop"`` where rows were left out
+        Positions in X of the rows that were used; what is there a row belongs to these.
     covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
@@ -150,7 +168,9 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         segment: Segment = "auto",
         on_empty: str = "raise",
         min_per_arm: int | None = None,
+        missing: str = "auto",
         n_jobs: int | None = None,
+        random_state: Any = None,
     ) -> None:
         self.estimand = estimand
         self.std_error = std_error
@@ -159,7 +179,9 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         self.segment = segment
         self.on_empty = on_empty
         self.min_per_arm = min_per_arm
+        self.missing = missing
         self.n_jobs = n_jobs
+        self.random_state = random_state
 
     def fit(
         self,
@@ -196,8 +218,9 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If an input or parameter is missing, misaligned or out of range, if X has missing
-            values, or if the standard error does not fit `groups`.
+            If an input or parameter is missing, misaligned or out of range, if more than 5 % of a
+            segment's rows have missing covariates and `missing` is "auto", or if the standard error
+            does not fit `groups`.
         OverlapError
             If a column of X decides the treatment and no `propensity` is given.
         EmptySegmentError
@@ -220,11 +243,30 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
             sample_weight=sample_weight,
             groups=groups,
             propensity=propensity,
+            allow_missing=True,
         )
-        data, merged = self._merge_thin(data)
+        data, prepared = self._prepare(owner, data, takes_missing=False)
         method = self._choose_std_error(owner, data)
         if data.y is None:
             raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
+        found = [
+            self._estimate(owner, one, method, prepared)
+            for one in complete_data(data, prepared.filling, self.random_state)
+        ]
+        late_columns = check_late_columns(owner, data, data.y)
+        if data.groups is not None:
+            warn_of_few_groups(owner, data.groups)
+        self.std_error_method_ = method
+        self.late_columns_ = late_columns
+        kinds = found[0][1]
+        self._store_effects(data, combine_tables([table for table, _ in found]), prepared, kinds)
+        return self
+
+    def _estimate(
+        self, owner: str, data: EffectData, method: str, prepared: Preparation
+    ) -> tuple[EffectTable, tuple[ColumnKind, ...]]:
+        """Estimate once: on the data, or on one imputation of them."""
+        assert data.y is not None
         encoded = encode_columns(data.X, self._covariates(data), owner=owner)
         levels = model_columns(encoded, two_values=False)
         support = level_support(data, levels, self.estimand)
@@ -235,22 +277,21 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
             RegressionOptions(method, self.inference, self._fewest_rows),
             self.n_jobs,
         )
-        estimates = merged.tell(data.segment.labels, estimates)
+        estimates = prepared.tell(data, estimates)
         self._refuse_empty(owner, data, estimates)
-        late_columns = check_late_columns(owner, data, data.y)
-        if data.groups is not None:
-            warn_of_few_groups(owner, data.groups)
         table = pool(
             estimates,
             data.segment,
             inference=self.inference,
             confidence_level=self.confidence_level,
         )
-        self.std_error_method_ = method
-        self.late_columns_ = late_columns
-        self._columns = encoded.kinds
-        self._store_effects(data, table, merged, allows_missing=False)
-        return self
+        return table, encoded.kinds
+
+    def __sklearn_tags__(self) -> Any:
+        """X may hold strings and categories in a frame, and NaN where `missing` says what it means."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing != "auto"
+        return tags
 
     def _describe(self) -> tuple[Described, Described]:
         above = [

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcate import _frames
+from segcate._inputs.encoding import encode_columns
 from segcate._validation import EffectData, SegmentCodes, listed
 from segcate.effects._segment_estimate import SegmentEstimate
 from segcate.segmentation._merging import merge_small
@@ -16,7 +16,14 @@ from segcate.segmentation._merging import merge_small
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
-__all__ = ["FEWEST_DONORS", "FEWEST_PER_ARM", "MergedSegments", "merge_thin", "too_few_rows"]
+__all__ = [
+    "FEWEST_DONORS",
+    "FEWEST_PER_ARM",
+    "MergedSegments",
+    "merge_thin",
+    "too_few_rows",
+    "with_remark",
+]
 
 # Rows of each arm that an estimate needs. In simulation (400 segments a cell, one or three
 # covariates, normal and exponential errors) the intervals of all three estimators covered 93 to
@@ -45,7 +52,7 @@ class MergedSegments:
     ) -> list[SegmentEstimate]:
         """Add to the status of each receiving segment what was merged into it."""
         return [
-            _with_remark(estimate, self.remarks[label]) if label in self.remarks else estimate
+            with_remark(estimate, self.remarks[label]) if label in self.remarks else estimate
             for label, estimate in zip(labels.tolist(), estimates, strict=True)
         ]
 
@@ -107,7 +114,7 @@ def _scaled_means(data: EffectData) -> Float:
     Values are summed in ascending order, so that the order of rows changes no bit. A missing value
     counts as the mean.
     """
-    values = _frames.encode_columns(data.X, data.covariates).values
+    values = encode_columns(data.X, data.covariates).values
     codes, n = data.segment.codes, data.segment.n_segments
     size = np.bincount(codes, minlength=n)
     means = np.empty((n, values.shape[1]))
@@ -134,6 +141,6 @@ def _remark(labels: list[Any], owner: Any, merged: list[int], counts: Int, least
     )
 
 
-def _with_remark(estimate: SegmentEstimate, remark: str) -> SegmentEstimate:
+def with_remark(estimate: SegmentEstimate, remark: str) -> SegmentEstimate:
     joint = ": " if estimate.status == "ok" else "; "
     return replace(estimate, status=f"{estimate.status}{joint}{remark}")

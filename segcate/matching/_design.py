@@ -160,7 +160,7 @@ def _split_exact(owner: str, data: EffectData, exact: Any) -> tuple[Int | None, 
     """Code the combinations of the exact columns; return them and the columns left as covariates."""
     if exact is None:
         return None, data.covariates
-    positions = _exact_positions(owner, data, exact)
+    positions = exact_positions(owner, data, exact)
     codes = np.zeros(data.n_rows, dtype=np.intp)
     for position in positions:
         part, levels = _frames.sorted_codes(label_values(owner, data.X, position))
@@ -169,7 +169,7 @@ def _split_exact(owner: str, data: EffectData, exact: Any) -> tuple[Int | None, 
     return codes, [i for i in data.covariates if i not in positions]
 
 
-def _exact_positions(owner: str, data: EffectData, exact: Any) -> list[int]:
+def exact_positions(owner: str, data: EffectData, exact: Any) -> list[int]:
     """Resolve the columns of `exact`, names or positions, to positions in X."""
     names = _frames.column_names(data.X)
     n_columns = data.X.shape[1]

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
+from segcate._inputs.missing import Filling, missing_by_arm, treat_missing
 from segcate._inputs.records import RecordedColumns
 from segcate._inputs.vectors import check_same_index
 from segcate._routing import DESIGN_REQUEST
@@ -20,7 +21,7 @@ from segcate.matching._balance import (
     measure_column,
     sort_column,
 )
-from segcate.matching._design import Design, MatchingOptions, make_design
+from segcate.matching._design import Design, MatchingOptions, exact_positions, make_design
 from segcate.matching._propensity import check_classifier
 
 if TYPE_CHECKING:
@@ -65,6 +66,12 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
     segment : "auto", str, int or None, default="auto"
         Column of X that holds the segments; None: all rows are one segment. "auto" takes the column
         `segment`, or the only one whose name ends in `__segment`.
+    missing : {"auto", "indicator", "drop"}, default="auto"
+        What is done about missing numbers and dates among the covariates (a missing category is a
+        level of its own). "auto": where at most 5 % of a segment's rows have one, the mean of the
+        segment and a 0/1 column ("x: missing" in `balance_`); more is an error unless the model
+        takes them. "indicator": the same for any share. "drop": only rows without a missing
+        covariate. Inside `SegmentMatching` its own `missing` holds.
     n_jobs : int, default=None
         Segments whose propensity is fitted at the same time.
     random_state : int, RandomState or None, default=None
@@ -82,6 +89,8 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
         Sorted; the noise segment -1 comes first.
     score_notes_ : dict of segment label to str
         What is special about the score of a segment; empty texts are left out.
+    complete_rows_ : intp array, with ``missing="drop"`` where rows were left out
+        Positions in X of the rows that were used; what is there a row belongs to these.
     covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
@@ -130,6 +139,7 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
         exact: Any = None,
         common_support: str | None = None,
         segment: Segment = "auto",
+        missing: str = "auto",
         n_jobs: int | None = None,
         random_state: Any = None,
     ) -> None:
@@ -144,6 +154,7 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
         self.exact = exact
         self.common_support = common_support
         self.segment = segment
+        self.missing = missing
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -196,10 +207,26 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
             sample_weight=sample_weight,
             propensity=propensity,
             needs_outcome=False,
-            allow_missing=propensity is not None or self._takes_missing(),
+            allow_missing=True,
         )
-        self._store(self._make_design(data, "att"), "att")
+        shares = missing_by_arm(data)
+        data, filling = treat_missing(
+            type(self).__name__,
+            data,
+            self.missing,
+            takes_missing=propensity is not None or self._takes_missing(),
+            skip=self._exact_positions(data),
+            allowed=("auto", "indicator", "drop"),
+        )
+        self._store(self._make_design(data, "att"), "att", filling)
+        self._missing_by_arm = shares
         return self
+
+    def _exact_positions(self, data: EffectData) -> list[int]:
+        """Positions of the columns matched exactly; a gap there is a value of its own."""
+        if self.exact is None:
+            return []
+        return exact_positions(type(self).__name__, data, self.exact)
 
     def _takes_missing(self) -> bool:
         """Tell whether the propensity model can be fitted with NaN in X."""
@@ -208,7 +235,7 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         """X may hold strings and categories in a frame, and NaN where the model takes it."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self._takes_missing()
+        tags.input_tags.allow_nan = self._takes_missing() or self.missing != "auto"
         return tags
 
     def _make_design(self, data: EffectData, estimand: str) -> Design:
@@ -238,13 +265,17 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
         )
         return make_design(type(self).__name__, data, options)
 
-    def _store(self, design: Design, estimand: str) -> None:
+    def _store(self, design: Design, estimand: str, filling: Filling | None = None) -> None:
         """Keep what is worth looking at of a design; covariates and input are let go."""
         data, sample = design.data, design.sample
         self.propensity_ = design.propensity.propensity
         self.matched_ = sample
-        self._columns = design.encoded.kinds
+        kinds = design.encoded.kinds
+        self._columns = kinds if filling is None else filling.records(kinds)
         self.segment_labels_ = data.segment.labels
+        self._filling = filling
+        if filling is not None and filling.complete is not None:
+            self.complete_rows_ = filling.complete
         labels = data.segment.labels.tolist()
         self.score_notes_ = {
             label: note for label, note in zip(labels, design.propensity.notes, strict=True) if note

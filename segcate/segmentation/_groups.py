@@ -11,8 +11,8 @@ from sklearn.base import BaseEstimator
 
 from segcate import _frames
 from segcate._inputs.labels import label_values
-from segcate._inputs.vectors import check_same_index
 from segcate._inputs.parameters import check_count
+from segcate._inputs.vectors import check_same_index
 from segcate._validation import check_features, listed
 from segcate.base import SegmenterMixin
 from segcate.segmentation._columns import column_label, resolve_columns

@@ -349,7 +349,7 @@ def thin():
 
 def test_pooled_models_serve_thin_segments(thin):
     X, y, t = thin
-    row = lines(clip=0.001).fit(X, y, treatment=t).effects_.loc[1]
+    row = lines(clip=0.001, min_per_arm=3).fit(X, y, treatment=t).effects_.loc[1]
     assert row["status"] == "ok"
     assert np.isfinite(row["std_error"])
 
@@ -445,9 +445,9 @@ def test_only_segments_leave_nothing_to_model():
 def test_more_folds_than_rows_of_an_arm():
     data = small_study(0, n=80)
     t = np.zeros(80, int)
-    t[:4] = 1
-    with pytest.raises(ValueError, match=r"has 4 treated rows.*at least 5 are needed\. Lower `cv`"):
-        lines(segment=None).fit(data.Z, data.y, treatment=t)
+    t[:6] = 1
+    with pytest.raises(ValueError, match=r"has 6 treated rows.*at least 7 are needed\. Lower `cv`"):
+        lines(segment=None, cv=7).fit(data.Z, data.y, treatment=t)
 
 
 def test_more_folds_than_groups():

@@ -423,7 +423,7 @@ def test_a_row_alone_in_its_cell_that_serves_twice_leaves_no_variance():
     treatment = np.array([1, 1, 0, 1, 0, 0])
     model = SegmentMatching(
         PropensityMatcher(n_neighbors=1, exact=0), segment=None, adjustment=None,
-        std_error="abadie-imbens",
+        std_error="abadie-imbens", min_per_arm=2,
     ).fit(
         X, np.arange(6.0) ** 2, treatment=treatment, propensity=np.linspace(0.4, 0.5, 6)
     )  # fmt: skip

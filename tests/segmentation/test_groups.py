@@ -157,3 +157,26 @@ def test_combinations_of_one_name_are_refused():
 def test_bad_columns_are_named(X, by, message):
     with pytest.raises(ValueError, match=message):
         GroupSegmenter(by).fit(X)
+
+
+def test_small_groups_go_to_the_default(X):
+    segmenter = GroupSegmenter("region", default="other", min_size=2).fit(X)
+    assert segmenter.labels_.tolist() == ["south", "north", "south", "other", "north"]
+    assert segmenter.segment_names_.tolist() == ["east", "north", "south", "other"]
+    assert segmenter.segment_sizes_.tolist() == [0, 2, 2, 1]
+    assert segmenter.n_segments_ == 3
+    new = X.assign(region=["east", "west", "north", "south", "east"])
+    assert segmenter.predict(new).tolist() == ["other", "other", "north", "south", "other"]
+
+
+def test_the_default_may_be_an_observed_group(X):
+    segmenter = GroupSegmenter("region", default="north", min_size=2).fit(X)
+    assert segmenter.labels_.tolist() == ["south", "north", "south", "north", "north"]
+    assert segmenter.segment_sizes_.tolist() == [0, 3, 2]
+
+
+def test_small_groups_need_a_default(X):
+    with pytest.raises(ValueError, match=r"min_size=2 needs a segment .*default='other'"):
+        GroupSegmenter("region", min_size=2).fit(X)
+    with pytest.raises(ValueError, match="`min_size` must be an integer of at least 1 or None"):
+        GroupSegmenter("region", default="other", min_size=0).fit(X)

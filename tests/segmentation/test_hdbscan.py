@@ -165,3 +165,14 @@ def test_frame_keeps_its_index_and_columns(X):
     out = HDBSCANSegmenter(10, columns=["a", "b"]).fit_transform(frame)
     pd.testing.assert_frame_equal(out[["a", "b", "name"]], frame)
     assert out["segment"].dtype == np.int64
+
+
+def test_small_segments_merge_and_noise_stays():
+    X = blobs(600)[0]
+    plain = HDBSCANSegmenter(10).fit(X)
+    least = int(np.sort(plain.segment_sizes_[plain.segments_ != -1])[1]) + 1
+    merged = HDBSCANSegmenter(10, min_size=least).fit(X)
+    np.testing.assert_array_equal(merged.labels_ == -1, plain.labels_ == -1)
+    assert merged.segment_sizes_[merged.segments_ != -1].min() >= least
+    assert merged.n_segments_ < plain.n_segments_
+    np.testing.assert_array_equal(merged.predict(X), merged.labels_)

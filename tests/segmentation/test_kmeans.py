@@ -116,3 +116,25 @@ def test_one_row_cannot_make_many_clusters():
     with pytest.raises(ValueError, match="n_samples=1"):
         KMeansSegmenter(2).fit(np.zeros((1, 2)))
     assert KMeansSegmenter(1, n_init=1).fit(np.zeros((1, 2))).labels_.tolist() == [0]
+
+
+def test_small_segments_merge_into_the_nearest(X):
+    plain = KMeansSegmenter(12, random_state=0).fit(X)
+    assert plain.segment_sizes_.min() < 40
+    merged = KMeansSegmenter(12, min_size=40, random_state=0).fit(X)
+    assert merged.segment_sizes_.min() >= 40
+    assert merged.n_segments_ == len(merged.segments_) < 12
+    assert merged.cluster_centers_.shape == (12, 3)
+    np.testing.assert_array_equal(merged.predict(X), merged.labels_)
+    whole = ClusterSegmenter(
+        clone(plain.clusterer_), columns=["a", "b", "c"], min_size=40, random_state=0
+    ).fit(X)
+    np.testing.assert_array_equal(merged.labels_, whole.labels_)
+    # whole clusters merge: rows that were together stay together
+    assert len(set(zip(plain.labels_, merged.labels_, strict=True))) == 12
+
+
+@pytest.mark.parametrize("bad", [0, 2.5, True])
+def test_min_size_is_a_count(X, bad):
+    with pytest.raises(ValueError, match="`min_size` must be an integer of at least 1 or None"):
+        KMeansSegmenter(3, min_size=bad).fit(X)
