@@ -174,7 +174,7 @@ def test_thin_segments_merge_into_the_nearest_and_say_so(make):
     numbers = ["n_treated", "n_control", "effect", "std_error", "p_adjusted"]
     pd.testing.assert_frame_equal(model.effects_[numbers], plain.effects_[numbers])
     assert model.heterogeneity_.q == plain.heterogeneity_.q
-    assert model.contrasts().table.shape == (3, 7)
+    assert len(model.contrasts().table) == 3
     SegmentEffectDisplay.from_estimator(model)
 
 
