@@ -17,6 +17,8 @@ from segcate import matching as matching_package
 from segcate._cli_error import UserError
 from segcate._cli_pictures import PICTURE_FILES, Picture, draw_pictures
 from segcate._cli_table import Study
+from segcate._label_texts import csv_table, fenced, markdown
+from segcate._number_texts import write_number
 from segcate._validation import listed
 from segcate._whole_files import whole_folder
 from segcate.effects import SegmentMatching
@@ -314,7 +316,7 @@ def _write_files(study: Study, findings: Findings, folder: Path) -> list[Path]:
         "profile.csv": findings.profile,
     }
     for name, table in tables.items():
-        table.to_csv(folder / name)
+        csv_table(table).to_csv(folder / name, errors="backslashreplace")
     (folder / "summary.txt").write_text(findings.summary + "\n", encoding="utf-8")
     files = [folder / name for name in (*tables, "summary.txt")]
     units = study.units or f"units of {study.outcome}"
@@ -337,17 +339,17 @@ def report_text(study: Study, findings: Findings, pictures: list[Picture]) -> st
     ]
     covariates = [str(name) for name in study.X.columns if name != study.segment]
     parts = [
-        f"# Effect of {study.treated_name} on {study.outcome}",
-        f"{study.title}: {len(study.X):,} rows, {n_treated:,} treated, "
+        f"# Effect of {markdown(study.treated_name)} on {markdown(study.outcome)}",
+        f"{markdown(study.title)}: {len(study.X):,} rows, {n_treated:,} treated, "
         f"{len(covariates)} covariates.",
-        f"* Covariates: {', '.join(covariates)}",
-        f"* {_where_segments_come_from(study, findings)}",
-        *(f"* {note}" for note in (*study.notes, *findings.notes)),
+        f"* Covariates: {', '.join(map(markdown, covariates))}",
+        f"* {markdown(_where_segments_come_from(study, findings))}",
+        *(f"* {markdown(note)}" for note in (*study.notes, *findings.notes)),
         *([f"Source: {study.source}"] if study.source else []),
         "## Effects by segment",
         markdown_table(shown),
         *shows.get("forest", []),
-        "```\n" + findings.summary + "\n```",
+        fenced(findings.summary),
         "## Who the segments are",
         "Means of numeric covariates and shares of the levels of the others.",
         *shows.get("profile", []),
@@ -380,16 +382,6 @@ def markdown_table(table: pd.DataFrame) -> str:
         [str(label), *map(write_number, row)]
         for label, row in zip(table.index, table.to_numpy(object), strict=True)
     ]
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines
-    )
-
-
-def write_number(value: Any) -> str:
-    """Write a whole number in full, another one with four significant digits."""
-    if not isinstance(value, int | float | np.integer | np.floating):
-        return str(value)
-    if np.isnan(value):
-        return ""
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
+    lines = [[markdown(cell) for cell in line] for line in (head, *rows)]
+    lines.insert(1, ["---"] * len(head))
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -15,6 +15,8 @@ from segcate import __version__
 from segcate._cli_error import UserError
 from segcate._cli_late import check_late_columns
 from segcate._cli_table import Roles, Study, make_study, read_table
+from segcate._label_texts import one_line, shown_table
+from segcate._number_texts import write_number
 from segcate._whole_files import check_folder
 
 __all__ = ["main"]
@@ -39,7 +41,9 @@ class Progress:
         """Print one line."""
         if not self._quiet:
             print(
-                f"[{time.perf_counter() - self._start:6.1f} s] {text}", file=sys.stderr, flush=True
+                f"[{time.perf_counter() - self._start:6.1f} s] {one_line(text)}",
+                file=sys.stderr,
+                flush=True,
             )
 
 
@@ -76,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, ImportError, OSError) as error:
         if arguments.debug:
             raise
-        print(f"segcate: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"segcate: error: {one_line(' '.join(str(error).split()))}", file=sys.stderr)
         return 2
     return 0
 
@@ -143,12 +147,12 @@ def _analyse_and_show(study: Study, arguments: argparse.Namespace, progress: Pro
         random_state=arguments.random_state,
     )
     findings = analysis.analyse(study, plan, progress)
-    print(f"Effect of {study.treated_name} on {study.outcome}\n")
+    print(one_line(f"Effect of {study.treated_name} on {study.outcome}") + "\n")
     print(findings.summary)
     print("\nWho the segments are (means, shares)")
-    print(findings.profile.T.map(analysis.write_number).to_string())
+    print(shown_table(findings.profile.T.map(write_number)).to_string())
     print("\nLargest standardised difference between the arms, before and after matching")
-    print(analysis.worst_balance(findings.balance).round(3).to_string())
+    print(shown_table(analysis.worst_balance(findings.balance).round(3)).to_string())
     if arguments.out is not None:
         files = analysis.write_findings(study, findings, Path(arguments.out))
         names = ", ".join(file.name for file in files)

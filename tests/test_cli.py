@@ -20,10 +20,10 @@ from segcate._cli_analysis import (
     analyse,
     markdown_table,
     worst_balance,
-    write_number,
 )
 from segcate._cli_error import UserError
 from segcate._cli_table import Roles, Study, make_study, read_table
+from segcate._number_texts import write_number
 from segcate.cli import main
 from segcate.datasets import make_segmented_users
 from segcate.effects import SegmentMatching
@@ -495,7 +495,7 @@ def test_markdown_table_writes_numbers_and_escapes_bars():
     assert markdown_table(table).splitlines() == [
         "|  | n | x | y |",
         "| --- | --- | --- | --- |",
-        "| a/b | 1,200 | 0.1235 |  |",
+        r"| a\|b | 1200 | 0.1235 |  |",
     ]
 
 
@@ -539,6 +539,39 @@ def test_a_report_that_cannot_be_finished_leaves_the_old_one(
     assert last == "segcate: interrupted" or "No space left on device" in last
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report", "users.csv"]
+
+
+def test_hostile_labels_come_out_as_text(tmp_path, capsys):
+    labels = [
+        "=1+1",
+        "<script>",
+        "a|b",
+        "line\nbreak",
+        "$\\frac{",
+        "\x1b[31mred",
+        "-2 evil",
+        "@x\r=2",
+    ]
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {name: rng.normal(size=800) for name in ("y", "=2+2", "$a_<b>|", "\x1b[2J")}
+    )
+    table["t"], table["seg"] = rng.integers(0, 2, 800), np.resize(np.array(labels, object), 800)
+    table.to_parquet(tmp_path / "hostile.parquet")
+    options = ["--outcome", "y", "--treatment", "t", "--segment-column", "seg"]
+    out = tmp_path / "report"
+    assert main(["run", str(tmp_path / "hostile.parquet"), *options, "--out", str(out)]) == 0
+    shown = capsys.readouterr()
+    assert all(line.isprintable() for line in (shown.out + shown.err).split("\n"))
+    for name in ("effects.csv", "balance.csv", "profile.csv"):
+        cells = pd.read_csv(out / name, header=None, dtype=str, keep_default_na=False)
+        for cell in cells.to_numpy().ravel():
+            assert cell[:1] not in ("=", "+", "-", "@", "\t", "\r") or np.isfinite(float(cell))
+    assert len(pd.read_csv(out / "effects.csv")) == len(labels)
+    report = (out / "report.md").read_text(encoding="utf-8")
+    assert "<script>" not in report
+    rows = [line for line in report.splitlines() if line.startswith("|")]
+    assert sum(line.startswith("| a\\|b |") for line in rows) == 2
 
 
 def test_module_runs_as_a_program():

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from segcate._label_texts import one_line, shown_table
+from segcate._number_texts import write_number
+
 # Lines of a summary: what they are about, and what they say.
 Described = list[tuple[str, str]]
 
@@ -37,16 +40,17 @@ def summary_text(model: Any, above: Described, below: Described) -> str:
     tail = [
         (
             "Overall",
-            f"{overall['effect']:.4g} (std. error {overall['std_error']:.4g}, {level} interval "
-            f"{overall['ci_low']:.4g} to {overall['ci_high']:.4g})",
+            f"{write_number(overall['effect'])} (std. error {write_number(overall['std_error'])}, {level} interval "
+            f"{write_number(overall['ci_low'])} to {write_number(overall['ci_high'])})",
         ),
         ("Heterogeneity", _heterogeneity(test)),
         *below,
     ]
+    table = shown_table(effects[_SHOWN]).to_string(float_format=write_number)
     lines = [
         *(f"{name:<16}{text}" for name, text in head),
         "",
-        effects[_SHOWN].to_string(float_format=lambda v: f"{v:.4g}"),
+        table,
         "",
         *(f"{name:<16}{text}" for name, text in tail),
     ]
@@ -61,7 +65,7 @@ def summary_text(model: Any, above: Described, below: Described) -> str:
     ]
     if notes:
         lines += ["Columns", *(f"  {note}" for note in notes)]
-    return "\n".join(lines)
+    return "\n".join(line if line is table else one_line(line) for line in lines)
 
 
 def describe_matching(matcher: Any) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from segcate._inputs.vectors import check_same_index
+from segcate._number_texts import write_number
 from segcate._validation import Float, Int, _numbers, check_in_unit_interval
 from segcate.metrics._policy_value import check_costs
 from segcate.metrics._scored_rows import ScoredRows, check_rows, t_quantile
@@ -77,9 +78,9 @@ class ProfitCurve:
         """Describe the best point, and say what its interval is not."""
         at = self.best_idx
         return (
-            f"Best point     treat {self.share[at]:.1%} (prediction >= {self.threshold[at]:.4g})\n"
-            f"Profit a row   {self.profit[at]:.4g}, {self.confidence_level:.0%} interval "
-            f"{self.ci_low[at]:.4g} to {self.ci_high[at]:.4g} for a threshold named in advance\n"
+            f"Best point     treat {self.share[at]:.1%} (prediction >= {write_number(self.threshold[at])})\n"
+            f"Profit a row   {write_number(self.profit[at])}, {self.confidence_level:.0%} interval "
+            f"{write_number(self.ci_low[at])} to {write_number(self.ci_high[at])} for a threshold named in advance\n"
             "Caution        The point was chosen on these rows, so its profit and interval are too "
             "good.\n"
             "               Value the threshold on other rows: policy_value(psi, prediction >= "

@@ -5,8 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-import numpy as np
-
+from segcate._label_texts import one_line, shortened
 from segcate._validation import Float
 from segcate.plots._matplotlib import pyplot
 
@@ -20,8 +19,6 @@ LARGEST_FONT, SMALLEST_FONT = 9.0, 3.5
 
 _NAME_WIDTH = 28
 _NAME_LINES = 2
-_MINUS = "\N{MINUS SIGN}"
-_ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
 __all__ = [
     "FONT",
@@ -32,57 +29,32 @@ __all__ = [
     "TITLE_FONT",
     "WIDTH",
     "Float",
-    "decimals_of",
     "fit_name",
     "font_size",
     "open_axes",
     "plain",
     "text_size",
-    "write_number",
     "write_side",
     "write_texts",
 ]
 
 
 def plain(text: Any) -> str:
-    """Write text so that matplotlib shows its dollar signs instead of reading formulas."""
-    return str(text).replace("$", r"\$")
+    """Write text so that matplotlib shows its dollar signs instead of reading formulas.
 
-
-def write_number(value: float, decimals: int) -> str:
-    """Write a number with a real minus sign and no negative zero."""
-    text = f"{value:,.{decimals}f}"
-    if text.startswith("-"):
-        text = _MINUS + text[1:] if text.strip("-0.,") else text[1:]
-    return text
+    Breaks of lines stay; other control signs are written as their codes.
+    """
+    return "\n".join(one_line(line) for line in str(text).split("\n")).replace("$", r"\$")
 
 
 def fit_name(name: Any, width: int = _NAME_WIDTH, lines: int = _NAME_LINES) -> str:
     """Break a long name into lines; what does not fit is cut from its middle."""
-    text = " ".join(str(name).split())
+    text = " ".join(one_line(name).split())
     for longest in range(width * lines, width, -1):
-        broken = textwrap.wrap(_without_middle(text, longest), width)
+        broken = textwrap.wrap(shortened(text, longest), width)
         if len(broken) <= lines:
             return plain("\n".join(broken))
-    return plain(_without_middle(text, width))
-
-
-def _without_middle(text: str, longest: int) -> str:
-    """Cut the middle out of a long text: ends often tell names apart."""
-    if len(text) <= longest:
-        return text
-    head = (longest - 1) * 3 // 5
-    return f"{text[:head].rstrip()}{_ELLIPSIS}{text[head + 1 - longest :].lstrip()}"
-
-
-def decimals_of(values: Any, digits: int = 2) -> int:
-    """Choose decimals so that the largest of some values shows `digits` significant digits."""
-    size = np.abs(np.asarray(values, dtype=np.float64))
-    size = size[np.isfinite(size)]
-    largest = float(size.max()) if len(size) else 0.0
-    if largest <= 0:
-        return digits
-    return int(np.clip(digits - 1 - np.floor(np.log10(largest)), 0, 8))
+    return plain(shortened(text, width))
 
 
 def open_axes(owner: str, ax: Any, height: float, width: float = WIDTH) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from segcate._inputs.vectors import check_same_index
+from segcate._number_texts import decimals_of, write_decimals
 from segcate._validation import listed
 from segcate.metrics import effect_by_quantile
 from segcate.plots._drawing import (
@@ -16,11 +17,9 @@ from segcate.plots._drawing import (
     MAIN,
     SECOND,
     SMALLEST_FONT,
-    decimals_of,
     fit_name,
     open_axes,
     text_size,
-    write_number,
     write_side,
     write_texts,
 )
@@ -321,7 +320,7 @@ def _name_groups(ax: Any, table: pd.DataFrame, is_quantile: bool) -> list[str]:
         widths = ends[:, 1] - ends[:, 0]
         decimals = decimals_of([widths[widths > 0].min()] if (widths > 0).any() else ends)
         ranges = [
-            f"{write_number(low, decimals)}\nto {write_number(high, decimals)}"
+            f"{write_decimals(low, decimals)}\nto {write_decimals(high, decimals)}"
             for low, high in ends
         ]
         layouts.insert(0, ([names, ranges, counts], ["; range of predictions; rows"]))

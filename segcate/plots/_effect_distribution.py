@@ -11,18 +11,17 @@ from segcate import _frames
 from segcate._inputs.kinds import read_column
 from segcate._inputs.labels import label_values
 from segcate._inputs.vectors import check_same_index
+from segcate._number_texts import decimals_of, write_decimals
 from segcate._validation import check_weights, listed
 from segcate.plots._drawing import (
     INK,
     MAIN,
     PALE,
     SECOND,
-    decimals_of,
     fit_name,
     font_size,
     open_axes,
     plain,
-    write_number,
     write_texts,
 )
 from segcate.plots._effect_groups import EffectGroup, cut_column, describe_groups
@@ -296,7 +295,7 @@ class EffectDistributionDisplay:
                 text = "no effect predicted"
             else:
                 mean, low, high = (
-                    write_number(value, decimals) for value in (group.mean, group.low, group.high)
+                    write_decimals(value, decimals) for value in (group.mean, group.low, group.high)
                 )
                 text = f"{mean} ({low} to {high})"
             ax.text(1.03, y - 0.1, plain(text), **style)

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcate import _frames
-from segcate.plots._drawing import Float, decimals_of, write_number
+from segcate._number_texts import decimals_of, write_decimals
+from segcate.plots._drawing import Float
 
 __all__ = ["EffectGroup", "cut_column", "describe_groups"]
 
@@ -108,8 +109,8 @@ def _write(value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
     if value.is_integer() and abs(value) < 1e4:
-        return write_number(value, 0)
-    return write_number(value, decimals_of([value], 3))
+        return write_decimals(value, 0)
+    return write_decimals(value, decimals_of([value], 3))
 
 
 def describe_groups(

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from segcate._label_texts import one_line
+from segcate._number_texts import decimals_of, write_estimate
 from segcate._validation import listed
-from segcate.plots._drawing import plain, write_number
+from segcate.plots._drawing import plain
 
 _LONGEST_NAME = 26
 _LONGEST_REASON = 64
@@ -59,26 +61,17 @@ class Row:
     @property
     def label(self) -> str:
         """Segment for the axis, shortened to fit, with the treated rows."""
-        name = self.name
-        if len(name) > _LONGEST_NAME:
-            name = name[: _LONGEST_NAME - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
-        name = plain(name)
+        name = plain(one_line(self.name, _LONGEST_NAME))
         return name if self.n_treated is None else f"{name} ({self.n_treated:,})"
 
     @property
     def reason(self) -> str:
         """Why there is no estimate, shortened to fit."""
-        text = f"no estimate: {self.status}"
-        if len(text) > _LONGEST_REASON:
-            text = text[: _LONGEST_REASON - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
-        return plain(text)
+        return plain(one_line(f"no estimate: {self.status}", _LONGEST_REASON))
 
     def figures(self, decimals: int) -> str:
-        """Write estimate and interval."""
-        point = write_number(self.effect, decimals)
-        if not self.has_interval:
-            return f"{point} [no interval]"
-        return f"{point} [{write_number(self.low, decimals)}, {write_number(self.high, decimals)}]"
+        """Write estimate and interval; an interval that would vanish has decimals of its own."""
+        return write_estimate(self.effect, self.low, self.high, decimals)
 
 
 def segment_rows(owner: str, effects: pd.DataFrame, order: str) -> list[Row]:
@@ -153,9 +146,7 @@ def decimals_for(rows: list[Row]) -> int:
     """Choose decimals so that a typical interval's half-width shows two digits."""
     widths = [0.5 * (row.high - row.low) for row in rows if row.has_interval and row.high > row.low]
     typical = float(np.median(widths)) if widths else abs(rows[0].effect)
-    if not np.isfinite(typical) or typical <= 0:
-        return 2
-    return int(np.clip(1 - np.floor(np.log10(typical)), 0, 8))
+    return decimals_of([typical]) if np.isfinite(typical) else 2
 
 
 def remarks(rows: list[Row]) -> str:
@@ -170,4 +161,4 @@ def remarks(rows: list[Row]) -> str:
     text = "; ".join(f"{status} ({count})" for status, count in ordered[:3])
     if len(ordered) > 3:
         text += f"; and {len(ordered) - 3} more kinds"
-    return "\n".join(textwrap.wrap(f"Open squares: {text}.", _REMARK_WIDTH))
+    return "\n".join(textwrap.wrap(one_line(f"Open squares: {text}."), _REMARK_WIDTH))

@@ -7,17 +7,16 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from segcate._number_texts import decimals_of, write_decimals
 from segcate._validation import check_option, listed
 from segcate.plots._balance_lines import BalanceLine, balance_lines, order_lines
 from segcate.plots._drawing import (
     INK,
     MAIN,
-    decimals_of,
     fit_name,
     font_size,
     open_axes,
     plain,
-    write_number,
     write_texts,
 )
 from segcate.plots._sources import fitted_with
@@ -338,7 +337,7 @@ class LovePlotDisplay:
 
 
 def _value(value: float, decimals: int) -> str:
-    return write_number(value, decimals) if np.isfinite(value) else "infinite"
+    return write_decimals(value, decimals) if np.isfinite(value) else "infinite"
 
 
 def _count(number: int, noun: str) -> str:

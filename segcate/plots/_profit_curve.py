@@ -9,6 +9,7 @@ import numpy as np
 from segcate import _frames
 from segcate._inputs.vectors import check_same_index
 from segcate._last_step import last_step
+from segcate._number_texts import decimals_of, write_decimals
 from segcate._validation import listed
 from segcate.metrics import profit_curve
 from segcate.metrics._profit_curve import check_budget, check_share
@@ -23,9 +24,7 @@ from segcate.plots._curve_band import (
 from segcate.plots._curve_labels import NamedCurve, label_curves, line_style
 from segcate.plots._drawing import (
     INK,
-    decimals_of,
     open_axes,
-    write_number,
     write_side,
     write_texts,
 )
@@ -366,11 +365,10 @@ def _limits_of_treatment(
 
 def _best_note(curves: dict[str, Any]) -> str:
     """Say where the diamonds are, and that they are too good."""
-    decimals = decimals_of([curve.best_profit for curve in curves.values()], 3)
     parts = []
     for name, curve in curves.items():
         share = f"treat {100 * curve.best_share:.3g} %" if curve.best_share > 0 else "treat nobody"
-        text = f"{share}, profit {write_number(curve.best_profit, decimals)}"
+        text = f"{share}, profit {write_decimals(curve.best_profit, decimals_of([curve.best_profit], 3))}"
         parts.append(f"{name}: {text}" if name else text)
     found = "; ".join(parts)
     return f"Diamond: best point, too good since these rows chose it. Here: {found}."

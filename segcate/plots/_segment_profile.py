@@ -10,6 +10,7 @@ import pandas as pd
 from segcate._inputs.containers import refuse_no_table
 from segcate._inputs.vectors import check_same_index
 from segcate._last_step import last_step
+from segcate._number_texts import decimals_of, write_decimals
 from segcate._validation import check_option
 from segcate.base import SegmenterMixin
 from segcate.plots._drawing import (
@@ -19,12 +20,10 @@ from segcate.plots._drawing import (
     SMALLEST_FONT,
     WIDTH,
     Float,
-    decimals_of,
     fit_name,
     open_axes,
     plain,
     text_size,
-    write_number,
     write_texts,
 )
 from segcate.plots._profile_cells import ProfileCells, profile_cells, scale_of_rows
@@ -312,7 +311,7 @@ def _draw_key(ax: Any, mesh: Any, is_exact: bool) -> None:
     key = ax.figure.colorbar(mesh, ax=ax, fraction=0.04, pad=0.02, extend="both")
     key.outline.set_visible(False)
     key.ax.tick_params(labelsize=FONT, colors=INK)
-    key.set_ticks([-2, -1, 0, 1, 2], labels=[write_number(k, 0) for k in (-2, -1, 0, 1, 2)])
+    key.set_ticks([-2, -1, 0, 1, 2], labels=[write_decimals(k, 0) for k in (-2, -1, 0, 1, 2)])
     of = "" if is_exact else " between segments"
     key.set_label(f"distance from the mean\nof all rows, in SD{of}", fontsize=FONT, color=INK)
 
@@ -354,9 +353,13 @@ def _write_row(means: Float) -> list[str]:
     known = np.abs(means[~np.isnan(means)])
     largest = float(known.max()) if len(known) else 0.0
     decimals = decimals_of([largest], 3 if largest >= 1 else 2)
-    is_extreme = largest >= 1e7 or 0 < largest < 1e-3
+    is_extreme = 0 < largest < 1e-3
     return [
-        "none" if np.isnan(mean) else f"{mean:.1e}" if is_extreme else write_number(mean, decimals)
+        "none"
+        if np.isnan(mean)
+        else f"{mean:.1e}"
+        if is_extreme
+        else write_decimals(mean, decimals)
         for mean in means.tolist()
     ]
 

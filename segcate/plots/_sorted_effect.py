@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 
 from segcate._inputs.vectors import check_same_index
+from segcate._number_texts import decimals_of, write_decimals
 from segcate._validation import check_in_unit_interval, check_weights
 from segcate.plots._curve_labels import NamedCurve, label_curves, line_style
 from segcate.plots._drawing import (
     FONT,
     INK,
     Float,
-    decimals_of,
     open_axes,
-    write_number,
     write_side,
     write_texts,
 )
@@ -262,7 +261,7 @@ class SortedEffectDisplay:
         write_texts(
             ax, "share of rows, largest predicted effect first (%)", notes, self.title,
             f"Predicted effect of the treatment, sorted, n = {found.n_rows:,}; "
-            f"mean {write_number(found.mean, decimals_of([found.mean], 3))}",
+            f"mean {write_decimals(found.mean, decimals_of([found.mean], 3))}",
         )  # fmt: skip
         names = ("predicted effect", "mean of all rows up to here")
         values = (found.effect, found.cumulative_mean)
@@ -286,7 +285,6 @@ class SortedEffectDisplay:
         ax.set_xlim(0.0, 100.0)
         ax.set_ylim(low - 0.05 * span, high + 0.16 * span)
         ax.axhline(0.0, color=INK, linewidth=0.8, zorder=0)
-        decimals = decimals_of([found.top, found.bottom], 3)
         style = {"fontsize": FONT, "color": INK, "verticalalignment": "top"}
         where = ax.get_xaxis_transform()
         share = f"{100 * self.mark:g} %"
@@ -295,6 +293,6 @@ class SortedEffectDisplay:
             (100 - 100 * self.mark, "bottom", found.bottom, "right", 99.0),
         ):
             ax.axvline(at, ymax=0.9, color=INK, linewidth=0.8, linestyle=":", zorder=0)
-            text = f"{name} {share}: mean {write_number(value, decimals)}"
+            text = f"{name} {share}: mean {write_decimals(value, decimals_of([value], 3))}"
             ax.text(x, 0.985, text, transform=where, horizontalalignment=side, **style)
         write_side(ax, f"effect in {self.units or 'units of y'}")

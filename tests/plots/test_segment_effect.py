@@ -16,8 +16,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from segcate._number_texts import write_decimals
 from segcate.plots import SegmentEffectDisplay
-from segcate.plots._forest import axis_limits, decimals_for, segment_rows, write_number
+from segcate.plots._forest import axis_limits, decimals_for, segment_rows
 
 MINUS = "\N{MINUS SIGN}"
 OVERALL = {"effect": 0.42, "ci_low": 0.36, "ci_high": 0.48, "n_treated": 5000, "status": "ok"}
@@ -236,8 +237,25 @@ def test_numbers_are_written_with_fitting_decimals():
     assert decimals_for(rows) == 2
     scaled = table.assign(**{c: table[c] * 10_000 for c in ("effect", "ci_low", "ci_high")})
     assert decimals_for(segment_rows("Display", scaled, "given")) == 0
-    assert write_number(-1794.34, 0) == f"{MINUS}1,794"
-    assert write_number(-0.001, 2) == "0.00"
+    assert write_decimals(-1794.34, 0) == f"{MINUS}1794"
+    assert write_decimals(-0.001, 2) == "0.00"
+
+
+def test_an_interval_that_would_vanish_has_decimals_of_its_own():
+    table = make_table(4)
+    table[["effect", "ci_low", "ci_high"]] = [
+        [10.02, -18.1, 38.3], [-15213.7, -17424.9, -13002.2], [2e-10, -1e-10, 5e-10], [0, 0, 0]
+    ]  # fmt: skip
+    overall = {"effect": 0.1083, "ci_low": -0.1483, "ci_high": 0.3649}
+    display = SegmentEffectDisplay.from_predictions(table, overall=overall)
+    figures = [text.get_text() for text in display.ax_.texts][:5]
+    assert figures == [
+        f"10 [{MINUS}18, 38]",
+        f"{MINUS}15,214 [{MINUS}17,425, {MINUS}13,002]",
+        f"2e{MINUS}10 [{MINUS}1e{MINUS}10, 5e{MINUS}10]",
+        "0 [0, 0]",
+        f"0.11 [{MINUS}0.15, 0.36]",
+    ]
 
 
 def test_axis_always_holds_zero_and_every_estimate():
