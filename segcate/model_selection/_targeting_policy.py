@@ -141,7 +141,9 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     are made on each other's rows, so where they follow noise the part of a rule that is linear in it
     counts twice. Per unit of the variance in which the rules of two folds differ that part is
     :math:`\phi(h)^2 / 4 T(h, \sqrt{(1 - r) / (1 + r)})`, with h the normal quantile of the share
-    treated, r the share of rows that both rules saw, and T Owen's function. COVERAGE
+    treated, r the share of rows that both rules saw, and T Owen's function. In
+    1,000 simulated draws of 400 rows, nobody affected, 95 % intervals covered 96.1 % with "profit"
+    (90.3 % without that part), 96.9 % with "cost", 96.7 to 97.3 % with shares or whole segments.
 
     References
     ----------
