@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 
-from segcate._inputs.kinds import ColumnKind
+from segcate._inputs.kinds import ColumnKind, with_note
 from segcate._inputs.vectors import check_same_index
 from segcate._validation import check_features
 from segcate.base import SegmenterMixin
@@ -24,8 +24,9 @@ from segcate.segmentation._columns import (
     numeric_matrix,
     resolve_columns,
 )
+from segcate.segmentation._gap_scaler import GapScaler, fill_gaps
 
-__all__ = ["ClusteringSegmenter", "array_scaler", "behind_scaler"]
+__all__ = ["ClusteringSegmenter", "array_scaler"]
 
 
 class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
@@ -36,6 +37,8 @@ class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
 
     columns: Any
     random_state: Any
+    # Whether gaps are filled; otherwise they are refused, or the clusterer's own business.
+    _fills_gaps: ClassVar[bool] = False
 
     def fit(self, X: Any, y: Any = None) -> Any:
         """Find the segments of X.
@@ -70,7 +73,10 @@ class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
         self._check_column(X)
         self.column_positions_ = resolve_columns(owner, X, self.columns)
         self._columns = self._decide_columns(X)
+        self._gaps = np.empty(0, dtype=np.intp)
         rows = self._clustered_columns(X)
+        if self._fills_gaps:
+            rows = self._learn_gaps(rows)
         rng = check_random_state(self.random_state)
         with blame_rows(owner, rows, fitting=True):
             clusterer = self._new_clusterer(rows)
@@ -90,12 +96,59 @@ class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
 
     def _label_rows(self, X: Any) -> Any:
         rows = self._clustered_columns(X)
+        if self._fills_gaps:
+            rows = self._filled(rows)
         with blame_rows(type(self).__name__, rows, fitting=False):
             return self._clustering.label(rows)
 
     def _clustered_columns(self, X: Any) -> Any:
         """Return the columns that the clusterer is given: a float64 matrix."""
-        return numeric_matrix(type(self).__name__, X, self.column_positions_, kinds=self._columns)
+        return numeric_matrix(
+            type(self).__name__,
+            X,
+            self.column_positions_,
+            kinds=self._columns,
+            allow_missing=self._fills_gaps,
+        )
+
+    def _learn_gaps(self, rows: Any) -> Any:
+        """Remember the means and which columns have gaps, say so in their notes, and fill them."""
+        missing = np.isnan(rows)
+        self._gaps = np.flatnonzero(missing.any(axis=0))
+        known = np.maximum((~missing).sum(axis=0), 1)
+        self._fills = np.where(missing, 0.0, rows).sum(axis=0) / known
+        share = missing.mean(axis=0)
+        self._columns = tuple(
+            with_note(kind, f"{100 * s:.2g} % missing: counted in the distance") if s else kind
+            for kind, s in zip(self._columns, share, strict=True)
+        )
+        return self._filled(rows)
+
+    def _filled(self, rows: Any) -> Any:
+        """Fill gaps with the means of fit; those that a GapScaler knows of are left to it."""
+        if not np.isnan(rows).any() and not len(self._gaps):
+            return rows
+        if not self._scales:
+            return fill_gaps(rows, self._gaps, self._fills)
+        filled = np.where(np.isnan(rows), self._fills, rows)
+        filled[:, self._gaps] = rows[:, self._gaps]
+        return filled
+
+    def __sklearn_tags__(self) -> Any:
+        """X may have gaps where they are filled."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.allow_nan or self._fills_gaps
+        return tags
+
+    @property
+    def _scales(self) -> bool:
+        """Tell whether a scaler stands in front of the clusterer."""
+        return bool(getattr(self, "scale", False))
+
+    def _behind_scaler(self, clusterer: Any) -> Pipeline:
+        """Put a scaler in front of a clusterer, one that fills gaps where fit has any."""
+        scaler = GapScaler() if len(self._gaps) else StandardScaler()
+        return Pipeline([("scale", scaler.set_output(transform="default")), ("cluster", clusterer)])
 
     def _decide_columns(self, X: Any) -> tuple[ColumnKind, ...]:
         """Decide what the clustered columns are: numbers, or they are refused."""
@@ -108,11 +161,6 @@ class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
     @abstractmethod
     def _options(self) -> ClusteringOptions:
         """Check the parameters and return what is done with noise, small segments, many rows."""
-
-
-def behind_scaler(clusterer: Any) -> Pipeline:
-    """Put a StandardScaler in front of a clusterer."""
-    return Pipeline([("scale", array_scaler()), ("cluster", clusterer)])
 
 
 def array_scaler() -> StandardScaler:

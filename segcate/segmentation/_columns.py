@@ -160,12 +160,14 @@ def numeric_matrix(
     *,
     argument: str = "columns",
     kinds: Sequence[ColumnKind] | None = None,
+    allow_missing: bool = False,
 ) -> Float:
     """Copy the chosen columns into one float64 matrix, and refuse text, NaN and infinity.
 
     Parameters
     ----------
     kinds : what the columns were in fit, so that new rows are read alike; None: decide
+    allow_missing : whether missing values stay, as NaN
 
     Returns
     -------
@@ -177,9 +179,15 @@ def numeric_matrix(
     for j, kind in enumerate(kinds):
         values[:, j] = read_again(owner, X, kind)
     labels = [kind.name for kind in kinds]
-    _refuse(
-        owner, labels, np.isnan(values).sum(axis=0), len(values), argument, "missing values (NaN)"
-    )
+    if not allow_missing:
+        _refuse(
+            owner,
+            labels,
+            np.isnan(values).sum(axis=0),
+            len(values),
+            argument,
+            "missing values (NaN)",
+        )
     _refuse(owner, labels, np.isinf(values).sum(axis=0), len(values), argument, "infinity")
     return values
 

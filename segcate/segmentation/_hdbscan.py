@@ -10,7 +10,6 @@ from segcate._validation import check_option
 from segcate.segmentation._clustering import ClusteringOptions
 from segcate.segmentation._clustering_segmenter import (
     ClusteringSegmenter,
-    behind_scaler,
 )
 
 __all__ = ["HDBSCANSegmenter"]
@@ -42,7 +41,8 @@ class HDBSCANSegmenter(ClusteringSegmenter):
         Clusters nearer than this are not split, in the units of the (scaled) distance, >= 0.
     columns : names, positions, bool mask, callable or None, default=None
         Columns to cluster on, also by `make_column_selector`. None means all numeric ones. All
-        columns of X go through `transform` untouched.
+        columns of X go through `transform` untouched. A missing value counts as the mean, and a 0/1
+        column that tells of it, not scaled, takes part in the distance (a note says so).
     scale : bool, default=True
         Divide the clustered columns by their standard deviation (ddof 0, constant columns by 1)
         after taking off their mean; both of the rows fitted on.
@@ -129,6 +129,8 @@ class HDBSCANSegmenter(ClusteringSegmenter):
     2
     """
 
+    _fills_gaps = True
+
     def __init__(
         self,
         min_cluster_size: int = 5,
@@ -192,4 +194,4 @@ class HDBSCANSegmenter(ClusteringSegmenter):
             algorithm="generic" if self.metric == "cosine" else "best",
             core_dist_n_jobs=1,
         )
-        return behind_scaler(clusterer) if self.scale else clusterer
+        return self._behind_scaler(clusterer) if self.scale else clusterer

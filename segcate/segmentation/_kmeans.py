@@ -14,7 +14,6 @@ from segcate.segmentation._clustering import ClusteringOptions, last_step
 from segcate.segmentation._clustering_segmenter import (
     ClusteringSegmenter,
     array_scaler,
-    behind_scaler,
 )
 
 __all__ = ["KMeansSegmenter"]
@@ -33,7 +32,8 @@ class KMeansSegmenter(ClusteringSegmenter):
         Count of segments, >= 1.
     columns : names, positions, bool mask, callable or None, default=None
         Columns to cluster on, also by `make_column_selector`. None means all numeric ones. All
-        columns of X go through `transform` untouched.
+        columns of X go through `transform` untouched. A missing value counts as the mean, and a 0/1
+        column that tells of it, not scaled, takes part in the distance (a note says so).
     scale : bool, default=True
         Divide the clustered columns by their standard deviation (ddof 0, constant columns by 1)
         after taking off their mean. False clusters them as they are.
@@ -117,6 +117,8 @@ class KMeansSegmenter(ClusteringSegmenter):
            [60.5,  8.5]])
     """
 
+    _fills_gaps = True
+
     def __init__(
         self,
         n_clusters: int = 8,
@@ -167,7 +169,7 @@ class KMeansSegmenter(ClusteringSegmenter):
         centers = kmeans.cluster_centers_
         if isinstance(self.clusterer_, Pipeline):
             centers = self.clusterer_[0].inverse_transform(centers)
-        self.cluster_centers_: npt.NDArray[np.float64] = centers
+        self.cluster_centers_: npt.NDArray[np.float64] = centers[:, : len(self.column_positions_)]
         return self
 
     def _options(self) -> ClusteringOptions:
@@ -185,11 +187,11 @@ class KMeansSegmenter(ClusteringSegmenter):
             max_iter=self.max_iter,
             random_state=self.random_state,
         )
-        return behind_scaler(kmeans) if self.scale else kmeans
+        return self._behind_scaler(kmeans) if self.scale else kmeans
 
     def _starting_centers(self, rows: Any) -> npt.NDArray[np.float64]:
         centers = np.asarray(self.init, dtype=np.float64)
-        wanted = (self.n_clusters, rows.shape[1])
+        wanted = (self.n_clusters, len(self.column_positions_))
         if centers.shape != wanted or not np.isfinite(centers).all():
             n_bad = int((~np.isfinite(centers)).sum())
             raise ValueError(
@@ -200,4 +202,4 @@ class KMeansSegmenter(ClusteringSegmenter):
             )
         if self.scale:
             centers = array_scaler().fit(rows).transform(centers)
-        return centers
+        return np.hstack([centers, np.zeros((len(centers), len(self._gaps)))])

@@ -298,8 +298,8 @@ def test_robust_errors_are_refused_where_groups_are_given():
 
 def test_missing_values_are_refused():
     data = small_study(0, n=80)
-    X = data.X.drop(columns="cell").assign(z1=data.X["z1"].mask(data.X.index < 3))
-    with pytest.raises(ValueError, match=r"NaN, in the columns z1 \(3\).*Impute"):
+    X = data.X.drop(columns="cell").assign(z1=data.X["z1"].mask(data.X.index < 6))
+    with pytest.raises(ValueError, match=r"NaN, in the columns z1 \(6\).*missing='impute'"):
         SegmentRegression().fit(X, data.y, treatment=data.treatment)
 
 

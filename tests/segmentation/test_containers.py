@@ -273,6 +273,9 @@ def test_gaps_in_clustered_columns_are_named_and_others_pass(segmenter):
     broken = X.copy()
     broken.loc[[1, 2, 3], "age"] = np.nan
     for call in (clone(segmenter).fit, clone(segmenter).fit(X).predict):
+        if isinstance(segmenter, KMeansSegmenter | HDBSCANSegmenter):  # they fill gaps
+            call(broken)
+            continue
         with pytest.raises(
             ValueError, match=r"missing values \(NaN\), in rows of 120: 'age' \(3\)"
         ):
