@@ -59,6 +59,7 @@ class Plan:
     estimand : "att", "atc" or "ate"
     confidence_level : of the intervals
     random_state : seed of everything random
+    missing : what is done about gaps in the covariates, as in `SegmentMatching`
     """
 
     segments: str = "kmeans"
@@ -69,6 +70,7 @@ class Plan:
     estimand: str = "att"
     confidence_level: float = 0.95
     random_state: int = 0
+    missing: str = "indicator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +235,8 @@ def _matching(plan: Plan, segment: str) -> SegmentMatching:
         confidence_level=plan.confidence_level,
         segment=segment,
         on_empty="nan",
+        missing=plan.missing,
+        random_state=plan.random_state,
     )
 
 

@@ -24,6 +24,9 @@ _CSV = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 _PARQUET = (".parquet", ".pq")
 _SEPARATORS = {";": "--sep ';'", "\t": "--sep tab", "|": "--sep '|'", ",": "--sep ,"}
 
+# Up to this share of rows with a gap it does not matter how they are filled.
+_FEW_GAPS = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class Roles:
@@ -227,6 +230,7 @@ def make_study(
     title: str,
     drop_missing: bool = False,
     cells: Mapping[str, Sequence[str]] | None = None,
+    missing_covariates: str | None = None,
 ) -> Study:
     """Pick and check the columns; refuse gaps, or drop their rows when told to.
 
@@ -240,7 +244,7 @@ def make_study(
     for name in used:
         notes.extend((cells or {}).get(name, ()))
     table = table[used].assign(**{name: read_dates(table[name]) for name in covariates})
-    table = _without_gaps(table, used, roles, drop_missing, notes)
+    table = _without_gaps(table, used, roles, drop_missing, notes, missing_covariates)
     treatment, treated_name = _two_arms(table[roles.treatment], roles, notes)
     y = _numeric_outcome(table[roles.outcome])
     covariates = used_covariates(table[covariates], bool(roles.covariates), notes)
@@ -317,12 +321,18 @@ def _covariates(table: pd.DataFrame, roles: Roles, notes: list[str]) -> list[str
 
 
 def _without_gaps(
-    table: pd.DataFrame, used: Sequence[str], roles: Roles, drop_missing: bool, notes: list[str]
+    table: pd.DataFrame,
+    used: Sequence[str],
+    roles: Roles,
+    drop_missing: bool,
+    notes: list[str],
+    covariates: str | None,
 ) -> pd.DataFrame:
     """Refuse missing values in columns that need to be whole, or drop those rows and count them.
 
     A covariate of text or categories may have gaps: they are a level of their own. A covariate without
-    any value is left out later.
+    any value is left out later. A number or date may be missing in 5 % of the rows, or as `covariates`
+    says ("indicator", "drop", "impute").
     """
     named = set(roles.named().values())
     numeric = set(table[used].select_dtypes(["number", "datetime"]).columns)
@@ -332,14 +342,23 @@ def _without_gaps(
     counts = {name: int(n) for name, n in gaps.sum().items() if n}
     if not counts:
         return table
+    if not drop_missing and not named & set(counts):
+        share = float(gaps.any(axis=1).mean())
+        if covariates in ("indicator", "impute") or (covariates is None and share <= _FEW_GAPS):
+            how = covariates or "indicator"
+            what = {"indicator": "mean and 0/1 column", "impute": "five imputations"}[how]
+            shown = ", ".join(f"{name} ({n})" for name, n in list(counts.items())[:8])
+            notes.append(f"{100 * share:.2g} % of rows lack a number, {shown}: {what}")
+            return table
+        drop_missing = covariates == "drop"
     n_rows = int(gaps.any(axis=1).sum())
     found = ", ".join(f"{name} ({n})" for name, n in list(counts.items())[:8])
     found += f" and {len(counts) - 8} more columns" if len(counts) > 8 else ""
     if not drop_missing:
         raise UserError(
             f"{n_rows} of {len(table)} rows have missing values in {found}. Pass --drop-missing to "
-            "leave those rows "
-            "out, or --ignore a covariate."
+            "leave those rows out, or --ignore a covariate. Of covariates, --missing-covariates says what a gap "
+            "means: indicator (mean and 0/1 column), drop, or impute."
         )
     if n_rows == len(table):
         raise UserError(f"every row has a missing value in {found}; none is left.")

@@ -106,7 +106,9 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> None:
         ignore=arguments.ignore,
         keep=arguments.keep,
     )
-    study = make_study(table, roles, path.name, arguments.drop_missing, cells)
+    study = make_study(
+        table, roles, path.name, arguments.drop_missing, cells, arguments.missing_covariates
+    )
     study = check_late_columns(study, roles)
     _analyse_and_show(study, arguments, progress)
 
@@ -131,6 +133,11 @@ def _demo(arguments: argparse.Namespace, progress: Progress) -> None:
     _analyse_and_show(study, arguments, progress)
 
 
+def _missing(asked: str | None) -> str:
+    """Return how the estimator treats gaps that are left: few, or as the user said."""
+    return "impute" if asked == "impute" else "indicator"
+
+
 def _analyse_and_show(study: Study, arguments: argparse.Namespace, progress: Progress) -> None:
     from segcate import _cli_analysis as analysis
 
@@ -145,6 +152,7 @@ def _analyse_and_show(study: Study, arguments: argparse.Namespace, progress: Pro
         estimand=arguments.estimand,
         confidence_level=arguments.confidence_level,
         random_state=arguments.random_state,
+        missing=_missing(getattr(arguments, "missing_covariates", None)),
     )
     findings = analysis.analyse(study, plan, progress)
     print(one_line(f"Effect of {study.treated_name} on {study.outcome}") + "\n")
@@ -221,6 +229,12 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
     add("--groups", metavar="COL", help="clusters of dependent rows: schools, households")
     add("--propensity", metavar="COL", help="known probability of treatment, inside (0, 1)")
     add("--drop-missing", action="store_true", help="leave out rows with missing values")
+    add(
+        "--missing-covariates",
+        choices=("indicator", "drop", "impute"),
+        help="what to do where more than 5 %% of rows lack a number among the covariates: mean and "
+        "0/1 column, leave the rows out, or five imputations",
+    )
     add(
         "--missing",
         type=_names,

@@ -1,0 +1,53 @@
+"""Missing covariates on the command line."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from segcate.cli import main
+
+BASIC = ("--outcome", "y", "--treatment", "t", "--segment-column", "region")
+
+
+def write(tmp_path, share):
+    rng = np.random.default_rng(0)
+    n = 400
+    table = pd.DataFrame({"x": rng.normal(size=n), "z": rng.normal(size=n)})
+    table["t"] = (rng.random(n) < 0.5).astype(int)
+    table["y"] = table["x"] + table["t"] + rng.normal(size=n)
+    table["region"] = np.where(np.arange(n) % 2, "north", "south")
+    table.loc[rng.permutation(n)[: int(share * n)], "x"] = np.nan
+    path = tmp_path / "data.csv"
+    table.to_csv(path, index=False)
+    return path
+
+
+def run(capsys, *words):
+    code = main(["run", *map(str, words)])
+    shown = capsys.readouterr()
+    return code, shown.out + shown.err
+
+
+def test_few_gaps_are_filled_and_noted(tmp_path, capsys):
+    code, text = run(capsys, write(tmp_path, 0.03), *BASIC)
+    assert code == 0
+    assert "3 % of rows lack a number, x (12): mean and 0/1 column" in text
+
+
+def test_many_gaps_stop_and_name_the_flag(tmp_path, capsys):
+    code, text = run(capsys, write(tmp_path, 0.3), *BASIC)
+    assert code == 2
+    assert "120 of 400 rows have missing values in x (120)" in text
+    assert "--missing-covariates" in text
+
+
+@pytest.mark.parametrize("how", ["indicator", "drop", "impute"])
+def test_each_way_runs(tmp_path, capsys, how):
+    code, text = run(capsys, write(tmp_path, 0.3), *BASIC, "--missing-covariates", how)
+    assert code == 0
+    said = {
+        "indicator": "mean and 0/1 column",
+        "drop": "120 of 400 rows dropped",
+        "impute": "five imputations",
+    }
+    assert said[how] in text
