@@ -119,7 +119,7 @@ print("{} cents per customer more ({} to {})".format(*cents))
 
 # %%
 # To act on it for customers to come, fit a policy on everyone. Its own value is cross-fitted: each customer is
-# mailed by a rule that was made on others. With all 64,000 it is 5.3 cents per customer (4.0 to 6.6).
+# mailed by a rule that was made on others. With all 64,000 it is 5.3 cents per customer (3.9 to 6.7).
 from segcate.model_selection import TargetingPolicy
 
 policy = TargetingPolicy(InteractionRegression(), value=VISIT, cost=MAIL, random_state=0)
