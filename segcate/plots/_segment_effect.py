@@ -228,6 +228,7 @@ class SegmentEffectDisplay:
         size = _font_size(ax, at[-1] + 1.7)
         limits = _forest.axis_limits(shown)
         ax.set_xlim(*limits)
+        ax.locator_params(axis="x", nbins=6)
         ax.set_ylim(at[-1] + 0.6, -1.1)
         decimals = _forest.decimals_for(shown)
         for row, y in zip(shown, at, strict=True):

@@ -183,8 +183,20 @@ def _check_clusterer(owner: str, clusterer: Any) -> None:
             f"Pipeline ending in one; got {what}. Pass for example KMeans(8) or "
             "make_pipeline(StandardScaler(), GaussianMixture(4))."
         )
+    _refuse_pickles(owner, final)
     if "precomputed" in (getattr(final, "metric", None), getattr(final, "affinity", None)):
         raise ValueError(
             f"{owner}: {type(final).__name__} with 'precomputed' clusters distances, and new rows "
             "have none to the rows of fit. Choose a metric between rows, such as 'euclidean'."
+        )
+
+
+def _refuse_pickles(owner: str, final: Any) -> None:
+    """Refuse a folder of pickles: a stored model could name any, and reading one runs its code."""
+    memory = getattr(final, "memory", None)
+    folder = memory if isinstance(memory, str) else getattr(memory, "location", None)
+    if folder is not None:
+        raise ValueError(
+            f"{owner}: `memory` of {type(final).__name__} keeps pickles in {str(folder)!r}, which run as code when "
+            "they are read. Leave `memory` out."
         )

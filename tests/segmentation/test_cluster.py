@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hdbscan import HDBSCAN as PackageHDBSCAN
+from joblib import Memory
 from sklearn.base import BaseEstimator, ClusterMixin, clone
 from sklearn.cluster import (
     DBSCAN,
@@ -188,6 +189,14 @@ def test_random_state_seeds_the_clusterer_where_it_has_none(X):
     deep = ClusterSegmenter(make_pipeline(PCA(1), KMeans(9, n_init=1)), random_state=0).fit(X)
     assert deep.clusterer_[0].random_state is not None
     np.testing.assert_array_equal(clone(deep).fit(X).labels_, deep.labels_)
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_a_folder_of_pickles_is_refused(X, tmp_path, as_text):
+    memory = str(tmp_path) if as_text else Memory(tmp_path, verbose=0)
+    for clusterer in (PackageHDBSCAN(memory=memory), make_pipeline(PackageHDBSCAN(memory=memory))):
+        with pytest.raises(ValueError, match=r"`memory` of HDBSCAN keeps pickles in .*Leave"):
+            ClusterSegmenter(clusterer).fit(X)
 
 
 def test_clusterer_is_cloned(X):
