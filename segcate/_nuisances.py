@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -15,8 +15,10 @@ from segcate import _frames
 from segcate._cross_fit import Fold, Target, cross_fit
 from segcate._default_models import encoded_covariates
 from segcate._folds import deal_folds, dose_bands, splits_of, treatment_strata
-from segcate._validation import Float, Int, is_zero_one
+from segcate._validation import Float, Int, is_zero_one, listed
 from segcate.exceptions import OverlapError, SegcateWarning
+
+_NO_ROWS: Int = np.empty(0, dtype=np.intp)
 
 Want = Literal["mu", "propensity", "outcome", "dose"]
 
@@ -64,7 +66,7 @@ class Nuisances:
         Expected value of a continuous treatment.
     fold : intp array of shape (n_rows,)
         The fold each row was left out with.
-    n_clipped : int
+    clipped : intp array, positions of the rows
         Rows in which a modelled chance was clipped.
     """
 
@@ -73,7 +75,7 @@ class Nuisances:
     outcome: Float | None
     dose: Float | None
     fold: Int
-    n_clipped: int = 0
+    clipped: Int = field(default_factory=lambda: _NO_ROWS)
 
 
 def fit_nuisances(
@@ -168,23 +170,23 @@ def check_cross_fitting(owner: str, cv: Any, clip: Any) -> None:
 
 def warn_of_clipped(
     owner: str,
-    n_clipped: int,
+    clipped: Int,
     n_rows: int,
     clip: float | None,
     *,
     only_above: bool = False,
     stacklevel: int = 3,
 ) -> None:
-    """Say for how many rows a modelled chance of treatment was clipped, if for any.
+    """Say in which rows a modelled chance of treatment was clipped, if in any.
 
-    `only_above` says that chances near 0 were left as they are.
+    `clipped` holds their positions. `only_above` says that chances near 0 were left as they are.
     """
-    if n_clipped and clip is not None:
+    if len(clipped) and clip is not None:
         where = f"above {1 - clip:g}" if only_above else f"outside [{clip:g}, {1 - clip:g}]"
         warnings.warn(
-            f"{owner}: the modelled chance of treatment is {where} in {n_clipped} of {n_rows} rows "
-            "and was clipped there. Such rows hardly occur in one arm, and effects are poorly known "
-            "for them: look at the overlap, or leave them out.",
+            f"{owner}: the modelled chance of treatment is {where} in {len(clipped)} of {n_rows} rows "
+            f"and was clipped there (positions {listed(clipped.tolist())}). Such rows hardly occur in one arm, "
+            "and effects are poorly known for them: look at the overlap, or leave them out.",
             SegcateWarning,
             stacklevel=stacklevel + 1,
         )
@@ -238,12 +240,12 @@ def _assemble(
         if mu is not None and name == "mu":
             mu[:, arm] = values
     chances = [values for (name, _), values in columns.items() if name == "propensity"]
-    propensity, n_clipped = None, 0
+    propensity, clipped = None, _NO_ROWS
     if chances:
         propensity = np.column_stack([1.0 - chances[0], *chances] if len(chances) == 1 else chances)
         propensity /= propensity.sum(axis=1, keepdims=True)
         if clip is not None:
-            propensity, n_clipped = _clipped(owner, propensity, clip)
+            propensity, clipped = _clipped(owner, propensity, clip)
     left_out = np.empty(n_rows, dtype=np.intp)
     for k, fold in enumerate(folds):
         left_out[fold.test] = k
@@ -253,12 +255,12 @@ def _assemble(
         outcome=columns.get(("outcome", 0)),
         dose=columns.get(("dose", 0)),
         fold=left_out,
-        n_clipped=n_clipped,
+        clipped=clipped,
     )
 
 
-def _clipped(owner: str, chance: Float, clip: float) -> tuple[Float, int]:
-    """Keep modelled chances away from 0 (of two arms, thereby from 1), and count the rows."""
+def _clipped(owner: str, chance: Float, clip: float) -> tuple[Float, Int]:
+    """Keep modelled chances away from 0 (of two arms, thereby from 1), and tell in which rows."""
     if clip == 0:
         n_bad = int((chance <= 0).any(axis=1).sum())
         if n_bad:
@@ -267,12 +269,12 @@ def _clipped(owner: str, chance: Float, clip: float) -> tuple[Float, int]:
                 f"{len(chance)} rows. Set `clip` above 0, use a smoother model, or leave out rows "
                 "that only one arm has."
             )
-        return chance, 0
-    n_clipped = int((chance < clip).any(axis=1).sum())
+        return chance, _NO_ROWS
+    clipped = np.flatnonzero((chance < clip).any(axis=1))
     if chance.shape[1] == 2:
         treated = np.clip(chance[:, 1], clip, 1 - clip)
-        return np.column_stack([1.0 - treated, treated]), n_clipped
-    return np.maximum(chance, clip), n_clipped
+        return np.column_stack([1.0 - treated, treated]), clipped
+    return np.maximum(chance, clip), clipped
 
 
 def _deal(

@@ -395,7 +395,7 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
             owner, data.X, y, data.treatment, wants, models,
             weight=data.sample_weight, groups=data.groups,
         )  # fmt: skip
-        warn_of_clipped(owner, found.n_clipped, data.n_rows, self.clip, stacklevel=4)
+        warn_of_clipped(owner, found.clipped, data.n_rows, self.clip, stacklevel=4)
         expected = found.dose if is_dose else data.propensity
         if found.propensity is not None:
             expected = found.propensity[:, 1]

@@ -300,7 +300,7 @@ class CausalMLEstimator(WrappingEstimator):
             weight=data.sample_weight,
             groups=data.groups,
         )
-        warn_of_clipped(owner, found.n_clipped, data.n_rows, self.clip)
+        warn_of_clipped(owner, found.clipped, data.n_rows, self.clip)
         return found.propensity
 
     def _model_of_arms(self, family: _Family, data: EffectData, values: Float) -> Any:

@@ -6,6 +6,8 @@ Robins, Rotnitzky & Zhao (1994), JASA 89:846-866; Chernozhukov et al. (2018), Ec
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -21,6 +23,9 @@ from segcate.effects._segment_estimate import (
     with_effect,
 )
 from segcate.effects._segment_rows import SegmentRows
+
+# A segment with a larger share of clipped propensities has no estimate.
+MOST_CLIPPED = 0.5
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
@@ -50,6 +55,20 @@ def doubly_robust_effect(
     return effect, (w * psi - own * effect) / total
 
 
+def _without_overlap(propensity: Float, is_treated: npt.NDArray[np.bool_], n_clipped: int) -> str:
+    """Say why the arms of a segment cannot be compared; empty where they can.
+
+    Weights of rows that a bound holds are made up, and where those rule the segment its standard
+    error is far too small: 95 % intervals covered 55 % where a covariate told the arms apart.
+    """
+    treated, control = propensity[is_treated], propensity[~is_treated]
+    if treated.min() > control.max() or control.min() > treated.max():
+        return "no overlap of scores"
+    if n_clipped > MOST_CLIPPED * len(propensity):
+        return f"no overlap of scores ({n_clipped} of {len(propensity)} propensities clipped)"
+    return ""
+
+
 def aipw_segment(
     part: SegmentRows, nuisances: AIPWNuisances, groups: Int | None, n_clipped: int
 ) -> SegmentEstimate:
@@ -57,6 +76,9 @@ def aipw_segment(
     if part.counted.status:
         return part.counted
     rows = part.rows
+    why = _without_overlap(nuisances.propensity[rows], part.is_treated, n_clipped)
+    if why:
+        return replace(part.counted, status=why)
     effect, scores = doubly_robust_effect(
         part.y,
         part.is_treated,
@@ -74,6 +96,9 @@ def aipw_segment(
         if grouped.leaves_out:
             sums = grouped.left_out_mean(scores, part.own)
         variance = group_variance(grouped, sums, part.own, 1)
-    notes = [part.note, f"{n_clipped} propensities clipped" if n_clipped else ""]
-    notes.append(rare_events(part.y, part.is_treated))
-    return with_effect(part.counted, effect, variance, notes, part.y)
+    notes = [part.note, ""]
+    if n_clipped:
+        share = 100 * n_clipped / len(rows)
+        notes[1] = f"{n_clipped} propensities clipped ({share:.2g} % of the rows)"
+    rare = rare_events(part.y, part.is_treated, part.weight)
+    return with_effect(part.counted, effect, variance, notes, part.y, rare)

@@ -103,14 +103,15 @@ def _estimate_segment(
         "" if design.support.sparse[code].any() else design.propensity.notes[code],
         adjusted.note if adjusted else "",
         *level_notes(design.support, code),
-        rare_events(view.y[used], view.is_treated[used]),
     ]
+    weight = (view.own + view.uses)[used]
     return with_effect(
         empty,
         found.effect,
         variance,
         notes,
         view.y,
+        rare_events(view.y[used], view.is_treated[used], weight),
         total_squares=float(view.own @ view.own),
         n_donors=int((view.uses > 0).sum()),
         max_uses=float(view.uses.max()),

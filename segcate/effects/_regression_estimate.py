@@ -75,8 +75,9 @@ def _regress_segment(
         variance = _group_variance(part, fit, groups, options.inference)
     else:
         variance = _robust_variance(part, fit, options, freedom_of_rows(spare + 1))
-    notes = [part.note, *_notes(fit, n_arm), rare_events(part.y, part.is_treated)]
-    return with_effect(counted, fit.effect, variance, notes, part.y)
+    notes = [part.note, *_notes(fit, n_arm)]
+    rare = rare_events(part.y, part.is_treated, part.weight)
+    return with_effect(counted, fit.effect, variance, notes, part.y, rare)
 
 
 def _robust_variance(

@@ -289,14 +289,14 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             for one in complete_data(data, prepared.filling, options.models.random_state)
         ]
         nuisances, is_clipped, _ = found[0]
-        n_clipped = int(is_clipped.sum())
         warn_of_clipped(
-            owner, n_clipped, data.n_rows, self.clip, only_above=self.estimand != "ate", stacklevel=2,
+            owner, np.flatnonzero(is_clipped), data.n_rows, self.clip,
+            only_above=self.estimand != "ate", stacklevel=2,
         )  # fmt: skip
         if data.groups is not None:
             warn_of_few_groups(owner, data.groups)
         self.propensity_ = nuisances.propensity
-        self.n_clipped_ = n_clipped
+        self.n_clipped_ = int(is_clipped.sum())
         self.std_error_method_ = "influence" if data.groups is None else "group"
         self._n_folds = options.models.cv
         self._has_propensity = data.propensity is not None
@@ -322,6 +322,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             aipw_segment(part, nuisances, data.groups, int(is_clipped[part.rows].sum()))
             for part in segments
         ]
+        self._refuse_empty(owner, data, estimates)
         table = pool(
             prepared.tell(data, estimates),
             data.segment,
@@ -402,6 +403,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         """Keep modelled chances away from 1, for the ATE from 0 too, in place; mark those moved."""
         nothing = np.zeros(data.n_rows, dtype=bool)
         if data.propensity is not None:
+            _refuse_certain(owner, propensity, self.estimand)
             return nothing
         low = self.clip if self.estimand == "ate" else -np.inf
         if self.clip > 0:
@@ -415,6 +417,18 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
                 "Set `clip` above 0, use a smoother model, or leave out rows that only one arm has."
             )
         return nothing
+
+
+def _refuse_certain(owner: str, propensity: Float, estimand: str) -> None:
+    """Raise where chances that were handed in give a row no counterpart: 1, for the ATE 0 too."""
+    is_bad = (propensity >= 1) | ((propensity <= 0) & (estimand == "ate"))
+    if is_bad.any():
+        which = "0 or 1" if estimand == "ate" else "1"
+        raise OverlapError(
+            f"{owner}: `propensity` is {which} in {int(is_bad.sum())} of {len(propensity)} rows (rows "
+            f"{listed(np.flatnonzero(is_bad).tolist())}), and weighting divides by the chance of the other arm. "
+            "Leave those rows out and say so: nobody like them is in the other arm."
+        )
 
 
 def _expected(counted: SegmentEstimate) -> SegmentEstimate:

@@ -17,6 +17,8 @@ Int = npt.NDArray[np.intp]
 OK = "ok"
 # A 0/1 outcome with fewer events than this in an arm gives intervals that are not to be trusted.
 FEWEST_EVENTS = 5
+# What such an arm's variance is raised by, in events.
+HALF_EVENT = 0.5
 # Below this many groups clustered standard errors run low, even with Student's t.
 FEWEST_GROUPS = 30
 # A standard error below this share of the largest |y| is rounding, not spread.
@@ -166,13 +168,41 @@ def group_variance(
     return VarianceEstimate(value, "group", rows.freedom, rows.names, sums, totals, note)
 
 
-def rare_events(y: Float, is_treated: npt.NDArray[np.bool_]) -> str:
-    """Say so where a 0/1 outcome has too few events (or non-events) for a normal interval."""
+@dataclass(frozen=True, slots=True)
+class RareEvents:
+    """What a 0/1 outcome with few events (or non-events) in an arm does to the standard error.
+
+    Attributes
+    ----------
+    note : for the status; empty where events are not rare
+    variance : to be added to the variance: half an event an arm
+    """
+
+    note: str = ""
+    variance: float = 0.0
+
+
+def rare_events(y: Float, is_treated: npt.NDArray[np.bool_], weight: Float) -> RareEvents:
+    """Count the events of a 0/1 outcome; where they are rare, add half of one to each arm's variance.
+
+    The variance of a share is estimated from its own events, and from none as 0. Half an event an
+    arm, ``0.5 (sum w^2 / (sum w)^2)^2``, widens the interval without moving the estimate, in the
+    spirit of Agresti & Caffo (2000), American Statistician 54:280-288.
+
+    Parameters
+    ----------
+    weight : float64 array of shape (n_rows,), what each row counts in its arm
+    """
     if not is_binary_column(y):
-        return ""
-    arms = (y[is_treated], y[~is_treated])
-    fewest = min(min(arm.sum(), len(arm) - arm.sum()) for arm in arms)
-    return f"fewer than {FEWEST_EVENTS} events in an arm" if fewest < FEWEST_EVENTS else ""
+        return RareEvents()
+    fewest, added = np.inf, 0.0
+    for arm in (is_treated, ~is_treated):
+        events, w = float(y[arm].sum()), weight[arm]
+        fewest = min(fewest, events, int(arm.sum()) - events)
+        added += HALF_EVENT * float(w @ w / w.sum() ** 2) ** 2
+    if fewest >= FEWEST_EVENTS:
+        return RareEvents()
+    return RareEvents(f"fewer than {FEWEST_EVENTS} events in an arm", added)
 
 
 def level_notes(support: LevelSupport, segment: int) -> list[str]:
@@ -188,6 +218,7 @@ def with_effect(
     variance: VarianceEstimate,
     notes: list[str],
     y: Float,
+    rare: RareEvents,
     **more: Any,
 ) -> SegmentEstimate:
     """Complete the estimate of a segment whose rows were counted.
@@ -195,7 +226,8 @@ def with_effect(
     A variance that is rounding, beside outcomes `y`, is none, and the status says so.
     """
     has_spread = variance.value > (ROUNDING * np.abs(y).max()) ** 2
-    notes = [*notes, variance.note]
+    variance = replace(variance, value=variance.value + rare.variance * has_spread)
+    notes = [*notes, rare.note, variance.note]
     if not has_spread and not variance.note:
         notes.append("no standard error (its variance estimate is not positive)")
         if np.isnan(variance.value):

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from segcate._label_texts import one_line, shown_table
 from segcate._number_texts import write_number
+
+# A summary shows this many segments, and as many remarks.
+MOST_SHOWN = 20
 
 # Lines of a summary: what they are about, and what they say.
 Described = list[tuple[str, str]]
@@ -46,19 +51,22 @@ def summary_text(model: Any, above: Described, below: Described) -> str:
         ("Heterogeneity", _heterogeneity(test)),
         *below,
     ]
-    table = shown_table(effects[_SHOWN]).to_string(float_format=write_number)
+    table = shown_table(_most_telling(effects)[_SHOWN]).to_string(float_format=write_number)
     lines = [
         *(f"{name:<16}{text}" for name, text in head),
         "",
         table,
+        *_how_many_more(
+            len(effects), "segments, in `effects_`; shown are those of smallest p-value"
+        ),
         "",
         *(f"{name:<16}{text}" for name, text in tail),
     ]
-    remarks = [
-        f"  {label}: {status}" for label, status in effects["status"].items() if status != "ok"
-    ]
-    if remarks:
-        lines += ["Remarks", *remarks]
+    with_remark = effects.loc[effects["status"] != "ok", "status"]
+    if len(with_remark):
+        lines += ["Remarks"]
+        lines += [f"  {label}: {status}" for label, status in with_remark.head(MOST_SHOWN).items()]
+        lines += _how_many_more(len(with_remark), "segments with remarks, in `effects_`")
     notes = [
         *model._column_notes(),
         *(f"{name}: {found}" for name, found in model.late_columns_.items()),
@@ -66,6 +74,19 @@ def summary_text(model: Any, above: Described, below: Described) -> str:
     if notes:
         lines += ["Columns", *(f"  {note}" for note in notes)]
     return "\n".join(line if line is table else one_line(line) for line in lines)
+
+
+def _most_telling(effects: Any) -> Any:
+    """Return the segments of smallest p-value in the order of the table, all where there are few."""
+    if len(effects) <= MOST_SHOWN:
+        return effects
+    order = np.argsort(effects["p_value"].to_numpy(), kind="stable")  # NaN comes last
+    return effects.iloc[np.sort(order[:MOST_SHOWN])]
+
+
+def _how_many_more(n: int, what: str) -> list[str]:
+    """Say how many lines were left out."""
+    return [f"  ... and {n - MOST_SHOWN:,} more {what}"] if n > MOST_SHOWN else []
 
 
 def describe_matching(matcher: Any) -> str:

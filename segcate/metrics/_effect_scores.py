@@ -336,7 +336,7 @@ def _nuisances(
         fitted = fit_nuisances(
             _OWNER, X, data.y, data.treatment, wants, models, weight=data.weight, groups=data.groups
         )
-        warn_of_clipped(_OWNER, fitted.n_clipped, len(data.y), models.clip)
+        warn_of_clipped(_OWNER, fitted.clipped, len(data.y), models.clip)
         chance = fitted.propensity if "propensity" in wants else chance
         mu = fitted.mu if mu is None else mu
     if chance is None:

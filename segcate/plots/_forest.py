@@ -15,6 +15,8 @@ from segcate._number_texts import decimals_of, write_estimate
 from segcate._validation import listed
 from segcate.plots._drawing import plain
 
+# A plot holds this many segments; of more it shows the most telling.
+MOST_ROWS = 50
 _LONGEST_NAME = 26
 _LONGEST_REASON = 64
 _REMARK_WIDTH = 92
@@ -93,6 +95,16 @@ def segment_rows(owner: str, effects: pd.DataFrame, order: str) -> list[Row]:
         effects = effects.sort_values("effect", ascending=False, kind="stable", na_position="last")
     records = effects.to_dict("records")
     return [_row(str(name), record) for name, record in zip(effects.index, records, strict=True)]
+
+
+def most_telling(rows: list[Row]) -> tuple[list[Row], int]:
+    """Keep the lines furthest from 0 in widths of their intervals, in order; count those left out."""
+    if len(rows) <= MOST_ROWS:
+        return rows, 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance = np.array([abs(r.effect) / np.float64(r.high - r.low) for r in rows])
+    order = np.argsort(-np.nan_to_num(distance, nan=-1.0, posinf=-1.0), kind="stable")
+    return [rows[i] for i in np.sort(order[:MOST_ROWS])], len(rows) - MOST_ROWS
 
 
 def overall_row(owner: str, overall: Any) -> Row | None:

@@ -191,7 +191,7 @@ class SegmentEffectDisplay:
     def plot(
         self, *, order: Literal["given", "effect"] = "given", ax: Any = None
     ) -> SegmentEffectDisplay:
-        """Draw the plot.
+        """Draw the plot; of more than 50 segments those furthest from 0 for their intervals.
 
         Parameters
         ----------
@@ -216,7 +216,7 @@ class SegmentEffectDisplay:
         owner = type(self).__name__
         check_option(owner, "order", order, ["given", "effect"])
         check_in_unit_interval(owner, "confidence_level", self.confidence_level)
-        rows = _forest.segment_rows(owner, self.effects, order)
+        rows, n_left_out = _forest.most_telling(_forest.segment_rows(owner, self.effects, order))
         overall = _forest.overall_row(owner, self.overall)
         plt = pyplot(f"{owner}.plot")
         shown = rows if overall is None else [*rows, overall]
@@ -237,6 +237,11 @@ class SegmentEffectDisplay:
         if overall is not None and overall.has_estimate:
             ax.axvline(overall.effect, color=_INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
         self._label(shown, at, size)
+        if n_left_out:
+            ax.set_title(
+                f"the {len(rows)} segments furthest from 0 for their intervals; {n_left_out:,} more in the table",
+                fontsize=size, color=_INK,
+            )  # fmt: skip
         return self
 
     def _label(self, shown: list[Row], at: list[float], size: float) -> None:

@@ -309,7 +309,10 @@ def test_clipped_propensities_are_counted(estimand):
     assert e.max() == 0.99
     assert e.min() == 0.01 if estimand == "ate" else e.min() < 0.01
     inside = int(at_bound[X[:, 1] == 1].sum())
-    assert model.effects_.loc[1, "status"] == f"ok: {inside} propensities clipped"
+    share = f"{100 * inside / (X[:, 1] == 1).sum():.2g}"
+    assert model.effects_.loc[1, "status"] == (
+        f"ok: {inside} propensities clipped ({share} % of the rows)"
+    )
     assert model.effects_.loc[0, "status"] == "ok"
     assert f"Clipped         {model.n_clipped_} propensities" in model.summary()
 
@@ -491,3 +494,39 @@ def test_the_default_models_find_a_bent_effect():
     assert abs(naive["effect"] - 1) > 5 * naive["std_error"]
     row = SegmentAIPW(segment=None, cv=2, random_state=0).fit(Z, y, treatment=t).overall_
     assert abs(row["effect"] - 1) < 3 * row["std_error"], row
+
+
+# --- no overlap -----------------------------------------------------------------------------------
+
+
+def told_apart():
+    """Draw two segments; in the first a covariate tells the arms apart."""
+    rng = np.random.default_rng(101)
+    x = rng.normal(size=600)
+    t = (rng.random(600) < 1 / (1 + np.exp(-x))).astype(int)
+    segment = rng.integers(0, 2, 600)
+    z = np.where(segment == 0, t + 0.1 * rng.normal(size=600), rng.normal(size=600))
+    X = pd.DataFrame({"x": x, "z": z, "segment": segment})
+    return X, x + 2 * t + rng.normal(size=600), t
+
+
+@pytest.mark.filterwarnings("ignore:.*was clipped there:segcate.exceptions.SegcateWarning")
+@pytest.mark.parametrize("estimand", ["ate", "att"])
+@pytest.mark.parametrize("pool_nuisances", [True, False])
+@pytest.mark.parametrize("kind", ["logit", "tree", "default"])
+def test_a_segment_without_overlap_has_no_estimate(estimand, pool_nuisances, kind):
+    X, y, t = told_apart()
+    if kind == "logit" and pool_nuisances:
+        pytest.skip("one slope for all segments cannot see what tells the arms of one apart")
+    models = {
+        "logit": (LinearRegression(), LogisticRegression()),
+        "tree": (LinearRegression(), DecisionTreeClassifier(max_depth=4, random_state=0)),
+        "default": (None, None),
+    }[kind]
+    options = {"estimand": estimand, "pool_nuisances": pool_nuisances, "random_state": 0}
+    table = SegmentAIPW(*models, on_empty="nan", **options).fit(X, y, treatment=t).effects_
+    assert table.loc[0, "status"].startswith("no overlap of scores")
+    assert np.isnan(table.loc[0, ["effect", "std_error", "ci_low"]].astype(float)).all()
+    assert table.loc[1, "status"].startswith("ok")
+    with pytest.raises(EmptySegmentError, match="segment 0: no overlap of scores"):
+        SegmentAIPW(*models, **options).fit(X, y, treatment=t)
