@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._inputs.encoding import fit_encoding
+from segcate._inputs.missing import treat_missing
 from segcate._statistics.intervals import Law
 from segcate._validation import (
     EffectData,
@@ -19,6 +20,7 @@ from segcate._validation import (
     check_features,
     check_in_unit_interval,
     check_option,
+    listed,
     takes_missing,
 )
 from segcate.base import EffectEstimatorMixin
@@ -70,6 +72,11 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
     at : float, default=None
         Doses only, and no matter to least squares: the dose from which the step is taken. None:
         the (weighted) mean dose.
+    missing : {"auto", "indicator", "drop"}, default="auto"
+        What is done about missing numbers and dates (a missing category is a level of its own).
+        "auto": where at most 5 % of the rows have one, the mean and a 0/1 column; more is an error,
+        unless the regressor takes them. "indicator": the same for any share; new rows are read
+        likewise. "drop": only rows without a missing value.
 
     Attributes
     ----------
@@ -146,6 +153,7 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
         confidence_level: float = 0.95,
         step: float = 1.0,
         at: float | None = None,
+        missing: str = "auto",
     ) -> None:
         self.estimator = estimator
         self.treatment_kind = treatment_kind
@@ -154,6 +162,7 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
         self.confidence_level = confidence_level
         self.step = step
         self.at = at
+        self.missing = missing
 
     def fit(
         self,
@@ -211,14 +220,23 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
             sample_weight=sample_weight,
             groups=groups,
             propensity=propensity,
-            allow_missing=self._takes_missing(),
+            allow_missing=True,
             treatment_kind=kind,
+        )
+        data, self._filling = treat_missing(
+            owner,
+            data,
+            self.missing,
+            takes_missing=self._takes_missing(),
+            allowed=("auto", "indicator", "drop"),
         )
         D = _treatment_columns(owner, data, kind)
         moderators = self._moderators(owner, data.X)
         self._encoding, Z = fit_encoding(data.X, list(range(data.X.shape[1])))
         self._moderators_idx = np.flatnonzero(np.isin(self._encoding.source, moderators))
         self._columns = self._encoding.kinds
+        if self._filling is not None:
+            self._columns = self._filling.records(self._columns)
         self.treatment_kind_ = kind
         is_dose = kind == "continuous"
         self.arms_ = np.arange(1, 1 if is_dose else D.shape[1] + 1)
@@ -317,7 +335,7 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         """X may hold strings and categories in a frame, and NaN where the regressor takes it."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self._takes_missing()
+        tags.input_tags.allow_nan = self._takes_missing() or self.missing == "indicator"
         return tags
 
     def _takes_missing(self) -> bool:
@@ -382,8 +400,20 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
 
     def _encode(self, X: Any) -> Float:
         check_is_fitted(self)
-        X = check_features(self, X, reset=False, allow_missing=self._takes_missing())
-        return self._encoding.encode(type(self).__name__, X)
+        owner, filling = type(self).__name__, self._filling
+        fills = filling is not None and filling.how != "drop"
+        takes = self._takes_missing() and self.missing == "auto"
+        X = check_features(self, X, reset=False, allow_missing=takes or fills)
+        Z = self._encoding.encode(
+            owner, X if filling is None or not fills else filling.apply(owner, X)
+        )
+        if fills and np.isnan(Z).any():
+            at = np.flatnonzero(np.isnan(Z).any(axis=0))
+            raise ValueError(
+                f"{owner}.predict: Input X contains NaN in the columns {listed(self._encoding.names[i] for i in at)}, "
+                "which had none in the fit. Fill them, or leave those rows out."
+            )
+        return Z
 
     def _differences(self, Z: Float) -> Float:
         """Return f(treated) - f(untreated), or the one-step difference, by the regressor."""

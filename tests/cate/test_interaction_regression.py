@@ -221,6 +221,34 @@ def test_regressor_that_takes_missing_values_gets_them():
         InteractionRegression().fit(X, data.y, treatment=data.treatment)
 
 
+@pytest.mark.parametrize("share", [0.03, 0.3])
+def test_gaps_are_filled_in_fit_and_in_new_rows(share):
+    data = make_uplift(1500, random_state=0)
+    gap = np.random.default_rng(1).random(1500) < share
+    X = data.X.assign(x0=data.X["x0"].mask(gap))
+    by_hand = X.assign(x0=X["x0"].fillna(X["x0"].mean()), gap=gap.astype(float))
+    model = InteractionRegression(missing="auto" if share < 0.05 else "indicator")
+    model.fit(X, data.y, treatment=data.treatment)
+    hand = InteractionRegression().fit(by_hand, data.y, treatment=data.treatment)
+    np.testing.assert_allclose(model.predict(X), hand.predict(by_hand), rtol=1e-9)
+    note = model.covariates_.set_index("column").loc["x0", "note"]
+    assert "missing: mean and 0/1 indicator" in note
+    other = X.assign(x1=X["x1"].mask(X.index == 3))
+    with pytest.raises(
+        ValueError, match=r"contains NaN in the columns 'x1', which had none in the"
+    ):
+        model.predict(other)
+
+
+def test_dropped_gaps_are_the_complete_rows():
+    data = make_uplift(800, random_state=0)
+    gap = np.random.default_rng(1).random(800) < 0.3
+    X = data.X.assign(x0=data.X["x0"].mask(gap))
+    model = InteractionRegression(missing="drop").fit(X, data.y, treatment=data.treatment)
+    alone = InteractionRegression().fit(X[~gap], data.y[~gap], treatment=data.treatment[~gap])
+    np.testing.assert_array_equal(model.predict(X[~gap]), alone.predict(X[~gap]))
+
+
 # --- text, segments, aliases, lonely levels -------------------------------------------------------
 
 
