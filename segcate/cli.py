@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 import warnings
@@ -67,6 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["run", "no_such_file.csv", "--outcome", "y", "--treatment", "t"])
     2
     """
+    for stream in (sys.stdout, sys.stderr):  # a label that the terminal cannot show is no failure
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     progress = Progress(arguments.quiet)
     try:

@@ -112,8 +112,8 @@ def _heterogeneity(test: Any) -> str:
     if test.n_segments < 2:
         return "not tested (fewer than two segments with at least 20 matched rows)"
     return (
-        f"Q = {test.q:.3g} on {test.df} degrees of freedom, p = {test.p_value:.3g}; tau^2 = {test.tau2:.3g} "
-        f"({test.n_segments} segments)"
+        f"Q = {write_number(test.q, 3)} on {test.df} degrees of freedom, p = {test.p_value:.3g}; "
+        f"tau^2 = {write_number(test.tau2, 3)} ({test.n_segments} segments)"
     )
 
 
