@@ -188,7 +188,7 @@ def treat_missing(
         if kind.found not in ("category", "nothing") and content is not None
     ]
     empty = tuple(kind.position for kind, _ in read if kind.found == "nothing")
-    if not numbers and not empty:
+    if not numbers and len(empty) in (0, len(data.covariates)):
         return data, None
     kinds = tuple(kind for kind, _ in numbers)
     values = np.column_stack([v for _, v in numbers]) if numbers else np.empty((data.n_rows, 0))

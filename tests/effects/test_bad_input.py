@@ -177,26 +177,27 @@ def test_arguments_of_the_matchers_fit(argument, bad, found, next_step):
 ARRAY = X.to_numpy()
 COLUMNS = {
     "NaN in a covariate": (
-        X.assign(z0=X["z0"].mask(X.index < 4)), {},
-        r"NaN, in the columns z0 \(4\)", "Impute before this step",
+        X.assign(z0=X["z0"].mask(X.index < 30)), {},
+        r"NaN, in the columns z0 \(30\)", "missing='indicator'",
     ),
     "NaN in many covariates": (
         pd.DataFrame(np.where(np.arange(N)[:, None] < 2, np.arange(8.0), np.nan)).set_axis(
             list("abcdefgh"), axis=1
         ).assign(segment=1), {},
-        r"a \(118\), b \(118\), c \(118\), d \(118\), e \(118\) and 3 more columns", "Impute",
+        r"a \(118\), b \(118\), c \(118\), d \(118\), e \(118\) and 3 more columns", "missing='indicator'",
     ),
     "nothing but NaN": (
         pd.DataFrame({"a": np.full(N, np.nan), "segment": 1}), {},
         r"left out: 'a' \(no value at all\)", "Keep the covariates",
     ),
     "NaN in an array": (
-        np.where(ARRAY[7, 1] == ARRAY, np.nan, ARRAY), {"segment": -1},
-        r"NaN, in the columns x1 \(1\)", "Impute before this step",
+        np.where(np.outer(np.arange(N) < 30, np.arange(ARRAY.shape[1]) == 1), np.nan, ARRAY),
+        {"segment": -1},
+        r"NaN, in the columns x1 \(30\)", "missing='indicator'",
     ),
     "pandas.NA": (
-        X.assign(flag=pd.Series(T, dtype="boolean").mask(np.arange(N) == 3)), {},
-        r"NaN, in the columns flag \(1\)", "Impute",
+        X.assign(flag=pd.Series(T, dtype="boolean").mask(np.arange(N) < 30)), {},
+        r"NaN, in the columns flag \(30\)", "missing='indicator'",
     ),
     "infinity": (
         X.assign(z1=X["z1"].where(X.index > 2, np.inf)), {},
