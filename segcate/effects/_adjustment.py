@@ -50,7 +50,14 @@ class Adjusted:
         return values
 
 
-def adjust(view: SegmentView, Z: Float, adjustment: Any, blocks: Blocks | None = None) -> Adjusted:
+def adjust(
+    view: SegmentView,
+    Z: Float,
+    adjustment: Any,
+    blocks: Blocks | None = None,
+    *,
+    is_bounded: bool = False,
+) -> Adjusted:
     """Take the donor regression out of the outcomes.
 
     Parameters
@@ -62,6 +69,8 @@ def adjust(view: SegmentView, Z: Float, adjustment: Any, blocks: Blocks | None =
     blocks : columns of the positions of `view`, default=None
         Given where a category is sparse: "bias" then shrinks the levels of categories, and clips
         numbers to the range of the donors.
+    is_bounded : bool, default=False
+        Whether "bias" clips numbers to the range of the donors used in any case.
     """
     residual: list[Float | None] = [None, None]
     note = ""
@@ -75,14 +84,14 @@ def adjust(view: SegmentView, Z: Float, adjustment: Any, blocks: Blocks | None =
             if adjustment == "bias" and blocks is not None:
                 mu, said = _level_means(view, blocks, view.in_arm(1 - arm))
             else:
-                mu, said = _donor_regression(view, Z, used, adjustment)
+                mu, said = _donor_regression(view, Z, used, adjustment, is_bounded)
             residual[arm] = view.y - mu
             note = note or said
     return Adjusted((residual[0], residual[1]), note)
 
 
 def _donor_regression(
-    view: SegmentView, Z: Float, used: npt.NDArray[np.bool_], adjustment: Any
+    view: SegmentView, Z: Float, used: npt.NDArray[np.bool_], adjustment: Any, is_bounded: bool
 ) -> tuple[Float, str]:
     """Fit y on Z among the donors, weighted by K, and predict it for the whole segment."""
     at = np.flatnonzero(used)
@@ -93,6 +102,8 @@ def _donor_regression(
     columns, note = _affordable_columns(view, Z[view.rows], at)
     if columns is None:
         return np.zeros(len(view.y)), note
+    if is_bounded:
+        columns = _inside_range(columns, at)
     design = np.column_stack([np.ones(len(at)), columns[at]])
     fit = least_squares(design, view.y[at], view.uses[at])
     return columns @ fit.coef[1:], note
@@ -111,12 +122,17 @@ def _level_means(
     if numbers.shape[1]:
         found, note = _affordable_columns(view, numbers, at)
         numbers = np.empty((len(view.y), 0)) if found is None else found
-    numbers = np.clip(numbers, numbers[at].min(axis=0), numbers[at].max(axis=0))
+    numbers = _inside_range(numbers, at)
     values = np.hstack([numbers, blocks.values[:, is_level]])
     block = np.append(np.full(numbers.shape[1], -1), blocks.block[is_level])
     weight = view.weight[at] if len(view.weight) else None
     coef = level_regression(values[at], block, view.y[at], weight)
     return values @ coef, note
+
+
+def _inside_range(columns: Float, at: npt.NDArray[np.intp]) -> Float:
+    """Clip every column to its range over some rows."""
+    return np.clip(columns, columns[at].min(axis=0), columns[at].max(axis=0))
 
 
 def _affordable_columns(

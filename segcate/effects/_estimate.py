@@ -90,9 +90,9 @@ def _estimate_segment(
         return empty
     adjusted: Adjusted | None = None
     if isinstance(options.adjustment, str) and options.adjustment == "linear":
-        found, scores = g_computation(view, design.columns.values, options.inference)
+        found, scores = g_computation(view, design.encoded.values, options.inference)
     else:
-        adjusted = adjust(view, design.columns.values, options.adjustment, _blocks(design, view))
+        adjusted = _adjust(design, view, options.adjustment)
         found = matched_effect(view, adjusted)
         scores = None
     variance = _variance(design, view, adjusted, found, scores, options)
@@ -123,6 +123,20 @@ def _smaller_arm(is_treated: npt.NDArray[np.bool_]) -> int:
     """Count the rows of the smaller arm."""
     n_treated = int(is_treated.sum())
     return min(n_treated, len(is_treated) - n_treated)
+
+
+def _adjust(design: Design, view: SegmentView, adjustment: Any) -> Adjusted:
+    """Adjust by our own columns, or by the covariates as they came for a regressor handed in."""
+    if adjustment is None or not isinstance(adjustment, str):
+        return adjust(view, design.encoded.values, adjustment)
+    columns = design.columns
+    return adjust(
+        view,
+        columns.values,
+        adjustment,
+        _blocks(design, view),
+        is_bounded=bool(columns.long_tails),
+    )
 
 
 def _blocks(design: Design, view: SegmentView) -> Blocks | None:

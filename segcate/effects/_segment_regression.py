@@ -24,7 +24,7 @@ from segcate.effects._segment_effects import (
 )
 from segcate.effects._segment_rows import rows_by_segment
 from segcate.effects._summary import ESTIMAND_NAMES, Described
-from segcate.matching._model_columns import model_columns
+from segcate.matching._model_columns import model_columns, noted
 from segcate.matching._support import level_support
 
 Float = npt.NDArray[np.float64]
@@ -125,6 +125,8 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
 
     Rows of a level (of text or a category) that has no row of the other arm in the segment are left
     out, and the status says how many; with more than half of them left out there is no estimate.
+    A column with a value more than 10 robust standard deviations from its median enters as two that
+    such values cannot rule (`covariates_` says so).
     Columns that repeat others are dropped, from the right. A covariate that does not vary in one arm
     gets one slope for both, and the status says so, as it does where an arm has fewer than five
     rows a coefficient. An arm without a spare row, or covariates that tell the arms apart, leave the
@@ -268,11 +270,11 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         """Estimate once: on the data, or on one imputation of them."""
         assert data.y is not None
         encoded = encode_columns(data.X, self._covariates(data), owner=owner)
-        levels = model_columns(encoded, two_values=False)
-        support = level_support(data, levels, self.estimand)
+        columns = model_columns(encoded, two_values=False)
+        support = level_support(data, columns, self.estimand)
         estimates = regress_segments(
             rows_by_segment(data, data.y, self.estimand, support),
-            encoded.values,
+            columns.values,
             data.groups,
             RegressionOptions(method, self.inference, self._fewest_rows),
             self.n_jobs,
@@ -285,7 +287,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
             inference=self.inference,
             confidence_level=self.confidence_level,
         )
-        return table, encoded.kinds
+        return table, noted(encoded, columns).kinds
 
     def __sklearn_tags__(self) -> Any:
         """X may hold strings and categories in a frame, and NaN where `missing` says what it means."""

@@ -81,7 +81,7 @@ def supported_levels(
         encoded = encode_columns(data.X, covariates, owner=owner)
     except (TypeError, ValueError):
         return None
-    return level_support(data, model_columns(encoded), estimand)
+    return level_support(data, model_columns(encoded, long_tails=False), estimand)
 
 
 def _segment_rows(

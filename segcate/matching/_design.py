@@ -17,7 +17,7 @@ from segcate._kernels import kernel
 from segcate._validation import EffectData, check_option, listed
 from segcate.matching import _sample
 from segcate.matching._greedy import ORDERS, match_without_replacement
-from segcate.matching._model_columns import ModelColumns, model_columns
+from segcate.matching._model_columns import ModelColumns, model_columns, noted
 from segcate.matching._propensity import (
     PropensityFit,
     check_scores,
@@ -124,6 +124,7 @@ def make_design(owner: str, data: EffectData, options: MatchingOptions) -> Desig
     exact, covariates = _split_exact(owner, data, options.exact)
     encoded = encode_columns(data.X, covariates, owner=owner)
     columns = model_columns(encoded)
+    encoded = noted(encoded, columns)
     support = level_support(data, columns, options.estimand)
     if data.propensity is not None:
         support = support.ignored()

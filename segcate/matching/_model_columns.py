@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs.encoding import EncodedColumns
+from segcate._inputs.kinds import with_note
+from segcate.matching._long_tails import NOTE, tamed_columns
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
@@ -47,10 +49,12 @@ class ModelColumns:
     values : float64 array of shape (n_rows, n_columns)
         Numbers, and a 0/1 column for each level of a category but the first.
     categories : the categories among the columns
+    long_tails : positions in X of the columns with a long tail, which became two columns or three
     """
 
     values: Float
     categories: tuple[Category, ...]
+    long_tails: tuple[int, ...] = ()
 
     def numbers(self, without: Sequence[int]) -> Int:
         """Return the columns that belong to none of the categories named by place."""
@@ -60,17 +64,49 @@ class ModelColumns:
         return np.flatnonzero(is_number)
 
 
-def model_columns(encoded: EncodedColumns, *, two_values: bool = True) -> ModelColumns:
-    """Find the categories among encoded columns: those of levels and, if asked for, numbers of two values."""
-    found = []
+def model_columns(
+    encoded: EncodedColumns, *, two_values: bool = True, long_tails: bool = True
+) -> ModelColumns:
+    """Find the categories among encoded columns, and tame columns with long tails.
+
+    Parameters
+    ----------
+    encoded : all columns as numbers
+    two_values : whether a number of two values is a category, too
+    long_tails : whether columns with long tails are replaced
+    """
+    categories: list[Category] = []
+    parts: list[Float] = []
+    replaced: list[int] = []
+    at = 0
     for j, (kind, codes) in enumerate(zip(encoded.kinds, encoded.codes, strict=True)):
-        columns = encoded.columns_of(j)
+        part = encoded.values[:, encoded.columns_of(j)]
+        is_one = codes is None and part.shape[1] == 1
+        if is_one and two_values and _has_two_values(part[:, 0]):
+            codes = (part[:, 0] > part[:, 0].min()).astype(np.intp)
+        elif is_one and long_tails:
+            tamed = tamed_columns(part[:, 0])
+            if tamed is not None:
+                part = tamed
+                replaced.append(kind.position)
         if codes is not None:
-            found.append(Category(kind.name, codes, len(kind.levels), columns))
-        elif two_values and len(columns) == 1 and _has_two_values(encoded.values[:, columns[0]]):
-            values = encoded.values[:, columns[0]]
-            found.append(Category(kind.name, (values > values.min()).astype(np.intp), 2, columns))
-    return ModelColumns(encoded.values, tuple(found))
+            n_levels = max(len(kind.levels), 2)
+            categories.append(Category(kind.name, codes, n_levels, at + np.arange(part.shape[1])))
+        parts.append(part)
+        at += part.shape[1]
+    values = np.ascontiguousarray(np.hstack(parts)) if replaced else encoded.values
+    return ModelColumns(values, tuple(categories), tuple(replaced))
+
+
+def noted(encoded: EncodedColumns, columns: ModelColumns) -> EncodedColumns:
+    """Write long tails into the notes of the columns' records."""
+    if not columns.long_tails:
+        return encoded
+    kinds = [
+        with_note(kind, NOTE) if kind.position in columns.long_tails else kind
+        for kind in encoded.kinds
+    ]
+    return replace(encoded, kinds=tuple(kinds))
 
 
 def _has_two_values(values: Float) -> bool:

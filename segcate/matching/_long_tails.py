@@ -1,0 +1,69 @@
+"""Columns with a few values far out, as two columns that such values cannot rule.
+
+One value a thousand times the others' size spoils a slope for everyone. With z the distance from the
+median in robust standard deviations (interquartile range / 1.349), a column with a value beyond 10
+enters our own models as asinh(z) and z clipped to [-10, 10]: small values keep their line, large
+ones are told apart by their order of magnitude.
+
+A value that more than a quarter of the rows share (no income, no purchase) makes no spread: the
+distance is then measured among the other rows, and a 0/1 column tells them from the common value.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Float = npt.NDArray[np.float64]
+
+NOTE = "long tail: enters our own models as asinh(z) and z clipped at 10 robust SD"
+# Distance from the median, in robust standard deviations, that makes a long tail.
+FARTHEST = 10.0
+_COMMON_SHARE = 0.25
+_NORMAL_IQR = 1.349
+# Fewer values beside the common one tell no spread.
+_FEWEST = 20
+
+
+def tamed_columns(values: Float) -> Float | None:
+    """Return the columns that stand for one with a long tail; None for a column without.
+
+    Parameters
+    ----------
+    values : float64 array of shape (n_rows,)
+
+    Returns
+    -------
+    float64 array of shape (n_rows, 2), or (n_rows, 3) with a common value; None
+        ``asinh(z)``, ``clip(z, -10, 10)``, both 0 at a common value, and 1 where the value is another.
+    """
+    if not np.isfinite(values).all():
+        return None
+    others, common = np.ones(len(values), dtype=bool), _common_value(values)
+    first = common
+    while common is not None:
+        others &= values != common
+        if others.sum() < _FEWEST:
+            return None
+        common = _common_value(values[others])
+    low, median, high = np.quantile(values[others], (0.25, 0.5, 0.75))
+    spread = (high - low) / _NORMAL_IQR
+    if spread <= 0:
+        return None
+    z = np.where(others, (values - median) / spread, 0.0)
+    if not np.abs(z).max() > FARTHEST:
+        return None
+    both = [np.arcsinh(z), np.clip(z, -FARTHEST, FARTHEST)]
+    if first is not None:
+        both.append((values != first).astype(np.float64))
+    return np.column_stack(both)
+
+
+def _common_value(values: Float) -> float | None:
+    """Return a value that more than a quarter of the rows share: it fills one of four ranks."""
+    n = len(values)
+    ranks = [k * n // 8 for k in (1, 3, 5, 7)]
+    for value in np.partition(values, ranks)[ranks].tolist():
+        if np.count_nonzero(values == value) > _COMMON_SHARE * n:
+            return float(value)
+    return None
