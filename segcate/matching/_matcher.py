@@ -100,6 +100,12 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
 
     Notes
     -----
+    Where a level of a category (or of a number of two values) has fewer than five rows in an arm of a
+    segment, our logistic regression shrinks the levels' effects to their mean; and, unless
+    `propensity` is given, rows whose level has no row of the other arm in the segment are not
+    matched (reason "no donor in level of ..."). A number with a value more than 10 robust standard
+    deviations from its median enters our logistic regression as two columns; `balance_` keeps it.
+
     Matching without replacement is greedy and breaks ties of the score by row order, so the answer
     depends on the order of the rows; with replacement it does not. Weights count as that many rows:
     a match of weight 2 fills two places of `n_neighbors`. They need ``replacement=True``.

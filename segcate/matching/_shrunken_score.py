@@ -90,6 +90,7 @@ def shrunken_logit(
     """
     Z, rows = blocks.values, np.arange(len(blocks.values))
     square = standard_deviations(Z, rows, weight, centre) ** 2
+    safe = np.where(square > 0, square, 1.0)
     n_columns = np.bincount(
         blocks.block[(blocks.block >= 0) & (square > 0)], minlength=blocks.n_blocks
     )
@@ -97,7 +98,7 @@ def shrunken_logit(
 
     def criterion(at: tuple[int, ...]) -> float:
         sd = np.array([sds[place] for place in at])
-        of_levels = square / sd[np.maximum(blocks.block, 0)] ** 2
+        of_levels = 1 / (sd[np.maximum(blocks.block, 0)] ** 2 * safe)
         penalty = np.where(blocks.block < 0, 1 / number_sd**2, of_levels)
         fit = fit_logit(
             Z, treatment, rows=rows, weight=weight, offset=offset, centre=centre, penalty=penalty

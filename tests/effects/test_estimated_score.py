@@ -206,27 +206,33 @@ def test_the_order_of_the_rows_changes_nothing(n, columns):
 
 def test_a_score_that_rounds_to_1_has_a_standard_error():
     rng = np.random.default_rng(0)
-    z = rng.normal(size=1000)
-    treatment = (rng.random(1000) < 1 / (1 + np.exp(-z))).astype(int)
+    z = rng.normal(size=(1000, 8))
+    treatment = (rng.random(1000) < 1 / (1 + np.exp(-0.6 * z.sum(axis=1)))).astype(int)
     y = treatment + rng.normal(size=1000)
-    without = fit(z[:, None], y, treatment).effects_.loc["all", "std_error"]
     for sign, estimand in ((1, "att"), (-1, "atc"), (1, "ate"), (-1, "ate")):
         arm = 1 if sign == 1 else 0
         far = z.copy()
-        far[np.flatnonzero(treatment == arm)[0]] = 60.0 * sign
+        far[np.flatnonzero(treatment == arm)[0]] = 9.5 * sign  # no long tail by itself
+        near = np.where(far == 9.5 * sign, 6.0 * sign, far)
         matcher = PropensityMatcher()
+        without = SegmentMatching(matcher, estimand=estimand, segment=None).fit(
+            near, y, treatment=treatment
+        )
+        assert without.matcher_.propensity_.max() < 1.0
         model = SegmentMatching(matcher, estimand=estimand, segment=None).fit(
-            far[:, None], y, treatment=treatment
+            far, y, treatment=treatment
         )
         extreme = (
             model.matcher_.propensity_.max() if sign == 1 else model.matcher_.propensity_.min()
         )
         assert extreme == 1.0 if sign == 1 else extreme < 1e-15
-        assert model.effects_["std_error"].item() == pytest.approx(without, rel=0.4)
+        assert model.effects_["std_error"].item() == pytest.approx(
+            without.effects_["std_error"].item(), rel=0.4
+        )
         assert model.overall_["std_error"] == model.effects_["std_error"].item()
         named = SegmentMatching(
             matcher, estimand=estimand, segment=None, std_error="abadie-imbens-2016"
-        ).fit(far[:, None], y, treatment=treatment)
+        ).fit(far, y, treatment=treatment)
         assert np.isfinite(named.effects_["std_error"].item())
 
 
