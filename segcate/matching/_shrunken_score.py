@@ -24,9 +24,10 @@ Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 Rows = npt.NDArray[np.integer[Any]]
 
-# Standard deviations of level effects on the log-odds: by themselves, and around common effects.
+# Standard deviations of level effects on the log-odds: by themselves, and around common effects (at
+# most that of other slopes there).
 LEVEL_SDS = (0.15, 0.3, 0.6, 1.0, 1.5, 2.5)
-DEPARTURE_SDS = (0.1, 0.25, 0.5, 1.0)
+DEPARTURE_SDS = (0.1, 0.25, 0.5)
 # Of the slopes of numbers, for a step of one standard deviation.
 NUMBER_SD = 2.5
 
