@@ -112,8 +112,8 @@ class GroupedRows:
 
     @property
     def freedom(self) -> float:
-        """Degrees of freedom: groups less one, of the smaller arm where it has few."""
-        few = self.n_smaller < FEWEST_GROUPS
+        """Degrees of freedom: groups less one, of the smaller arm where it is in few of them."""
+        few = self.n_smaller < FEWEST_GROUPS and 4 * self.n_smaller <= 3 * len(self.names)
         return float((self.n_smaller if few else len(self.names)) - 1)
 
     def left_out_mean(self, values: Float, weight: Float) -> Float:
