@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy.special import digamma, ndtri
 
 from segcate._inputs.vectors import count_not_finite
+from segcate._inputs.weights import read_weights
 from segcate._ranked_rows import RankedRows, cluster_codes, rank_rows
 
 Float = npt.NDArray[np.float64]
@@ -133,7 +134,7 @@ def rank_score(
         )
     score = _vector("prediction", prediction, None)
     effect = _vector("psi", psi, score.shape)
-    weight = None if sample_weight is None else _checked_weight(sample_weight, score.shape, kind)
+    weight = None if sample_weight is None else _checked_weight(sample_weight, score.shape)
     clusters = None if groups is None else np.asarray(groups)
     if clusters is not None and clusters.shape != score.shape:
         raise ValueError(
@@ -254,7 +255,7 @@ def _vector(name: str, values: Any, shape: tuple[int, ...] | None) -> Float:
     return array
 
 
-def _checked_weight(sample_weight: Any, shape: tuple[int, ...], kind: RankKind) -> Float | None:
+def _checked_weight(sample_weight: Any, shape: tuple[int, ...]) -> Float | None:
     """Check weights; None when every row counts once."""
     weight = _vector("sample_weight", sample_weight, shape)
     if (weight < 0).any() or not (weight > 0).any():
@@ -263,10 +264,4 @@ def _checked_weight(sample_weight: Any, shape: tuple[int, ...], kind: RankKind) 
             f"{int((weight < 0).sum())} of {len(weight)} weights are negative. "
             "Drop rows that should not count."
         )
-    average = float(weight.sum() / (weight > 0).sum())
-    if kind == "autoc" and average < 0.1:
-        raise ValueError(
-            f"AUTOC sums over ranks, so weights count rows, and these average {average:.3g} a row. "
-            "Rescale them to average 1: `sample_weight * len(sample_weight) / sample_weight.sum()`."
-        )
-    return None if (weight == 1.0).all() else weight
+    return read_weights(weight)

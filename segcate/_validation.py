@@ -17,17 +17,20 @@ from segcate._inputs.cells import read_cells
 from segcate._inputs.containers import refuse_no_table
 from segcate._inputs.groups import refuse_groups_that_are_arms
 from segcate._inputs.labels import label_values
+from segcate._inputs.listing import listed
 from segcate._inputs.peek import count_gaps
+from segcate._inputs.segment_column import Segment, find_segment_column
 from segcate._inputs.vectors import check_same_index, count_not_finite
+from segcate._inputs.weights import GivenRows, present_groups, read_weights
 from segcate._routing import how_to_pass
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
-Segment = str | int | None
 TreatmentKind = Literal["binary", "arms", "continuous"]
 
 __all__ = [
     "EffectData",
+    "Segment",
     "SegmentCodes",
     "TreatmentKind",
     "check_arms",
@@ -80,8 +83,10 @@ class EffectData:
     segment : the rows' segments
     y : float64 array of shape (n_rows,), None in the design stage
     sample_weight : float64 array of shape (n_rows,) or None
+        As `segcate._inputs.weights.read_weights` gives them; None where all rows weigh the same.
     groups : intp codes of shape (n_rows,) or None
     propensity : float64 array of shape (n_rows,), inside (0, 1), or None
+    given : the rows as they came, where `present_rows` left some out
     """
 
     X: Any
@@ -91,6 +96,7 @@ class EffectData:
     sample_weight: Float | None = None
     groups: Int | None = None
     propensity: Float | None = None
+    given: GivenRows | None = None
 
     @property
     def n_rows(self) -> int:
@@ -101,13 +107,6 @@ class EffectData:
     def covariates(self) -> list[int]:
         """Positions of the columns of X that are not the segment."""
         return [i for i in range(self.X.shape[1]) if i != self.segment.position]
-
-
-def listed(values: Iterable[Any], limit: int = 5) -> str:
-    """Write values for an error message: at most five, then how many more."""
-    found = list(values)
-    text = ", ".join(repr(v.item() if isinstance(v, np.generic) else v) for v in found[:limit])
-    return text + (f" and {len(found) - limit} more" if len(found) > limit else "")
 
 
 def check_option(owner: str, name: str, value: Any, allowed: Iterable[Any]) -> None:
@@ -342,7 +341,7 @@ def _treatment_levels(owner: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def check_weights(owner: str, sample_weight: Any, X: Any) -> Float | None:
-    """Check that weights are finite and not negative; all of them equal to one count as none."""
+    """Check that weights are finite and not negative, and read them (see `read_weights`)."""
     if sample_weight is None:
         return None
     values = np.asarray(sample_weight)
@@ -364,24 +363,41 @@ def check_weights(owner: str, sample_weight: Any, X: Any) -> Float | None:
         raise ValueError(
             f"{owner}: `sample_weight` is zero in every row; nothing is left to estimate from."
         )
-    return None if (values == 1.0).all() else values
+    return read_weights(values)
 
 
-def check_propensity(owner: str, propensity: Any, X: Any) -> Float | None:
-    """Check that the propensities handed in lie strictly inside (0, 1)."""
+def check_propensity(
+    owner: str,
+    propensity: Any,
+    X: Any,
+    *,
+    weight: Float | None = None,
+    takes_certain: bool = False,
+    remedy: str = "drop them and say so",
+) -> Float | None:
+    """Check the propensities handed in.
+
+    They must lie inside (0, 1). Exactly 0 and 1 are taken with `takes_certain`, and in rows of
+    weight 0. `remedy` ends the message.
+    """
     if propensity is None:
         return None
     values = _column(owner, "propensity", propensity)
     _check_length(owner, "propensity", values, X)
-    values = _numbers(owner, "`propensity`", values, "numbers inside (0, 1)")
-    is_bad = ~((values > 0) & (values < 1))
+    allowed = "[0, 1]" if takes_certain else "(0, 1)"
+    values = _numbers(owner, "`propensity`", values, f"numbers inside {allowed}")
+    is_bad = ~((values >= 0) & (values <= 1))
+    is_certain = (values == 0) | (values == 1)
+    if not takes_certain:
+        is_bad |= is_certain if weight is None else is_certain & (weight > 0)
     if is_bad.any():
         n_missing = int(np.isnan(values).sum())
         found = listed(np.unique(values[is_bad & ~np.isnan(values)]))
+        strictly = "" if takes_certain else "strictly "
         raise ValueError(
-            f"{owner}: `propensity` must lie strictly inside (0, 1); {int(is_bad.sum())} of {len(values)} values do "
-            f"not ({found or 'no number'}; NaN {n_missing}). Rows that could never, or would always, be treated "
-            "have no counterpart: drop them and say so."
+            f"{owner}: `propensity` must lie {strictly}inside {allowed}; {int(is_bad.sum())} of {len(values)} values "
+            f"do not ({found or 'no number'}; NaN {n_missing}). Rows that could never, or would always, be treated "
+            f"have no counterpart: {remedy}."
         )
     return values
 
@@ -402,51 +418,16 @@ def check_groups(owner: str, groups: Any, X: Any) -> Int | None:
     return codes
 
 
-def find_segment_column(owner: str, X: Any, segment: Segment) -> int | None:
-    """Resolve `segment` ("auto", a name, a position, None) to a position in X."""
-    names = _frames.column_names(X)
-    if segment is None:
+def _groups_with_weight(owner: str, groups: Int | None, weight: Float | None) -> Int | None:
+    """Leave out groups whose rows all have weight 0."""
+    if groups is None:
         return None
-    if isinstance(segment, str):
-        if names is None:
-            raise ValueError(
-                f"{owner}: segment={segment!r} needs column names, and X is an array without them. Say which "
-                "column holds the segments, `segment=-1` for the last one, or `segment=None` for one segment."
-            )
-        return _named_segment(owner, names, segment)
-    if isinstance(segment, bool) or not isinstance(segment, int | np.integer):
-        raise TypeError(
-            f"{owner}: `segment` must be 'auto', a column name, a position or None; got {segment!r}."
-        )
-    n_columns = X.shape[1]
-    if not -n_columns <= segment < n_columns:
+    present = present_groups(groups, weight)
+    if not present.any():
         raise ValueError(
-            f"{owner}: segment={segment} is not a column of X, which has {n_columns} columns."
+            f"{owner}: `groups` holds one group only beside rows of weight 0; at least two are needed."
         )
-    return int(segment) % int(n_columns)
-
-
-def _named_segment(owner: str, names: list[str], segment: str) -> int:
-    if segment != "auto":
-        if segment not in names:
-            raise ValueError(
-                f"{owner}: X has no column {segment!r} for `segment`; its columns are {listed(names)}."
-            )
-        return names.index(segment)
-    if "segment" in names:
-        return names.index("segment")
-    ending = [i for i, name in enumerate(names) if name.endswith("__segment")]
-    if len(ending) == 1:
-        return ending[0]
-    found = (
-        f"several end in '__segment': {listed(names[i] for i in ending)}"
-        if ending
-        else "none is called 'segment'"
-    )
-    raise ValueError(
-        f"{owner}: segment='auto' looks for the column 'segment', but of the columns of X {found}. Put a segmenter "
-        "before this step, name the column (`segment='region'`), or pass `segment=None` for one segment."
-    )
+    return present
 
 
 def code_segments(
@@ -502,8 +483,13 @@ def check_effect_data(
     needs_outcome: bool = True,
     allow_missing: bool = False,
     treatment_kind: TreatmentKind = "binary",
+    takes_certain: bool = False,
+    propensity_remedy: str = "drop them and say so",
 ) -> EffectData:
-    """Check all that a fit was given, in the order a user would want to hear of it."""
+    """Check all that a fit was given, in the order a user would want to hear of it.
+
+    `takes_certain` and `propensity_remedy` are those of `check_propensity`.
+    """
     owner = type(estimator).__name__
     check_same_index(
         owner, X=X, y=y, treatment=treatment, sample_weight=sample_weight, groups=groups,
@@ -513,17 +499,26 @@ def check_effect_data(
     if needs_outcome or y is not None:
         y = check_outcome(owner, y, X)
     arms = _check_two_arms(owner, treatment, X, treatment_kind)
-    codes = check_groups(owner, groups, X)
+    codes = code_segments(owner, X, find_segment_column(owner, X, segment))
+    clusters = check_groups(owner, groups, X)
     if treatment_kind != "continuous":
-        refuse_groups_that_are_arms(owner, codes, arms)
+        refuse_groups_that_are_arms(owner, clusters, arms)
+    weight = check_weights(owner, sample_weight, X)
     return EffectData(
         X=X,
         treatment=arms,
-        segment=code_segments(owner, X, find_segment_column(owner, X, segment)),
+        segment=codes,
         y=y,
-        sample_weight=check_weights(owner, sample_weight, X),
-        groups=codes,
-        propensity=check_propensity(owner, propensity, X),
+        sample_weight=weight,
+        groups=_groups_with_weight(owner, clusters, weight),
+        propensity=check_propensity(
+            owner,
+            propensity,
+            X,
+            weight=weight,
+            takes_certain=takes_certain,
+            remedy=propensity_remedy,
+        ),
     )
 
 

@@ -24,6 +24,7 @@ from segcate._nuisances import (
     fit_nuisances,
     warn_of_clipped,
 )
+from segcate._present_rows import present_rows
 from segcate._validation import (
     EffectData,
     check_effect_data,
@@ -297,20 +298,19 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
             allow_missing=self._takes_missing(),
             treatment_kind=kind,
         )
+        data = present_rows(data)
+        weight = data.sample_weight
         self._check_design(owner, data, kind)
+        _refuse_explained_away(owner, data.treatment, data.treatment, weight)
+        unit = np.arange(data.n_rows) if data.groups is None else data.groups
+        _check_units(owner, unit, data)
         rng = check_random_state(self.random_state)
         t, y_left = self._center(owner, data, kind, int(rng.randint(2**31 - 1)))
         encoding, values = fit_encoding(data.X, list(range(data.X.shape[1])))
-        kept = np.flatnonzero(
-            np.ones(data.n_rows) if data.sample_weight is None else data.sample_weight > 0
-        )
-        unit = np.arange(len(kept)) if data.groups is None else _recoded(data.groups[kept])
-        _check_units(owner, unit, data)
-        weight = None if data.sample_weight is None else data.sample_weight[kept]
-        _refuse_explained_away(owner, t[kept], data.treatment[kept], weight)
+        _refuse_explained_away(owner, t, data.treatment, weight)
         self._encoding = encoding
         self._columns = encoding.kinds
-        importance = self._grow(owner, values[kept], t[kept], y_left[kept], weight, unit, rng)
+        importance = self._grow(owner, values, t, y_left, weight, unit, rng)
         self.treatment_kind_ = "continuous" if kind == "continuous" else "binary"
         found = np.bincount(encoding.source, weights=importance, minlength=data.X.shape[1])
         self.feature_importances_ = found / found.sum() if found.sum() > 0 else found
@@ -494,11 +494,6 @@ def _outcome(data: EffectData) -> Float:
     if data.y is None:
         raise ValueError("CausalForest: an effect needs an outcome; y is None. Pass y.")
     return data.y
-
-
-def _recoded(groups: Int) -> Int:
-    """Code groups 0, 1, ... without gaps."""
-    return np.unique(groups, return_inverse=True)[1]
 
 
 def _check_units(owner: str, unit: Int, data: EffectData) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
 
+from segcate._inputs.weights import effective_rows
 from segcate._kernels import kernel
 from segcate.effects._level_regression import level_regression
 from segcate.effects._regression import centre_columns, least_squares
@@ -143,7 +144,9 @@ def _affordable_columns(
     if Z.shape[1] == 0:
         return score, ""
     n_columns = Z.shape[1]
-    n_donors = float(view.weight[at].sum()) if len(view.weight) else len(at)
+    n_donors = float(len(at))
+    if len(view.weight):
+        n_donors = effective_rows(view.weight[at], as_counts=view.has_counts)
     if n_donors < DONORS_PER_PARAMETER * (n_columns + 1):
         n_columns = int(independent_columns(Z[at]).sum())
     if n_donors >= DONORS_PER_PARAMETER * (n_columns + 1):

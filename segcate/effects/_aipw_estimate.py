@@ -96,9 +96,9 @@ def aipw_segment(
         if grouped.leaves_out:
             sums = grouped.left_out_mean(scores, part.own)
         variance = group_variance(grouped, sums, part.own, 1)
-    notes = [part.note, ""]
+    notes = [part.weight_note, part.note, ""]
     if n_clipped:
         share = 100 * n_clipped / len(rows)
-        notes[1] = f"{n_clipped} propensities clipped ({share:.2g} % of the rows)"
+        notes[2] = f"{n_clipped} propensities clipped ({share:.2g} % of the rows)"
     rare = rare_events(part.y, part.is_treated, part.weight)
     return with_effect(part.counted, effect, variance, notes, part.y, rare)

@@ -100,6 +100,7 @@ def _estimate_segment(
     if options.std_error != "group":
         variance = replace(variance, df=freedom_of_rows(_smaller_arm(view.is_treated[used])))
     notes = [
+        view.weight_note,
         "" if design.support.sparse[code].any() else design.propensity.notes[code],
         adjusted.note if adjusted else "",
         *level_notes(design.support, code),
@@ -167,6 +168,9 @@ def _without_estimate(design: Design, view: SegmentView, fewest: int) -> Segment
     n = n_control + n_treated
     n_matched = int((view.own > 0).sum())
     found = SegmentEstimate("", np.nan, np.nan, n, n_treated, n_control, n_matched, view.total)
+    given = design.data.given
+    if n_treated in (0, n) and given is not None and given.had_both_arms[view.code]:
+        return replace(found, status="weights are zero")
     if n_treated == 0:
         return replace(found, status="no treated rows")
     if n_treated == n:
@@ -179,7 +183,6 @@ def _without_estimate(design: Design, view: SegmentView, fewest: int) -> Segment
         why = {
             _sample.CALIPER: "caliper took all matches",
             _sample.OUTSIDE_SUPPORT: "no overlap of scores",
-            _sample.ZERO_WEIGHT: "weights are zero",
             _sample.NO_DONOR: "no rows of both arms in any cell of the exact columns",
         }
         seen = [code for code in why if (codes == code).any()]

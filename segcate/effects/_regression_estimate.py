@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.parallel import Parallel, delayed
 
+from segcate._inputs.weights import SAMPLING_NOTE, effective_rows
 from segcate._statistics.intervals import freedom_of_rows
 from segcate.effects._interacted_regression import InteractedFit, interacted_regression
 from segcate.effects._segment_estimate import (
@@ -75,7 +76,7 @@ def _regress_segment(
         variance = _group_variance(part, fit, groups, options.inference)
     else:
         variance = _robust_variance(part, fit, options, freedom_of_rows(spare + 1))
-    notes = [part.note, *_notes(fit, n_arm)]
+    notes = [part.weight_note, part.note, *_notes(fit, _rows_in_arms(part))]
     rare = rare_events(part.y, part.is_treated, part.weight)
     return with_effect(counted, fit.effect, variance, notes, part.y, rare)
 
@@ -111,6 +112,15 @@ def _small_sample(part: SegmentRows) -> float:
     """Root of n / (n - 1), n the rows of the target population."""
     n = part.counted.n_matched
     return float(np.sqrt(n / max(n - 1, 1)))
+
+
+def _rows_in_arms(part: SegmentRows) -> tuple[int, int]:
+    """Count the rows of either arm; with sampling weights the rows of equal weight they are worth."""
+    arms = (~part.is_treated, part.is_treated)
+    if part.weight_note != SAMPLING_NOTE:
+        return int(arms[0].sum()), int(arms[1].sum())
+    sizes = [int(effective_rows(part.weight[at], as_counts=False)) for at in arms]
+    return sizes[0], sizes[1]
 
 
 def _notes(fit: InteractedFit, n_arm: tuple[int, int]) -> list[str]:

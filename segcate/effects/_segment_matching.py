@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import has_fit_parameter
 
 from segcate._inputs.missing import complete_data
+from segcate._present_rows import present_rows
 from segcate._validation import (
     EffectData,
     Segment,
@@ -38,7 +39,7 @@ from segcate.effects._summary import (
 )
 from segcate.matching import PropensityMatcher
 from segcate.matching._design import Design
-from segcate.matching._propensity import check_classifier
+from segcate.matching._propensity import CERTAIN_REMEDY, check_classifier
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -232,7 +233,8 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         groups : array-like of shape (n_samples,), default=None
             Clusters of dependent rows (schools, households), for the standard error.
         propensity : array-like of shape (n_samples,), values inside (0, 1), default=None
-            Known or cross-fitted propensities; nothing is fitted then.
+            Known or cross-fitted propensities; nothing is fitted then. 0 and 1 are taken with
+            ``score_scale="probability"``.
 
         Returns
         -------
@@ -265,10 +267,13 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
             sample_weight=sample_weight,
             groups=groups,
             propensity=propensity,
+            takes_certain=matcher.score_scale == "probability",
+            propensity_remedy=CERTAIN_REMEDY,
             allow_missing=True,
         )
         takes = self._takes_missing(matcher, propensity is not None)
         data, prepared = self._prepare(owner, data, takes, matcher._exact_positions(data))
+        data = present_rows(data)
         method = _choose_std_error(owner, self, matcher, data)
         if data.y is None:
             raise ValueError(f"{owner}: an effect needs an outcome; y is None.")

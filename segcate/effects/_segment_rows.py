@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs.encoding import encode_columns
+from segcate._inputs.weights import weight_note
 from segcate._validation import EffectData
 from segcate.effects._segment_estimate import SegmentEstimate
 from segcate.matching._model_columns import model_columns
@@ -28,7 +29,7 @@ class SegmentRows:
     y : float64 array of shape (n_rows,)
     is_treated : bool array of shape (n_rows,)
     weight : float64 array of shape (n_rows,)
-    is_weighted : whether weights were given
+    weight_note : how weights were read, empty where none were given
     own : float64 array of shape (n_rows,)
         Weight in the target population of the estimand, 0 outside it.
     counted : the estimate before there is one; its status says why there can be none
@@ -39,10 +40,15 @@ class SegmentRows:
     y: Float
     is_treated: npt.NDArray[np.bool_]
     weight: Float
-    is_weighted: bool
+    weight_note: str
     own: Float
     counted: SegmentEstimate
     note: str = ""
+
+    @property
+    def is_weighted(self) -> bool:
+        """Tell whether rows weigh differently."""
+        return bool(self.weight_note)
 
     @property
     def n_smaller(self) -> int:
@@ -92,12 +98,11 @@ def _segment_rows(
     support: LevelSupport | None,
     code: int,
 ) -> SegmentRows:
-    n, n_treated = len(rows), int(data.treatment[rows].sum())
-    weight = np.ones(n)
+    arms, weight = data.treatment[rows], np.ones(len(rows))
     if data.sample_weight is not None:
         weight = data.sample_weight[rows]
         rows, weight = rows[weight > 0], weight[weight > 0]
-    has_weight = _is_mixed(data.treatment[rows])
+    n, n_treated = len(rows), int(data.treatment[rows].sum())
     if support is not None:
         keep = support.category[rows] < 0
         rows, weight = rows[keep], weight[keep]
@@ -115,17 +120,17 @@ def _segment_rows(
         total=float(own.sum()),
         total_squares=float(own @ own),
     )
-    if n_treated == 0:
+    if n_treated in (0, n) and _is_mixed(arms):
+        counted = replace(counted, status="weights are zero")
+    elif n_treated == 0:
         counted = replace(counted, status="no treated rows")
     elif n_treated == n:
         counted = replace(counted, status="no control rows")
-    elif not has_weight:
-        counted = replace(counted, status="weights are zero")
     elif support is not None:
         counted = replace(counted, status=support.refusal(code, data.segment.codes))
     note = "" if support is None else support.note(code)
     return SegmentRows(
-        rows, y[rows], is_treated, weight, data.sample_weight is not None, own, counted, note
+        rows, y[rows], is_treated, weight, weight_note(data.sample_weight), own, counted, note
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.weights import COUNTS_NOTE, weight_note
 from segcate.matching._design import Design
 from segcate.matching._sample import MatchedSample
 from segcate.matching._support import FOCAL_ARMS
@@ -34,6 +35,7 @@ class SegmentView:
     uses, squared_uses : K and K2 of each position as a donor
     start, stop, donors : matched sets; empty `donors` means that the windows are the sets
     weight : sample weights, an empty array for none
+    weight_note : how they were read, for the status
     bounds : where the controls and treated of each cell begin
     tie_tolerance : squared distance within which neighbours are tied, one a cell
     estimand : "att", "atc" or "ate"
@@ -54,6 +56,12 @@ class SegmentView:
     bounds: npt.NDArray[np.int64]
     tie_tolerance: Float
     estimand: str
+    weight_note: str = ""
+
+    @property
+    def has_counts(self) -> bool:
+        """Tell whether a weight says how many rows a row stands for."""
+        return self.weight_note == COUNTS_NOTE
 
     @property
     def total(self) -> float:
@@ -112,6 +120,7 @@ def segment_view(design: Design, y: Float, code: int, estimand: str) -> SegmentV
         bounds=bounds,
         tie_tolerance=sample.tie_tolerance[cells],
         estimand=estimand,
+        weight_note=weight_note(sample.sample_weight),
     )
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from segcate import _frames
 from segcate._inputs.encoding import EncodedColumns, encode_columns
 from segcate._inputs.labels import label_values
+from segcate._inputs.weights import mass_in_rows
 from segcate._kernels import kernel
 from segcate._validation import EffectData, check_option, listed
 from segcate.matching import _sample
@@ -120,7 +121,6 @@ def make_design(owner: str, data: EffectData, options: MatchingOptions) -> Desig
     options : how to match
     """
     check_matching_options(owner, options)
-    _check_weight_scale(owner, data, options)
     exact, covariates = _split_exact(owner, data, options.exact)
     encoded = encode_columns(data.X, covariates, owner=owner)
     columns = model_columns(encoded)
@@ -137,24 +137,6 @@ def make_design(owner: str, data: EffectData, options: MatchingOptions) -> Desig
     check_scores(owner, score, propensity.propensity, mixed, data.segment.codes)
     sample = _match(data, score, exact, support, options)
     return Design(data, encoded, columns, support, propensity, sample, counts)
-
-
-def _check_weight_scale(owner: str, data: EffectData, options: MatchingOptions) -> None:
-    """Refuse weights so small that every match would be taken: they count as rows."""
-    if data.sample_weight is None:
-        return
-    for arm in (0, 1):
-        weight = data.sample_weight[data.treatment == arm]
-        if (
-            FOCAL_ARMS[options.estimand][1 - arm]
-            and 0 < weight.sum() < options.n_neighbors <= (weight > 0).sum()
-        ):
-            raise ValueError(
-                f"{owner}: `sample_weight` sums to {weight.sum():.3g} over the {len(weight)} rows of treatment={arm}, "
-                f"less than n_neighbors={options.n_neighbors}. Weights count as rows here (a match of weight 2 fills "
-                "two places), so every row would be matched with all of them. Scale the weights to mean 1: "
-                "`sample_weight / sample_weight.mean()`."
-            )
 
 
 def _split_exact(owner: str, data: EffectData, exact: Any) -> tuple[Int | None, list[int]]:
@@ -249,7 +231,7 @@ def _match(
 ) -> MatchedSample:
     """Form cells, apply support and caliper, and match."""
     codes, n_segments = data.segment.codes, data.segment.n_segments
-    no_score = np.isnan(score)
+    no_score = np.isnan(score)  # in segments without both arms
     if no_score.any():
         score = np.where(no_score, 0.0, score)
     status = _first_status(data, score, no_score, support, options)
@@ -264,8 +246,9 @@ def _match(
     order, bounds = sort_rows(cell, len(cell_segment), data.treatment, score)
     sorted_score = score[order]
     weight = None if data.sample_weight is None else data.sample_weight[order]
+    mass = None if weight is None else mass_in_rows(weight, codes[order], n_segments)
     caliper, deviation = _caliper_width(
-        sorted_score, weight, bounds, cell_segment, n_segments, options
+        sorted_score, mass, bounds, cell_segment, n_segments, options
     )
     tolerance = options.tie_tolerance * deviation[cell_segment] ** 2
     start, stop, donors = _matched_sets(
@@ -274,7 +257,7 @@ def _match(
         bounds,
         caliper[cell_segment],
         tolerance,
-        weight,
+        None if weight is None else _places(data, weight, order),
         options,
     )
     uses, squares = count_uses(
@@ -312,9 +295,15 @@ def _match(
         caliper,
         tolerance,
         weight,
-        _row_ids(data.X),
+        row_ids(data.X),
         support.names,
     )
+
+
+def _places(data: EffectData, weight: Float, order: npt.NDArray[np.int32]) -> Float:
+    """Return how many places of `n_neighbors` a row fills: sampling weights relative to its arm."""
+    key = 2 * data.segment.codes[order] + data.treatment[order]
+    return mass_in_rows(weight, key, 2 * data.segment.n_segments)
 
 
 def _matched_sets(
@@ -323,7 +312,7 @@ def _matched_sets(
     bounds: npt.NDArray[np.int64],
     caliper: Float,
     tie_tolerance: Float,
-    weight: Float | None,
+    places: Float | None,
     options: MatchingOptions,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32] | None]:
     focal_arms = FOCAL_ARMS[options.estimand]
@@ -335,7 +324,7 @@ def _matched_sets(
             n_neighbors=int(options.n_neighbors),
             caliper=caliper,
             tie_tolerance=tie_tolerance,
-            weight=weight,
+            weight=places,
         )
         return start, stop, None
     return match_without_replacement(
@@ -350,7 +339,8 @@ def _matched_sets(
     )
 
 
-def _row_ids(X: Any) -> npt.NDArray[Any] | None:
+def row_ids(X: Any) -> npt.NDArray[Any] | None:
+    """Return the index labels of X, None where rows are simply numbered."""
     index = _frames.index_of(X)
     if index is None or (index.dtype.kind in "iu" and index.equals(type(index)(range(len(index))))):
         return None
@@ -368,32 +358,25 @@ def _first_status(
     focal = np.array(FOCAL_ARMS[options.estimand])
     by_arm = np.where(focal, _sample.MATCHED, _sample.NOT_FOCAL).astype(np.int8)
     status: npt.NDArray[np.int8] = by_arm[data.treatment]
-    if data.sample_weight is not None:
-        status[data.sample_weight == 0] = _sample.ZERO_WEIGHT
     if no_score.any():
         status[no_score & focal[data.treatment]] = _sample.NO_DONOR
     lonely = support.category >= 0
     if lonely.any():
         status[lonely] = _sample.NO_LEVEL + support.category[lonely]
     if options.common_support is not None:
-        status[_outside_support(data, score, status, options.common_support)] = (
-            _sample.OUTSIDE_SUPPORT
-        )
+        status[_outside_support(data, score, options.common_support)] = _sample.OUTSIDE_SUPPORT
     return status
 
 
-def _outside_support(
-    data: EffectData, score: Float, status: npt.NDArray[np.int8], which: str
-) -> npt.NDArray[np.bool_]:
+def _outside_support(data: EffectData, score: Float, which: str) -> npt.NDArray[np.bool_]:
     """Mark rows whose score lies outside the range of the other arm in their segment."""
     codes, n = data.segment.codes, data.segment.n_segments
-    counted = status != _sample.ZERO_WEIGHT
     low, high = np.full((n, 2), np.inf), np.full((n, 2), -np.inf)
-    np.minimum.at(low, (codes[counted], data.treatment[counted]), score[counted])
-    np.maximum.at(high, (codes[counted], data.treatment[counted]), score[counted])
+    np.minimum.at(low, (codes, data.treatment), score)
+    np.maximum.at(high, (codes, data.treatment), score)
     other = 1 - data.treatment
     outside: npt.NDArray[np.bool_] = (score < low[codes, other]) | (score > high[codes, other])
-    outside &= np.isfinite(low[codes, other]) & counted
+    outside &= np.isfinite(low[codes, other])
     if which != "both":
         outside &= data.treatment == (1 if which == "treated" else 0)
     return outside

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,15 @@ from sklearn.utils import check_random_state
 from segcate._inputs.missing import Filling, missing_by_arm, treat_missing
 from segcate._inputs.records import RecordedColumns
 from segcate._inputs.vectors import check_same_index
+from segcate._inputs.weights import GivenRows
+from segcate._present_rows import present_rows
 from segcate._routing import DESIGN_REQUEST
-from segcate._validation import EffectData, Segment, check_effect_data, takes_missing
+from segcate._validation import (
+    EffectData,
+    Segment,
+    check_effect_data,
+    takes_missing,
+)
 from segcate.matching._balance import (
     Balance,
     SortedColumn,
@@ -21,8 +29,15 @@ from segcate.matching._balance import (
     measure_column,
     sort_column,
 )
-from segcate.matching._design import Design, MatchingOptions, exact_positions, make_design
-from segcate.matching._propensity import check_classifier
+from segcate.matching._design import (
+    Design,
+    MatchingOptions,
+    exact_positions,
+    make_design,
+    row_ids,
+)
+from segcate.matching._propensity import CERTAIN_REMEDY, check_classifier
+from segcate.matching._sample import ZERO_WEIGHT, MatchedSample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +95,7 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
     Attributes
     ----------
     propensity_ : float64 array of shape (n_samples,)
-        NaN in segments without both arms.
+        NaN in segments without both arms, and in rows of weight 0.
     matched_ : MatchedSample
         Pairs, weights, rows unmatched and why.
     effective_sample_size_ : float64 array of shape (n_segments, 2)
@@ -186,7 +201,8 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights, at least 0.
         propensity : array-like of shape (n_samples,), values inside (0, 1), default=None
-            Known or cross-fitted propensities; nothing is fitted then.
+            Known or cross-fitted propensities; nothing is fitted then. 0 and 1 are taken with
+            ``score_scale="probability"``.
 
         Returns
         -------
@@ -212,6 +228,8 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
             segment=self.segment,
             sample_weight=sample_weight,
             propensity=propensity,
+            takes_certain=self.score_scale == "probability",
+            propensity_remedy=CERTAIN_REMEDY,
             needs_outcome=False,
             allow_missing=True,
         )
@@ -224,7 +242,7 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
             skip=self._exact_positions(data),
             allowed=("auto", "indicator", "drop"),
         )
-        self._store(self._make_design(data, "att"), "att", filling)
+        self._store(self._make_design(present_rows(data), "att"), "att", filling)
         self._missing_by_arm = shares
         return self
 
@@ -276,6 +294,9 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
         data, sample = design.data, design.sample
         self.propensity_ = design.propensity.propensity
         self.matched_ = sample
+        if data.given is not None:
+            self.propensity_ = data.given.spread(self.propensity_, np.nan)
+            self.matched_ = _among_given_rows(sample, data.given)
         kinds = design.encoded.kinds
         self._columns = kinds if filling is None else filling.records(kinds)
         self.segment_labels_ = data.segment.labels
@@ -311,6 +332,16 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
             for k, when in enumerate(("before", "after")):
                 columns[f"{short}_{when}"] = getattr(found, name)[..., k]
         return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=index)
+
+
+def _among_given_rows(sample: MatchedSample, given: GivenRows) -> MatchedSample:
+    """Take up the row numbers of what was given, rows of weight 0 among them."""
+    return replace(
+        sample,
+        order=given.kept[sample.order].astype(np.int32),
+        status=given.spread(sample.status, ZERO_WEIGHT),
+        ids=row_ids(given.X),
+    )
 
 
 def _measure_balance(design: Design, estimand: str) -> tuple[Balance, Float]:

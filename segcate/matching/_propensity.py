@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
 from segcate import _frames
+from segcate._inputs.weights import are_counts, effective_rows, mass_in_rows
 from segcate._validation import EffectData, listed
 from segcate.exceptions import OverlapError
 from segcate.matching._logit import LogitFit, fit_logit, independent_columns
@@ -30,6 +31,10 @@ from segcate.matching._support import sparse_in_all
 Float = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 
+# What to do about propensities of 0 and 1, whose log-odds are infinite.
+CERTAIN_REMEDY = (
+    "drop them and say so, or match on the probability itself, score_scale='probability'"
+)
 # A segment whose smaller arm has fewer rows than this for each slope borrows the pooled slopes.
 ROWS_PER_SLOPE = 10
 # Ridge on a segment's departures from the pooled slopes, per standard deviation of the column:
@@ -59,7 +64,9 @@ class PropensityFit:
 
 def given_propensity(propensity: Float, n_segments: int) -> PropensityFit:
     """Take the propensity as handed in."""
-    return PropensityFit(propensity, logit(propensity), (None,) * n_segments, ("",) * n_segments)
+    with np.errstate(divide="ignore"):
+        linear = logit(propensity)
+    return PropensityFit(propensity, linear, (None,) * n_segments, ("",) * n_segments)
 
 
 def logit_propensity(
@@ -79,6 +86,11 @@ def logit_propensity(
     too. Where the arms can be separated the likelihood has no maximum and a ridge stands in. The
     latter two are said in the segment's note.
     """
+    if data.sample_weight is not None:  # beside a prior, a segment's rows weigh as so many rows
+        mass = mass_in_rows(data.sample_weight, data.segment.codes, len(rows_of))
+        own = replace(data, sample_weight=mass)
+    else:
+        own = data
     everyone = sparse_in_all(data, columns) if sparse.any() else []
     borrows = [
         len(rows_of) > 1
@@ -93,7 +105,7 @@ def logit_propensity(
     ]
     offset = _pooled_offset(data, columns, everyone) if any(borrows) else None
     fits = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_fit_segment)(data, columns, rows, at, offset if borrow else None)
+        delayed(_fit_segment)(own, columns, rows, at, offset if borrow else None)
         for rows, at, borrow in zip(rows_of, sparse, borrows, strict=True)
     )
     linear = np.full(data.n_rows, np.nan)
@@ -115,8 +127,10 @@ def logit_propensity(
 def _is_thin(Z: Float, treatment: npt.NDArray[np.int8], rows: Rows, weight: Float | None) -> bool:
     """Tell whether the smaller arm has too few rows (or too little weight) for own slopes."""
     is_treated = treatment[rows] == 1
-    w = np.ones(len(rows)) if weight is None else weight[rows]
-    smaller = min(w[is_treated].sum(), w[~is_treated].sum())
+    smaller = float(min(is_treated.sum(), (~is_treated).sum()))
+    if weight is not None:
+        w, counts = weight[rows], are_counts(weight)
+        smaller = min(effective_rows(w[at], as_counts=counts) for at in (is_treated, ~is_treated))
     if smaller == 0 or smaller >= ROWS_PER_SLOPE * Z.shape[1]:
         return False
     return bool(smaller < ROWS_PER_SLOPE * int(independent_columns(Z, rows, weight).sum()))

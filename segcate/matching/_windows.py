@@ -11,6 +11,9 @@ import numpy as np
 from segcate._kernels import kernel
 from segcate.matching._sort import Float, Index
 
+# Weights that add up to the places wanted but for rounding fill them.
+_FULL = 1e-9
+
 
 def match_with_replacement(
     score: Float,
@@ -36,7 +39,7 @@ def match_with_replacement(
     tie_tolerance : float64 array of shape (n_cells,)
         Donors whose squared distance exceeds that of the last neighbour by at most this are tied.
     weight : float64 array of shape (n_positions,), default=None
-        Row weights: a donor of weight 2 counts as two rows of equal score.
+        Places that a row fills: a donor of weight 2 counts as two rows of equal score.
 
     Returns
     -------
@@ -90,7 +93,7 @@ def _match_cells_weighted(score, bounds, arm, k, caliper, tolerance, weight, sta
             right = first + np.searchsorted(score[first:last], x)
             left = right
             total, reach = 0.0, 0.0
-            while total < k and (left > first or right < last):
+            while total < k - _FULL and (left > first or right < last):
                 if right == last or (left > first and x - score[left - 1] <= score[right] - x):
                     left -= 1
                     total += weight[left]

@@ -85,7 +85,7 @@ def segment_profile(X: Any, segment: Any, *, sample_weight: Any = None) -> pd.Da
             "out."
         )
     table: dict[str, npt.NDArray[Any]] = {
-        "n": np.bincount(segments.codes, minlength=segments.n_segments),
+        "n": np.bincount(segments.codes[weight > 0], minlength=segments.n_segments),
         "share": total / total.sum(),
     }
     for i in range(X.shape[1]):

@@ -83,7 +83,7 @@ ESTIMATORS = {
 }
 _EQUIVALENCE = "check_sample_weight_equivalence_on_dense_data"
 _REFUSES = dict.fromkeys(
-    ["check_sample_weights_list", "check_sample_weights_not_overwritten", _EQUIVALENCE],
+    ["check_sample_weights_not_overwritten", _EQUIVALENCE],
     "refuses weights, which the model inside cannot heed",
 )
 FAILS = {

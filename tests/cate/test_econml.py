@@ -107,7 +107,7 @@ def test_a_dose_has_the_effect_of_one_unit(study):
 
 def test_weights_and_groups_reach_the_model(study):
     rng = np.random.default_rng(0)
-    weight, groups = rng.uniform(1, 2, 600), np.arange(600) // 10
+    weight, groups = rng.integers(1, 4, 600).astype(float), np.arange(600) // 10
     theirs = MODELS["LinearDML"]()
     theirs.fit(study["y"], study["treatment"], X=study["X"], sample_weight=weight, groups=groups)
     ours = EconMLEstimator(MODELS["LinearDML"]())

@@ -116,11 +116,6 @@ WEIGHT = {
     "number": (2.0, r"`sample_weight` must be an array.*got 2\.0", "one weight for every row"),
     "short": (np.ones(N - 1), "`sample_weight` has 119 values but X has 120 rows", "one value"),
     "two columns": (np.ones((N, 2)), "Sample weights must be 1D array", ""),
-    "summing to 1": (
-        np.full(N, 1 / N),
-        "`sample_weight` sums to .*less than n_neighbors=3",
-        "Scale",
-    ),
     "other order": (pd.Series(P, index=X.index[::-1]), "index of `sample_weight` differs", "Align"),
 }
 GROUPS = {

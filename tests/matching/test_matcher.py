@@ -336,12 +336,38 @@ def test_weights_without_replacement_are_refused():
         fit(data, sample_weight=data.weight, replacement=False)
 
 
-def test_weights_too_small_to_count_as_rows_are_refused():
+@pytest.mark.parametrize("factor", [1e-3, 0.05, 3.7, 1e4])
+def test_a_factor_of_sampling_weights_changes_nothing(factor):
     data = small_study(14)
-    weight = np.full(80, 1 / 80)
-    with pytest.raises(ValueError, match=r"less than n_neighbors=3.*Scale the weights to mean 1"):
-        fit(data, sample_weight=weight)
-    fit(data, sample_weight=weight / weight.mean())
+    weight = data.weight + 0.3
+    plain, found = (fit(data, sample_weight=c * weight, caliper=1.0) for c in (1, factor))
+    np.testing.assert_allclose(found.matched_.weights, plain.matched_.weights, rtol=1e-9)
+    pd.testing.assert_frame_equal(found.balance_, plain.balance_, rtol=1e-9)
+    np.testing.assert_allclose(found.effective_sample_size_, plain.effective_sample_size_)
+    np.testing.assert_allclose(found.propensity_, plain.propensity_, rtol=1e-9)
+
+
+def test_a_sampling_weight_fills_places_relative_to_its_segment_and_arm():
+    """A control of twice the mean weight of the controls fills two places, on any scale."""
+    score = np.array([0.5, 0.51, 0.52, 0.53, 0.54, 0.9])
+    weight = np.array([7.0, 40.0, 10.0, 10.0, 20.0, 20.0])  # the controls' mean is 20
+    found = PropensityMatcher(n_neighbors=2, segment=None, score_scale="probability").fit(
+        np.zeros((6, 1)), treatment=[1, 0, 0, 0, 0, 0], propensity=score, sample_weight=weight
+    )
+    assert found.matched_.pairs["match"].tolist() == [1]
+
+
+def test_weights_of_one_and_zero_are_rows_that_are_there_or_not():
+    data = small_study(14, n=300)
+    weight = np.where(np.arange(300) % 4 == 0, 0.0, 5.0)
+    kept = weight > 0
+    found = PropensityMatcher().fit(data.X, treatment=data.treatment, sample_weight=weight)
+    rest = PropensityMatcher().fit(data.X[kept], treatment=data.treatment[kept])
+    np.testing.assert_array_equal(found.matched_.weights[kept], rest.matched_.weights)
+    pd.testing.assert_frame_equal(found.balance_, rest.balance_, rtol=1e-12)
+    PropensityMatcher(replacement=False).fit(
+        data.X, treatment=data.treatment, sample_weight=weight
+    )  # no weights to speak of
 
 
 # --- the estimator itself -------------------------------------------------------------------------

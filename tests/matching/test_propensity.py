@@ -18,6 +18,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from segcate.exceptions import OverlapError
 from segcate.matching import PropensityMatcher
+from tests.helpers.small_studies import small_study
 
 # statsmodels stops its own Newton a little earlier.
 RTOL = 1e-8
@@ -305,3 +306,14 @@ def test_no_covariates_leave_nothing_to_fit_on():
     p = rng.uniform(0.2, 0.8, len(X))
     found = PropensityMatcher().fit(X[["segment"]], treatment=treatment, propensity=p)
     assert found.matched_.is_matched.any()
+
+
+def test_propensities_of_0_and_1_are_taken_where_log_odds_are_not_needed():
+    data = small_study(21, n=300)
+    score = np.where(data.score < np.quantile(data.score, 0.02), 0.0, data.score)
+    keywords = {"treatment": data.treatment, "propensity": score}
+    PropensityMatcher(score_scale="probability").fit(data.X, **keywords)
+    with pytest.raises(ValueError, match=r"6 of 300 values do not \(0\.0.*probability'\."):
+        PropensityMatcher().fit(data.X, **keywords)
+    weight = np.where(score == 0, 0.0, 1.0)  # rows that are not there
+    PropensityMatcher().fit(data.X, sample_weight=weight, **keywords)

@@ -1,0 +1,127 @@
+"""What sample weights mean: nothing, counts of rows, or sampling weights of which only ratios count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Float = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.integer[Any]]
+
+__all__ = [
+    "COUNTS_NOTE",
+    "SAMPLING_NOTE",
+    "GivenRows",
+    "are_counts",
+    "effective_rows",
+    "mass_in_rows",
+    "present_groups",
+    "read_weights",
+    "weight_note",
+]
+
+COUNTS_NOTE = "weights read as counts"
+SAMPLING_NOTE = "weights read as sampling weights"
+
+# Weights that differ by a smaller share are equal.
+_SAME = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class GivenRows:
+    """What rows of weight 0 were left out of.
+
+    Attributes
+    ----------
+    kept : intp array of shape (n_kept,), the rows that are left
+    n_rows : rows that were given
+    X : what was given
+    had_both_arms : bool array of shape (n_segments,), rows of weight 0 counted
+    """
+
+    kept: Codes
+    n_rows: int
+    X: Any
+    had_both_arms: npt.NDArray[np.bool_]
+
+    def spread(self, values: npt.NDArray[Any], fill: Any) -> npt.NDArray[Any]:
+        """Give the values of the rows that are left back to all rows."""
+        out = np.full(self.n_rows, fill, dtype=values.dtype)
+        out[self.kept] = values
+        return out
+
+
+def read_weights(values: Float) -> Float | None:
+    """Bring weights on the one scale that everything is computed with.
+
+    Weights that are equal in all rows are none. Whole numbers of which the smallest above 0 is 1
+    are counts and stay as they are. All others are sampling weights: only their ratios count, so
+    they are divided by their mean. Rows of weight 0 are not there, and play no part in this.
+
+    Parameters
+    ----------
+    values : float64 array of shape (n_rows,), finite, at least 0 and somewhere above
+
+    Returns
+    -------
+    float64 array of shape (n_rows,), or None where all rows weigh the same
+        1 and 0 where all rows but those of weight 0 weigh the same.
+    """
+    above = values[values > 0]
+    largest = float(above.max())
+    if largest - above.min() <= _SAME * largest:
+        return None if len(above) == len(values) else (values > 0).astype(np.float64)
+    if are_counts(values):
+        return values
+    # the largest comes first: sums of huge weights overflow, those of tiny ones lose digits
+    scaled = values / largest
+    return np.asarray(scaled * (len(above) / scaled.sum()), dtype=np.float64)
+
+
+def are_counts(weight: Float) -> bool:
+    """Tell whether weights are whole numbers of which the smallest above 0 is 1."""
+    above = weight[weight > 0]
+    return bool(len(above) and above.min() == 1.0 and (above == np.rint(above)).all())
+
+
+def weight_note(weight: Float | None) -> str:
+    """Say in a status how weights were read; empty where there are none."""
+    if weight is None or (weight[weight > 0] == 1.0).all():
+        return ""
+    return COUNTS_NOTE if are_counts(weight) else SAMPLING_NOTE
+
+
+def mass_in_rows(weight: Float, codes: Codes, n_codes: int) -> Float:
+    """Return weights in units of rows: counts as they are, others over their mean within each code.
+
+    Rows of one code, a segment or an arm of it, then weigh as much as there are rows above 0.
+    """
+    if are_counts(weight):
+        return weight
+    total = np.bincount(codes, weight, n_codes)
+    n_above = np.bincount(codes, weight > 0, n_codes)
+    factor = np.divide(n_above, total, out=np.zeros(n_codes), where=total > 0)
+    return np.asarray(weight * factor[codes], dtype=np.float64)
+
+
+def effective_rows(weight: Float, *, as_counts: bool) -> float:
+    """Count rows for a threshold: the sum of counts, else Kish's ``(sum w)^2 / sum w^2``."""
+    total = float(weight.sum())
+    if as_counts or total <= 0:
+        return total
+    largest = weight.max()
+    share = weight / largest
+    return float(np.round(share.sum() ** 2 / (share @ share), 6))
+
+
+def present_groups(groups: Codes, weight: Float | None) -> npt.NDArray[np.intp]:
+    """Code groups again without those whose rows all weigh 0; such rows get the first code."""
+    if weight is None or weight.all():
+        return groups.astype(np.intp)
+    out = np.zeros(len(groups), dtype=np.intp)
+    is_there = weight > 0
+    out[is_there] = np.unique(groups[is_there], return_inverse=True)[1]
+    return out
