@@ -125,7 +125,7 @@ def column_kinds(
     --------
     >>> import pandas as pd
     >>> from segcate._inputs.kinds import column_kinds
-    >>> X = pd.DataFrame({"age": ["30", "41"], "day": ["2024-01-01", "2024-01-03"], "plan": ["a", "b"]})
+    >>> X = pd.DataFrame({"age": ["30", "41.5"], "day": ["2024-01-01", "2024-01-03"], "plan": ["a", "b"]})
     >>> [(column.kind, column.note) for column in column_kinds(X)]
     [('number', 'numbers written as text'), ('date', 'dates: days since 2024-01-01'), ('category', '')]
     """

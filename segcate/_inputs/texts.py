@@ -143,6 +143,8 @@ def text_kind(texts: Sequence[str], counts: npt.NDArray[Any] | None = None) -> T
     rows = np.ones(len(texts), dtype=np.int64) if counts is None else np.asarray(counts)
     numbers = np.array([is_number(text) for text in texts], dtype=bool)
     if len(texts) and numbers.all():
+        if _are_few_whole_numbers(texts):
+            return TextKind("category", "whole numbers written as text")
         return TextKind("number", "numbers written as text")
     if _are_codes(texts):
         return TextKind("category", "codes")
@@ -163,6 +165,11 @@ def text_kind(texts: Sequence[str], counts: npt.NDArray[Any] | None = None) -> T
     return TextKind(
         "category", problem=misread or _free_text(texts, rows), is_misread=bool(misread)
     )
+
+
+def _are_few_whole_numbers(texts: Sequence[str]) -> bool:
+    """Tell whether texts are 1, 2, ... and few: `astype(str)` is how people mark codes as such."""
+    return 2 < len(texts) <= _MOST_LEVELS and all(_CODE.fullmatch(text) is not None for text in texts)
 
 
 def _are_codes(texts: Sequence[str]) -> bool:
