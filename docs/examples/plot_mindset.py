@@ -73,7 +73,7 @@ else:
 from segcate.effects import SegmentMatching
 from segcate.matching import PropensityMatcher
 
-X = data.X.drop(columns="XC").astype({"S3": "category", "C1": "category"})
+X = data.X.drop(columns="XC").astype({"S3": str, "C1": str})
 X = X[["X1", "X2", "X3", "X4", "X5", "S3", "C1", "C2", "C3"]].assign(segment=segmenter.labels_ + 1)
 matcher = PropensityMatcher(
     n_neighbors=1, replacement=False, caliper=0.2, score_scale="probability", order="largest"
