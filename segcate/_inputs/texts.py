@@ -169,7 +169,9 @@ def text_kind(texts: Sequence[str], counts: npt.NDArray[Any] | None = None) -> T
 
 def _are_few_whole_numbers(texts: Sequence[str]) -> bool:
     """Tell whether texts are 1, 2, ... and few: `astype(str)` is how people mark codes as such."""
-    return 2 < len(texts) <= _MOST_LEVELS and all(_CODE.fullmatch(text) is not None for text in texts)
+    return 2 < len(texts) <= _MOST_LEVELS and all(
+        _CODE.fullmatch(text) is not None for text in texts
+    )
 
 
 def _are_codes(texts: Sequence[str]) -> bool:
