@@ -44,7 +44,7 @@ MODELS = (
 def test_every_estimator_tells_the_same_and_keeps_it(model):
     fitted = clone(model).fit(X, Y, treatment=T)
     table = fitted.covariates_
-    assert table.columns.tolist() [:5] == COLUMNS
+    assert table.columns.tolist()[:5] == COLUMNS
     table = table.set_index("column")
     assert table.loc[["age", "joined", "plan", "same"], "kind"].tolist() == [
         "number", "date", "category", "left out",
