@@ -13,7 +13,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from segcate._inputs.encoding import EncodedColumns, encode_columns
+from segcate._inputs.encoding import EncodedColumns, encode_columns, refuse_nothing
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
@@ -50,6 +50,7 @@ def encoded_covariates(owner: str, X: Any) -> Float:
 
 def check_encoded(owner: str, encoded: EncodedColumns) -> None:
     """Refuse columns that the default models cannot take: of very many levels, or infinite."""
+    refuse_nothing(owner, encoded)
     for kind in encoded.kinds:
         if len(kind.levels) > _MOST_LEVELS:
             raise ValueError(

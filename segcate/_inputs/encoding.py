@@ -26,6 +26,7 @@ __all__ = [
     "fit_encoding",
     "read_again",
     "read_columns",
+    "refuse_nothing",
 ]
 
 
@@ -148,7 +149,18 @@ def fit_encoding(
     values : float64 array of shape (n_rows, n_encoded)
     """
     encoded = encode_columns(X, positions, owner=owner)
+    refuse_nothing(owner, encoded)
     return ColumnEncoding(encoded.names, encoded.source, encoded.kinds), encoded.values
+
+
+def refuse_nothing(owner: str, encoded: EncodedColumns) -> None:
+    """Raise if no column says anything, so that a model would have nothing to learn from."""
+    if encoded.kinds and not encoded.names:
+        found = ", ".join(f"{kind.name!r} ({kind.note})" for kind in encoded.kinds[:5])
+        raise ValueError(
+            f"{owner}: every column of X is left out: {found}. Add covariates that differ between rows, or use "
+            "SegmentRegression, which then compares means."
+        )
 
 
 def encode_columns(

@@ -306,7 +306,7 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
         _check_units(owner, unit, data)
         rng = check_random_state(self.random_state)
         t, y_left = self._center(owner, data, kind, int(rng.randint(2**31 - 1)))
-        encoding, values = fit_encoding(data.X, list(range(data.X.shape[1])))
+        encoding, values = fit_encoding(data.X, range(data.X.shape[1]), owner=owner)
         _refuse_explained_away(owner, t, data.treatment, weight)
         self._encoding = encoding
         self._columns = encoding.kinds

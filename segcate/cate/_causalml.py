@@ -229,7 +229,7 @@ class CausalMLEstimator(WrappingEstimator):
             treatment_kind="arms",
         )  # fmt: skip
         _refuse_unused(owner, self.model, family, data)
-        encoding, values = fit_encoding(data.X, range(data.X.shape[1]))
+        encoding, values = fit_encoding(data.X, range(data.X.shape[1]), owner=owner)
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         self.arms_ = np.arange(1, int(data.treatment.max()) + 1)

@@ -154,7 +154,7 @@ class EconMLEstimator(WrappingEstimator):
         keywords = _fit_keywords(owner, self.model, data)
         if self.inference is not None:
             keywords["inference"] = self.inference
-        encoding, values = fit_encoding(data.X, range(data.X.shape[1]))
+        encoding, values = fit_encoding(data.X, range(data.X.shape[1]), owner=owner)
         seed = None if self.random_state is None else check_random_state(self.random_state)
         model = self._fresh_model(seed)
         model.fit(data.y, data.treatment, X=values, **keywords)
