@@ -133,7 +133,7 @@ def read_columns(owner: str, X: Any, positions: Iterable[int]) -> ReadColumns:
 
 
 def fit_encoding(
-    X: Any, positions: Iterable[int], *, owner: str = ""
+    X: Any, positions: Iterable[int], *, owner: str = "", may_be_empty: bool = False
 ) -> tuple[ColumnEncoding, Float]:
     """Encode columns for a fit; return how it was done, and the numbers.
 
@@ -142,6 +142,7 @@ def fit_encoding(
     X : checked frame or float array of shape (n_rows, n_columns)
     positions : columns to encode
     owner : estimator that a message names
+    may_be_empty : whether the model can do without any column that says something
 
     Returns
     -------
@@ -149,7 +150,8 @@ def fit_encoding(
     values : float64 array of shape (n_rows, n_encoded)
     """
     encoded = encode_columns(X, positions, owner=owner)
-    refuse_nothing(owner, encoded)
+    if not may_be_empty:
+        refuse_nothing(owner, encoded)
     return ColumnEncoding(encoded.names, encoded.source, encoded.kinds), encoded.values
 
 

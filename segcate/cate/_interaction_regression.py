@@ -232,7 +232,9 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
         )
         D = _treatment_columns(owner, data, kind)
         moderators = self._moderators(owner, data.X)
-        self._encoding, Z = fit_encoding(data.X, range(data.X.shape[1]), owner=owner)
+        self._encoding, Z = fit_encoding(
+            data.X, range(data.X.shape[1]), owner=owner, may_be_empty=True
+        )
         self._moderators_idx = np.flatnonzero(np.isin(self._encoding.source, moderators))
         self._columns = self._encoding.kinds
         if self._filling is not None:

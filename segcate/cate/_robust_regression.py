@@ -99,7 +99,7 @@ def fit_interactions(
         used = weight > 0
         D, Z, y, weight = D[used], Z[used], y[used], weight[used]
         groups = None if groups is None else groups[used]
-    center = np.average(Z, axis=0, weights=weight)
+    center = np.average(Z, axis=0, weights=weight) if Z.shape[1] else np.zeros(0)
     is_dose = D.shape[1] == 1 and not np.isin(D, (0.0, 1.0)).all()
     center_treatment = np.average(D, axis=0, weights=weight) if is_dose else np.zeros(D.shape[1])
     design = _design(D - center_treatment, Z - center, moderators)

@@ -80,3 +80,8 @@ def test_numbers_that_became_text_are_read_as_numbers(X):
     encoding, values = fit_encoding(X, range(4))
     new = X.assign(age=["30", "40", "50", "60"])
     np.testing.assert_array_equal(encoding.encode("Model", new), values)
+
+
+def test_columns_that_all_say_nothing_are_named():
+    with pytest.raises(ValueError, match=r"Fit: every column of X is left out: 'a' \(constant\)"):
+        fit_encoding(pd.DataFrame({"a": [1.0, 1.0]}), [0], owner="Fit")

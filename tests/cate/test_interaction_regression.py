@@ -475,3 +475,12 @@ def test_refit_forgets_the_kind_before():
     assert model.arms_.tolist() == [1, 2]
     model.set_params(estimator=LinearRegression())
     assert model.predict_interval(Z).shape == (60, 2, 2)
+
+
+def test_without_a_column_that_says_anything_the_effect_is_the_difference_of_means():
+    t = np.arange(100) % 2
+    y = np.random.default_rng(0).normal(size=100) + t
+    X = pd.DataFrame({"same": np.ones(100)})
+    model = InteractionRegression().fit(X, y, treatment=t)
+    np.testing.assert_allclose(model.predict(X), y[t == 1].mean() - y[t == 0].mean(), rtol=1e-12)
+    assert model.covariates_["note"].tolist() == ["constant"]
