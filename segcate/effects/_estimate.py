@@ -103,7 +103,7 @@ def _estimate_segment(
         view.weight_note,
         "" if design.support.sparse[code].any() else design.propensity.notes[code],
         adjusted.note if adjusted else "",
-        *(level_notes(design.support, code) if _shrinks(design, options) else []),
+        *level_notes(design.support, code, _shrinks(design, options)),
     ]
     weight = (view.own + view.uses)[used]
     return with_effect(
@@ -123,7 +123,7 @@ def _estimate_segment(
 def _shrinks(design: Design, options: EstimateOptions) -> bool:
     """Tell whether effects of sparse levels are shrunk: by our score, or by our bias regression."""
     is_bias = isinstance(options.adjustment, str) and options.adjustment == "bias"
-    return design.data.propensity is None or is_bias
+    return design.propensity.is_ours or is_bias
 
 
 def _smaller_arm(is_treated: npt.NDArray[np.bool_]) -> int:

@@ -205,11 +205,12 @@ def rare_events(y: Float, is_treated: npt.NDArray[np.bool_], weight: Float) -> R
     return RareEvents(f"fewer than {FEWEST_EVENTS} events in an arm", added)
 
 
-def level_notes(support: LevelSupport, segment: int) -> list[str]:
-    """Name the sparse categories of a segment, and the share of rows that they leave out."""
+def level_notes(support: LevelSupport, segment: int, is_shrunk: bool) -> list[str]:
+    """Name the sparse categories of a segment, if shrunk, and the share of rows they leave out."""
     if not support.sparse[segment].any():
         return []
-    return [f"{support.sparse_levels(segment)}, effects shrunk", support.note(segment)]
+    shrunk = f"{support.sparse_levels(segment)}, effects shrunk" if is_shrunk else ""
+    return [shrunk, support.note(segment)]
 
 
 def with_effect(

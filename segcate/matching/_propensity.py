@@ -54,12 +54,14 @@ class PropensityFit:
     linear : float64 array of shape (n_rows,): the log-odds
     logits : one unpenalised `LogitFit` a segment, None where the score is of another kind
     notes : one text a segment, empty where there is nothing to say
+    is_ours : whether it came from our own logit, which shrinks the levels of sparse categories
     """
 
     propensity: Float
     linear: Float
     logits: tuple[LogitFit | None, ...]
     notes: tuple[str, ...]
+    is_ours: bool = False
 
 
 def given_propensity(propensity: Float, n_segments: int) -> PropensityFit:
@@ -121,7 +123,7 @@ def logit_propensity(
     exact = tuple(
         fit if fit is not None and fit.converged and not fit.penalised else None for _, fit in fits
     )
-    return PropensityFit(expit(linear), linear, exact, tuple(notes))
+    return PropensityFit(expit(linear), linear, exact, tuple(notes), is_ours=True)
 
 
 def _is_thin(Z: Float, treatment: npt.NDArray[np.int8], rows: Rows, weight: Float | None) -> bool:
