@@ -38,6 +38,8 @@ def n_rows(X: Any) -> int:
     if hasattr(X, "shape"):
         return int(X.shape[0])
     refuse_no_table("", X)
+    if not hasattr(X, "__len__"):
+        raise TypeError(f"X and y must hold one row, or one value, for every case; got {X!r}.")
     return len(X)
 
 

@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcate import _frames
+from segcate._inputs.vectors import as_array
+from segcate._validation import listed
 
 
 def encode_treatment(labels: Any, *, control: Any) -> tuple[Any, npt.NDArray[Any]]:
@@ -41,15 +43,23 @@ def encode_treatment(labels: Any, *, control: Any) -> tuple[Any, npt.NDArray[Any
     >>> codes.tolist(), arms.tolist()
     ([2, 0, 2, 1], ['none', 'call', 'mail'])
     """
-    codes, levels = _frames.sorted_codes(np.asarray(labels))
+    values = as_array("encode_treatment", "labels", labels)
+    if values.ndim != 1 or values.dtype.kind not in "biufOUTMm":
+        raise ValueError(
+            f"encode_treatment: `labels` must be one label for each row; got shape {values.shape} of "
+            f"{values.dtype}."
+        )
+    if values.dtype.kind == "f" and np.isinf(values).any():
+        raise ValueError("encode_treatment: `labels` holds infinity, which names no arm.")
+    codes, levels = _frames.sorted_codes(values)
     names = levels.tolist()
     if any(_frames.is_missing(name) for name in names):
         raise ValueError(
             "encode_treatment: `labels` has missing values. Drop those rows or name their arm."
         )
-    if control not in names:
+    if not pd.api.types.is_hashable(control) or control not in names:
         raise ValueError(
-            f"encode_treatment: control={control!r} does not occur; the arms are {names}."
+            f"encode_treatment: control={control!r} does not occur in `labels`; the arms are {listed(names)}."
         )
     at = names.index(control)
     order = np.array([at] + [i for i in range(len(names)) if i != at])

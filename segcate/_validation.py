@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.utils import column_or_1d, get_tags
-from sklearn.utils.validation import check_consistent_length, validate_data
+from sklearn.utils.validation import validate_data
 
 from segcate import _frames
 from segcate._inputs.cells import read_cells
@@ -20,7 +20,13 @@ from segcate._inputs.labels import label_values
 from segcate._inputs.listing import listed
 from segcate._inputs.peek import count_gaps
 from segcate._inputs.segment_column import Segment, find_segment_column
-from segcate._inputs.vectors import check_same_index, count_not_finite
+from segcate._inputs.vectors import (
+    are_counts,
+    as_array,
+    check_same_index,
+    count_not_finite,
+    refuse_huge,
+)
 from segcate._inputs.weights import GivenRows, present_groups, read_weights
 from segcate._routing import how_to_pass
 
@@ -203,8 +209,9 @@ def _as_floats(estimator: Any, X: Any, reset: bool) -> Float:
         return values
     except (TypeError, ValueError) as error:
         found = _no_numbers(np.asarray(X)) if isinstance(X, np.ndarray | list | tuple) else ""
-        if not found:
+        if not found and not str(error).startswith(("could not convert", "float() argument")):
             raise
+        found = found or "X must be a table of numbers, or a frame"
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"{type(estimator).__name__}: {found} ({error})") from error
 
@@ -252,7 +259,8 @@ def check_outcome(owner: str, y: Any, X: Any) -> Float:
             f"{owner}: Input y contains NaN or infinity in {n_bad} of {len(values)} rows. "
             "Drop those rows from X, y and treatment alike before the fit."
         )
-    check_consistent_length(X, values)
+    _check_length(owner, "y", values, X)
+    refuse_huge(owner, "y", values)
     return values
 
 
@@ -288,7 +296,7 @@ def check_arms(owner: str, treatment: Any, X: Any) -> npt.NDArray[np.int64]:
         "Code the arms 0, 1, 2, ... with 0 the control, for example with "
         "segcate.encode_treatment(labels, control=...)."
     )
-    if not _are_numbers(levels) or (levels.astype(np.float64) % 1 != 0).any():
+    if not _are_numbers(levels) or not are_counts(levels.astype(np.float64)):
         raise ValueError(
             f"{owner}: `treatment` must hold integer codes of arms; found {{{listed(levels)}}}. {advice}"
         )
@@ -317,6 +325,7 @@ def check_dose(owner: str, treatment: Any, X: Any) -> Float:
             f"{owner}: `treatment` is {dose[0]:g} in all n_samples={len(dose)} rows; an effect needs "
             "doses that differ."
         )
+    refuse_huge(owner, "treatment", dose)
     return dose
 
 
@@ -344,7 +353,7 @@ def check_weights(owner: str, sample_weight: Any, X: Any) -> Float | None:
     """Check that weights are finite and not negative, and read them (see `read_weights`)."""
     if sample_weight is None:
         return None
-    values = np.asarray(sample_weight)
+    values = as_array(owner, "sample_weight", sample_weight)
     if values.ndim == 0:
         raise ValueError(
             f"{owner}: `sample_weight` must be an array; got {sample_weight!r}. Pass one weight for every row."
@@ -359,6 +368,7 @@ def check_weights(owner: str, sample_weight: Any, X: Any) -> Float | None:
             f"{int((~np.isfinite(values)).sum())} are not finite, {int((values < 0).sum())} are negative. "
             "Drop those rows, or give them weight 0."
         )
+    refuse_huge(owner, "sample_weight", values)
     if not (values > 0).any():
         raise ValueError(
             f"{owner}: `sample_weight` is zero in every row; nothing is left to estimate from."
@@ -390,6 +400,7 @@ def check_propensity(
     is_certain = (values == 0) | (values == 1)
     if not takes_certain:
         is_bad |= is_certain if weight is None else is_certain & (weight > 0)
+    is_bad |= (values > 0) & (values < 1e-100)  # whose inverse has no square
     if is_bad.any():
         n_missing = int(np.isnan(values).sum())
         found = listed(np.unique(values[is_bad & ~np.isnan(values)]))
@@ -461,7 +472,7 @@ def _integral(owner: str, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
             f"{owner}: the segment column has missing values in {n_missing} of {len(column)} rows. "
             "Give those rows a segment of their own (noise is -1)."
         )
-    whole = (column == np.floor(column)) & np.isfinite(column)
+    whole = (column == np.floor(column)) & (np.abs(column) < 2.0**53)
     if not whole.all():
         raise ValueError(
             f"{owner}: the segment column holds fractions or infinity ({listed(np.unique(column[~whole]))}); "
@@ -544,7 +555,8 @@ def _check_two_arms(owner: str, treatment: Any, X: Any, kind: TreatmentKind) -> 
 
 def _column(owner: str, name: str, values: Any, *, warn: bool = False) -> npt.NDArray[Any]:
     """Return `values` as a one-dimensional array; a single column counts as one."""
-    shape = np.asarray(values).shape
+    array = as_array(owner, name, values)
+    shape = array.shape
     if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1):
         return np.asarray(column_or_1d(values, warn=warn))
     raise ValueError(

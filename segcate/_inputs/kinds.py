@@ -36,6 +36,8 @@ _NO_MOMENT = np.iinfo(np.int64).min
 # A category has at most so many levels, or one for every other row; else it is an id.
 _MOST_LEVELS = 20
 _MANY_MISSING = 0.5
+# Squares of larger numbers leave the range of floating point.
+_LARGEST = 1e150
 _LOOKS_LIKE_ID = "looks like an id"
 # Whole numbers that are an id: nearly all different, and running, or long, or called so.
 _SHARE_OF_VALUES, _FEWEST_VALUES, _SPREAD, _LONG = 0.95, 50, 1.05, 1e8
@@ -237,6 +239,11 @@ def _read_values(
             found
         ]
     low, high, n_missing = _range(values)
+    if n_missing < len(values) and max(high, -low) > _LARGEST:
+        raise ValueError(
+            f"Column {kind.name!r} of X holds {high if high > -low else low:g}; beyond {_LARGEST:g} squares "
+            "overflow. Use another unit."
+        )
     if n_missing == len(values):
         return _left_out(kind, "nothing", "no value at all", 1.0), None
     share = n_missing / len(values)

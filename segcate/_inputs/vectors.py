@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.utils import column_or_1d
 
 from segcate import _frames
@@ -14,7 +15,19 @@ from segcate._inputs.containers import refuse_no_table
 
 Float = npt.NDArray[np.float64]
 
-__all__ = ["check_prediction", "check_same_index", "check_vector", "count_not_finite"]
+__all__ = [
+    "are_counts",
+    "as_array",
+    "check_prediction",
+    "check_same_index",
+    "check_vector",
+    "count_not_finite",
+    "refuse_huge",
+]
+
+# Squares of larger numbers overflow, and those of numbers that are all smaller vanish.
+_LARGEST = 1e150
+_SMALLEST = 1e-150
 
 _PREDICTION_ADVICE = (
     "Rows without an effect cannot be ranked: give every segment one (`on_empty='overall'`), merge "
@@ -70,9 +83,47 @@ def count_not_finite(values: Float) -> int:
     return int((~np.isfinite(values)).sum())
 
 
+def as_array(owner: str, name: str, values: Any) -> npt.NDArray[Any]:
+    """Return a value a row as an array; lists, dicts and the like in the place of a value are refused."""
+    refuse_no_table(owner, values, f"`{name}`")
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{owner}: `{name}` must hold one value for every row; its rows have several lengths."
+        ) from None
+    if array.dtype.kind == "c":
+        raise ValueError(
+            f"{owner}: `{name}` must hold real values. Complex data not supported: take the real part."
+        )
+    if array.dtype.kind == "O" and pd.api.types.infer_dtype(array.ravel(), skipna=True) == "mixed":
+        nested = next((v for v in array.flat if not pd.api.types.is_hashable(v)), None)
+        if nested is not None:
+            raise TypeError(
+                f"{owner}: `{name}` must hold one value for every row; found a {type(nested).__name__} "
+                "in a row."
+            )
+    return array
+
+
+def are_counts(values: Float) -> bool:
+    """Tell whether numbers are whole, and small enough to count something."""
+    return bool((np.abs(values) < np.iinfo(np.int32).max).all() and (values % 1 == 0).all())
+
+
+def refuse_huge(owner: str, name: str, values: Float) -> None:
+    """Raise if numbers are so large that squares overflow, or all so small that squares vanish."""
+    size = max(values.max(), -values.min()) if len(values) else 0.0
+    if size > _LARGEST or 0.0 < size < _SMALLEST:
+        raise ValueError(
+            f"{owner}: the largest value of `{name}` is {float(size):g} in size, and squares of such numbers "
+            "leave the range of floating point. Use another unit."
+        )
+
+
 def check_vector(owner: str, name: str, values: Any, reference: Any, advice: str = "") -> Float:
     """Check that `values` are finite numbers, one for every row of `reference`."""
-    array = np.asarray(values)
+    array = as_array(owner, name, values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = column_or_1d(array)
     if array.ndim != 1 or array.dtype.kind not in "iufbO":
@@ -86,14 +137,25 @@ def check_vector(owner: str, name: str, values: Any, reference: Any, advice: str
             f"{owner}: `{name}` has {len(array)} values for {n_rows} rows; one for every row is "
             "needed."
         )
-    array = array.astype(np.float64)
+    array = _floats(owner, name, array)
     n_bad = count_not_finite(array)
     if n_bad:
         raise ValueError(
             f"{owner}: `{name}` is NaN or infinite in {n_bad} of {len(array)} rows."
             + (f" {advice}" if advice else "")
         )
+    refuse_huge(owner, name, array)
     return array
+
+
+def _floats(owner: str, name: str, array: npt.NDArray[Any]) -> Float:
+    """Convert to floats, gaps to NaN."""
+    if array.dtype.kind != "O":
+        return array.astype(np.float64)
+    try:
+        return np.where(pd.isna(array), np.nan, array).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{owner}: `{name}` must be one number for every row: {error}.") from None
 
 
 def check_prediction(owner: str, prediction: Any, reference: Any) -> Float:

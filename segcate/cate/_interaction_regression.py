@@ -461,7 +461,7 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
 
 def _is_number(value: Any) -> bool:
     is_real = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    return is_real and bool(np.isfinite(value))
+    return is_real and bool(np.isfinite(np.float64(value)))
 
 
 def _outcome(data: EffectData) -> Float:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from segcate._inputs.vectors import as_array
 from segcate._validation import TreatmentKind, check_option, listed
 
 __all__ = ["KINDS", "treatment_kind_of"]
@@ -27,7 +28,7 @@ def treatment_kind_of(owner: str, kind: Any, treatment: Any) -> TreatmentKind:
     if kind != "auto":
         found: TreatmentKind = kind
         return found
-    levels = _levels(treatment)
+    levels = _levels(owner, treatment)
     if levels is None or not len(levels) or np.isin(levels, (0.0, 1.0)).all():
         return "binary"
     if (levels % 1 != 0).any():
@@ -35,17 +36,19 @@ def treatment_kind_of(owner: str, kind: Any, treatment: Any) -> TreatmentKind:
     if len(levels) <= _MOST_ARMS and np.array_equal(levels, np.arange(len(levels))):
         return "arms"
     raise ValueError(
-        f"{owner}: `treatment` holds the whole numbers {{{listed(levels.astype(np.int64))}}}, and "
+        f"{owner}: `treatment` holds the whole numbers {{{listed(map(int, levels.tolist()))}}}, and "
         "treatment_kind='auto' cannot tell doses from arms. Say treatment_kind='continuous' for "
         "doses; for arms recode them 0, 1, 2, ... with 0 the control, for example with "
         "segcate.encode_treatment(labels, control=...)."
     )
 
 
-def _levels(treatment: Any) -> Any:
+def _levels(owner: str, treatment: Any) -> Any:
     """Return the sorted distinct numbers of a treatment, gaps left out; None if it is no numbers."""
-    values = np.asarray(treatment)
-    if treatment is None or values.dtype.kind not in "iufbO":
+    if treatment is None:
+        return None
+    values = as_array(owner, "treatment", treatment)
+    if values.dtype.kind not in "iufbO":
         return None
     levels = pd.unique(values.ravel())
     if levels.dtype.kind == "O":

@@ -328,7 +328,8 @@ def _equal_effects(t: Float, v: Float, df: Float | None, group_df: float | None)
 
 def _dersimonian_laird(t: Float, v: Float) -> float:
     found = _moments(t, v, 0.0)
-    return max(0.0, (found.q - found.noise) / found.slope)
+    # One segment known far better than all others leaves nothing to tell a variance from.
+    return max(0.0, (found.q - found.noise) / found.slope) if found.slope > 0 else 0.0
 
 
 def _paule_mandel(t: Float, v: Float) -> float:

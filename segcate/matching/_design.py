@@ -98,7 +98,9 @@ def check_matching_options(owner: str, options: MatchingOptions) -> None:
     )
     width = options.caliper
     if width is not None and (
-        isinstance(width, bool) or not isinstance(width, int | float | np.number) or not width >= 0
+        isinstance(width, bool)
+        or not isinstance(width, int | float | np.number)
+        or not 0 <= width < np.inf
     ):
         raise ValueError(
             f"{owner}: `caliper` must be None or a number of at least 0 (in standard deviations of the score, or in "

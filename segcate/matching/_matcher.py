@@ -20,6 +20,7 @@ from segcate._validation import (
     EffectData,
     Segment,
     check_effect_data,
+    check_option,
     takes_missing,
 )
 from segcate.matching._balance import (
@@ -264,6 +265,7 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
 
     def _make_design(self, data: EffectData, estimand: str) -> Design:
         """Run the design stage for an estimand (SegmentMatching's way in)."""
+        check_option(type(self).__name__, "replacement", self.replacement, (True, False))
         needs_priority = not self.replacement and self.order == "random"
         if data.sample_weight is not None and not self.replacement:
             raise ValueError(

@@ -223,7 +223,7 @@ def _check_names(predictions: Any, baseline: Any) -> None:
             f"{_OWNER}: `predictions` holds {len(predictions)}; a comparison needs at least two. For "
             "one ranking use rank_test."
         )
-    if baseline is not None and baseline not in predictions:
+    if baseline is not None and not (isinstance(baseline, str) and baseline in predictions):
         raise ValueError(
             f"{_OWNER}: baseline={baseline!r} is none of the predictions: {listed(predictions)}."
         )

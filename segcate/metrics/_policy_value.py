@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcate._inputs.vectors import check_same_index, check_vector
+from segcate._inputs.vectors import as_array, check_same_index, check_vector
 from segcate._validation import (
     Float,
     Int,
@@ -163,9 +163,9 @@ def policy_value(
 
 def check_scores(owner: str, pseudo_outcome: Any) -> Float:
     """Check effect scores of one arm or several; return them as columns."""
-    if np.asarray(pseudo_outcome).ndim != 2:
-        return check_vector(owner, "pseudo_outcome", pseudo_outcome, pseudo_outcome)[:, None]
-    values = np.asarray(pseudo_outcome)
+    values = as_array(owner, "pseudo_outcome", pseudo_outcome)
+    if values.ndim != 2:
+        return check_vector(owner, "pseudo_outcome", values, values)[:, None]
     columns = [
         check_vector(owner, "pseudo_outcome", values[:, a], values) for a in range(values.shape[1])
     ]
@@ -174,7 +174,7 @@ def check_scores(owner: str, pseudo_outcome: Any) -> Float:
 
 def check_costs(owner: str, cost: Any, scores: Float) -> Float:
     """Check costs; return an array that broadcasts against the columns of the effect scores."""
-    costs = _numbers(owner, "`cost`", np.asarray(cost), "numbers, at least 0")
+    costs = _numbers(owner, "`cost`", as_array(owner, "cost", cost), "numbers, at least 0")
     n_rows, n_arms = scores.shape
     allowed = [(), (n_rows,), (n_rows, 1)] if n_arms == 1 else [(), (n_arms,), (n_rows, n_arms)]
     if costs.shape not in allowed:
@@ -200,8 +200,9 @@ def _check_policy(
 ) -> Int:
     """Check arm codes, one a row or one for all."""
     n_rows, n_arms = shape
-    if np.asarray(policy).ndim == 0:
-        values: npt.NDArray[Any] = np.full(n_rows, policy)
+    given = as_array(owner, name, policy)
+    if given.ndim == 0:
+        values: npt.NDArray[Any] = np.full(n_rows, given[()])
     else:
         values = _column(owner, name, policy)
     if len(values) != n_rows:

@@ -9,7 +9,7 @@ from typing import Any, Literal, SupportsFloat
 
 import numpy as np
 
-from segcate._inputs.vectors import check_prediction, check_vector
+from segcate._inputs.vectors import as_array, check_prediction, check_vector
 from segcate._routing import how_to_pass, make_routed_scorer
 from segcate._validation import Float, check_option, check_treatment, check_weights
 from segcate.metrics._losses import dr_loss, r_loss
@@ -93,11 +93,14 @@ class _ResidualMetric:
     ) -> float:
         """Score predicted effects by what they leave of the outcome."""
         owner = "Scoring by r_loss"
+        as_array(owner, "y", y)
         effect = check_prediction(owner, prediction, y)
         if self.is_experiment:
             experiment_scores(owner, y, treatment, sample_weight)
             weight = check_weights(owner, sample_weight, y)
-            outcome = np.full(len(effect), np.average(np.asarray(y, np.float64), weights=weight))
+            outcome = np.full(
+                len(effect), np.average(check_vector(owner, "y", y, y), weights=weight)
+            )
             arm = check_treatment(owner, treatment, y)
             chance = np.full(len(effect), np.average(arm, weights=weight))
         else:

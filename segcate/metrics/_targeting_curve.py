@@ -31,6 +31,9 @@ _N_DRAWS = 5000
 _COLUMNS = ("share", "value", "std_error", "ci_low", "ci_high")
 _STARTS_AT_ZERO = ("uplift", "qini")
 
+# A picture has fewer points, and a table of more fills the memory.
+_MOST_POINTS = 1_000_000
+
 
 class CurveSource(Protocol):
     """Ranked rows that a curve can be read from at any share."""
@@ -175,9 +178,9 @@ def check_curve_options(
     if n_points is None:
         return
     is_count = isinstance(n_points, int | np.integer) and not isinstance(n_points, bool)
-    if not is_count or n_points < 1:
+    if not is_count or not 1 <= n_points <= _MOST_POINTS:
         raise ValueError(
-            f"{owner}: `n_points` must be a number of points, at least 1, or None; got {n_points!r}."
+            f"{owner}: `n_points` must be a number of points, from 1 to {_MOST_POINTS:,}, or None; got {n_points!r}."
         )
     if band == "uniform" and n_points > _MOST_UNIFORM_POINTS:
         raise ValueError(

@@ -12,7 +12,7 @@ from sklearn.model_selection import BaseCrossValidator, StratifiedShuffleSplit
 from sklearn.utils import check_random_state
 
 from segcate._folds import deal_groups, deal_rows, dose_bands, treatment_strata
-from segcate._inputs.vectors import check_same_index
+from segcate._inputs.vectors import as_array, check_same_index
 from segcate._routing import SPLIT_REQUEST, how_to_pass
 from segcate._validation import Float, Int, check_arms, check_dose, check_groups, check_outcome
 
@@ -89,7 +89,7 @@ class _TreatmentSplitter(BaseCrossValidator):  # type: ignore[misc]
                 "`search.fit(X, y, treatment=...)`, in cross_validate `params={'treatment': ...}`."
             )
         check_same_index(owner, X=X, y=y, treatment=treatment, groups=groups)
-        if _holds_fractions(treatment):
+        if _holds_fractions(owner, treatment):
             arm: npt.NDArray[Any] = dose_bands(check_dose(owner, treatment, X), self.n_splits)
         else:
             arm = check_arms(owner, treatment, X)
@@ -184,7 +184,7 @@ class TreatmentStratifiedKFold(_TreatmentSplitter):
             type(self).__name__,
             arm,
             y,
-            n_outcome_bins=self.n_outcome_bins,
+            n_outcome_bins=min(self.n_outcome_bins, len(arm)),
             min_rows=self.n_splits,
         )
         rng = check_random_state(self.random_state) if self.shuffle else None
@@ -256,7 +256,7 @@ class TreatmentStratifiedGroupKFold(_TreatmentSplitter):
                 f"Use at most {n_groups} folds."
             )
         strata = treatment_strata(
-            owner, arm, y, n_outcome_bins=self.n_outcome_bins, min_rows=self.n_splits
+            owner, arm, y, n_outcome_bins=min(self.n_outcome_bins, len(arm)), min_rows=self.n_splits
         )
         shares = np.full(self.n_splits, 1 / self.n_splits)
         rng = check_random_state(self.random_state) if self.shuffle else None
@@ -335,7 +335,7 @@ class TreatmentStratifiedShuffleSplit(_TreatmentSplitter):
             type(self).__name__,
             arm,
             y,
-            n_outcome_bins=self.n_outcome_bins,
+            n_outcome_bins=min(self.n_outcome_bins, len(arm)),
             min_rows=max(2, math.ceil(1 / smallest)),
         )
         for train, test in draws.split(np.zeros((len(arm), 1)), strata):
@@ -343,6 +343,14 @@ class TreatmentStratifiedShuffleSplit(_TreatmentSplitter):
 
     def _shares(self, n: int) -> tuple[float, float]:
         """Return the shares of the rows to score on and to fit on."""
+        for name in ("test_size", "train_size"):
+            size = getattr(self, name)
+            is_number = isinstance(size, int | float | np.number) and not isinstance(size, bool)
+            if size is not None and not is_number:
+                raise TypeError(
+                    f"{type(self).__name__}: `{name}` must be a share inside (0, 1), a number of rows or "
+                    f"None; got {size!r}."
+                )
         test, train = (
             None if size is None else size / n if isinstance(size, int | np.integer) else size
             for size in (self.test_size, self.train_size)
@@ -364,8 +372,8 @@ def _each_fold(fold: Int, n_folds: int) -> Iterator[Split]:
         yield np.flatnonzero(fold != k), np.flatnonzero(fold == k)
 
 
-def _holds_fractions(treatment: Any) -> bool:
-    values = np.asarray(treatment)
+def _holds_fractions(owner: str, treatment: Any) -> bool:
+    values = as_array(owner, "treatment", treatment)
     return values.dtype.kind == "f" and bool((values[np.isfinite(values)] % 1 != 0).any())
 
 

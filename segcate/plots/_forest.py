@@ -115,6 +115,9 @@ def overall_row(owner: str, overall: Any) -> Row | None:
         if len(overall) != 1:
             raise ValueError(f"{owner}: `overall` must have one row; it has {len(overall)}.")
         overall = overall.iloc[0]
+    is_record = isinstance(overall, Mapping | pd.Series) or hasattr(overall, "__dict__")
+    if not is_record:
+        raise TypeError(f"`overall` must be a row of effects, such as `overall_`; got {overall!r}.")
     record = dict(overall) if isinstance(overall, Mapping | pd.Series) else vars(overall)
     missing = [name for name in _NEEDED if name not in record]
     if missing:

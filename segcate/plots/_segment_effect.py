@@ -253,7 +253,7 @@ class SegmentEffectDisplay:
         ax.tick_params(axis="x", labelsize=max(size, 7.0))
         for side in ("left", "right", "top"):
             ax.spines[side].set_visible(False)
-        level, estimand = f"{100 * self.confidence_level:g} %", self.estimand.upper()
+        level, estimand = f"{100 * self.confidence_level:g} %", str(self.estimand).upper()
         has_counts = any(row.n_treated is not None for row in shown)
         heading = {
             "transform": ax.get_yaxis_transform(),

@@ -52,6 +52,10 @@ def resolve_columns(owner: str, X: Any, columns: Any, *, argument: str = "column
                 "them first."
             )
         return np.array(found, dtype=np.intp)
+    if isinstance(columns, type):
+        raise TypeError(
+            f"{owner}: `{argument}` must name columns or be a selector; got the class {columns.__name__}."
+        )
     if callable(columns):
         columns = columns(_typed_row(X) if isinstance(columns, make_column_selector) else X)
     positions = _positions(owner, X, columns, argument)

@@ -223,6 +223,10 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
     def _with_default(self, names: Labels) -> Labels:
         if self.default is None:
             return names
+        if np.ndim(self.default) != 0:
+            raise TypeError(
+                f"{type(self).__name__}: `default` must be one label or None; got {self.default!r}."
+            )
         added = np.array([self.default])
         if added.dtype.kind != names.dtype.kind:
             added, names = added.astype(str), names.astype(str)

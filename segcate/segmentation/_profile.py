@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.utils import column_or_1d
 
 from segcate import _frames
 from segcate._inputs.containers import refuse_no_table
 from segcate._inputs.kinds import ColumnKind, described_name, read_column
-from segcate._inputs.vectors import check_same_index
+from segcate._inputs.vectors import as_array, check_same_index
 from segcate._validation import (
     SegmentCodes,
     check_weights,
@@ -124,10 +123,16 @@ def _checked(X: Any) -> Any:
 
 def _segments(X: Any, segment: Any) -> SegmentCodes:
     """Code the segments: a column of X by name or position, or one label for each row."""
-    if np.ndim(segment) == 0:
+    labels = as_array(_OWNER, "segment", segment)
+    if labels.ndim == 0:
         position = find_segment_column(_OWNER, X, segment)
         return code_segments(_OWNER, X, position)
-    labels = column_or_1d(segment)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind == "c":
+        raise ValueError(
+            f"{_OWNER}: `segment` must be one label for each row; got shape {labels.shape} of {labels.dtype}."
+        )
     if len(labels) != _frames.n_rows(X):
         raise ValueError(
             f"{_OWNER}: `segment` has {len(labels)} labels, but X has {_frames.n_rows(X)} rows. "
