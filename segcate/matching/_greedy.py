@@ -25,9 +25,10 @@ def match_without_replacement(
 ) -> tuple[Index, Index, Index]:
     """Match each focal row with its nearest free donor, `n_neighbors` times round.
 
-    Everybody gets a first match before anyone gets a second. Of a free donor on each side in the
-    order (score, row) the nearer wins, the left one when they are equally near; the caliper is
-    inclusive.
+    Everybody gets a first match before anyone gets a second. Candidates are the nearest free donor on
+    each side in the order (score, row) of the cell. The nearer one wins; of equally near ones the one
+    fewer places away in that order, which counts all rows of both arms, taken ones too; of equally
+    many places the left one. The caliper is inclusive.
 
     Parameters
     ----------
@@ -85,15 +86,18 @@ def _match_cells(score, rows, bounds, arm, k, caliper, order, keys, start, stop,
         if f0 == f1 or d0 == d1:
             continue
         place = _places(score, rows, f0, f1, d0, d1)
+        rank = _ranks(score, rows, f0, f1, d0, d1)
         left = np.arange(d1 - d0 + 1, dtype=np.int32)  # 0 is "none free"; donor j stands at j + 1
         right = np.arange(d1 - d0 + 1, dtype=np.int32)  # d1 - d0 is "none free"
         if order == 4:
-            _match_closest(score, rows, f0, f1, d0, k, caliper[c], place, left, right, stop, donors)
+            _match_closest(
+                score, rows, f0, f1, d0, k, caliper[c], place, rank, left, right, stop, donors
+            )
             continue
         visit = _visits(score, rows, f0, f1, order, keys)
         for _ in range(k):
             for i in visit:
-                j = _nearest_free(score, score[i], place[i - f0], d0, left, right)
+                j = _nearest_free(score, i, f0, d0, place, rank, left, right)
                 if j >= 0 and abs(score[i] - score[d0 + j]) <= caliper[c]:
                     _take(j, left, right)
                     donors[stop[i]] = d0 + j
@@ -110,6 +114,15 @@ def _places(score, rows, f0, f1, d0, d1):  # type: ignore[no-untyped-def]
             j += 1
         place[i - f0] = j - d0
     return place
+
+
+@kernel
+def _ranks(score, rows, f0, f1, d0, d1):  # type: ignore[no-untyped-def]
+    """Return the place of each donor in the order (score, row) of both arms."""
+    rank = _places(score, rows, d0, d1, f0, f1)
+    for j in range(d1 - d0):
+        rank[j] += j
+    return rank
 
 
 @kernel
@@ -144,15 +157,20 @@ def _root(parent, j):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _nearest_free(score, x, place, d0, left, right):  # type: ignore[no-untyped-def]
-    """Return the nearest free donor of a focal row with `place` donors before it, -1 for none."""
-    below = _root(left, place) - 1
-    above = _root(right, place)
+def _nearest_free(score, i, f0, d0, place, rank, left, right):  # type: ignore[no-untyped-def]
+    """Return the free donor that the focal row at position i takes, -1 for none."""
+    before = place[i - f0]  # donors that come before it
+    below = _root(left, before) - 1
+    above = _root(right, before)
     if above == len(right) - 1:
         return below
-    if below < 0 or abs(x - score[d0 + below]) > abs(x - score[d0 + above]):
+    if below < 0:
         return above
-    return below
+    to_below, to_above = abs(score[i] - score[d0 + below]), abs(score[i] - score[d0 + above])
+    if to_below != to_above:
+        return below if to_below < to_above else above
+    own = i - f0 + before
+    return below if own - rank[below] <= rank[above] - own else above
 
 
 @kernel
@@ -162,18 +180,20 @@ def _take(j, left, right):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _match_closest(score, rows, f0, f1, d0, k, caliper, place, left, right, stop, donors):  # type: ignore
+def _match_closest(  # type: ignore[no-untyped-def]
+    score, rows, f0, f1, d0, k, caliper, place, rank, left, right, stop, donors
+):
     """Make the nearest pair of all, then the next; a heap holds each row's best distance so far."""
     for _ in range(k):
         heap = [(0.0, np.int64(0), np.int64(0)) for _ in range(0)]
         for i in range(f0, f1):
-            j = _nearest_free(score, score[i], place[i - f0], d0, left, right)
+            j = _nearest_free(score, i, f0, d0, place, rank, left, right)
             if j >= 0:
                 heap.append((abs(score[i] - score[d0 + j]), np.int64(rows[i]), np.int64(i)))
         heapq.heapify(heap)
         while len(heap) > 0:
             distance, row, i = heapq.heappop(heap)  # type: ignore[assignment]
-            j = _nearest_free(score, score[i], place[i - f0], d0, left, right)
+            j = _nearest_free(score, i, f0, d0, place, rank, left, right)
             if j < 0:
                 continue
             now = abs(score[i] - score[d0 + j])

@@ -122,9 +122,13 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
     matched (reason "no donor in level of ..."). A number with a value more than 10 robust standard
     deviations from its median enters our logistic regression as two columns; `balance_` keeps it.
 
-    Matching without replacement is greedy and breaks ties of the score by row order, so the answer
-    depends on the order of the rows; with replacement it does not. Weights count as that many rows:
-    a match of weight 2 fills two places of `n_neighbors`. They need ``replacement=True``.
+    Matching without replacement is greedy and breaks ties as MatchIt does: of donors at the same
+    distance the one fewer places away in the segment's order of score and row is taken, of equally
+    many places the lower score. So its answer depends on the order of rows with equal scores; with
+    replacement it does not.
+
+    A match fills as many places of `n_neighbors` as it weighs: counts as they are, other weights over
+    their mean in the arm of the segment. Weights need ``replacement=True``.
 
     References
     ----------

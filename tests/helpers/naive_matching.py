@@ -193,9 +193,9 @@ def match_greedily(
     """Match treated to controls one after the other, without replacement, as MatchIt does.
 
     In round r every treated unit, in `order`, takes the nearest free control; nobody gets an r+1-th
-    match before all had the chance of an r-th. Among controls at the same distance: rows are sorted
-    by (score, row); the nearest free one on the left wins against one at the same distance on the
-    right, and of several on one side the one closest in that sorting.
+    match before all had the chance of an r-th. Among controls at the same distance the one wins that
+    is fewer places away where all rows of the cell, treated and taken ones too, are sorted by
+    (score, row); of two that are equally many places away, the one on the left.
 
     Parameters
     ----------
@@ -236,8 +236,7 @@ class _Search:
         self.treatment = np.asarray(treatment)
         self.caliper, self.exact, self.points, self.forbidden = caliper, exact, points, forbidden
         self.left = np.where(self.treatment == 0, reuse, 0)
-        self.rank = np.empty(len(self.score), dtype=int)
-        self.rank[np.argsort(self.score, kind="stable")] = np.arange(len(self.score))
+        self.in_order_of_score = np.argsort(self.score, kind="stable")
 
     def best(self, i: int, taken: Iterable[int]) -> tuple[int, float] | None:
         """Return the control that unit i takes if it is its turn, and the distance."""
@@ -255,10 +254,19 @@ class _Search:
             distance = np.sqrt(squared_distances(self.points, i)[free])
             first = int(np.argmin(distance))
             return int(free[first]), float(distance[first])
-        is_right = self.rank[free] > self.rank[i]
-        steps = np.abs(self.rank[free] - self.rank[i])
-        first = np.lexsort((steps, is_right, gap[free]))[0]
+        place = self._places(i)
+        is_right = place[free] > place[i]
+        steps = np.abs(place[free] - place[i])
+        first = np.lexsort((is_right, steps, gap[free]))[0]
         return int(free[first]), float(gap[free[first]])
+
+    def _places(self, i: int) -> np.ndarray:
+        """Return the place of each row in the order (score, row) of the unit's cell, -1 outside."""
+        order = self.in_order_of_score
+        order = order[same_cell(self.exact, i, len(order))[order]]
+        place = np.full(len(self.score), -1)
+        place[order] = np.arange(len(order))
+        return place
 
     def one_round(self, waiting: list[int], order: str, matches: list[list[int]]):
         """Yield the pairs of one round."""

@@ -88,10 +88,37 @@ def test_everybody_gets_a_first_match_before_anyone_gets_a_second():
     assert found == [[2], [3], [], []]
 
 
-def test_of_equally_near_donors_the_left_one_in_score_order_wins():
+def test_of_equally_near_donors_as_many_places_away_the_left_one_wins():
     score = np.array([2.0, 3.0, 1.0])
     treatment = np.array([1, 0, 0], np.int8)
     assert greedy_pairs(np.zeros(3, int), treatment, score)[0] == [2]
+
+
+@pytest.mark.parametrize(
+    ("treated_between", "expected"),
+    [([], 1.0), ([1.5], 3.0), ([2.5], 1.0), ([1.5, 2.5], 1.0), ([1.2, 1.5, 2.5], 3.0)],
+)
+def test_of_equally_near_donors_the_one_fewer_places_away_wins(treated_between, expected):
+    score = np.array([2.0, 1.0, 3.0, *treated_between])
+    treatment = np.array([1, 0, 0, *[1] * len(treated_between)], np.int8)
+    found = greedy_pairs(np.zeros(len(score), int), treatment, score, order="data")
+    assert score[found[0][0]] == expected
+
+
+def test_donors_that_are_taken_count_as_places():
+    # Row 0 takes 1.5; then 1.0 is two places from 2.0, and 3.0, as near, is one place away.
+    score = np.array([1.5, 2.0, 1.5, 1.0, 3.0])
+    treatment = np.array([1, 1, 0, 0, 0], np.int8)
+    found = greedy_pairs(np.zeros(5, int), treatment, score, order="data")
+    assert [score[j].tolist() for j in found[:2]] == [[1.5], [3.0]]
+
+
+def test_places_are_those_of_the_cell():
+    # The rows of the other cell would make 1.0 the farther one.
+    score = np.array([2.0, 1.0, 3.0, 1.2, 1.5, 1.7])
+    treatment = np.array([1, 0, 0, 1, 0, 0], np.int8)
+    found = greedy_pairs(np.array([0, 0, 0, 1, 1, 1]), treatment, score)
+    assert score[found[0]].tolist() == [1.0]
 
 
 def test_of_equal_scores_the_row_before_wins():

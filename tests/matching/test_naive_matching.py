@@ -177,12 +177,12 @@ def test_greedy_orders(order, expected):
         assert replay_excess(wrong, score, treatment, order=order) > 0
 
 
-def test_greedy_ties_left_side_and_nearest_in_order():
-    # Sorted: rows 1, 2 (0.25), 0 (0.5), 3, 4 (0.75): the left neighbour next to unit 0 is row 2.
+def test_greedy_ties_fewest_places_away_then_left():
+    # Sorted: rows 1, 2 (0.25), 0 (0.5), 3, 4 (0.75): rows 2 and 3 are one place away, 1 and 4 two.
     score, treatment = np.array([0.5, 0.25, 0.25, 0.75, 0.75]), np.array([1, 0, 0, 0, 0])
-    assert match_greedily(score, treatment, 4)[0] == [2, 1, 3, 4]
+    assert match_greedily(score, treatment, 4)[0] == [2, 3, 1, 4]
     # A control of the same score counts as right where its row comes later.
-    assert match_greedily(np.zeros(4), np.array([0, 0, 1, 0]), 3)[2] == [1, 0, 3]
+    assert match_greedily(np.zeros(4), np.array([0, 0, 1, 0]), 3)[2] == [1, 3, 0]
 
 
 def test_greedy_caliper_is_inclusive():
