@@ -11,6 +11,9 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import pandas as pd
 
+# A list of as many pairs takes about 2 GB while it is made.
+MOST_PAIRS = 20_000_000
+
 Float = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int32]
 
@@ -130,15 +133,27 @@ class MatchedSample:
         return slice(int(self.bounds[2 * cells[0]]), int(self.bounds[2 * cells[-1] + 2]))
 
     @property
+    def n_pairs(self) -> int:
+        """Count the matched pairs without listing them."""
+        return int((self.stop - self.start).sum(dtype=np.int64))
+
+    @property
     def pairs(self) -> pd.DataFrame:
-        """List every matched pair.
+        """List every matched pair, up to 20 million.
 
         One row a pair: `segment` (code), `focal` and `match` (rows of X, or its index labels), `rank`
         (0 for the nearest), `distance` (in units of the score) and `weight` (share of the match in
-        its set).
+        its set). Where scores are equal, as with few discrete covariates, all ties are pairs:
+        `n_pairs` counts them, and `weights` holds what they come to.
         """
         import pandas as pd
 
+        if self.n_pairs > MOST_PAIRS:
+            raise ValueError(
+                f"MatchedSample: `pairs` would list {self.n_pairs:,} pairs of {self.n_rows:,} rows (rows with equal "
+                f"scores are all matched); it lists at most {MOST_PAIRS:,}. Use `weights`, `uses` and `distances()`, "
+                "which need no list, or match without replacement (PropensityMatcher(replacement=False))."
+            )
         size = self.stop - self.start
         focal = np.repeat(np.arange(len(size)), size)
         offset = np.arange(len(focal)) - np.repeat(np.cumsum(size) - size, size)

@@ -26,6 +26,7 @@ def match(X=X, **options) -> MatchedSample:
 
 def test_pairs_by_hand():
     found = match()
+    assert found.n_pairs == 3
     assert found.pairs.to_dict("list") == {
         "segment": [0, 0, 1],
         "focal": [0, 1, 4],
@@ -79,13 +80,28 @@ def test_rows_without_a_match_have_no_distance():
     score = np.array([0.1, 0.51, 0.52, 0.9, 0.5, 0.5, 0.6])
     nearest = np.array([np.nan, 0.01, 0.02, np.nan, 0.01, 0.01, 0.08])
     for estimand, looking in (("att", [1]), ("atc", [0]), ("ate", [0, 1])):
-        model = SegmentMatching(matcher, estimand=estimand, segment=None, adjustment=None)
+        model = SegmentMatching(
+            matcher, estimand=estimand, segment=None, adjustment=None, min_per_arm=1
+        )
         model.fit(np.zeros((7, 1)), np.arange(7.0), treatment=treatment, propensity=score)
         found = model.matcher_.matched_
         distance = np.full(7, np.nan)
         distance[found.order] = found.distances()
         wanted = np.where(np.isin(treatment, looking), nearest, np.nan)
         np.testing.assert_allclose(distance, wanted, atol=1e-15)
+
+
+def test_a_list_of_very_many_pairs_is_refused_with_their_number():
+    n = 12_000  # half treated, all of one score: 36 million ties
+    treatment = np.arange(n) % 2
+    found = PropensityMatcher(score_scale="probability", segment=None).fit(
+        np.zeros((n, 1)), treatment=treatment, propensity=np.full(n, 0.5)
+    ).matched_  # fmt: skip
+    assert found.n_pairs == 36_000_000
+    with pytest.raises(ValueError, match=r"36,000,000 pairs of 12,000 rows.*Use `weights`"):
+        found.pairs  # noqa: B018
+    assert found.weights.sum() == pytest.approx(n)
+    assert np.nanmax(found.distances()) == 0.0
 
 
 def test_segment_slices_hold_the_rows_of_a_segment():
