@@ -55,7 +55,10 @@ _FEWEST_FOR_2016 = 100
 
 @dataclass(frozen=True, slots=True)
 class EstimateOptions:
-    """How to turn matched sets into effects."""
+    """How to turn matched sets into effects.
+
+    With `as_published` the variance is that of the method named and nothing is added to it.
+    """
 
     estimand: str
     adjustment: Any
@@ -63,6 +66,7 @@ class EstimateOptions:
     inference: str
     n_variance_neighbors: int
     fewest: int = 2
+    as_published: bool = False
 
 
 def estimate_segments(
@@ -105,14 +109,16 @@ def _estimate_segment(
         adjusted.note if adjusted else "",
         *level_notes(design.support, code, _shrinks(design, options)),
     ]
-    weight = (view.own + view.uses)[used]
+    rare = rare_events(view.y[used], view.is_treated[used], (view.own + view.uses)[used])
+    if options.as_published:
+        rare = replace(rare, variance=0.0)
     return with_effect(
         empty,
         found.effect,
         variance,
         notes,
         view.y,
-        rare_events(view.y[used], view.is_treated[used], weight),
+        rare,
         total_squares=float(view.own @ view.own),
         n_donors=int((view.uses > 0).sum()),
         max_uses=float(view.uses.max()),

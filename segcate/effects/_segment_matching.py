@@ -311,6 +311,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
             self.inference,
             int(self.n_variance_neighbors),
             self._fewest_rows,
+            as_published=self.std_error != "auto",
         )
         assert data.y is not None
         estimates = estimate_segments(design, data.y, options, self.n_jobs)
