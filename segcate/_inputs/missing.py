@@ -18,6 +18,7 @@ from segcate import _frames
 from segcate._inputs.encoding import encode_columns, read_again
 from segcate._inputs.imputation import impute
 from segcate._inputs.kinds import ColumnKind, read_column, with_note
+from segcate._inputs.weights import read_weights
 from segcate._validation import EffectData, SegmentCodes, check_option, listed
 
 Float = npt.NDArray[np.float64]
@@ -333,7 +334,7 @@ def _rows_of(data: EffectData, rows: Int) -> EffectData:
     def part(values: Any) -> Any:
         return None if values is None else values[rows]
 
-    groups = part(data.groups)
+    groups, weight = part(data.groups), part(data.sample_weight)
     if groups is not None:
         groups = np.unique(groups, return_inverse=True)[1].astype(np.intp)
     return EffectData(
@@ -341,7 +342,7 @@ def _rows_of(data: EffectData, rows: Int) -> EffectData:
         treatment=data.treatment[rows],
         segment=segment,
         y=part(data.y),
-        sample_weight=part(data.sample_weight),
+        sample_weight=None if weight is None else read_weights(weight),
         groups=groups,
         propensity=part(data.propensity),
     )

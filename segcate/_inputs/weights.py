@@ -76,9 +76,10 @@ def read_weights(values: Float) -> Float | None:
         return None if len(above) == len(values) else (values > 0).astype(np.float64)
     if are_counts(values):
         return values
-    # the largest comes first: sums of huge weights overflow, those of tiny ones lose digits
-    scaled = values / largest
-    return np.asarray(scaled * (len(above) / scaled.sum()), dtype=np.float64)
+    # the largest comes first: sums of huge weights overflow, those of tiny ones lose digits; summed
+    # in order of size, so that the order of rows changes no bit
+    total = float(np.sort(above / largest).sum())
+    return np.asarray(values / largest * (len(above) / total), dtype=np.float64)
 
 
 def are_counts(weight: Float) -> bool:

@@ -392,7 +392,7 @@ def test_strings_and_gaps_are_for_models_that_take_them():
     X = data.X.assign(z0=data.X["z0"].mask(data.X.index % 7 == 0))
     arguments = {"treatment": data.treatment, "propensity": data.score}
     trees = HistGradientBoostingRegressor(max_iter=10)
-    with pytest.raises(ValueError, match=r"NaN, in the columns z0 \(43\).*Impute"):
+    with pytest.raises(ValueError, match=r"NaN, in the columns z0 \(43\).*missing='impute'"):
         lines().fit(X.drop(columns="cell"), data.y, **arguments)
     model = SegmentAIPW(trees, random_state=0).fit(X.drop(columns="cell"), data.y, **arguments)
     assert np.isfinite(model.effects_["std_error"]).all()
