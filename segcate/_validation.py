@@ -14,7 +14,7 @@ from sklearn.utils.validation import validate_data
 
 from segcate import _frames
 from segcate._inputs.cells import read_cells
-from segcate._inputs.containers import refuse_no_table
+from segcate._inputs.containers import refuse_no_table, without_dump
 from segcate._inputs.groups import refuse_groups_that_are_arms
 from segcate._inputs.labels import label_values
 from segcate._inputs.listing import listed
@@ -209,11 +209,9 @@ def _as_floats(estimator: Any, X: Any, reset: bool) -> Float:
         return values
     except (TypeError, ValueError) as error:
         found = _no_numbers(np.asarray(X)) if isinstance(X, np.ndarray | list | tuple) else ""
-        if not found and not str(error).startswith(("could not convert", "float() argument")):
-            raise
-        found = found or "X must be a table of numbers, or a frame"
+        said = f"{found or 'X is no table of numbers'} ({without_dump(error)})"
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{type(estimator).__name__}: {found} ({error})") from error
+        raise kind(f"{type(estimator).__name__}: {said}") from error
 
 
 def _no_numbers(values: npt.NDArray[Any]) -> str:

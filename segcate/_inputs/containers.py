@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
@@ -10,11 +11,14 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
 
-__all__ = ["refuse_no_table"]
+__all__ = ["refuse_no_table", "without_dump"]
 
 
 def refuse_no_table(owner: str, X: Any, argument: str = "X") -> None:
     """Raise a TypeError if X is a lazy frame, a generator, a dict or a set.
+
+    A masked array whose mask hides a cell is refused too: every reader of arrays would count the number
+    under the mask.
 
     Parameters
     ----------
@@ -28,18 +32,22 @@ def refuse_no_table(owner: str, X: Any, argument: str = "X") -> None:
     ------
     TypeError
         With the name of the container, and what to pass in its place.
+    ValueError
+        If a mask hides cells, with their number.
     """
+    name, where, call_on = type(X).__name__, f"{owner}: " if owner else "", argument.strip("`")
+    if isinstance(X, np.ma.MaskedArray):
+        _refuse_masked(where, X, argument)
     if isinstance(X, pd.DataFrame | pd.Series | np.ndarray | list | tuple) or issparse(X):
         return
-    name, where = type(X).__name__, f"{owner}: " if owner else ""
     if isinstance(X, Iterator):
         raise TypeError(
-            f"{where}{argument} is a {name}, which can be read only once. Pass the rows, `list({argument})`, or "
-            "a DataFrame."
+            f"{where}{argument} is a {name}, which can be read only once. Pass the rows, `list({call_on})`, "
+            "or a DataFrame."
         )
     if isinstance(X, Mapping):
         raise TypeError(
-            f"{where}{argument} is a {name}, which is no table. Make it one, `pandas.DataFrame({argument})`."
+            f"{where}{argument} is a {name}, which is no table. Make it one, `pandas.DataFrame({call_on})`."
         )
     if isinstance(X, Set):
         raise TypeError(
@@ -49,6 +57,21 @@ def refuse_no_table(owner: str, X: Any, argument: str = "X") -> None:
     if call:
         raise TypeError(
             f"{where}{argument} is a {name}, which holds no rows yet; call `{call}` first."
+        )
+
+
+def without_dump(error: Exception) -> str:
+    """Return a message of scikit-learn without the array that it prints before its advice."""
+    return re.sub(r":?\s*array=.*?(?=\s*Reshape)", ".", str(error), flags=re.DOTALL)
+
+
+def _refuse_masked(where: str, X: Any, argument: str) -> None:
+    n_masked = int(np.asarray(X.mask).sum())
+    if n_masked:
+        raise ValueError(
+            f"{where}{argument} is a masked array that hides {n_masked} of {X.size} cells, and the numbers under a "
+            f"mask would be counted. Make them missing, `{argument.strip('`')}.astype(float).filled(numpy.nan)`, "
+            "or leave those rows out of all arguments alike."
         )
 
 

@@ -43,10 +43,12 @@ def check_same_index(owner: str, /, **arguments: Any) -> None:
     pandas Series or DataFrame) is compared with every other one that does, so that all pairs are
     compared in one pass, whether X is a frame, an array or None.
 
-    Arguments of another length are left to the check of lengths. X that holds no rows yet, such as a
-    LazyFrame, is refused by name.
+    Arguments of another length are left to the check of lengths. An argument that holds no rows yet,
+    such as a LazyFrame, or hides some under a mask is refused by name.
     """
-    refuse_no_table(owner, arguments.get("X"))
+    for name, values in arguments.items():
+        if not isinstance(values, Mapping) or name == "X":
+            refuse_no_table(owner, values, name if name == "X" else f"`{name}`")
     first, wanted = "", None
     for name, index in _indexes(arguments):
         if wanted is None:

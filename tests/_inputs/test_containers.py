@@ -20,7 +20,7 @@ from segcate.cate import (
 )
 from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
 from segcate.matching import PropensityMatcher
-from segcate.metrics import clan, effect_scores, qini_scorer
+from segcate.metrics import clan, effect_scores, qini_score, qini_scorer
 from segcate.model_selection import (
     TargetingPolicy,
     TreatmentStratifiedGroupKFold,
@@ -159,3 +159,38 @@ def test_the_call_that_reads_is_that_of_the_package():
 )
 def test_tables_and_what_others_refuse_pass(table):
     refuse_no_table("Fit", table)
+
+
+HIDDEN = np.ma.masked_array(np.where(np.arange(len(Y)) < 5, 1e6, Y), np.arange(len(Y)) < 5)
+
+
+@pytest.mark.parametrize("name", ["y", "treatment", "sample_weight", "propensity", "groups"])
+def test_numbers_under_a_mask_are_never_counted(name):
+    given = {"y": Y, "treatment": T, name: HIDDEN}
+    with pytest.raises(ValueError, match=f"`{name}` is a masked array that hides 5 of"):
+        SegmentRegression().fit(ROWS, given.pop("y"), **given)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: KMeansSegmenter(2).fit(np.ma.column_stack([HIDDEN, HIDDEN])),
+        lambda: InteractionRegression().fit(np.ma.column_stack([HIDDEN, HIDDEN]), Y, treatment=T),
+        lambda: qini_score(Y, HIDDEN),
+        lambda: effect_scores(None, HIDDEN, treatment=T, design="experiment"),
+    ],
+)
+def test_every_door_refuses_a_mask_that_hides_cells(call):
+    with pytest.raises(ValueError, match="is a masked array that hides"):
+        call()
+
+
+def test_a_mask_that_hides_nothing_is_an_array():
+    refuse_no_table("Fit", np.ma.masked_array([1.0, 2.0], [False, False]), "`y`")
+
+
+@pytest.mark.parametrize("X", [np.arange(40.0), None, np.zeros((40, 2, 2))])
+def test_what_is_no_table_is_refused_under_the_name_of_x_without_its_cells(X):
+    with pytest.raises(ValueError, match=r"^SegmentRegression: X is no table of numbers") as caught:
+        SegmentRegression(segment=None).fit(X, np.arange(40.0), treatment=np.arange(40) % 2)
+    assert "array=" not in str(caught.value)
