@@ -77,6 +77,11 @@ class Nuisances:
     fold: Int
     clipped: Int = field(default_factory=lambda: _NO_ROWS)
 
+    @property
+    def n_clipped(self) -> int:
+        """Count the rows in which a modelled chance was clipped."""
+        return len(self.clipped)
+
 
 def fit_nuisances(
     owner: str,

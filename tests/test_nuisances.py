@@ -183,7 +183,7 @@ def test_chances_are_clipped_and_counted():
     assert found.propensity.min() == pytest.approx(0.2)
     assert found.n_clipped == (np.abs(found.propensity[:, 1] - 0.5) >= 0.3 - 1e-12).sum() > 100
     with pytest.warns(SegcateWarning, match=r"outside \[0.2, 0.8\] in 7 of 9 rows"):
-        warn_of_clipped("F", 7, 9, 0.2)
+        warn_of_clipped("F", np.arange(7), 9, 0.2)
 
 
 def test_chances_may_be_left_as_they_are():

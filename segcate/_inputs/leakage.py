@@ -32,6 +32,8 @@ N_BINS = 20
 COMMON_SHARE = 0.05
 FEWEST_ROWS = 100
 FEWEST_TO_DECIDE = 10
+# Fewer rows a value than this, and values that occur in one arm only are chance, or copies of rows.
+FEWEST_ROWS_A_BIN = 5
 FEWEST_EXPECTED = 10.0
 GATE_SHARE = 0.1
 DECIDES_AUC = 0.999
@@ -210,7 +212,11 @@ class _Outcome:
 
     def _auc_of_treatment(self, column: _Column) -> float:
         n_treated = int(self.treated.sum())
-        if min(n_treated, len(self.treated) - n_treated) < FEWEST_TO_DECIDE:
+        n_bins = len(np.unique(column.codes))
+        if (
+            min(n_treated, len(self.treated) - n_treated) < FEWEST_TO_DECIDE
+            or len(self.treated) < FEWEST_ROWS_A_BIN * n_bins
+        ):
             return 0.5
         return _auc_of(column.codes, self.treated)
 
