@@ -114,7 +114,7 @@ def _fit_predict(
             "`cv`, or drop rows of weight 0."
         )
     values = target.values[rows]
-    row_weight = None if weight is None else weight[rows]
+    row_weight = None if weight is None or (weight[rows] == 1.0).all() else weight[rows]
     if (values == values[0]).all():
         return np.full(len(fold.test), values[0])
     X_train, X_test = _frames.take_rows(X, rows), _frames.take_rows(X, fold.test)

@@ -15,6 +15,7 @@ from segcate import _frames
 from segcate._cross_fit import Fold, Target, cross_fit
 from segcate._default_models import encoded_covariates
 from segcate._folds import deal_folds, dose_bands, splits_of, treatment_strata
+from segcate._inputs.weights import present
 from segcate._validation import Float, Int, is_zero_one, listed
 from segcate.exceptions import OverlapError, SegcateWarning
 
@@ -133,16 +134,19 @@ def fit_nuisances(
 
     Notes
     -----
+    Rows of weight 0 are dealt last, to folds that they do not change; nothing is learned from them.
+
     With more than two arms the chance of each comes from a model of that arm against the others;
     the chances are then divided by their sum.
     """
     rng = check_random_state(models.random_state)
-    is_binary = is_zero_one(y) if is_binary is None else is_binary
+    kept = present(weight)
+    if is_binary is None:
+        is_binary = is_zero_one(y if kept is None else y[kept])
     is_dose, keeps_groups = "dose" in wants, folds is None and groups is not None
     if folds is None:
         labels = y if is_binary else None
-        fold = _deal(owner, labels, treatment, models, groups, strata, rng, is_dose=is_dose)
-        folds = [Fold(train, test) for train, test in splits_of(fold, models.cv)]
+        folds = _dealt(owner, labels, treatment, models, groups, strata, rng, kept, is_dose=is_dose)
     if not is_dose:
         _refuse_missing_arms(owner, treatment, folds, keeps_groups, models.remedy)
     targets = _targets(y, treatment, wants, arms, is_binary, models)
@@ -161,7 +165,8 @@ def fit_nuisances(
         seed=seed,
         n_jobs=models.n_jobs,
     )
-    return _assemble(owner, dict(zip(targets, columns, strict=True)), treatment, folds, models.clip)
+    predicted = dict(zip(targets, columns, strict=True))
+    return _assemble(owner, predicted, treatment, folds, models.clip, kept)
 
 
 def check_cross_fitting(owner: str, cv: Any, clip: Any) -> None:
@@ -236,6 +241,7 @@ def _assemble(
     treatment: npt.NDArray[Any],
     folds: Sequence[Fold],
     clip: float | None,
+    kept: Int | None,
 ) -> Nuisances:
     """Put the predictions of one nuisance side by side."""
     n_rows, mu = len(treatment), None
@@ -250,7 +256,7 @@ def _assemble(
         propensity = np.column_stack([1.0 - chances[0], *chances] if len(chances) == 1 else chances)
         propensity /= propensity.sum(axis=1, keepdims=True)
         if clip is not None:
-            propensity, clipped = _clipped(owner, propensity, clip)
+            propensity, clipped = _clipped(owner, propensity, clip, kept)
     left_out = np.empty(n_rows, dtype=np.intp)
     for k, fold in enumerate(folds):
         left_out[fold.test] = k
@@ -264,10 +270,14 @@ def _assemble(
     )
 
 
-def _clipped(owner: str, chance: Float, clip: float) -> tuple[Float, Int]:
-    """Keep modelled chances away from 0 (of two arms, thereby from 1), and tell in which rows."""
+def _clipped(owner: str, chance: Float, clip: float, kept: Int | None) -> tuple[Float, Int]:
+    """Keep modelled chances away from 0 (of two arms, thereby from 1); tell in which `kept` rows."""
+    is_told = np.ones(len(chance), dtype=bool)
+    if kept is not None:
+        is_told[:] = False
+        is_told[kept] = True
     if clip == 0:
-        n_bad = int((chance <= 0).any(axis=1).sum())
+        n_bad = int(((chance <= 0).any(axis=1) & is_told).sum())
         if n_bad:
             raise OverlapError(
                 f"{owner}: the chance of treatment is modelled as exactly 0 or 1 in {n_bad} of "
@@ -275,11 +285,44 @@ def _clipped(owner: str, chance: Float, clip: float) -> tuple[Float, Int]:
                 "that only one arm has."
             )
         return chance, _NO_ROWS
-    clipped = np.flatnonzero((chance < clip).any(axis=1))
+    clipped = np.flatnonzero((chance < clip).any(axis=1) & is_told)
     if chance.shape[1] == 2:
         treated = np.clip(chance[:, 1], clip, 1 - clip)
         return np.column_stack([1.0 - treated, treated]), clipped
     return np.maximum(chance, clip), clipped
+
+
+def _dealt(
+    owner: str,
+    labels: Float | None,
+    treatment: npt.NDArray[Any],
+    models: NuisanceModels,
+    groups: Int | None,
+    strata: Int | None,
+    rng: np.random.RandomState,
+    kept: Int | None,
+    *,
+    is_dose: bool,
+) -> list[Fold]:
+    """Deal folds; rows that are not `kept`, of weight 0, are predicted in turn and never learned from."""
+    if kept is None:
+        fold = _deal(owner, labels, treatment, models, groups, strata, rng, is_dose=is_dose)
+        return [Fold(train, test) for train, test in splits_of(fold, models.cv)]
+    fold = np.arange(len(treatment), dtype=np.intp) % models.cv
+    fold[kept] = _deal(
+        owner,
+        None if labels is None else labels[kept],
+        treatment[kept],
+        models,
+        None if groups is None else np.unique(groups[kept], return_inverse=True)[1],
+        None if strata is None else strata[kept],
+        rng,
+        is_dose=is_dose,
+    )
+    return [
+        Fold(np.intersect1d(train, kept, assume_unique=True), test)
+        for train, test in splits_of(fold, models.cv)
+    ]
 
 
 def _deal(

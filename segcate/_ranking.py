@@ -91,7 +91,8 @@ def rank_score(
     psi : array-like of shape (n_rows,)
         Effect score (pseudo-outcome) of each row; finite.
     sample_weight : array-like of shape (n_rows,), default=None
-        Weight of each row, >= 0.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     kind : {"qini", "autoc"}, default="qini"
         Area between the gain curve and its chord, or area under the targeting operator curve.
     groups : int array of shape (n_rows,), default=None

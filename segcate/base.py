@@ -50,7 +50,8 @@ class EffectEstimatorMixin(RecordedColumns, RegressorMixin):
         treatment : array-like of shape (n_samples,), default=None
             Unused; present so that a search may route it here.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row.
+            Weight of each row. Equal weights are none; whole numbers from 1 are counts of rows; of
+            all others only ratios count; a row of weight 0 is not there.
         pseudo_outcome : array-like of shape (n_samples,)
             Effect scores of the rows, from `segcate.metrics.effect_scores`.
 

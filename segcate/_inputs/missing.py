@@ -18,7 +18,7 @@ from segcate import _frames
 from segcate._inputs.encoding import encode_columns, read_again
 from segcate._inputs.imputation import impute
 from segcate._inputs.kinds import ColumnKind, read_column, with_note
-from segcate._inputs.weights import read_weights
+from segcate._inputs.weights import present, read_weights
 from segcate._validation import EffectData, SegmentCodes, check_option, listed
 
 Float = npt.NDArray[np.float64]
@@ -372,13 +372,8 @@ def _filled(
 ) -> tuple[EffectData, Filling]:
     """Fill with the means of the segments, and add the indicators that have rows enough."""
     missing = np.isnan(values)
-    codes, n_segments = data.segment.codes, data.segment.n_segments
-    overall = np.array([v[~m].mean() for v, m in zip(values.T, missing.T, strict=True)])
-    fills = np.empty((n_segments, len(kinds)))
-    for j, (column, gap) in enumerate(zip(values.T, missing.T, strict=True)):
-        n_known = np.bincount(codes[~gap], minlength=n_segments)
-        total = np.bincount(codes[~gap], column[~gap], n_segments)
-        fills[:, j] = np.where(n_known > 0, total / np.maximum(n_known, 1), overall[j])
+    codes = data.segment.codes
+    fills, overall = _means(data, values, missing)
     shown: dict[int, Mask] = {}
     if how == "indicator":
         shown = _indicators(data, missing)
@@ -395,14 +390,35 @@ def _filled(
     return replace(data, X=_rebuilt(data.X, columns, names, list(shown.values()))), filling
 
 
+def _means(data: EffectData, values: Float, missing: Mask) -> tuple[Float, Float]:
+    """Return the means of known values in each segment and over all; rows of weight 0 are not there."""
+    codes, n_segments = data.segment.codes, data.segment.n_segments
+    is_there = np.ones(data.n_rows, dtype=bool)
+    if data.sample_weight is not None:
+        is_there = data.sample_weight > 0
+    fills = np.empty((n_segments, values.shape[1]))
+    overall = np.empty(values.shape[1])
+    for j, (column, gap) in enumerate(zip(values.T, missing.T, strict=True)):
+        known = is_there & ~gap
+        if not known.any():
+            known = ~gap
+        overall[j] = column[known].mean()
+        n_known = np.bincount(codes[known], minlength=n_segments)
+        total = np.bincount(codes[known], column[known], n_segments)
+        fills[:, j] = np.where(n_known > 0, total / np.maximum(n_known, 1), overall[j])
+    return fills, overall
+
+
 def _indicators(data: EffectData, missing: Mask) -> dict[int, Mask]:
     """Mark gaps where ten rows of each arm of the segment have one; columns alike are one."""
     arm = _arms(data)
     n_arms = int(arm.max()) + 1
     cell, n_cells = data.segment.codes * n_arms + arm, data.segment.n_segments * n_arms
+    kept = present(data.sample_weight)
+    cell, missing_there = (cell, missing) if kept is None else (cell[kept], missing[kept])
     shown: dict[int, Mask] = {}
     for j, gap in enumerate(missing.T):
-        counts = np.bincount(cell[gap], minlength=n_cells).reshape(-1, n_arms)
+        counts = np.bincount(cell[missing_there[:, j]], minlength=n_cells).reshape(-1, n_arms)
         has_many = np.asarray((counts >= FEWEST_MISSING).all(axis=1))
         column = gap & has_many[data.segment.codes]
         if column.any() and not any((column == other).all() for other in shown.values()):

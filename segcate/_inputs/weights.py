@@ -18,6 +18,7 @@ __all__ = [
     "are_counts",
     "effective_rows",
     "mass_in_rows",
+    "present",
     "present_groups",
     "read_weights",
     "weight_note",
@@ -116,6 +117,13 @@ def effective_rows(weight: Float, *, as_counts: bool) -> float:
     largest = weight.max()
     share = weight / largest
     return float(np.round(share.sum() ** 2 / (share @ share), 6))
+
+
+def present(weight: Float | None) -> npt.NDArray[np.intp] | None:
+    """Return the rows above weight 0, None where all are."""
+    if weight is None or weight.all():
+        return None
+    return np.flatnonzero(weight)
 
 
 def present_groups(groups: Codes, weight: Float | None) -> npt.NDArray[np.intp]:

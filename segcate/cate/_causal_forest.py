@@ -256,7 +256,8 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
         treatment : array-like of shape (n_samples,)
             0/1 or bool, or doses.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0; rows of weight 0 are left out.
+            Weights, at least 0. Equal weights are none; whole numbers from 1 are counts of rows; of
+            all others only ratios count; a row of weight 0 is not there.
         groups : array-like of shape (n_samples,), default=None
             Clusters of dependent rows: they go to folds, subsamples and honest halves as a whole,
             and intervals let their rows depend on each other.

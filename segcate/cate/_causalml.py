@@ -189,7 +189,8 @@ class CausalMLEstimator(WrappingEstimator):
             Codes of arms 0, 1, ..., 0 the control.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights, at least 0, for R-learners (their effect model) and causal trees; an error for
-            the others, which cannot weigh rows.
+            the others, which cannot weigh rows. Equal weights are none; whole numbers from 1 are
+            counts of rows; of all others only ratios count; a row of weight 0 is not there.
         groups : array-like of shape (n_samples,), default=None
             Clusters of dependent rows, kept whole in the folds of the propensity. An error for R-
             and DR-learners, whose own folds would break them up; unused by S-, T- and X-learners,

@@ -120,7 +120,9 @@ class EconMLEstimator(WrappingEstimator):
         treatment : array-like of shape (n_samples,)
             Codes of arms 0, 1, ..., 0 the control; numbers if the model takes the treatment so.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0; an error if the model's fit takes none.
+            Weights, at least 0; an error if the model's fit takes none. Equal weights are none;
+            whole numbers from 1 are counts of rows; of all others only ratios count; a row of
+            weight 0 is not there.
         groups : array-like of shape (n_samples,), default=None
             Clusters of dependent rows, kept whole in EconML's folds. Its intervals take rows as
             independent, so `predict_interval` raises then. Unused by S-, T- and X-learners, which

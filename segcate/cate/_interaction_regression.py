@@ -185,7 +185,8 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
         treatment : array-like of shape (n_samples,)
             0/1 or bool; integer codes of arms, 0 the control; or doses.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0.
+            Weights, at least 0. Equal weights are none; whole numbers from 1 are counts of rows; of
+            all others only ratios count; a row of weight 0 is not there.
         groups : array-like of shape (n_samples,), default=None
             Clusters of dependent rows, for the standard error. A regressor handed in has none and
             leaves them unused.

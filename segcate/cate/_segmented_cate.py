@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from segcate import _frames
 from segcate._inputs.kinds import columns_as_they_came
 from segcate._nuisances import check_cross_fitting
+from segcate._present_rows import present_rows
 from segcate._validation import (
     EffectData,
     Segment,
@@ -190,7 +191,9 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
         treatment : array-like of shape (n_samples,)
             0/1 or bool; integer codes of arms, 0 the control; or doses.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0, for the models and the loss.
+            Weights, at least 0, for the models and the loss. Equal weights are none; whole numbers
+            from 1 are counts of rows; of all others only ratios count; a row of weight 0 is not
+            there.
         groups : array-like of shape (n_samples,), default=None
             Clusters of dependent rows, handed to the models; folds keep them whole.
         propensity : array-like of shape (n_samples,), values inside (0, 1), default=None
@@ -224,6 +227,7 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
             allow_missing=takes_missing(estimator),
             treatment_kind=kind,
         )
+        data = present_rows(data)
         _check_covariates(owner, data, kind)
         rows = rows_of(data, kind)
         parts = _parts(data.segment)

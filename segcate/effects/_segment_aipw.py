@@ -237,7 +237,9 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         treatment : array-like of shape (n_samples,), values in {0, 1} or bool
             Arm of each row; 1 is treated.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0, of the rows in the models and in the mean over the segment.
+            Weights, at least 0, of the rows in the models and in the mean over the segment. Equal
+            weights are none; whole numbers from 1 are counts of rows; of all others only ratios
+            count; a row of weight 0 is not there.
         groups : array-like of shape (n_samples,), default=None
             Clusters of dependent rows (schools, households), for the folds and the standard error.
         propensity : array-like of shape (n_samples,), values inside (0, 1), default=None

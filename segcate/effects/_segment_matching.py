@@ -229,7 +229,8 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
             Arm of each row; 1 is treated.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights, at least 0. They weigh the focal rows of the estimand and the matches in each
-            set; only with replacement.
+            set; only with replacement. Equal weights are none; whole numbers from 1 are counts of
+            rows; of all others only ratios count; a row of weight 0 is not there.
         groups : array-like of shape (n_samples,), default=None
             Clusters of dependent rows (schools, households), for the standard error.
         propensity : array-like of shape (n_samples,), values inside (0, 1), default=None

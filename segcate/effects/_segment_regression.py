@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from segcate._inputs.encoding import encode_columns
 from segcate._inputs.kinds import ColumnKind
 from segcate._inputs.missing import complete_data
+from segcate._present_rows import present_rows
 from segcate._validation import EffectData, Segment, check_effect_data, check_option
 from segcate.effects._effect_table import EffectTable
 from segcate.effects._imputed import combine_tables
@@ -207,6 +208,8 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
             Arm of each row; 1 is treated.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights, at least 0, of the rows in the regression and in the mean of the covariates.
+            Equal weights are none; whole numbers from 1 are counts of rows; of all others only
+            ratios count; a row of weight 0 is not there.
         groups : array-like of shape (n_samples,), default=None
             Clusters of dependent rows (schools, households), for the standard error.
         propensity : array-like of shape (n_samples,), values inside (0, 1), default=None
@@ -248,6 +251,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
             allow_missing=True,
         )
         data, prepared = self._prepare(owner, data, takes_missing=False)
+        data = present_rows(data)
         method = self._choose_std_error(owner, data)
         if data.y is None:
             raise ValueError(f"{owner}: an effect needs an outcome; y is None.")

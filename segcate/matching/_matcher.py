@@ -204,7 +204,8 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
         treatment : array-like of shape (n_samples,), values in {0, 1} or bool
             Arm of each row; 1 is treated.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0.
+            Weights, at least 0. Equal weights are none; whole numbers from 1 are counts of rows; of
+            all others only ratios count; a row of weight 0 is not there.
         propensity : array-like of shape (n_samples,), values inside (0, 1), default=None
             Known or cross-fitted propensities; nothing is fitted then. 0 and 1 are taken with
             ``score_scale="probability"``.

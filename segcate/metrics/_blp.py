@@ -98,7 +98,8 @@ def blp(
     prediction : array-like of shape (n_samples,)
         Predicted effect of each row, finite.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; rows of weight 0 are left out.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows, at least two: HC1 and HC3 are then those of clusters.
     cov : {"HC3", "HC1", "const"}, default="HC3"
@@ -192,7 +193,8 @@ def blp_from_outcome(
         Regression to run; see Notes. The first two are for experiments, where e is known; the last
         one is also for observational data, with e and m fitted on other rows.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; rows of weight 0 are left out.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows, at least two: HC1 and HC3 are then those of clusters.
     cov : {"HC3", "HC1", "const"}, default="HC3"

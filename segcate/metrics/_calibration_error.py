@@ -56,7 +56,8 @@ def calibration_error(
         "leave-one-out" is unbiased and can be negative; "plug-in" adds the variance of the group
         means, so noise looks like bad calibration.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; rows of weight 0 are left out.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows, at least two: the whole cluster is left out. Nothing to do with
         `n_groups`.

@@ -114,7 +114,8 @@ def clan(
     pseudo_outcome : array-like of shape (n_samples,), default=None
         Effect scores from `effect_scores`, for the effects of the two groups.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; rows of weight 0 are left out.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows, at least two; they may reach into both groups.
     confidence_level : float, default=0.95

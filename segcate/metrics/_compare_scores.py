@@ -123,7 +123,8 @@ def compare_scores(
     baseline : str, default=None
         The name that all others are compared with. None: all pairs.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows, at least two.
     confidence_level : float, default=0.95

@@ -53,7 +53,9 @@ def uplift_curve(
     prediction : array-like of shape (n_samples,)
         Predicted effect of each row, or any number to rank by, highest first. Finite.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; shares are shares of the weight.
+        Weight of each row, >= 0; shares are shares of the weight. Equal weights are none; whole
+        numbers from 1 are counts of rows; of all others only ratios count; a row of weight 0 is not
+        there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows, at least two.
     n_points : int, default=None
@@ -128,7 +130,9 @@ def qini_curve(
     prediction : array-like of shape (n_samples,)
         Predicted effect of each row, or any number to rank by, highest first. Finite.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; shares are shares of the weight.
+        Weight of each row, >= 0; shares are shares of the weight. Equal weights are none; whole
+        numbers from 1 are counts of rows; of all others only ratios count; a row of weight 0 is not
+        there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows, at least two.
     n_points : int, default=None
@@ -192,7 +196,9 @@ def cumulative_effect_curve(
     prediction : array-like of shape (n_samples,)
         Predicted effect of each row, or any number to rank by, highest first. Finite.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; shares are shares of the weight.
+        Weight of each row, >= 0; shares are shares of the weight. Equal weights are none; whole
+        numbers from 1 are counts of rows; of all others only ratios count; a row of weight 0 is not
+        there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows, at least two.
     n_points : int, default=None
@@ -253,7 +259,9 @@ def toc_curve(
     prediction : array-like of shape (n_samples,)
         Predicted effect of each row, or any number to rank by, highest first. Finite.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; shares are shares of the weight.
+        Weight of each row, >= 0; shares are shares of the weight. Equal weights are none; whole
+        numbers from 1 are counts of rows; of all others only ratios count; a row of weight 0 is not
+        there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows, at least two.
     n_points : int, default=None

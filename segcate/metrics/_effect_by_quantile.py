@@ -43,7 +43,8 @@ def effect_by_quantile(
     n_groups : int, default=5
         Number of quantile groups, at least 1 and at most the number of rows.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; groups have equal weight, and rows of weight 0 are left out.
+        Weight of each row, >= 0; groups have equal weight. Equal weights are none; whole numbers
+        from 1 are counts of rows; of all others only ratios count; a row of weight 0 is not there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows, at least two. Nothing to do with `n_groups`.
     confidence_level : float, default=0.95
@@ -152,7 +153,8 @@ def effect_by_group(
     prediction : array-like of shape (n_samples,), default=None
         Predicted effect of each row, for `mean_prediction` and `calibration()`.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; rows of weight 0 are left out.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows, at least two; they may reach into several groups.
     confidence_level : float, default=0.95

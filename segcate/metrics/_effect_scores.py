@@ -112,7 +112,9 @@ def effect_scores(
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows: whole groups go to one fold.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row in the models and in the means of the arms, >= 0.
+        Weight of each row in the models and in the means of the arms, >= 0. Equal weights are none;
+        whole numbers from 1 are counts of rows; of all others only ratios count; a row of weight 0
+        is not there.
     random_state : int, RandomState instance or None, default=None
         Seed of the folds and of the default models. An int makes the scores reproducible.
     n_jobs : int, default=None

@@ -49,7 +49,8 @@ def dr_loss(
         Another prediction: the result is the loss of `prediction` less that of `baseline`, with the
         standard error of the difference on the same rows. Negative: `prediction` is better.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; rows of weight 0 are left out.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows, at least two.
     confidence_level : float, default=0.95
@@ -123,7 +124,8 @@ def dr_score(
     prediction : array-like of shape (n_samples,)
         Predicted effect of each row, from a model fitted on other rows. Finite.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; rows of weight 0 are left out.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows, at least two.
     confidence_level : float, default=0.95
@@ -189,7 +191,8 @@ def r_loss(
     baseline : array-like of shape (n_samples,), default=None
         Another prediction: the result is the loss of `prediction` less that of `baseline`.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; rows of weight 0 are left out.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows, at least two.
     confidence_level : float, default=0.95
@@ -270,7 +273,8 @@ def r_score(
     outcome : array-like of shape (n_samples,)
         Expected outcome m(x) = E[y | x], whatever the arm, fitted on other rows.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; rows of weight 0 are left out.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows, at least two.
     confidence_level : float, default=0.95

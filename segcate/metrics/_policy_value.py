@@ -79,7 +79,8 @@ def policy_value(
         Another policy: the result is the value of `policy` less its value, with the standard error
         of the difference. None is nobody; 1 is everybody.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; rows of weight 0 are left out.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows, at least two.
     confidence_level : float, default=0.95

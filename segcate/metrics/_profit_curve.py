@@ -123,7 +123,8 @@ def profit_curve(
     max_share : float, default=None
         The largest share that may be treated, in [0, 1], where capacity is short.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; rows of weight 0 are left out.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows, at least two.
     confidence_level : float, default=0.95

@@ -42,7 +42,8 @@ def rank_test(
         Another prediction: the result is the score of `prediction` less that of `baseline`, with
         the standard error of the difference on the same rows.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows; at least two.
     std_error : {"influence", "plain", "half-sample"}, default="influence"

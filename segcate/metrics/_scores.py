@@ -43,7 +43,8 @@ def qini_score(
     prediction : array-like of shape (n_samples,)
         Predicted effect of each row, or any number to rank by, highest first. Finite.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; a weight of 2 is the row twice.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     normalize : {None, "ate", "oracle"}, default=None
         None: in units of y. "ate": over the size of the average effect; only where that is clearly
         not 0. "oracle": over the area of the ranking that knows every outcome, as scikit-uplift
@@ -122,8 +123,8 @@ def autoc_score(pseudo_outcome: Any, prediction: Any, *, sample_weight: Any = No
     prediction : array-like of shape (n_samples,)
         Predicted effect of each row, or any number to rank by, highest first. Finite.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; a weight of 2 is the row twice. AUTOC sums over ranks, so weights
-        should average about 1.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
 
     Returns
     -------
@@ -183,7 +184,8 @@ def qini_experiment_score(
     treatment : array-like of shape (n_samples,), values in {0, 1}
         Arm of each row; both must occur.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; a weight of 2 is the row twice.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     normalize : {None, "ate", "oracle"}, default=None
         As in `qini_score`.
 
@@ -234,7 +236,8 @@ def autoc_experiment_score(
     treatment : array-like of shape (n_samples,), values in {0, 1}
         Arm of each row; both must occur.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0, about 1 on average; a weight of 2 is the row twice.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
 
     Returns
     -------
@@ -283,7 +286,8 @@ def uplift_at_k(
     k : float, default=0.3
         Share of the weight that is treated, in (0, 1].
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; a weight of 2 is the row twice.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
 
     Returns
     -------
@@ -334,7 +338,8 @@ def uplift_at_k_experiment_score(
     k : float, default=0.3
         Share of the weight that is treated, in (0, 1].
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; a weight of 2 is the row twice.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
 
     Returns
     -------

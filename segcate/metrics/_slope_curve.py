@@ -54,7 +54,9 @@ def cumulative_slope_curve(
     treatment : array-like of shape (n_samples,)
         Dose of each row, such as a price or a discount; at least two different ones.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0; shares are shares of the weight.
+        Weight of each row, >= 0; shares are shares of the weight. Equal weights are none; whole
+        numbers from 1 are counts of rows; of all others only ratios count; a row of weight 0 is not
+        there.
     groups : array-like of shape (n_samples,), default=None
         Clusters of dependent rows, at least two.
     n_points : int, default=None

@@ -141,7 +141,8 @@ def honest_effects(
     propensity : array-like of shape (n_samples,), inside (0, 1), default=None
         Handed to the effect scores and to the estimator's fit.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0, handed on likewise.
+        Weight of each row, >= 0, handed on likewise. Equal weights are none; whole numbers from 1
+        are counts of rows; of all others only ratios count; a row of weight 0 is not there.
     pseudo_outcome : array-like of shape (n_samples,), default=None
         Effect scores for the search's scorer; those outside the design half are not looked at.
         None, where the scorer asks for them: made by `effect_scores` from the design half alone.

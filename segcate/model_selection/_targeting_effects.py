@@ -20,8 +20,10 @@ __all__ = [
     "check_effects",
     "deal_folds",
     "fit_child",
+    "has_splits",
     "predict_each",
     "segment_means",
+    "taken",
 ]
 
 
@@ -81,11 +83,23 @@ def _fit_predict(
     return fitted.predict(_frames.take_rows(X, test))
 
 
+def has_splits(cv: Any) -> bool:
+    """Tell whether `cv` holds positions of rows, not a number of folds."""
+    return cv is not None and not isinstance(cv, int | np.integer)
+
+
+def taken(given: tuple[Any, Any, Any, Any], rows: Int) -> dict[str, Any]:
+    """Take some rows of weights, groups, chances and effect scores, those that came, by keyword."""
+    names = ("sample_weight", "groups", "propensity", "pseudo_outcome")
+    came = {name: v for name, v in zip(names, given, strict=True) if v is not None}
+    return {name: np.asarray(values)[rows] for name, values in came.items()}
+
+
 def deal_folds(
     owner: str, arm: Int, groups: Int | None, cv: Any, rng: np.random.RandomState
 ) -> Splits:
     """Return training and test rows of each fold: given ones, or arms even and groups whole."""
-    if not isinstance(cv, int | np.integer):
+    if has_splits(cv):
         return check_splits(owner, cv, len(arm))
     cv = int(cv)
     strata = treatment_strata(owner, arm, None, n_outcome_bins=1, min_rows=cv)

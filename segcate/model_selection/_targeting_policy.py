@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from segcate import _frames
 from segcate._inputs.vectors import check_same_index
+from segcate._inputs.weights import present
 from segcate._routing import FIT_REQUEST, SCORE_REQUEST
 from segcate._validation import (
     Float,
@@ -37,8 +38,10 @@ from segcate.model_selection._targeting_effects import (
     check_effects,
     deal_folds,
     fit_child,
+    has_splits,
     predict_each,
     segment_means,
+    taken,
 )
 from segcate.model_selection._targeting_rule import Limits, TargetingRule, choose_rule
 from segcate.model_selection._targeting_value import (
@@ -223,7 +226,9 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         treatment : array-like of shape (n_samples,)
             Arm of each row: 0 (control) and 1, or codes of several arms.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row, >= 0, in the estimator, the limits and the value.
+            Weight of each row, >= 0, in the estimator, the limits and the value. Equal weights are
+            none; whole numbers from 1 are counts of rows; of all others only ratios count; a row of
+            weight 0 is not there.
         groups : array-like of shape (n_samples,), default=None
             Clusters of dependent rows: whole in one fold, and in standard errors.
         propensity : array-like, default=None
@@ -253,6 +258,11 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         arm = check_arms(owner, treatment, X)
         weight = check_weights(owner, sample_weight, X)
         codes = check_groups(owner, groups, X)
+        if (kept := present(weight)) is not None and not has_splits(self.cv):
+            came = (weight, codes, propensity, pseudo_outcome)
+            self.fit(_frames.take_rows(X, kept), y[kept], treatment=arm[kept], **taken(came, kept))
+            self._seen_rows = row_fingerprint(X)
+            return self
         cost = self._check_parameters(owner, max(int(arm.max()) + 1, 2))
         given = {"treatment": arm, "sample_weight": weight, "groups": codes}
         given = {name: values for name, values in given.items() if values is not None}
@@ -345,7 +355,8 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         baseline : array-like of shape (n_samples,), or a single arm, default=None
             Another policy to compare with; None is nobody, 1 is everybody.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row, >= 0.
+            Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of
+            rows; of all others only ratios count; a row of weight 0 is not there.
         groups : array-like of shape (n_samples,), default=None
             Clusters of dependent rows.
         propensity : array-like, default=None
@@ -405,7 +416,8 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         treatment : array-like of shape (n_samples,), default=None
             Unused; present so that a search may route it here.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row.
+            Weight of each row. Equal weights are none; whole numbers from 1 are counts of rows; of
+            all others only ratios count; a row of weight 0 is not there.
         pseudo_outcome : array-like of shape (n_samples,) or (n_samples, n_arms - 1)
             Effect scores of the rows.
 

@@ -46,7 +46,8 @@ class EffectDistributionDisplay:
     by_name : str, default=None
         Name of the column. None: the name that `by` carries, if any.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     n_bands : int, default=5
         Bands that numbers are cut into, at least 2; equal values stay together.
     max_groups : int, default=30

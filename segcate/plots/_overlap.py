@@ -58,7 +58,8 @@ class OverlapDisplay:
     segment : array-like of shape (n_samples,), default=None
         Segment of each row. None: all rows together.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     status : int array of shape (n_samples,), default=None
         What became of each row in matching, `MatchedSample.status`. None: nothing was matched.
     scale : {"probability", "logit"}, default="probability"

@@ -202,7 +202,8 @@ class ProfitCurveDisplay:
         budget, max_share : float, default=None
             Limits on the best point, see the class.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row, >= 0.
+            Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of
+            rows; of all others only ratios count; a row of weight 0 is not there.
         groups : array-like of shape (n_samples,), default=None
             Clusters of dependent rows, for the bands.
         confidence_level : float, default=0.95

@@ -118,7 +118,8 @@ class SegmentProfileDisplay:
         X : array-like or DataFrame of shape (n_samples, n_features)
             Rows to label and describe.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row, >= 0.
+            Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of
+            rows; of all others only ratios count; a row of weight 0 is not there.
         title
             See the class.
         order, max_covariates, ax
@@ -176,7 +177,8 @@ class SegmentProfileDisplay:
         segment : str or array-like of shape (n_samples,)
             Column of X that holds the segments, or the segment of each row.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row, >= 0.
+            Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of
+            rows; of all others only ratios count; a row of weight 0 is not there.
         title
             See the class.
         order, max_covariates, ax

@@ -89,7 +89,8 @@ class SortedEffectDisplay:
     prediction : array-like of shape (n_samples,)
         Predicted effect of each row in units of y; NaN for rows without one.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0.
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
     mark : float, default=0.2
         Share of rows at both ends whose mean effect is written, inside (0, 0.5].
     units : str, default=None

@@ -43,7 +43,8 @@ def segment_profile(X: Any, segment: Any, *, sample_weight: Any = None) -> pd.Da
         Name of the column of X that holds the segments, or the segment of each row, for example
         `segmenter.labels_`.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row in means and shares, >= 0.
+        Weight of each row in means and shares, >= 0. Equal weights are none; whole numbers from 1
+        are counts of rows; of all others only ratios count; a row of weight 0 is not there.
 
     Returns
     -------

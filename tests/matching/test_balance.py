@@ -71,7 +71,7 @@ SCORE = np.array([0.4, 0.5, 0.4, 0.5, 0.1])
 def by_hand(estimand="att", **options):
     matcher = PropensityMatcher(n_neighbors=1, segment=None, **options)
     model = SegmentMatching(
-        matcher, estimand=estimand, segment=None, adjustment=None, min_per_arm=1
+        matcher, estimand=estimand, segment=None, adjustment=None, min_per_arm=2
     )
     model.fit(X, np.arange(5.0), treatment=TREATMENT, propensity=SCORE)
     return model.balance_.loc["all"]

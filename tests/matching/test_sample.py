@@ -81,7 +81,7 @@ def test_rows_without_a_match_have_no_distance():
     nearest = np.array([np.nan, 0.01, 0.02, np.nan, 0.01, 0.01, 0.08])
     for estimand, looking in (("att", [1]), ("atc", [0]), ("ate", [0, 1])):
         model = SegmentMatching(
-            matcher, estimand=estimand, segment=None, adjustment=None, min_per_arm=1
+            matcher, estimand=estimand, segment=None, adjustment=None, min_per_arm=2
         )
         model.fit(np.zeros((7, 1)), np.arange(7.0), treatment=treatment, propensity=score)
         found = model.matcher_.matched_
