@@ -40,7 +40,7 @@ def test_two_arms():
     expected = (chance * mu).sum(axis=1)
     assert rmse(found.outcome, expected) < rmse(expected.mean(), expected) / 2
     assert found.dose is None
-    assert found.n_clipped == 0
+    assert len(found.clipped) == 0
 
 
 def test_three_arms():
@@ -181,7 +181,7 @@ def test_chances_are_clipped_and_counted():
     models = NuisanceModels(None, LogisticRegression(), clip=0.2, random_state=0)
     found = fit_nuisances("F", X, y, treatment, {"propensity"}, models)
     assert found.propensity.min() == pytest.approx(0.2)
-    assert found.n_clipped == (np.abs(found.propensity[:, 1] - 0.5) >= 0.3 - 1e-12).sum() > 100
+    assert len(found.clipped) == (np.abs(found.propensity[:, 1] - 0.5) >= 0.3 - 1e-12).sum() > 100
     with pytest.warns(SegcateWarning, match=r"outside \[0.2, 0.8\] in 7 of 9 rows"):
         warn_of_clipped("F", np.arange(7), 9, 0.2)
 
@@ -191,7 +191,7 @@ def test_chances_may_be_left_as_they_are():
     models = NuisanceModels(None, DummyClassifier(strategy="most_frequent"), clip=None)
     found = fit_nuisances("F", X, y, treatment, {"propensity"}, models)
     assert set(found.propensity.ravel().tolist()) == {0.0, 1.0}
-    assert found.n_clipped == 0
+    assert len(found.clipped) == 0
 
 
 def test_a_chance_of_zero_is_refused_where_nothing_is_clipped():

@@ -120,7 +120,8 @@ def _segment_rows(
         total=float(own.sum()),
         total_squares=float(own @ own),
     )
-    if n_treated in (0, n) and _is_mixed(arms):
+    had_both_arms = _is_mixed(arms) if data.given is None else data.given.had_both_arms[code]
+    if n_treated in (0, n) and had_both_arms:
         counted = replace(counted, status="weights are zero")
     elif n_treated == 0:
         counted = replace(counted, status="no treated rows")
