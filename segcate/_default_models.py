@@ -106,6 +106,9 @@ class _Basis:
     def __init__(self, X: Float, *, is_curved: bool) -> None:
         self.fill = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
         filled = self.fill.fit_transform(X)
+        # the median is taken off before any mean, so that a column far from 0 keeps its digits
+        self.origin: Float = np.median(filled, axis=0)
+        filled = filled - self.origin
         self.first_scale = StandardScaler().fit(filled)
         self.knots: list[tuple[int, float]] = []
         self.pairs: list[tuple[int, int]] = []
@@ -123,7 +126,7 @@ class _Basis:
             self.last_scale = StandardScaler().fit(self._curved(scaled))
 
     def of(self, X: Float) -> Float:
-        scaled: Float = self.first_scale.transform(self.fill.transform(X))
+        scaled: Float = self.first_scale.transform(self.fill.transform(X) - self.origin)
         if self.last_scale is None:
             return scaled
         curved: Float = self.last_scale.transform(self._curved(scaled))

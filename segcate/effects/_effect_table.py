@@ -209,11 +209,15 @@ class EffectTable:
         return SegmentContrasts(found, names or _pair_names(labels), self.confidence_level, df)
 
     def _freedom_of(self, matrix: Float) -> Float:
-        """Degrees of freedom of linear combinations: Satterthwaite's, no more than groups allow."""
+        """Degrees of freedom of linear combinations: Satterthwaite's, no more than groups allow.
+
+        NaN where groups leave none, as with a single control group; there is no standard error then.
+        """
         df = np.asarray(satterthwaite(matrix**2 * self.variance, self.df), dtype=np.float64)
         if self.scores is None:
             return df
-        return np.minimum(df, self.scores.freedom_together(matrix != 0, self.df))
+        df = np.minimum(df, self.scores.freedom_together(matrix != 0, self.df))
+        return np.where(df > 0, df, np.nan)
 
 
 @dataclass(frozen=True, slots=True)

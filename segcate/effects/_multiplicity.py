@@ -350,7 +350,7 @@ def _independent_rows(matrix: Float) -> Float:
 
 def _two_sided(z: Float, df: npt.ArrayLike | None) -> Float:
     freedom = np.asarray(np.inf if df is None else df, dtype=np.float64)
-    if freedom.shape not in ((), z.shape) or not (freedom > 0).all():
+    if freedom.shape not in ((), z.shape) or (freedom <= 0).any():
         raise ValueError(
             f"`df` must be one positive number or one for each of the {len(z)} contrasts; got "
             f"{df!r}. Pass the number of groups - 1, or None for the normal law."

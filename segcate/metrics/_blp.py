@@ -327,7 +327,9 @@ def _centred(rows: ScoredRows) -> Float | None:
     """Return the predictions less their mean; None where they are all the same."""
     if np.ptp(rows.prediction) == 0:
         return None
-    centred: Float = rows.prediction - rows.mean(rows.prediction)
+    # twice: the mean of numbers far from 0 is rounded, that of numbers around 0 is not
+    near: Float = rows.prediction - rows.mean(rows.prediction)
+    centred: Float = near - rows.mean(near)
     return centred
 
 

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from segcate.effects import EffectTable, SegmentMatching, SegmentRegression
+from segcate.exceptions import SegcateWarning
 from segcate.matching import PropensityMatcher
 from tests.helpers.small_studies import small_study
 from tests.helpers.valid_match import design_of
@@ -367,3 +368,16 @@ def test_contrasts_and_q_of_nested_schools_keep_their_size():
         rejected.append(model.heterogeneity_.p_value < 0.05)
     assert 0.935 <= np.mean(covered) <= 0.965
     assert 0.04 <= np.mean(rejected) <= 0.06
+
+
+def test_contrasts_without_degrees_of_freedom_are_nan_and_no_error():
+    rng = np.random.default_rng(4)
+    segment, t = np.arange(240) % 2, rng.integers(0, 2, 240)
+    groups = np.where(t == 1, np.arange(240) % 9, 99)
+    y = t * segment + rng.normal(size=240)
+    model = SegmentRegression()
+    with pytest.warns(SegcateWarning, match="clustered by 10 groups"):
+        model.fit(pd.DataFrame({"segment": segment}), y, treatment=t, groups=groups)
+    row = model.contrasts().table.iloc[0]
+    assert np.isfinite(model.effects_["effect"]).all()
+    assert row[["std_error", "ci_low", "ci_high", "p_value", "df"]].isna().all()

@@ -530,3 +530,18 @@ def test_a_segment_without_overlap_has_no_estimate(estimand, pool_nuisances, kin
     assert table.loc[1, "status"].startswith("ok")
     with pytest.raises(EmptySegmentError, match="segment 0: no overlap of scores"):
         SegmentAIPW(*models, **options).fit(X, y, treatment=t)
+
+
+@pytest.mark.parametrize("shift", [1e6, 1e12])
+def test_a_shift_of_a_covariate_changes_no_standard_error(shift):
+    rng = np.random.default_rng(3)
+    a, b = rng.integers(0, 40, 300).astype(float), rng.normal(size=300)
+    t = rng.integers(0, 2, 300)
+    y = 0.1 * a + b + t + rng.normal(size=300)
+    near, far = (
+        SegmentAIPW(segment=None, random_state=0)
+        .fit(pd.DataFrame({"a": column, "b": b}), y, treatment=t)
+        .effects_["std_error"]
+        for column in (a, a + shift)
+    )
+    assert far.to_numpy() == pytest.approx(near.to_numpy(), rel=1e-10)

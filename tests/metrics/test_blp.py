@@ -217,3 +217,12 @@ def test_bad_design_is_named():
         blp_from_outcome(y, s, treatment=[1] * 5, propensity=half, baseline=base)
     with pytest.raises(ValueError, match=r"`strategy` must be one of"):
         blp_from_outcome(y, s, treatment=t, propensity=half, baseline=base, strategy="HT")
+
+
+def test_a_prediction_far_from_zero_gives_the_same_standard_errors():
+    rng = np.random.default_rng(3)
+    score = rng.integers(0, 40, 300).astype(float)
+    psi = score + rng.normal(size=300)
+    near, far = blp(psi, score), blp(psi, score + 1e12)
+    assert far.ate_std_error == pytest.approx(near.ate_std_error, rel=1e-12)
+    assert far.slope_std_error == pytest.approx(near.slope_std_error, rel=1e-12)
