@@ -358,7 +358,8 @@ def _without_gaps(
         raise UserError(
             f"{n_rows} of {len(table)} rows have missing values in {found}. Pass --drop-missing to "
             "leave those rows out, or --ignore a covariate. Of covariates, --missing-covariates says what a gap "
-            "means: indicator (mean and 0/1 column), drop, or impute."
+            "means: indicator (mean and 0/1 column), drop, or impute. In a file of text an empty cell is missing, "
+            "and 'NA', 'None', 'null', '.', '-' or '?' where all other cells of the column are numbers or dates."
         )
     if n_rows == len(table):
         raise UserError(f"every row has a missing value in {found}; none is left.")

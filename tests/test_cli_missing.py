@@ -51,3 +51,15 @@ def test_each_way_runs(tmp_path, capsys, how):
         "impute": "five imputations",
     }
     assert said[how] in text
+
+
+def test_the_error_on_gaps_names_the_texts_that_are_read_as_missing(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"y": rng.normal(size=60), "a": rng.normal(size=60)})
+    frame["t"] = np.where(np.arange(60) % 2, "NA", "1")
+    frame.to_csv(tmp_path / "users.csv", index=False)
+    command = ["run", str(tmp_path / "users.csv"), "--outcome", "y", "--treatment", "t"]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "30 of 60 rows have missing values in t (30)" in said
+    assert "'NA', 'None', 'null'" in said
