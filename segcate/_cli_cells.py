@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcate._inputs.texts import is_number, microseconds_of
+from segcate._inputs.texts import is_number, microseconds_of, plain_numbers
 
 __all__ = ["NO_VALUE", "read_columns", "read_dates", "read_flags"]
 
 Mask = npt.NDArray[np.bool_]
+Float = npt.NDArray[np.float64]
 
 # Texts that programs write for "no value". Among numbers and dates they are that; among text they
 # may be a level (NA: Namibia, North America).
@@ -93,8 +94,12 @@ def _read(column: pd.Series, declared: frozenset[str], notes: dict[str, list[str
     name = str(column.name)
     if not _is_text(column):
         return _without_declared(column, declared, notes)
+    whole = _whole_column(column, declared)
+    if whole is not None:
+        notes.setdefault(name, [])
+        return whole
     codes, found = pd.factorize(column)
-    texts = [str(text).strip() for text in found]
+    texts = [str(text).strip() for text in np.asarray(found, dtype=object).tolist()]
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))
     is_blank = np.array([text == "" for text in texts], dtype=bool)
     is_declared = _are_declared(texts, declared)
@@ -102,8 +107,9 @@ def _read(column: pd.Series, declared: frozenset[str], notes: dict[str, list[str
     is_marker &= ~is_declared & ~is_blank
     is_other = ~(is_blank | is_declared | is_marker)
     others = [text for text, there in zip(texts, is_other, strict=True) if there]
-    are_numbers = all(map(is_number, others))
-    takes_markers = are_numbers or _are_dates(others)
+    numbers = plain_numbers(others) if others else None
+    are_numbers = numbers is not None
+    takes_markers = are_numbers or (bool(others) and _are_dates(others))
     is_gap = is_blank | is_declared | (is_marker & takes_markers)
     said = notes.setdefault(name, [])
     _tell(said, name, texts, counts, is_declared, "count as missing, as --missing says")
@@ -113,8 +119,10 @@ def _read(column: pd.Series, declared: frozenset[str], notes: dict[str, list[str
     else:
         what = "are levels like any other text; if they mean no value, pass --missing"
         _tell(said, name, texts, counts, is_marker, what)
-    if are_numbers and others:
-        return _numbers(column, codes, texts, is_gap)
+    if numbers is not None:
+        known = np.full(len(texts) + 1, np.nan)
+        known[np.flatnonzero(is_other)] = numbers
+        return _numbers(column, known[codes], others)
     lost = np.append(is_gap, True)[codes]
     if not lost.any() and any(set(others) <= pair for pair in _FLAGS):
         return read_flags(column.str.strip())
@@ -131,27 +139,35 @@ def _are_dates(texts: Sequence[str]) -> bool:
 
 def _are_declared(texts: Sequence[str], declared: frozenset[str]) -> Mask:
     """Mark the texts that were declared as missing; numbers are compared as numbers."""
-    as_numbers = {float(text) for text in declared if is_number(text)}
-    return np.array(
-        [
-            text in declared or (bool(as_numbers) and is_number(text) and float(text) in as_numbers)
-            for text in texts
-        ],
-        dtype=bool,
-    )
+    if not declared:
+        return np.zeros(len(texts), dtype=bool)
+    as_numbers = np.array([float(text) for text in declared if is_number(text)])
+    found = np.array([text in declared for text in texts], dtype=bool)
+    if not len(as_numbers):
+        return found
+    numbers = plain_numbers(texts)
+    if numbers is None:
+        numbers = np.array([float(text) if is_number(text) else np.nan for text in texts])
+    return found | np.isin(numbers, as_numbers)
 
 
-def _numbers(
-    column: pd.Series, codes: npt.NDArray[np.intp], texts: Sequence[str], is_gap: Mask
-) -> pd.Series:
+def _whole_column(column: pd.Series, declared: frozenset[str]) -> pd.Series | None:
+    """Return a column of plain numbers without any gap, read at once; None where it holds more."""
+    texts = np.asarray(column, dtype=object).tolist()
+    numbers = None if column.hasnans else plain_numbers(texts)
+    if numbers is None:
+        return None
+    lost = [float(text) for text in declared if is_number(text)]
+    return None if lost and np.isin(numbers, lost).any() else _numbers(column, numbers, texts)
+
+
+def _numbers(column: pd.Series, values: Float, texts: Sequence[str]) -> pd.Series:
     """Return whole numbers as integers where there is no gap, and all else as floats."""
-    values = np.array(
-        [np.nan if gap else float(text) for text, gap in zip(texts, is_gap, strict=True)] + [np.nan]
-    )[codes]
-    is_whole = not any(mark in text for text in texts for mark in ".eE")
-    if is_whole and not np.isnan(values).any() and np.abs(values).max(initial=0) < _LARGEST:
-        values = values.astype(np.int64)
-    return pd.Series(values, index=column.index, name=column.name)
+    joined = "\n".join(texts)
+    is_whole = not any(mark in joined for mark in ".eE")
+    fits = is_whole and not np.isnan(values).any() and np.abs(values).max(initial=0) < _LARGEST
+    cells = values.astype(np.int64) if fits else values
+    return pd.Series(cells, index=column.index, name=column.name)
 
 
 def _without_declared(

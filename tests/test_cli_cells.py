@@ -80,9 +80,39 @@ def test_dates_are_dates_and_other_text_is_left():
     assert read_dates(pd.Series([1.0])).tolist() == [1.0]
 
 
-def test_a_column_of_no_values_is_missing():
-    column, _ = read("NA", "", "-")
+@pytest.mark.parametrize("texts", [("NA", "", "-"), ("None",), ("null", "NULL", "NA")])
+def test_a_column_of_markers_alone_is_text_and_they_are_levels(texts):
+    column, notes = read(*texts, texts[0])
+    assert column.isna().tolist() == [text == "" for text in (*texts, texts[0])]
+    assert column[0] == column.iloc[-1] == texts[0]
+    assert len(notes) == 1
+    assert f"{texts[0]!r} (2)" in notes[0]
+    assert notes[0].endswith(
+        "are levels like any other text; if they mean no value, pass --missing"
+    )
+    column, notes = read(*texts, missing=texts)
     assert column.isna().all()
+    assert all("as --missing says" in note for note in notes)
+
+
+def test_a_column_of_empty_cells_is_missing_without_a_note():
+    column, notes = read("", " ", "")
+    assert column.isna().all()
+    assert notes == []
+
+
+def test_many_different_numbers_are_read_at_once_and_exactly(monkeypatch):
+    values = np.random.default_rng(0).normal(size=2000) * 10.0 ** np.arange(-20, 20).repeat(50)
+    monkeypatch.setattr(
+        "segcate._cli_cells.is_number", lambda text: text == "-99" or pytest.fail(text)
+    )
+    whole, notes = read(*map(repr, values.tolist()), missing=("-99",))
+    assert whole.tolist() == values.tolist()
+    assert notes == []
+    column, notes = read(*map(repr, values.tolist()), "")
+    assert column.tolist()[:-1] == values.tolist()
+    assert np.isnan(column.iloc[-1])
+    assert notes == []
 
 
 # The command line with such files.

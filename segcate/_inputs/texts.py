@@ -13,7 +13,15 @@ import numpy.typing as npt
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
 
-__all__ = ["TextKind", "is_date", "is_number", "microseconds_of", "numbers_of", "text_kind"]
+__all__ = [
+    "TextKind",
+    "is_date",
+    "is_number",
+    "microseconds_of",
+    "numbers_of",
+    "plain_numbers",
+    "text_kind",
+]
 
 # A column of text is a mistyped column of numbers from this share of numbers, and as many values.
 _SHARE_OF_NUMBERS = 0.9
@@ -24,6 +32,8 @@ _SHARE_OF_VALUES = 0.01
 _WORDS = 4
 
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NUMBER_MARKS = b"0123456789+-.eE\n"
+_LEADING_ZERO = re.compile(r"\n[+-]?0[0-9]")
 _CODE = re.compile(r"[0-9]+")
 _COIN = r"(?:[$€£¥₹]|USD|EUR|GBP|CHF)"
 _NOTATION = re.compile(
@@ -71,6 +81,23 @@ def is_date(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def plain_numbers(texts: Sequence[str]) -> Float | None:
+    """Return stripped texts as floats where every one is a plain number, and None otherwise.
+
+    Of texts that hold nothing but digits, signs, points and e, and no leading zero, `float` reads
+    those that `is_number` accepts and no others; so no text is looked at by itself.
+    """
+    joined = "\n".join(["", *texts])
+    if not joined.isascii() or joined.encode("ascii").translate(None, _NUMBER_MARKS):
+        return None
+    if _LEADING_ZERO.search(joined) is not None:
+        return None
+    try:
+        return np.fromiter(map(float, texts), dtype=np.float64, count=len(texts))
+    except ValueError:
+        return None
 
 
 def numbers_of(texts: Sequence[str]) -> Float:
