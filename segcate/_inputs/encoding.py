@@ -12,6 +12,7 @@ import numpy.typing as npt
 from segcate import _frames
 from segcate._inputs.cells import MISSING, Cells, column_label, level_text, read_cells
 from segcate._inputs.kinds import ColumnKind, Content, days_since, read_column
+from segcate._inputs.part_of_rows import is_part_of_rows
 from segcate._inputs.texts import is_date, is_number, microseconds_of, numbers_of
 from segcate._validation import listed
 
@@ -69,14 +70,18 @@ class ColumnEncoding:
     names : names of the encoded columns; a category becomes ``column=level``
     source : intp array of shape (n_encoded,), the column of X each was made of
     kinds : a record of each column of X that was read, those left out too
+    means : float64 array of shape (n_encoded,), of the encoded columns in the fit
     """
 
     names: tuple[str, ...]
     source: Int
     kinds: tuple[ColumnKind, ...]
+    means: Float
 
     def encode(self, owner: str, X: Any) -> Float:
         """Encode checked rows; a level that the fit did not see is an error.
+
+        In a fold or a segment (`part_of_rows`) such a level is the average one of the fit.
 
         Returns
         -------
@@ -87,7 +92,10 @@ class ColumnEncoding:
         for kind in self.kinds:
             if kind.is_used:
                 content = read_again(f"{owner}.predict", X, kind)
-                at += _fill(values[:, at:], kind, content, 1)
+                width = _fill(values[:, at:], kind, content, 1)
+                if kind.is_category:
+                    values[content < 0, at : at + width] = self.means[at : at + width]
+                at += width
         return values
 
 
@@ -152,7 +160,9 @@ def fit_encoding(
     encoded = encode_columns(X, positions, owner=owner)
     if not may_be_empty:
         refuse_nothing(owner, encoded)
-    return ColumnEncoding(encoded.names, encoded.source, encoded.kinds), encoded.values
+    values = encoded.values
+    means = values.mean(axis=0)
+    return ColumnEncoding(encoded.names, encoded.source, encoded.kinds, means), values
 
 
 def refuse_nothing(owner: str, encoded: EncodedColumns) -> None:
@@ -281,11 +291,11 @@ def _parsed(where: str, cells: Cells, kind: ColumnKind) -> Float:
 
 
 def _codes_of(where: str, cells: Cells, levels: tuple[str, ...]) -> Int:
-    """Code the values of a column by the levels known from the fit."""
+    """Code the values of a column by the levels known from the fit; -1: other, in part of the rows."""
     codes, found = _as_levels(cells)
     place = {level: i for i, level in enumerate(levels)}
     known = np.array([place.get(level, -1) for level in found], dtype=np.intp)
-    if (known < 0).any():
+    if (known < 0).any() and not is_part_of_rows():
         n_rows = int((known[codes] < 0).sum())
         unseen = [level for level, i in zip(found, known, strict=True) if i < 0]
         raise ValueError(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcate._inputs.cells import MISSING, Cells, column_label, read_cells
+from segcate._inputs.part_of_rows import is_part_of_rows
 from segcate._inputs.texts import TextKind, microseconds_of, numbers_of, text_kind
 
 Float = npt.NDArray[np.float64]
@@ -154,8 +155,9 @@ def read_column(
     """Decide what one column of X is, and return its numbers or the codes of its levels.
 
     They are there for a constant column, too; None where all values are missing. To `describe` a
-    column, many levels and free text are no reason to refuse it.
+    column, many levels and free text are no reason to refuse it; nor are they in part of the rows.
     """
+    describe = describe or is_part_of_rows()
     name = column_label(X, position)
     cells = read_cells(owner, X, position)
     where = f"{owner}: Column {name!r} of X" if owner else f"Column {name!r} of X"

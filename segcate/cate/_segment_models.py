@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
 from segcate import _frames
+from segcate._inputs.part_of_rows import part_of_rows
 from segcate._nuisances import NuisanceModels, Want, fit_nuisances
 from segcate._routing import routing
 from segcate._validation import EffectData, Float, Int, TreatmentKind
@@ -72,7 +74,8 @@ def _fit(estimator: Any, rows: Rows, part: Int) -> Any:
         if values is not None:
             keywords[name] = values[part]
     model = _told_the_kind(clone(estimator), rows.kind)
-    with routing():
+    is_part = len(part) < len(rows.y)
+    with routing(), part_of_rows() if is_part else nullcontext():
         model.fit(_frames.take_rows(rows.X, part), rows.y[part], **keywords)
     return model
 
@@ -144,7 +147,8 @@ def _fit_predict(estimator: Any, rows: Rows, train: Int, test: Int) -> Float:
     if not len(test):
         return np.empty((0, n_treatments))
     model = _fit(estimator, rows, train)
-    effects = np.asarray(model.predict(_frames.take_rows(rows.X, test)), dtype=np.float64)
+    with part_of_rows():
+        effects = np.asarray(model.predict(_frames.take_rows(rows.X, test)), dtype=np.float64)
     return effects.reshape(len(test), n_treatments)
 
 

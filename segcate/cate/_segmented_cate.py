@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from segcate import _frames
 from segcate._inputs.kinds import columns_as_they_came
+from segcate._inputs.part_of_rows import part_of_rows
 from segcate._nuisances import check_cross_fitting
 from segcate._present_rows import present_rows
 from segcate._validation import (
@@ -119,8 +120,9 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
 
     The nuisances know the segment, the models do not: a pooled model on observational data leaves
     confounding by segment in, which the loss sees. Keep what made the segments among the columns.
-    `groups` keep their rows in one fold. Shrunken effects have no confidence interval;
-    `predict_interval` needs ``shrinkage=None`` (or 0 or 1).
+    A level of a category that a segment or fold lacks counts in its model as the average level; one
+    that `fit` never saw is an error. `groups` keep their rows in one fold. Shrunken effects have no
+    confidence interval; `predict_interval` needs ``shrinkage=None`` (or 0 or 1).
 
     References
     ----------
@@ -276,13 +278,16 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
         """
         covariates, segment = self._read(X, "predict")
         effects = self._blank((len(segment),))
-        weight = np.append(self.weights_, 0.0)[segment]
-        self._fill(effects, weight < 1, self.pooled_.predict, covariates)
+        # also where its effect has no weight: it alone knows every level, and refuses unseen ones
+        self._fill(effects, np.ones(len(segment), dtype=bool), self.pooled_.predict, covariates)
         for k, model in enumerate(self.estimators_):
             rows = np.flatnonzero(segment == k)
             if model is None or not len(rows) or self.weights_[k] == 0:
                 continue
-            own = np.asarray(model.predict(_frames.take_rows(covariates, rows)), dtype=np.float64)
+            with part_of_rows():
+                own = np.asarray(
+                    model.predict(_frames.take_rows(covariates, rows)), dtype=np.float64
+                )
             pooled = effects[rows] if self.weights_[k] < 1 else own
             effects[rows] = pooled + self.weights_[k] * (own - pooled)
         effects[self._is_blank(segment)] = np.nan
@@ -321,6 +326,7 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
             )
         covariates, segment = self._read(X, "predict_interval")
         interval = self._blank((len(segment), 2))
+        self.pooled_.predict(covariates)  # refuses levels that no model saw
 
         def of(model: Any) -> Any:
             return lambda rows: predict_interval(model, rows, confidence_level=confidence_level)
@@ -329,7 +335,8 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
         self._fill(interval, ~uses_own, of(self.pooled_), covariates)
         for k, model in enumerate(self.estimators_):
             if model is not None and self.weights_[k] > 0:
-                self._fill(interval, segment == k, of(model), covariates)
+                with part_of_rows():
+                    self._fill(interval, segment == k, of(model), covariates)
         interval[self._is_blank(segment)] = np.nan
         return interval
 

@@ -11,6 +11,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from segcate import _folds, _frames
 from segcate._folds import Splits, check_splits, splits_of, treatment_strata
+from segcate._inputs.part_of_rows import part_of_rows
 from segcate._routing import routing
 from segcate._validation import Float, Int
 
@@ -79,8 +80,9 @@ def _fit_predict(
 ) -> Any:
     """Fit on some rows, and predict others."""
     metadata = {name: values[train] for name, values in given.items()}
-    fitted = fit_child(estimator, _frames.take_rows(X, train), y[train], metadata)
-    return fitted.predict(_frames.take_rows(X, test))
+    with part_of_rows():
+        fitted = fit_child(estimator, _frames.take_rows(X, train), y[train], metadata)
+        return fitted.predict(_frames.take_rows(X, test))
 
 
 def has_splits(cv: Any) -> bool:
