@@ -28,6 +28,9 @@ BlpStrategy = Literal["weighted", "horvitz-thompson", "residual"]
 
 __all__ = ["BestLinearPrediction", "blp", "blp_from_outcome"]
 
+# Values that differ by this share of their size differ by rounding.
+_ROUNDING = 1e-13
+
 
 @dataclass(frozen=True, slots=True)
 class BestLinearPrediction:
@@ -39,7 +42,7 @@ class BestLinearPrediction:
         Average effect at the mean prediction, in units of y; p-value of "it is 0".
     slope, slope_std_error, slope_ci_low, slope_ci_high : float
         Rise of the effect for a rise of the prediction by 1: 1 when calibrated, 0 when predictions
-        tell nothing. NaN where every row has the same prediction.
+        tell nothing. NaN where every row has the same prediction, but for rounding.
     p_slope_zero, p_slope_one : float
         Two-sided p-values of "slope is 0" and "slope is 1".
     df : int
@@ -116,8 +119,8 @@ def blp(
     Raises
     ------
     ValueError
-        If an array has NaN, another length or another index; if there are fewer than three rows (or
-        two groups); with HC3, if a single row or group decides the slope alone.
+        If an array has NaN, another length or another index; if all effect scores are the same; if there
+        are fewer than three rows (or two groups); with HC3, if a single row or group decides the slope alone.
 
     See Also
     --------
@@ -151,6 +154,7 @@ def blp(
     check_covariance_kind(owner, cov, is_clustered=groups is not None)
     rows = check_rows(owner, pseudo_outcome, prediction, sample_weight, groups)
     _check_enough(owner, rows, 2)
+    _refuse_same(owner, "pseudo_outcome", rows.psi)
     centred = _centred(rows)
     ones = np.ones(rows.n_rows)
     columns = np.column_stack([ones] if centred is None else [ones, centred])
@@ -210,8 +214,8 @@ def blp_from_outcome(
     Raises
     ------
     ValueError
-        If an array has NaN, another length or another index, if a propensity is 0 or 1, if one arm
-        is empty, or if there are too few rows.
+        If an array has NaN, another length or another index, if a propensity is 0 or 1, if all rows
+        have the same outcome, or the same residual with "residual", if one arm is empty, or if there are too few rows.
 
     See Also
     --------
@@ -270,6 +274,9 @@ def blp_from_outcome(
         )
     refuse_groups_that_are_arms(owner, rows.clusters, arm)
     _check_enough(owner, rows, 4)
+    _refuse_same(owner, "y", rows.psi)
+    if strategy == "residual":
+        _refuse_same(owner, "y - baseline", rows.psi - expected)
     centred = _centred(rows)
     target, weight, columns, position = _regression(
         strategy, rows, arm - chance, chance, expected, centred
@@ -325,12 +332,26 @@ def _varying(column: Float) -> list[Float]:
 
 def _centred(rows: ScoredRows) -> Float | None:
     """Return the predictions less their mean; None where they are all the same."""
-    if np.ptp(rows.prediction) == 0:
+    if _are_same(rows.prediction):
         return None
     # twice: the mean of numbers far from 0 is rounded, that of numbers around 0 is not
     near: Float = rows.prediction - rows.mean(rows.prediction)
     centred: Float = near - rows.mean(near)
     return centred
+
+
+def _are_same(values: Float) -> bool:
+    """Tell whether all values are one, but for rounding."""
+    return bool(np.ptp(values) <= _ROUNDING * np.abs(values).max())
+
+
+def _refuse_same(owner: str, name: str, values: Float) -> None:
+    """Refuse a target without noise: its slope would be 0 with a standard error of 0."""
+    if _are_same(values):
+        raise ValueError(
+            f"{owner}: `{name}` is {values[0]:.6g} in all {len(values)} rows with weight above 0, so no standard error "
+            "can be told. Pass values that differ between rows, such as those of effect_scores for blp."
+        )
 
 
 def _check_enough(owner: str, rows: ScoredRows, n_columns: int) -> None:

@@ -174,6 +174,40 @@ def test_a_constant_prediction_has_no_slope():
     assert np.isnan([found.slope, found.slope_std_error, found.p_slope_zero]).all()
 
 
+@pytest.mark.parametrize("size", [1.0, 1e-9, -1e9])
+def test_a_prediction_that_is_constant_but_for_rounding_has_no_slope(size):
+    rng = np.random.default_rng(0)
+    prediction = size * (0.1 + 1e-16 * rng.integers(-3, 4, 200))
+    assert np.ptp(prediction) > 0
+    found = blp(rng.normal(size=200), prediction)
+    assert found.ate_std_error > 0
+    assert np.isnan([found.slope, found.slope_std_error, found.p_slope_zero]).all()
+
+
+@pytest.mark.parametrize("cov", ["HC3", "HC1", "const"])
+@pytest.mark.parametrize("value", [0.0, 0.3, -1e9])
+def test_scores_and_outcomes_that_are_constant_but_for_rounding_are_refused(value, cov):
+    rng = np.random.default_rng(0)
+    prediction, treatment = rng.normal(size=200), rng.integers(0, 2, 200)
+    for psi in (np.full(200, value), value * (1 + 1e-16 * rng.integers(-3, 4, 200))):
+        with pytest.raises(ValueError, match=r"^blp: `pseudo_outcome` is .* in all 200 rows"):
+            blp(psi, prediction, cov=cov)
+        with pytest.raises(ValueError, match=r"^blp: `pseudo_outcome` is"):
+            blp([*psi, 1.0], [*prediction, 1.0], sample_weight=[1.0] * 200 + [0.0], cov=cov)
+        for strategy in ("weighted", "horvitz-thompson", "residual"):
+            with pytest.raises(ValueError, match=r"^blp_from_outcome: `y` is .* in all 200 rows"):
+                blp_from_outcome(
+                    psi, prediction, treatment=treatment, propensity=np.full(200, 0.5),
+                    baseline=prediction, strategy=strategy, cov=cov,
+                )  # fmt: skip
+    y = rng.normal(size=200)
+    with pytest.raises(ValueError, match=r"^blp_from_outcome: `y - baseline` is 0 in all"):
+        blp_from_outcome(
+            y, prediction, treatment=treatment, propensity=np.full(200, 0.5), baseline=y,
+            strategy="residual", cov=cov,
+        )  # fmt: skip
+
+
 def test_a_baseline_that_explains_the_outcome_narrows_the_interval():
     rng = np.random.default_rng(1)
     s, base, t = rng.normal(size=2000), 5 * rng.normal(size=2000), rng.integers(0, 2, 2000)
