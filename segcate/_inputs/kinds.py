@@ -241,7 +241,7 @@ def _read_values(
             found
         ]
     low, high, n_missing = _range(values)
-    if n_missing < len(values) and max(high, -low) > _LARGEST:
+    if n_missing < len(values) and _LARGEST < max(high, -low) < np.inf:
         raise ValueError(
             f"Column {kind.name!r} of X holds {high if high > -low else low:g}; beyond {_LARGEST:g} squares "
             "overflow. Use another unit."

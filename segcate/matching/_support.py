@@ -99,6 +99,8 @@ def level_support(data: EffectData, columns: ModelColumns, estimand: str) -> Lev
     either, so that the search is repeated until it finds no more.
     """
     codes, n = data.segment.codes, data.segment.n_segments
+    if not columns.categories:
+        return _full_support(data.n_rows, n, estimand)
     counted = np.ones(data.n_rows, bool) if data.sample_weight is None else data.sample_weight > 0
     counts = [
         level_counts(category, codes, n, data.treatment, counted) for category in columns.categories
@@ -115,6 +117,16 @@ def level_support(data: EffectData, columns: ModelColumns, estimand: str) -> Lev
         np.bincount(codes[category >= 0], minlength=n),
         np.bincount(codes[focal], minlength=n),
         estimand,
+    )
+
+
+def _full_support(n_rows: int, n_segments: int, estimand: str) -> LevelSupport:
+    """Leave no row out: there is no category."""
+    none = np.zeros((n_segments, 0))
+    nobody = np.zeros(n_segments, dtype=np.int64)
+    category = np.full(n_rows, -1, dtype=np.intp)
+    return LevelSupport(
+        none.astype(bool), none.astype(np.int64), category, (), nobody, nobody, estimand
     )
 
 

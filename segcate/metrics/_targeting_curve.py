@@ -180,7 +180,8 @@ def check_curve_options(
     is_count = isinstance(n_points, int | np.integer) and not isinstance(n_points, bool)
     if not is_count or not 1 <= n_points <= _MOST_POINTS:
         raise ValueError(
-            f"{owner}: `n_points` must be a number of points, from 1 to {_MOST_POINTS:,}, or None; got {n_points!r}."
+            f"{owner}: `n_points` must be a number of points of at least 1 and at most {_MOST_POINTS:,}, or None; "
+            f"got {n_points!r}."
         )
     if band == "uniform" and n_points > _MOST_UNIFORM_POINTS:
         raise ValueError(

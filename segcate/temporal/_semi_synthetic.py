@@ -409,9 +409,10 @@ def semi_synthetic(
     >>> print(effect.groupby("step")["effect_y1"].mean().round(2).to_dict())
     {1: -0.14, 2: -0.22, 3: -0.31}
     """
-    if len(getattr(covariates, "shape", ())) != 2:
+    if not hasattr(covariates, "columns") and np.ndim(covariates) < 2:
         raise TypeError(
-            f"semi_synthetic: `covariates` must be a table of units and steps; got {type(covariates).__name__}."
+            f"semi_synthetic: `covariates` must be a long frame, or an array of shape (n_units, n_days, n_covariates); "
+            f"got {type(covariates).__name__}."
         )
     for name, flag in (
         ("standardize", standardize),
