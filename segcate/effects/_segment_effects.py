@@ -234,10 +234,15 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         ]
         if gaps and (self.on_empty == "raise" or len(gaps) == len(estimates)):
             more = f" and {len(gaps) - 5} more" if len(gaps) > 5 else ""
+            without = (
+                f"Keep going without them, {owner}(on_empty='nan'), or with everyone's effect in their place, "
+                "on_empty='overall'; or merge"
+            )
+            if len(gaps) == len(estimates):  # nothing would be left to go on with
+                without = "Merge"
             raise EmptySegmentError(
                 f"{owner}: {len(gaps)} of {len(estimates)} segments have no estimate: {'; '.join(gaps[:5])}{more} "
-                f"(n_samples={data.n_rows}). Keep going without them, {owner}(on_empty='nan'), or with everyone's "
-                f"effect in their place, on_empty='overall'; or merge thin segments into their nearest neighbours, "
+                f"(n_samples={data.n_rows}). {without} thin segments into their nearest neighbours, "
                 f"{owner}(min_per_arm=10), or by rows in the segmenter, KMeansSegmenter(min_size=50); or make fewer "
                 f"segments, KMeansSegmenter(n_clusters=3). It may also help to {self._remedy}."
             )
