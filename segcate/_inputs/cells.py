@@ -120,6 +120,9 @@ def _plain_categories(column: pd.Series[Any]) -> npt.NDArray[Any]:
     return column.to_numpy()
 
 
+_NESTED = frozenset({"List", "Array", "Struct", "Binary"})
+
+
 def _from_narwhals(name: str, column: nw.Series[Any]) -> Cells:
     kind = column.dtype
     if kind.is_numeric() or kind == nw.Boolean:
@@ -131,12 +134,14 @@ def _from_narwhals(name: str, column: nw.Series[Any]) -> Cells:
         return _levels("category", np.asarray(column.to_numpy(), dtype=object))
     if kind in (nw.Date, nw.Datetime, nw.Duration):
         return _from_array(name, np.asarray(column.to_numpy()))
-    if kind.is_nested() or kind == nw.Binary:
+    if type(kind).__name__ in _NESTED:  # narwhals 1.20 knows no `is_nested`
         cells = [cell for cell in column.head(1000).to_list() if cell is not None]
         raise TypeError(_nested(name, str(kind), cells[0] if cells else None))
     if column.null_count() == len(column):
         return Cells("nothing", len(column))
-    return _from_objects(name, np.array(column.to_list(), dtype=object), is_plain=True)
+    cells = np.empty(len(column), dtype=object)
+    cells[:] = column.to_list()
+    return _from_objects(name, cells, is_plain=True)
 
 
 def _from_array(name: str, column: npt.NDArray[Any]) -> Cells:

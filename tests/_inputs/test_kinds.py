@@ -63,7 +63,8 @@ def pandas_arrow():
 
 
 def polars():
-    return pl.DataFrame({name: row[0] for name, row in ROWS.items()})
+    # polars 1.0 takes the places of decimals from the first one, and refuses the others
+    return pl.DataFrame([pl.Series(name, row[0], strict=False) for name, row in ROWS.items()])
 
 
 def arrow_table():
