@@ -139,9 +139,9 @@ def _from_narwhals(name: str, column: nw.Series[Any]) -> Cells:
         raise TypeError(_nested(name, str(kind), cells[0] if cells else None))
     if column.null_count() == len(column):
         return Cells("nothing", len(column))
-    cells = np.empty(len(column), dtype=object)
-    cells[:] = column.to_list()
-    return _from_objects(name, cells, is_plain=True)
+    objects = np.empty(len(column), dtype=object)
+    objects[:] = column.to_list()
+    return _from_objects(name, objects, is_plain=True)
 
 
 def _from_array(name: str, column: npt.NDArray[Any]) -> Cells:
