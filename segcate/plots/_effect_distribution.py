@@ -268,6 +268,7 @@ class EffectDistributionDisplay:
         low, high = float(np.nanmin(effect)), float(np.nanmax(effect))
         margin = 0.03 * (high - low) if high > low else 0.5 * (abs(low) or 1.0)
         ax.set_xlim(low - margin, high + margin)
+        ax.locator_params(axis="x", nbins=5)  # numbers of thousands must not run into each other
         ax.set_ylim(len(groups) - 0.7, -1.1)
         names = [f"{fit_name(group.name, 24)} ({group.n:,})" for group in groups]
         ax.set_yticks(range(len(groups)), names, fontsize=size, color=INK)

@@ -112,11 +112,12 @@ def _as_series(X: Any, position: int) -> pd.Series[Any]:
     frame = nw.from_native(X, eager_only=True)
     column = frame.get_column(frame.columns[position])
     kind = column.dtype
-    if kind.is_integer():
+    called = type(kind).__name__  # narwhals 1.20 knows no `is_integer`
+    if called.startswith(("Int", "UInt")):
         gaps = np.array(column.is_null().to_numpy())
         whole = np.array(column.fill_null(0).to_numpy())
         return pd.Series(pd.arrays.IntegerArray(whole, gaps) if gaps.any() else whole)
-    if kind.is_float() or (kind == nw.Datetime and getattr(kind, "time_zone", None) is None):
+    if called.startswith("Float") or (kind == nw.Datetime and getattr(kind, "time_zone", None) is None):
         return pd.Series(column.to_numpy())
     if kind in (nw.Categorical, nw.Enum):
         native = column.to_native().dtype
@@ -194,8 +195,8 @@ def _parsed(column: pd.Series[Any], missing: Mask, name: str) -> pd.Series[Any]:
             f"reads column {name!r}, in which some times have a time zone and some have none"
         )
     zone = getattr(cells[0], "tzinfo", None) if len(zones) == 1 else "UTC"
-    parsed = pd.Series(pd.NaT, index=column.index, dtype="datetime64[us, UTC]")
-    parsed[~missing] = pd.to_datetime(pd.Series(cells, dtype=object).to_numpy(), utc=True)
+    rows = column.index[~missing]
+    parsed = pd.to_datetime(pd.Series(cells, rows, dtype=object), utc=True).reindex(column.index)
     result: pd.Series[Any]
     result = parsed.dt.tz_localize(None) if "None" in zones else parsed.dt.tz_convert(zone)
     return result
