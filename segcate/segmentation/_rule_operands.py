@@ -117,7 +117,9 @@ def _as_series(X: Any, position: int) -> pd.Series[Any]:
         gaps = np.array(column.is_null().to_numpy())
         whole = np.array(column.fill_null(0).to_numpy())
         return pd.Series(pd.arrays.IntegerArray(whole, gaps) if gaps.any() else whole)
-    if called.startswith("Float") or (kind == nw.Datetime and getattr(kind, "time_zone", None) is None):
+    if called.startswith("Float") or (
+        kind == nw.Datetime and getattr(kind, "time_zone", None) is None
+    ):
         return pd.Series(column.to_numpy())
     if kind in (nw.Categorical, nw.Enum):
         native = column.to_native().dtype
