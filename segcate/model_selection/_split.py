@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import BaseCrossValidator, StratifiedShuffleSplit
-from sklearn.utils import check_random_state
 
 from segcate._folds import deal_groups, deal_rows, dose_bands, treatment_strata
+from segcate._inputs.parameters import check_seed
 from segcate._inputs.vectors import as_array, check_same_index
 from segcate._routing import SPLIT_REQUEST, how_to_pass
 from segcate._validation import Float, Int, check_arms, check_dose, check_groups, check_outcome
@@ -187,7 +187,7 @@ class TreatmentStratifiedKFold(_TreatmentSplitter):
             n_outcome_bins=min(self.n_outcome_bins, len(arm)),
             min_rows=self.n_splits,
         )
-        rng = check_random_state(self.random_state) if self.shuffle else None
+        rng = check_seed(type(self).__name__, self.random_state) if self.shuffle else None
         yield from _each_fold(deal_rows(strata, self.n_splits, rng), self.n_splits)
 
 
@@ -259,7 +259,7 @@ class TreatmentStratifiedGroupKFold(_TreatmentSplitter):
             owner, arm, y, n_outcome_bins=min(self.n_outcome_bins, len(arm)), min_rows=self.n_splits
         )
         shares = np.full(self.n_splits, 1 / self.n_splits)
-        rng = check_random_state(self.random_state) if self.shuffle else None
+        rng = check_seed(type(self).__name__, self.random_state) if self.shuffle else None
         yield from _each_fold(deal_groups(strata, groups, shares, rng), self.n_splits)
 
     def _checked_groups(self, owner: str, groups: Any, X: Any) -> Int | None:

@@ -97,7 +97,8 @@ def balance_lines(
     check_balance(owner, balance, statistic)
     labels = balance.index.unique(level="segment").tolist()
     if segment is not None:
-        if segment not in labels:
+        # True equals a segment 1, and selects rows where a label is asked for
+        if segment not in labels or (isinstance(segment, bool) and bool not in map(type, labels)):
             raise ValueError(
                 f"{owner}: `segment` is {segment!r}, and `balance` has the segments "
                 f"{listed(labels, 12)}. Name one of those, or None for all together."

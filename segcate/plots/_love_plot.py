@@ -249,6 +249,7 @@ class LovePlotDisplay:
                 f"{owner}: `max_covariates` must be a whole number, at least 1; got "
                 f"{max_covariates!r}."
             )
+        _check_threshold(owner, self.threshold)
         found = balance_lines(owner, self.balance, self.statistic, self.segment, self.absolute)
         lines, n_hidden = order_lines(found, order, max_covariates)
         names = [fit_name(line.covariate) for line in lines]
@@ -342,6 +343,16 @@ def _value(value: float, decimals: int) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _check_threshold(owner: str, threshold: Any) -> None:
+    """Refuse a threshold that no line can be drawn at."""
+    is_number = isinstance(threshold, int | float | np.number) and not isinstance(threshold, bool)
+    if threshold is not None and not (is_number and np.isfinite(threshold)):
+        raise ValueError(
+            f"{owner}: `threshold` must be None or a finite number, a distance between the arms; got "
+            f"{threshold!r}."
+        )
 
 
 def _limits(

@@ -125,10 +125,13 @@ def _check_profile(owner: str, profile: Any) -> None:
 
 
 def _vector(owner: str, name: str, values: Any, length: int) -> Float:
-    array = np.asarray(values, dtype=np.float64)
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.empty(0)
     if array.shape != (length,):
         raise ValueError(
-            f"{owner}: `{name}` must be one number for each of {length} covariates; got shape "
-            f"{array.shape}."
+            f"{owner}: `{name}` must be one number for each of {length} covariates; got a "
+            f"{type(values).__name__} of shape {np.shape(values) if np.ndim(values) else ()}."
         )
     return array

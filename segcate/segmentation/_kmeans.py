@@ -173,7 +173,9 @@ class KMeansSegmenter(ClusteringSegmenter):
         return self
 
     def _options(self) -> ClusteringOptions:
-        check_count(type(self).__name__, "min_size", self.min_size, 1)
+        owner = type(self).__name__
+        check_count(owner, "n_clusters", self.n_clusters, 1, optional=False)
+        check_count(owner, "min_size", self.min_size, 1)
         return ClusteringOptions(min_size=self.min_size)
 
     def _new_clusterer(self, rows: Any) -> Any:
