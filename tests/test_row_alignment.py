@@ -6,7 +6,7 @@ neither called below nor excused, or has an argument that nobody has called row-
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import inspect
 import itertools
 import re
@@ -25,8 +25,10 @@ import segcate
 from segcate import cate, effects, matching, metrics, model_selection, plots, segmentation
 from segcate._routing import RoutedScorer
 
-ROOMS = ("metrics", "model_selection", "effects", "cate", "plots", "segmentation", "matching",
-         "temporal", "datasets")  # fmt: skip
+ROOMS = ["metrics", "model_selection", "effects", "cate", "plots", "segmentation", "matching",
+         "datasets"]  # fmt: skip
+if importlib.util.find_spec("torch"):  # the extra `temporal`; without it its names do not load
+    ROOMS.append("temporal")
 
 N = 60
 _rng = np.random.default_rng(0)

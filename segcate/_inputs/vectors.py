@@ -94,10 +94,6 @@ def as_array(owner: str, name: str, values: Any) -> npt.NDArray[Any]:
         raise ValueError(
             f"{owner}: `{name}` must hold one value for every row; its rows have several lengths."
         ) from None
-    if array.ndim == 0:
-        raise TypeError(
-            f"{owner}: `{name}` must hold one value for every row; got a {type(values).__name__}."
-        )
     if array.dtype.kind == "c":
         raise ValueError(
             f"{owner}: `{name}` must hold real values. Complex data not supported: take the real part."

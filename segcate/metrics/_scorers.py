@@ -93,7 +93,8 @@ class _ResidualMetric:
     ) -> float:
         """Score predicted effects by what they leave of the outcome."""
         owner = "Scoring by r_loss"
-        as_array(owner, "y", y)
+        if as_array(owner, "y", y).ndim == 0:
+            raise TypeError(f"{owner}: `y` must hold one value for every row; got {y!r}.")
         effect = check_prediction(owner, prediction, y)
         if self.is_experiment:
             experiment_scores(owner, y, treatment, sample_weight)

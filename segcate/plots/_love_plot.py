@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from segcate._inputs.parameters import check_count
 from segcate._number_texts import decimals_of, write_decimals
 from segcate._validation import check_option, listed
 from segcate.plots._balance_lines import BalanceLine, balance_lines, order_lines
@@ -250,6 +251,7 @@ class LovePlotDisplay:
                 f"{max_covariates!r}."
             )
         _check_threshold(owner, self.threshold)
+        check_count(owner, "n_rows", self.n_rows, 0)
         found = balance_lines(owner, self.balance, self.statistic, self.segment, self.absolute)
         lines, n_hidden = order_lines(found, order, max_covariates)
         names = [fit_name(line.covariate) for line in lines]
