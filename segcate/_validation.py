@@ -394,6 +394,8 @@ def check_propensity(
     _check_length(owner, "propensity", values, X)
     allowed = "[0, 1]" if takes_certain else "(0, 1)"
     values = _numbers(owner, "`propensity`", values, f"numbers inside {allowed}")
+    if len(values) and values.min() >= 1e-100 and values.max() < 1:
+        return values
     is_bad = ~((values >= 0) & (values <= 1))
     is_certain = (values == 0) | (values == 1)
     if not takes_certain:

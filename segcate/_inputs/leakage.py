@@ -122,6 +122,9 @@ def find_leaks(
     tuple of Leak
         At most one a column, the strongest; in the order of the columns.
     """
+    positions = list(positions)
+    if not positions:
+        return ()
     treated = np.asarray(treatment) != 0
     n_zero = int((y == 0).sum())
     mostly_zero = len(y) / 2 < n_zero < len(y)

@@ -202,11 +202,14 @@ def treat_missing(
 
 def missing_by_arm(data: EffectData) -> dict[str, list[float]]:
     """Return the share of missing values in each arm, for the covariates that have any."""
+    gaps = _gaps(data, ())
+    if not gaps:
+        return {}
     arm = _arms(data)
     size = np.maximum(np.bincount(arm), 1)
     return {
         _name(data.X, i): (np.bincount(arm[gap], minlength=len(size)) / size).tolist()
-        for i, gap in _gaps(data, ()).items()
+        for i, gap in gaps.items()
     }
 
 

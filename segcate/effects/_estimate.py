@@ -100,16 +100,17 @@ def _estimate_segment(
         found = matched_effect(view, adjusted)
         scores = None
     variance = _variance(design, view, adjusted, found, scores, options)
-    used = (view.own > 0) | (view.uses > 0)
+    used = np.flatnonzero((view.own > 0) | (view.uses > 0))
+    is_treated = view.is_treated[used]
     if options.std_error != "group":
-        variance = replace(variance, df=freedom_of_rows(_smaller_arm(view.is_treated[used])))
+        variance = replace(variance, df=freedom_of_rows(_smaller_arm(is_treated)))
     notes = [
         view.weight_note,
         "" if design.support.sparse[code].any() else design.propensity.notes[code],
         adjusted.note if adjusted else "",
         *level_notes(design.support, code, _shrinks(design, options)),
     ]
-    rare = rare_events(view.y[used], view.is_treated[used], (view.own + view.uses)[used])
+    rare = rare_events(view.y[used], is_treated, view.own[used] + view.uses[used])
     if options.as_published:
         rare = replace(rare, variance=0.0)
     return with_effect(
@@ -120,7 +121,7 @@ def _estimate_segment(
         view.y,
         rare,
         total_squares=float(view.own @ view.own),
-        n_donors=int((view.uses > 0).sum()),
+        n_donors=int(np.count_nonzero(view.uses)),
         max_uses=float(view.uses.max()),
         max_distance=_widest_set(view),
     )
@@ -161,7 +162,7 @@ def _blocks(design: Design, view: SegmentView) -> Blocks | None:
 def _matched_focal(view: SegmentView) -> list[int]:
     """Count the matched rows of every focal arm."""
     return [
-        int(((view.own > 0) & view.in_arm(arm)).sum()) for arm in (0, 1) if view.is_focal_arm(arm)
+        int(np.count_nonzero((view.own > 0) & view.in_arm(arm))) for arm in (0, 1) if view.is_focal_arm(arm)
     ]
 
 
@@ -201,18 +202,17 @@ def _without_estimate(design: Design, view: SegmentView, fewest: int) -> Segment
         return replace(found, status=why[seen[0]] if seen else "no matches")
     if _is_disjoint(view):
         return replace(found, status="no overlap of scores")
-    return replace(found, status=_too_thin(view, fewest))
+    thin = _too_thin(view, n_treated, n_control, fewest)
+    return replace(found, status=thin) if thin else found
 
 
-def _too_thin(view: SegmentView, fewest: int) -> str:
+def _too_thin(view: SegmentView, n_treated: int, n_control: int, fewest: int) -> str:
     """Say so where the matches rest on too few rows; empty where they do not."""
-    n_matched, n_donors = min(_matched_focal(view)), int((view.uses > 0).sum())
-    thin = ""
+    n_matched, n_donors = min(_matched_focal(view)), int(np.count_nonzero(view.uses))
     if min(n_matched, n_donors) >= 2:
-        is_treated = view.is_treated
-        thin = too_few_rows(int(is_treated.sum()), int((~is_treated).sum()), fewest)
-    if thin:
-        return thin
+        thin = too_few_rows(n_treated, n_control, fewest)
+        if thin:
+            return thin
     if n_matched < fewest:
         return "too few matched rows"
     return "too few distinct matches" if n_donors < min(fewest, FEWEST_DONORS) else ""
