@@ -162,7 +162,9 @@ def _blocks(design: Design, view: SegmentView) -> Blocks | None:
 def _matched_focal(view: SegmentView) -> list[int]:
     """Count the matched rows of every focal arm."""
     return [
-        int(np.count_nonzero((view.own > 0) & view.in_arm(arm))) for arm in (0, 1) if view.is_focal_arm(arm)
+        int(np.count_nonzero((view.own > 0) & view.in_arm(arm)))
+        for arm in (0, 1)
+        if view.is_focal_arm(arm)
     ]
 
 

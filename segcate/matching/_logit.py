@@ -52,8 +52,10 @@ class Standard:
 
     def apply(self, Z: Float, columns: npt.NDArray[np.bool_]) -> Float:
         """Return the marked columns of these rows, standardised."""
-        centred = Z[:, columns] - self.origin[columns] - self.mean[columns]
-        return np.asarray(centred / self.scale[columns])
+        out: Float = (Z if columns.all() else Z[:, columns]) - self.origin[columns]
+        out -= self.mean[columns]
+        out /= self.scale[columns]
+        return out
 
 
 @dataclass(frozen=True, slots=True)

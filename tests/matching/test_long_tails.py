@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from segcate.effects import SegmentMatching, SegmentRegression
+from segcate.matching import _long_tails
 from segcate.matching._long_tails import tamed_columns
 
 
@@ -80,3 +81,28 @@ def test_how_far_out_a_value_lies_hardly_matters(factor):
     X["spend"] = np.where(X["spend"] > 500, X["spend"] * factor, X["spend"])
     again = SegmentMatching(segment=None).fit(X, y, treatment=t).effects_["effect"].item()
     assert abs(again - first) < 0.3
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_counts_in_bins_pass_no_column_that_the_exact_test_would_change(seed, monkeypatch):
+    rng = np.random.default_rng([seed, 32])
+    n_passed = 0
+    for n in (20, 51, 300, 2_000):
+        normal = rng.normal(size=n)
+        columns = [
+            normal,
+            rng.standard_t(3, n),
+            rng.lognormal(0, 0.8, n),
+            rng.integers(0, 12, n).astype(float),
+            np.where(rng.random(n) < 0.24, 0.3, rng.random(n)),
+            np.where(rng.random(n) < 0.3, 0.0, normal),
+            np.append(normal[1:], rng.uniform(5, 15)),
+        ]
+        for values in columns:
+            values = values * 10 ** rng.uniform(-8, 8) + 10 ** rng.uniform(-3, 6)
+            if _long_tails._is_plainly_short(values):
+                n_passed += 1
+                with monkeypatch.context() as exact:
+                    exact.setattr(_long_tails, "_is_plainly_short", lambda values: False)
+                    assert tamed_columns(values) is None
+    assert n_passed >= 8
