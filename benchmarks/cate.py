@@ -54,7 +54,7 @@ def uplift(n: int, name: str, seed: int) -> Any:
 
 def residuals(data: Any) -> tuple[np.ndarray, np.ndarray]:
     """Centre treatment and outcome with the boosting models, cross-fitted."""
-    from segcate._nuisances import NuisanceModels, fit_nuisances
+    from segcate._nuisance.nuisances import NuisanceModels, fit_nuisances
 
     outcome, treatment = boosting()
     models = NuisanceModels(outcome, treatment, cv=5, random_state=0)
@@ -71,8 +71,8 @@ def ours_alone(data: Any, left: Any, new: Any, seed: int, n_jobs: int) -> Any:
     from scipy.special import ndtri
 
     from segcate.cate import CausalForest
-    from segcate.cate._forest import grow_forest, read_forest
-    from segcate.cate._forest_parameters import forest_shape
+    from segcate.cate._forest.honest_forest import grow_forest, read_forest
+    from segcate.cate._forest.parameters import forest_shape
 
     shape = forest_shape("benchmark", CausalForest(N_TREES), data.X.shape[1])
     unit = np.arange(len(data.X))
@@ -231,8 +231,8 @@ def forest_growth(sizes: list[int]) -> list[Any]:
 def growth_of(n: int) -> dict[str, Any]:
     """Measure one size: seconds, extra memory at the peak, and the forest's own size."""
     from segcate.cate import CausalForest
-    from segcate.cate._forest import grow_forest, read_forest
-    from segcate.cate._forest_parameters import forest_shape
+    from segcate.cate._forest.honest_forest import grow_forest, read_forest
+    from segcate.cate._forest.parameters import forest_shape
 
     def grow(data: Any) -> Any:
         left = data.treatment - data.propensity, data.y - data.mu0 - data.propensity * data.effect

@@ -1,7 +1,7 @@
 """Segment effects: which segments does a treatment help, by how much, and how sure are we."""
 
-from segcate._routing import routing
-from segcate._treatment import encode_treatment
+from segcate._inputs.routing import routing
+from segcate._inputs.treatment import encode_treatment
 
 __version__ = "0.1.0"
 
@@ -11,18 +11,18 @@ SKOPS_TRUSTED_TYPES: list[str] = [
     "joblib.memory.Memory",
     "segcate._inputs.encoding.ColumnEncoding",
     "segcate._inputs.kinds.ColumnKind",
-    "segcate._inputs.missing.Filling",
+    "segcate._covariates.missing.Filling",
     "segcate.cate._causal_forest.CausalForest",
-    "segcate.cate._causalml.CausalMLEstimator",
-    "segcate.cate._econml.EconMLEstimator",
-    "segcate.cate._forest.Forest",
-    "segcate.cate._forest_shrinkage.EffectShrinkage",
-    "segcate.cate._forest_trend.TrendColumns",
+    "segcate.cate._adapters.causalml.CausalMLEstimator",
+    "segcate.cate._adapters.econml.EconMLEstimator",
+    "segcate.cate._forest.honest_forest.Forest",
+    "segcate.cate._forest.shrinkage.EffectShrinkage",
+    "segcate.cate._forest.trend.TrendColumns",
     "segcate.cate._interaction_regression.InteractionRegression",
     "segcate.cate._robust_regression.InteractionFit",
     "segcate.cate._segmented_cate.SegmentedCATE",
-    "segcate.effects._effect_table.EffectTable",
-    "segcate.effects._group_scores.GroupScores",
+    "segcate.effects._table.effect_table.EffectTable",
+    "segcate.effects._table.group_scores.GroupScores",
     "segcate.effects._segment_aipw.SegmentAIPW",
     "segcate.effects._segment_matching.SegmentMatching",
     "segcate.effects._segment_regression.SegmentRegression",
@@ -40,9 +40,9 @@ SKOPS_TRUSTED_TYPES: list[str] = [
     "segcate.segmentation._hdbscan.HDBSCANSegmenter",
     "segcate.segmentation._kmeans.KMeansSegmenter",
     "segcate.segmentation._merging.Merging",
-    "segcate.segmentation._nearest.Metric",
-    "segcate.segmentation._nearest.NearestCenter",
-    "segcate.segmentation._nearest.NearestRow",
+    "segcate.segmentation._nearest_cluster.Metric",
+    "segcate.segmentation._nearest_cluster.NearestCenter",
+    "segcate.segmentation._nearest_cluster.NearestRow",
     "segcate.segmentation._row_lookup.RowLookup",
     "segcate.segmentation._rules.RuleSegmenter",
     "sklearn.cluster._bisect_k_means._BisectingTree",

@@ -10,12 +10,13 @@ import pandas as pd
 from sklearn.base import OneToOneFeatureMixin, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from segcate import _frames
+from segcate._inputs import frames
+from segcate._inputs.features import check_features
 from segcate._inputs.records import RecordedColumns
+from segcate._inputs.routing import FIT_REQUEST, SCORE_REQUEST
 from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
-from segcate._ranking import rank_score
-from segcate._routing import FIT_REQUEST, SCORE_REQUEST
-from segcate._validation import check_features, check_weights
+from segcate._inputs.weights import check_weights
+from segcate._ranking.formulas import rank_score
 
 __all__ = ["EffectEstimatorMixin", "SegmenterMixin"]
 
@@ -182,10 +183,10 @@ class SegmenterMixin(RecordedColumns, OneToOneFeatureMixin, TransformerMixin):
         raise NotImplementedError
 
     def _append_segment(self, X: Any, labels: npt.NDArray[Any]) -> Any:
-        if not _frames.is_frame(X):
+        if not frames.is_frame(X):
             values = np.asarray(X)
             values = values.astype(np.float64) if values.dtype.kind == "O" else values
-            return _frames.append_column(values, self.column, labels)
+            return frames.append_column(values, self.column, labels)
         self._check_column(X)
         if isinstance(X, pd.DataFrame) and not all(isinstance(name, str) for name in X.columns):
             raise ValueError(
@@ -194,7 +195,7 @@ class SegmenterMixin(RecordedColumns, OneToOneFeatureMixin, TransformerMixin):
                 "names that scikit-learn refuses. Rename them, `X.columns = "
                 "X.columns.astype(str)`, or pass X.to_numpy()."
             )
-        return _frames.append_column(X, self.column, labels)
+        return frames.append_column(X, self.column, labels)
 
     def _check_column(self, X: Any) -> None:
         """Refuse a name that is no name, or that X has already."""
@@ -203,7 +204,7 @@ class SegmenterMixin(RecordedColumns, OneToOneFeatureMixin, TransformerMixin):
                 f"{type(self).__name__}: `column` must be a string that is not empty; got "
                 f"{self.column!r}. It names the column that transform appends."
             )
-        self._check_new_name(_frames.column_names(X) or [])
+        self._check_new_name(frames.column_names(X) or [])
 
     def _check_new_name(self, names: Any) -> None:
         if self.column in list(names):

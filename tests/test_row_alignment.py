@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 import segcate
 from segcate import cate, effects, matching, metrics, model_selection, plots, segmentation
-from segcate._routing import RoutedScorer
+from segcate._inputs.routing import RoutedScorer
 
 ROOMS = ["metrics", "model_selection", "effects", "cate", "plots", "segmentation", "matching",
          "datasets"]  # fmt: skip

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcate import _frames
+from segcate._inputs import frames
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
@@ -67,13 +67,13 @@ class Cells:
 
 def column_label(X: Any, position: int) -> str:
     """Name a column for a message: its name in a frame, `x3` in an array."""
-    names = _frames.column_names(X)
+    names = frames.column_names(X)
     return names[position] if names is not None else f"x{position}"
 
 
 def level_text(value: Any) -> str:
     """Write a level of a category as text."""
-    return MISSING if _frames.is_missing(value) else str(value)
+    return MISSING if frames.is_missing(value) else str(value)
 
 
 def read_cells(owner: str, X: Any, position: int) -> Cells:
@@ -88,7 +88,7 @@ def read_cells(owner: str, X: Any, position: int) -> Cells:
     name = f"{name}Column {column_label(X, position)!r} of X"
     if isinstance(X, pd.DataFrame):
         return _from_pandas(name, X.iloc[:, position])
-    if _frames.is_frame(X):
+    if frames.is_frame(X):
         frame = nw.from_native(X, eager_only=True)
         return _from_narwhals(name, frame.get_column(frame.columns[position]))
     return _from_array(name, np.asarray(X)[:, position])
@@ -172,7 +172,7 @@ def _days(column: npt.NDArray[Any]) -> Float:
 
 
 def _levels(found: str, column: Any, *, is_plain: bool = True) -> Cells:
-    codes, levels = _frames.sorted_codes(column)
+    codes, levels = frames.sorted_codes(column)
     return Cells(
         found,
         len(codes),

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcate import _frames
+from segcate._inputs import frames
 from segcate._inputs.cells import MISSING, Cells, column_label, level_text, read_cells
 from segcate._inputs.kinds import ColumnKind, Content, days_since, read_column
+from segcate._inputs.listing import listed
 from segcate._inputs.part_of_rows import is_part_of_rows
 from segcate._inputs.texts import is_date, is_number, microseconds_of, numbers_of
-from segcate._validation import listed
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
@@ -87,7 +87,7 @@ class ColumnEncoding:
         -------
         float64 array of shape (n_rows, n_encoded)
         """
-        values = np.zeros((_frames.n_rows(X), len(self.names)))
+        values = np.zeros((frames.n_rows(X), len(self.names)))
         at = 0
         for kind in self.kinds:
             if kind.is_used:
@@ -136,7 +136,7 @@ def read_columns(owner: str, X: Any, positions: Iterable[int]) -> ReadColumns:
     """Decide what columns are, and read them."""
     read = [read_column(owner, X, i) for i in positions]
     return ReadColumns(
-        tuple(kind for kind, _ in read), tuple(content for _, content in read), _frames.n_rows(X)
+        tuple(kind for kind, _ in read), tuple(content for _, content in read), frames.n_rows(X)
     )
 
 
@@ -191,7 +191,7 @@ def encode_columns(
     `keep_all` asks for them: a model has no use for them, a description has.
     """
     read = [read_column(owner, X, i) for i in positions]
-    return assemble(read, _frames.n_rows(X), drop_first=drop_first, keep_all=keep_all)
+    return assemble(read, frames.n_rows(X), drop_first=drop_first, keep_all=keep_all)
 
 
 def assemble(
@@ -314,7 +314,7 @@ def _as_levels(cells: Cells) -> tuple[Int, Sequence[str]]:
     values = cells.values
     if cells.found == "date":
         values = values.astype("datetime64[us]")
-    codes, levels = _frames.sorted_codes(values)
+    codes, levels = frames.sorted_codes(values)
     return codes, [_text_of_number(level) for level in levels.tolist()]
 
 

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["refuse_groups_that_are_arms"]
+from segcate._inputs import frames
+from segcate._inputs.listing import listed
+from segcate._inputs.vectors import as_column, check_length
+from segcate._inputs.weights import present_groups
+
+__all__ = ["check_groups", "groups_with_weight", "refuse_groups_that_are_arms"]
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
 
 
 def refuse_groups_that_are_arms(
@@ -32,3 +40,31 @@ def refuse_groups_that_are_arms(
             "that are independent of each other (schools, households) as groups, at least two in every arm; or leave "
             "`groups` out if the rows are independent."
         )
+
+
+def check_groups(owner: str, groups: Any, X: Any) -> Int | None:
+    """Code the clusters of dependent rows 0, 1, ..."""
+    if groups is None:
+        return None
+    values = as_column(owner, "groups", groups)
+    check_length(owner, "groups", values, X)
+    codes, levels = frames.sorted_codes(values)
+    if any(frames.is_missing(level) for level in levels.tolist()):
+        raise ValueError(f"{owner}: `groups` has missing values. Give every row its group.")
+    if len(levels) < 2:
+        raise ValueError(
+            f"{owner}: `groups` holds one group only ({listed(levels)}); at least two are needed."
+        )
+    return codes
+
+
+def groups_with_weight(owner: str, groups: Int | None, weight: Float | None) -> Int | None:
+    """Leave out groups whose rows all have weight 0."""
+    if groups is None:
+        return None
+    present = present_groups(groups, weight)
+    if not present.any():
+        raise ValueError(
+            f"{owner}: `groups` holds one group only beside rows of weight 0; at least two are needed."
+        )
+    return present

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcate import _frames
+from segcate._inputs import frames
 from segcate._inputs.cells import read_cells
 
 __all__ = ["label_values"]
@@ -25,7 +25,7 @@ def label_values(owner: str, X: Any, position: int) -> npt.NDArray[Any]:
     TypeError
         If the column holds lists, dicts or other values that cannot be labels.
     """
-    column = _frames.column_values(X, position)
+    column = frames.column_values(X, position)
     if column.dtype.kind in "iub":
         return column
     try:
@@ -44,7 +44,7 @@ def label_values(owner: str, X: Any, position: int) -> npt.NDArray[Any]:
 def _are_bools(column: npt.NDArray[Any]) -> bool:
     values = column.tolist() if column.dtype.kind == "O" else []
     return bool(values) and all(
-        isinstance(value, bool | np.bool_) or _frames.is_missing(value) for value in values
+        isinstance(value, bool | np.bool_) or frames.is_missing(value) for value in values
     )
 
 

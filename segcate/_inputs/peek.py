@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from segcate import _frames
+from segcate._inputs import frames
 from segcate._inputs.cells import MISSING, Cells, column_label, read_cells
 from segcate._inputs.texts import is_date, is_number, text_kind
 
@@ -29,7 +29,7 @@ def number_positions(owner: str, X: Any) -> list[int]:
         If a column of text holds numbers or dates that cannot be read without a guess: left out it
         would be missed.
     """
-    if not _frames.is_frame(X) and np.asarray(X).dtype.kind in "iufb":
+    if not frames.is_frame(X) and np.asarray(X).dtype.kind in "iufb":
         return list(range(np.asarray(X).shape[1]))
     return [i for i in range(X.shape[1]) if _number_cells(owner, X, i, is_strict=True) is not None]
 
@@ -78,7 +78,7 @@ def _number_cells(owner: str, X: Any, position: int, *, is_strict: bool) -> Cell
     """Return the cells of a column of numbers; None for any other, or one without a value."""
     try:
         head = read_cells(
-            "", _frames.take_rows(X, np.arange(min(_PEEK, _frames.n_rows(X)))), position
+            "", frames.take_rows(X, np.arange(min(_PEEK, frames.n_rows(X)))), position
         )
         if head.found == "category" or not _may_be_numbers(head):
             return None

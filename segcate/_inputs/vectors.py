@@ -10,14 +10,19 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.utils import column_or_1d
 
-from segcate import _frames
+from segcate._inputs import frames
 from segcate._inputs.containers import refuse_no_table
+from segcate._inputs.listing import listed
 
 Float = npt.NDArray[np.float64]
 
 __all__ = [
     "are_counts",
+    "are_numbers",
     "as_array",
+    "as_column",
+    "as_numbers",
+    "check_length",
     "check_prediction",
     "check_same_index",
     "check_vector",
@@ -28,6 +33,8 @@ __all__ = [
 # Squares of larger numbers overflow, and those of numbers that are all smaller vanish.
 _LARGEST = 1e150
 _SMALLEST = 1e-150
+
+_NUMERIC = frozenset({"integer", "floating", "mixed-integer-float", "boolean", "decimal", "empty"})
 
 _PREDICTION_ADVICE = (
     "Rows without an effect cannot be ranked: give every segment one (`on_empty='overall'`), merge "
@@ -62,7 +69,7 @@ def _indexes(arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, values in arguments.items():
         if isinstance(values, Mapping):
             yield from _indexes({f"{name}[{key!r}]": value for key, value in values.items()})
-        elif (index := _frames.index_of(values)) is not None:
+        elif (index := frames.index_of(values)) is not None:
             yield name, index
 
 
@@ -133,7 +140,7 @@ def check_vector(owner: str, name: str, values: Any, reference: Any, advice: str
             f"{owner}: `{name}` must be one number for every row; got shape {array.shape} of "
             f"{array.dtype}."
         )
-    n_rows = _frames.n_rows(reference)
+    n_rows = frames.n_rows(reference)
     if len(array) != n_rows:
         raise ValueError(
             f"{owner}: `{name}` has {len(array)} values for {n_rows} rows; one for every row is "
@@ -163,3 +170,47 @@ def _floats(owner: str, name: str, array: npt.NDArray[Any]) -> Float:
 def check_prediction(owner: str, prediction: Any, reference: Any) -> Float:
     """Check predicted effects; rows without one are named, never ranked."""
     return check_vector(owner, "prediction", prediction, reference, _PREDICTION_ADVICE)
+
+
+def as_column(owner: str, name: str, values: Any, *, warn: bool = False) -> npt.NDArray[Any]:
+    """Return `values` as a one-dimensional array; a single column counts as one."""
+    array = as_array(owner, name, values)
+    shape = array.shape
+    if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1):
+        return np.asarray(column_or_1d(values, warn=warn))
+    raise ValueError(
+        f"{owner}: `{name}` must be one-dimensional, one value for every row of X (y should be a 1d array); "
+        f"got {type(values).__name__} of shape {shape}. Pass a column or a 1d array."
+    )
+
+
+def are_numbers(values: npt.NDArray[Any]) -> bool:
+    """Tell whether an array holds real numbers, bools or gaps only, also one of dtype object."""
+    if values.dtype.kind != "O":
+        return values.dtype.kind in "iufb"
+    return pd.api.types.infer_dtype(values, skipna=True) in _NUMERIC
+
+
+def as_numbers(owner: str, name: str, values: npt.NDArray[Any], allowed: str) -> Float:
+    """Return `values` as floats (gaps as NaN); refuse text, dates and complex numbers."""
+    if values.dtype.kind == "c":
+        raise ValueError(
+            f"{owner}: {name} must be {allowed}. Complex data not supported: take the real part."
+        )
+    if not are_numbers(values):
+        raise ValueError(
+            f"{owner}: {name} must be {allowed}; found {listed(np.unique(values.astype(str)))}. "
+            "Recode it to numbers."
+        )
+    if values.dtype.kind == "O":
+        values = np.where(pd.isna(values), np.nan, values)
+    return values.astype(np.float64)
+
+
+def check_length(owner: str, name: str, values: npt.NDArray[Any], X: Any) -> None:
+    n = frames.n_rows(X)
+    if len(values) != n:
+        raise ValueError(
+            f"{owner}: `{name}` has {len(values)} values but X has {n} rows (inconsistent numbers of samples); "
+            "one value for every row is needed."
+        )

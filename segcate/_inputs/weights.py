@@ -8,6 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.vectors import (
+    as_array,
+    as_numbers,
+    check_length,
+    refuse_huge,
+)
+
 Float = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.integer[Any]]
 
@@ -16,6 +23,7 @@ __all__ = [
     "SAMPLING_NOTE",
     "GivenRows",
     "are_counts",
+    "check_weights",
     "effective_rows",
     "mass_in_rows",
     "present",
@@ -134,3 +142,30 @@ def present_groups(groups: Codes, weight: Float | None) -> npt.NDArray[np.intp]:
     is_there = weight > 0
     out[is_there] = np.unique(groups[is_there], return_inverse=True)[1]
     return out
+
+
+def check_weights(owner: str, sample_weight: Any, X: Any) -> Float | None:
+    """Check that weights are finite and not negative, and read them (see `read_weights`)."""
+    if sample_weight is None:
+        return None
+    values = as_array(owner, "sample_weight", sample_weight)
+    if values.ndim == 0:
+        raise ValueError(
+            f"{owner}: `sample_weight` must be an array; got {sample_weight!r}. Pass one weight for every row."
+        )
+    if values.ndim != 1:
+        raise ValueError(f"Sample weights must be 1D array or scalar, got {values.ndim}D array.")
+    values = as_numbers(owner, "`sample_weight`", values, "numbers, at least 0")
+    check_length(owner, "sample_weight", values, X)
+    if not np.isfinite(values).all() or (values < 0).any():
+        raise ValueError(
+            f"{owner}: `sample_weight` must be finite and not negative; "
+            f"{int((~np.isfinite(values)).sum())} are not finite, {int((values < 0).sum())} are negative. "
+            "Drop those rows, or give them weight 0."
+        )
+    refuse_huge(owner, "sample_weight", values)
+    if not (values > 0).any():
+        raise ValueError(
+            f"{owner}: `sample_weight` is zero in every row; nothing is left to estimate from."
+        )
+    return read_weights(values)

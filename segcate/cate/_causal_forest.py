@@ -16,28 +16,24 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from segcate._cross_fit import check_models
+from segcate._inputs.effect_data import EffectData, check_effect_data
 from segcate._inputs.encoding import fit_encoding
-from segcate._nuisances import (
+from segcate._inputs.features import check_features, takes_missing
+from segcate._inputs.parameters import check_in_unit_interval
+from segcate._inputs.present_rows import present_rows
+from segcate._nuisance.cross_fit import check_models
+from segcate._nuisance.nuisances import (
     NuisanceModels,
     Want,
     fit_nuisances,
     warn_of_clipped,
 )
-from segcate._present_rows import present_rows
-from segcate._validation import (
-    EffectData,
-    check_effect_data,
-    check_features,
-    check_in_unit_interval,
-    takes_missing,
-)
 from segcate.base import EffectEstimatorMixin
-from segcate.cate._forest import grow_forest, read_forest, read_left_out
-from segcate.cate._forest_parameters import check_forest_parameters, forest_shape
-from segcate.cate._forest_pilot import ask_for_trend, grow_pilot
-from segcate.cate._forest_shrinkage import fit_shrinkage
-from segcate.cate._forest_trend import fit_trend_columns
+from segcate.cate._forest.honest_forest import grow_forest, read_forest, read_left_out
+from segcate.cate._forest.parameters import check_forest_parameters, forest_shape
+from segcate.cate._forest.pilot import ask_for_trend, grow_pilot
+from segcate.cate._forest.shrinkage import fit_shrinkage
+from segcate.cate._forest.trend import fit_trend_columns
 from segcate.cate._treatment_kind import treatment_kind_of
 from segcate.exceptions import SegcateWarning
 

@@ -11,7 +11,8 @@ from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from segcate._validation import is_zero_one, listed
+from segcate._inputs.listing import listed
+from segcate._inputs.outcome import is_zero_one
 
 Float = npt.NDArray[np.float64]
 

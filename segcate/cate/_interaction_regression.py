@@ -11,18 +11,13 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from segcate._covariates.missing import treat_missing
+from segcate._inputs.effect_data import EffectData, check_effect_data
 from segcate._inputs.encoding import fit_encoding
-from segcate._inputs.missing import treat_missing
+from segcate._inputs.features import check_features, takes_missing
+from segcate._inputs.listing import listed
+from segcate._inputs.parameters import check_in_unit_interval, check_option
 from segcate._statistics.intervals import Law
-from segcate._validation import (
-    EffectData,
-    check_effect_data,
-    check_features,
-    check_in_unit_interval,
-    check_option,
-    listed,
-    takes_missing,
-)
 from segcate.base import EffectEstimatorMixin
 from segcate.cate._children import fit_regressor, refuse_nested_of_none, regressor_predict
 from segcate.cate._robust_regression import (

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
-from segcate._last_step import last_step
-from segcate._validation import check_in_unit_interval
+from segcate._inputs.last_step import last_step
+from segcate._inputs.parameters import check_in_unit_interval
 
 Float = npt.NDArray[np.float64]
 

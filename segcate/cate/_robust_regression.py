@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._statistics.intervals import freedom_of_rows
+from segcate._statistics.least_squares import LeastSquares, least_squares
 from segcate._statistics.sandwich import (
     FULL_LEVERAGE,
     cluster_factor,
@@ -18,8 +19,7 @@ from segcate._statistics.sandwich import (
     left_out_sums,
     sums_by_group,
 )
-from segcate.effects._regression import LeastSquares, least_squares
-from segcate.effects._segment_estimate import grouped_rows
+from segcate.effects._table.segment_estimate import grouped_rows
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]

@@ -12,11 +12,13 @@ import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
-from segcate import _frames
+from segcate._inputs import frames
+from segcate._inputs.arrays import Float, Int
+from segcate._inputs.effect_data import EffectData
 from segcate._inputs.part_of_rows import part_of_rows
-from segcate._nuisances import NuisanceModels, Want, fit_nuisances
-from segcate._routing import routing
-from segcate._validation import EffectData, Float, Int, TreatmentKind
+from segcate._inputs.routing import routing
+from segcate._inputs.treatment import TreatmentKind
+from segcate._nuisance.nuisances import NuisanceModels, Want, fit_nuisances
 from segcate.cate._shrinkage import Centred, centre_arms
 
 __all__ = ["Rows", "fit_models", "fold_trains_every_arm", "out_of_fold", "residualise", "rows_of"]
@@ -48,7 +50,7 @@ def rows_of(data: EffectData, kind: TreatmentKind) -> Rows:
     if data.y is None:
         raise ValueError("an effect needs an outcome; y is None")
     return Rows(
-        X=_frames.select_columns(data.X, data.covariates),
+        X=frames.select_columns(data.X, data.covariates),
         y=data.y,
         treatment=data.treatment,
         kind=kind,
@@ -76,7 +78,7 @@ def _fit(estimator: Any, rows: Rows, part: Int) -> Any:
     model = _told_the_kind(clone(estimator), rows.kind)
     is_part = len(part) < len(rows.y)
     with routing(), part_of_rows() if is_part else nullcontext():
-        model.fit(_frames.take_rows(rows.X, part), rows.y[part], **keywords)
+        model.fit(frames.take_rows(rows.X, part), rows.y[part], **keywords)
     return model
 
 
@@ -148,7 +150,7 @@ def _fit_predict(estimator: Any, rows: Rows, train: Int, test: Int) -> Float:
         return np.empty((0, n_treatments))
     model = _fit(estimator, rows, train)
     with part_of_rows():
-        effects = np.asarray(model.predict(_frames.take_rows(rows.X, test)), dtype=np.float64)
+        effects = np.asarray(model.predict(frames.take_rows(rows.X, test)), dtype=np.float64)
     return effects.reshape(len(test), n_treatments)
 
 
@@ -190,10 +192,10 @@ def residualise(
 
 def _with_segment(X: Any, segment: Int, n_segments: int) -> Any:
     """Append a 0/1 column for each segment but the first: segments may confound."""
-    taken = set(_frames.column_names(X) or [])
+    taken = set(frames.column_names(X) or [])
     for k in range(1, n_segments):
         name = f"segment {k}"
         while name in taken:
             name += "_"
-        X = _frames.append_column(X, name, (segment == k).astype(np.float64))
+        X = frames.append_column(X, name, (segment == k).astype(np.float64))
     return X

@@ -10,23 +10,16 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from segcate import _frames
+from segcate._inputs import frames
+from segcate._inputs.effect_data import EffectData, check_effect_data
+from segcate._inputs.features import check_features, takes_missing
 from segcate._inputs.kinds import columns_as_they_came
+from segcate._inputs.listing import listed
+from segcate._inputs.parameters import check_in_unit_interval, check_option
 from segcate._inputs.part_of_rows import part_of_rows
-from segcate._nuisances import check_cross_fitting
-from segcate._present_rows import present_rows
-from segcate._validation import (
-    EffectData,
-    Segment,
-    SegmentCodes,
-    check_effect_data,
-    check_features,
-    check_in_unit_interval,
-    check_option,
-    code_segments,
-    listed,
-    takes_missing,
-)
+from segcate._inputs.present_rows import present_rows
+from segcate._inputs.segments import Segment, SegmentCodes, code_segments
+from segcate._nuisance.nuisances import check_cross_fitting
 from segcate.base import EffectEstimatorMixin
 from segcate.cate._children import refuse_nested_of_none
 from segcate.cate._interaction_regression import InteractionRegression
@@ -286,7 +279,7 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
                 continue
             with part_of_rows():
                 own = np.asarray(
-                    model.predict(_frames.take_rows(covariates, rows)), dtype=np.float64
+                    model.predict(frames.take_rows(covariates, rows)), dtype=np.float64
                 )
             pooled = effects[rows] if self.weights_[k] < 1 else own
             effects[rows] = pooled + self.weights_[k] * (own - pooled)
@@ -453,7 +446,7 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
         X = check_features(
             self, X, reset=False, allow_missing=self._allows_missing, segment=position
         )
-        covariates = _frames.select_columns(X, [i for i in range(X.shape[1]) if i != position])
+        covariates = frames.select_columns(X, [i for i in range(X.shape[1]) if i != position])
         owner = f"{type(self).__name__}.{where}"
         found = code_segments(owner, X, position, may_look_like_ids=True)
         place = {label: i for i, label in enumerate(self.segment_labels_.tolist())}
@@ -493,7 +486,7 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
     def _fill(target: Float, chosen: npt.NDArray[np.bool_], predict: Any, covariates: Any) -> None:
         rows = np.flatnonzero(chosen)
         if len(rows):
-            values = np.asarray(predict(_frames.take_rows(covariates, rows)), dtype=np.float64)
+            values = np.asarray(predict(frames.take_rows(covariates, rows)), dtype=np.float64)
             target[rows] = values.reshape(target[rows].shape)
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from segcate._inputs.listing import listed
+from segcate._inputs.parameters import check_option
+from segcate._inputs.treatment import TreatmentKind
 from segcate._inputs.vectors import as_array
-from segcate._validation import TreatmentKind, check_option, listed
 
 __all__ = ["KINDS", "treatment_kind_of"]
 

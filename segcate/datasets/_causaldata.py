@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from segcate._validation import check_option
+from segcate._inputs.parameters import check_option
 
 # The covariates of Hernan and Robins, section 12.2, in the order of the book.
 _NHEFS_COVARIATES = (

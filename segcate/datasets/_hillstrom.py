@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from segcate._treatment import encode_treatment
-from segcate._validation import check_option, listed
+from segcate._inputs.listing import listed
+from segcate._inputs.parameters import check_option
+from segcate._inputs.treatment import encode_treatment
 from segcate.datasets._public_file import PublicFile, find_file, finite_numbers, read_table
 
 _OWNER = "fetch_hillstrom"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from segcate._validation import listed
+from segcate._inputs.listing import listed
 from segcate.datasets._public_file import PublicFile, find_file, finite_numbers, read_table
 
 _OWNER = "fetch_learning_mindset"

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcate._validation import listed
-from segcate._whole_files import whole_file
+from segcate._inputs.listing import listed
+from segcate._writing.whole_files import whole_file
 
 __all__ = ["PublicFile", "find_file", "finite_numbers", "read_table"]
 

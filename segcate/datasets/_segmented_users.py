@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.special import expit
 from sklearn.utils import Bunch, check_random_state
 
-from segcate.datasets._design import (
+from segcate.datasets._simulated_design import (
     LEVELS,
     Design,
     check_choices,

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.special import expit, ndtr, softmax
 from sklearn.utils import Bunch, check_random_state
 
-from segcate._validation import check_option
+from segcate._inputs.parameters import check_option
 
 Float = npt.NDArray[np.float64]
 

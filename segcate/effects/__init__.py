@@ -1,10 +1,10 @@
 """How much: effects per segment, with standard errors that simulation has shown to be right."""
 
-from segcate.effects._effect_table import EffectTable, SegmentContrasts
 from segcate.effects._heterogeneity import Heterogeneity
 from segcate.effects._segment_aipw import SegmentAIPW
 from segcate.effects._segment_matching import SegmentMatching
 from segcate.effects._segment_regression import SegmentRegression
+from segcate.effects._table.effect_table import EffectTable, SegmentContrasts
 
 __all__ = [
     "EffectTable",

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
+from segcate._inputs.parameters import check_option
 from segcate._statistics.intervals import Law
 from segcate._statistics.joint_tests import johansen_p
-from segcate._validation import check_option
-from segcate.effects._multiplicity import (
+from segcate._statistics.multiplicity import (
     RANK_TOLERANCE,
     WaldTest,
     check_covariance,

@@ -10,38 +10,35 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
-from segcate._cross_fit import check_models
-from segcate._folds import check_splits
-from segcate._inputs.missing import complete_data
-from segcate._nuisances import NuisanceModels, check_cross_fitting, warn_of_clipped
-from segcate._validation import (
-    EffectData,
-    Segment,
-    check_effect_data,
-    check_option,
-    is_zero_one,
-    listed,
-    takes_missing,
+from segcate._covariates.late_columns import check_late_columns
+from segcate._covariates.missing import complete_data
+from segcate._inputs.effect_data import EffectData, check_effect_data
+from segcate._inputs.features import takes_missing
+from segcate._inputs.listing import listed
+from segcate._inputs.outcome import is_zero_one
+from segcate._inputs.parameters import check_option
+from segcate._inputs.segments import Segment
+from segcate._nuisance.cross_fit import check_models
+from segcate._nuisance.folds import check_splits
+from segcate._nuisance.nuisances import NuisanceModels, check_cross_fitting, warn_of_clipped
+from segcate.effects._mixin import (
+    Preparation,
+    SegmentEffectsMixin,
+    warn_of_few_groups,
 )
-from segcate.effects._aipw_estimate import aipw_segment
-from segcate.effects._aipw_nuisances import (
+from segcate.effects._table.effect_table import EffectTable
+from segcate.effects._table.imputed import combine_tables
+from segcate.effects._table.pool import pool
+from segcate.effects._table.segment_estimate import OK, SegmentEstimate
+from segcate.effects._table.summary import ESTIMAND_NAMES, Described
+from segcate.effects._unmatched.aipw_estimate import aipw_segment
+from segcate.effects._unmatched.aipw_nuisances import (
     AIPWNuisances,
     AIPWOptions,
     fit_aipw_nuisances,
     without_folds,
 )
-from segcate.effects._effect_table import EffectTable
-from segcate.effects._imputed import combine_tables
-from segcate.effects._late_columns import check_late_columns
-from segcate.effects._pool import pool
-from segcate.effects._segment_effects import (
-    Preparation,
-    SegmentEffectsMixin,
-    warn_of_few_groups,
-)
-from segcate.effects._segment_estimate import OK, SegmentEstimate
-from segcate.effects._segment_rows import rows_by_segment, supported_levels
-from segcate.effects._summary import ESTIMAND_NAMES, Described
+from segcate.effects._unmatched.rows import rows_by_segment, supported_levels
 from segcate.exceptions import OverlapError
 
 Float = npt.NDArray[np.float64]

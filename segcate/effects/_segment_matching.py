@@ -9,28 +9,25 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import has_fit_parameter
 
-from segcate._inputs.missing import complete_data
-from segcate._present_rows import present_rows
-from segcate._validation import (
-    EffectData,
-    Segment,
-    check_effect_data,
-    check_option,
-    listed,
-    takes_missing,
-)
-from segcate.effects._effect_table import EffectTable
-from segcate.effects._estimate import NOT_VALID, EstimateOptions, estimate_segments
-from segcate.effects._imputed import combine_tables
-from segcate.effects._late_columns import check_late_columns
-from segcate.effects._pool import pool
-from segcate.effects._segment_effects import (
+from segcate._covariates.late_columns import check_late_columns
+from segcate._covariates.missing import complete_data
+from segcate._inputs.effect_data import EffectData, check_effect_data
+from segcate._inputs.features import takes_missing
+from segcate._inputs.listing import listed
+from segcate._inputs.parameters import check_option
+from segcate._inputs.present_rows import present_rows
+from segcate._inputs.segments import Segment
+from segcate.effects._matched.estimate import NOT_VALID, EstimateOptions, estimate_segments
+from segcate.effects._mixin import (
     Preparation,
     SegmentEffectsMixin,
     warn_of_few_groups,
 )
-from segcate.effects._segment_estimate import SegmentEstimate
-from segcate.effects._summary import (
+from segcate.effects._table.effect_table import EffectTable
+from segcate.effects._table.imputed import combine_tables
+from segcate.effects._table.pool import pool
+from segcate.effects._table.segment_estimate import SegmentEstimate
+from segcate.effects._table.summary import (
     ESTIMAND_NAMES,
     Described,
     describe_adjustment,

@@ -8,23 +8,25 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
+from segcate._covariates.late_columns import check_late_columns
+from segcate._covariates.missing import complete_data
+from segcate._inputs.effect_data import EffectData, check_effect_data
 from segcate._inputs.encoding import encode_columns
 from segcate._inputs.kinds import ColumnKind
-from segcate._inputs.missing import complete_data
-from segcate._present_rows import present_rows
-from segcate._validation import EffectData, Segment, check_effect_data, check_option
-from segcate.effects._effect_table import EffectTable
-from segcate.effects._imputed import combine_tables
-from segcate.effects._late_columns import check_late_columns
-from segcate.effects._pool import pool
-from segcate.effects._regression_estimate import RegressionOptions, regress_segments
-from segcate.effects._segment_effects import (
+from segcate._inputs.parameters import check_option
+from segcate._inputs.present_rows import present_rows
+from segcate._inputs.segments import Segment
+from segcate.effects._mixin import (
     Preparation,
     SegmentEffectsMixin,
     warn_of_few_groups,
 )
-from segcate.effects._segment_rows import rows_by_segment
-from segcate.effects._summary import ESTIMAND_NAMES, Described
+from segcate.effects._table.effect_table import EffectTable
+from segcate.effects._table.imputed import combine_tables
+from segcate.effects._table.pool import pool
+from segcate.effects._table.summary import ESTIMAND_NAMES, Described
+from segcate.effects._unmatched.regression_estimate import RegressionOptions, regress_segments
+from segcate.effects._unmatched.rows import rows_by_segment
 from segcate.matching._model_columns import model_columns, noted
 from segcate.matching._support import level_support
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.effect_data import EffectData
 from segcate._inputs.encoding import encode_columns
-from segcate._validation import EffectData, SegmentCodes, listed
-from segcate.effects._segment_estimate import SegmentEstimate
+from segcate._inputs.listing import listed
+from segcate._inputs.segments import SegmentCodes
+from segcate.effects._table.segment_estimate import SegmentEstimate
 from segcate.segmentation._merging import merge_small
 
 Float = npt.NDArray[np.float64]

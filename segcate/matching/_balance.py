@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._kernels import kernel
-from segcate.matching._sort import sort_rows
+from segcate.matching._cell_order import sort_rows
 
 Float = npt.NDArray[np.float64]
 

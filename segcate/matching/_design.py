@@ -10,15 +10,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcate import _frames
+from segcate._inputs import frames
+from segcate._inputs.effect_data import EffectData
 from segcate._inputs.encoding import EncodedColumns, encode_columns
 from segcate._inputs.labels import label_values
+from segcate._inputs.listing import listed
+from segcate._inputs.parameters import check_option
 from segcate._inputs.weights import mass_in_rows
 from segcate._kernels import kernel
-from segcate._validation import EffectData, check_option, listed
 from segcate.matching import _sample
+from segcate.matching._cell_order import sort_rows
 from segcate.matching._greedy import ORDERS, match_without_replacement
 from segcate.matching._model_columns import ModelColumns, model_columns, noted
+from segcate.matching._nearest import count_uses, match_with_replacement
 from segcate.matching._propensity import (
     PropensityFit,
     check_scores,
@@ -27,9 +31,7 @@ from segcate.matching._propensity import (
     logit_propensity,
 )
 from segcate.matching._sample import MatchedSample
-from segcate.matching._sort import sort_rows
 from segcate.matching._support import FOCAL_ARMS, LevelSupport, level_support
-from segcate.matching._windows import count_uses, match_with_replacement
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
@@ -148,7 +150,7 @@ def _split_exact(owner: str, data: EffectData, exact: Any) -> tuple[Int | None, 
     positions = exact_positions(owner, data, exact)
     codes = np.zeros(data.n_rows, dtype=np.intp)
     for position in positions:
-        part, levels = _frames.sorted_codes(label_values(owner, data.X, position))
+        part, levels = frames.sorted_codes(label_values(owner, data.X, position))
         codes = codes * len(levels) + part
         codes = np.unique(codes, return_inverse=True)[1]
     return codes, [i for i in data.covariates if i not in positions]
@@ -156,7 +158,7 @@ def _split_exact(owner: str, data: EffectData, exact: Any) -> tuple[Int | None, 
 
 def exact_positions(owner: str, data: EffectData, exact: Any) -> list[int]:
     """Resolve the columns of `exact`, names or positions, to positions in X."""
-    names = _frames.column_names(data.X)
+    names = frames.column_names(data.X)
     n_columns = data.X.shape[1]
     known = "X is an array without names" if names is None else f"its columns are {listed(names)}"
     is_one = isinstance(exact, str | int | np.integer)
@@ -343,7 +345,7 @@ def _matched_sets(
 
 def row_ids(X: Any) -> npt.NDArray[Any] | None:
     """Return the index labels of X, None where rows are simply numbered."""
-    index = _frames.index_of(X)
+    index = frames.index_of(X)
     if index is None or (index.dtype.kind in "iu" and index.equals(type(index)(range(len(index))))):
         return None
     return np.asarray(index)

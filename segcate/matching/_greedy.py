@@ -7,7 +7,7 @@ import heapq
 import numpy as np
 
 from segcate._kernels import kernel
-from segcate.matching._sort import Float, Index
+from segcate.matching._cell_order import Float, Index
 
 ORDERS = ("largest", "smallest", "data", "random", "closest")
 

@@ -10,19 +10,16 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
-from segcate._inputs.missing import Filling, missing_by_arm, treat_missing
+from segcate._covariates.missing import Filling, missing_by_arm, treat_missing
+from segcate._inputs.effect_data import EffectData, check_effect_data
+from segcate._inputs.features import takes_missing
+from segcate._inputs.parameters import check_option
+from segcate._inputs.present_rows import present_rows
 from segcate._inputs.records import RecordedColumns
+from segcate._inputs.routing import DESIGN_REQUEST
+from segcate._inputs.segments import Segment
 from segcate._inputs.vectors import check_same_index
 from segcate._inputs.weights import GivenRows
-from segcate._present_rows import present_rows
-from segcate._routing import DESIGN_REQUEST
-from segcate._validation import (
-    EffectData,
-    Segment,
-    check_effect_data,
-    check_option,
-    takes_missing,
-)
 from segcate.matching._balance import (
     Balance,
     SortedColumn,

@@ -12,9 +12,10 @@ from scipy.special import expit, logit
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
-from segcate import _frames
+from segcate._inputs import frames
+from segcate._inputs.effect_data import EffectData
+from segcate._inputs.listing import listed
 from segcate._inputs.weights import are_counts, effective_rows, mass_in_rows
-from segcate._validation import EffectData, listed
 from segcate.exceptions import OverlapError
 from segcate.matching._logit import LogitFit, fit_logit, independent_columns
 from segcate.matching._model_columns import ModelColumns
@@ -246,7 +247,7 @@ def classifier_propensity(
     n_jobs: int | None,
 ) -> PropensityFit:
     """Fit a classifier on the covariates as they came, in every segment or once for all."""
-    features = _frames.select_columns(data.X, data.covariates)
+    features = frames.select_columns(data.X, data.covariates)
     propensity = np.full(data.n_rows, np.nan)
     if pooled:
         blocks = [np.arange(data.n_rows)]
@@ -270,7 +271,7 @@ def classifier_propensity(
 def _with_segment_columns(features: Any, data: EffectData) -> Any:
     for code, label in enumerate(data.segment.labels[1:].tolist(), start=1):
         is_member = (data.segment.codes == code).astype(np.float64)
-        features = _frames.append_column(features, f"segment={label}", is_member)
+        features = frames.append_column(features, f"segment={label}", is_member)
     return features
 
 
@@ -282,7 +283,7 @@ def _fit_classifier(
     rows: Rows,
     weight: Float | None,
 ) -> Float:
-    part = _frames.take_rows(features, rows)
+    part = frames.take_rows(features, rows)
     keywords = {} if weight is None else {"sample_weight": weight[rows]}
     try:
         model = clone(estimator).fit(part, treatment[rows].astype(np.intp), **keywords)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from segcate._validation import EffectData
+from segcate._inputs.effect_data import EffectData
 from segcate.matching._model_columns import Category, ModelColumns, is_sparse, level_counts
 
 Float = npt.NDArray[np.float64]

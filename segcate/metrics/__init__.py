@@ -1,6 +1,6 @@
 """How good is a ranking by predicted effect: effect scores, ranking scores, scorers."""
 
-from segcate._ranking import RankScore
+from segcate._ranking.formulas import RankScore
 from segcate.metrics._blp import BestLinearPrediction, blp, blp_from_outcome
 from segcate.metrics._calibration_error import calibration_error
 from segcate.metrics._clan import Clan, clan

@@ -11,16 +11,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.groups import refuse_groups_that_are_arms
+from segcate._inputs.outcome import check_outcome
+from segcate._inputs.parameters import check_in_unit_interval, check_option
+from segcate._inputs.propensity import check_propensity
+from segcate._inputs.treatment import check_treatment
 from segcate._inputs.vectors import check_same_index, check_vector
-from segcate._validation import (
-    Float,
-    check_in_unit_interval,
-    check_option,
-    check_outcome,
-    check_propensity,
-    check_treatment,
-)
 from segcate.metrics._robust_line import CovarianceKind, Line, check_covariance_kind, fit_line
 from segcate.metrics._scored_rows import ScoredRows, check_rows, t_quantile, two_sided_p
 

@@ -9,7 +9,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from segcate._validation import Float, Int, check_in_unit_interval, check_option
+from segcate._inputs.arrays import Float, Int
+from segcate._inputs.parameters import check_in_unit_interval, check_option
 from segcate.exceptions import SegcateWarning
 from segcate.metrics._effect_by_quantile import check_n_groups
 from segcate.metrics._metric_estimate import MetricEstimate, make_estimate

@@ -11,19 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from segcate import _frames
+from segcate._inputs import frames
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.containers import refuse_no_table
 from segcate._inputs.encoding import encode_columns
+from segcate._inputs.groups import check_groups
 from segcate._inputs.kinds import described_name
+from segcate._inputs.parameters import check_in_unit_interval
 from segcate._inputs.vectors import check_same_index, check_vector
-from segcate._validation import (
-    Float,
-    Int,
-    check_groups,
-    check_in_unit_interval,
-    check_weights,
-)
-from segcate.effects._multiplicity import holm
+from segcate._inputs.weights import check_weights
+from segcate._statistics.multiplicity import holm
 from segcate.metrics._scored_rows import (
     ScoredRows,
     check_rows,
@@ -172,7 +169,7 @@ def clan(
         _OWNER, X=X, prediction=prediction, pseudo_outcome=pseudo_outcome,
         sample_weight=sample_weight, groups=groups,
     )  # fmt: skip
-    X = X if _frames.is_frame(X) else np.asarray(X)
+    X = X if frames.is_frame(X) else np.asarray(X)
     if len(X.shape) != 2:
         raise ValueError(
             f"{_OWNER}: X must have rows and columns; got shape {X.shape}. For a single column pass "

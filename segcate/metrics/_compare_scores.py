@@ -11,18 +11,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from segcate._inputs.arrays import Float, Int
+from segcate._inputs.groups import check_groups
+from segcate._inputs.listing import listed
+from segcate._inputs.parameters import check_in_unit_interval, check_option
 from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
-from segcate._ranking import RankScore, std_error_of
-from segcate._validation import (
-    Float,
-    Int,
-    check_groups,
-    check_in_unit_interval,
-    check_option,
-    check_weights,
-    listed,
-)
-from segcate.effects._multiplicity import holm
+from segcate._inputs.weights import check_weights
+from segcate._ranking.formulas import RankScore, std_error_of
+from segcate._statistics.multiplicity import holm
 from segcate.metrics._rank_estimate import Scored, StdError, check_scoring
 
 CompareMetric = Literal["qini", "autoc", "uplift_at_k", "dr_loss"]

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from segcate._ranked_rows import RankedRows, rank_rows
-from segcate._validation import Float
+from segcate._inputs.arrays import Float
+from segcate._ranking.rows import RankedRows, rank_rows
 from segcate.metrics._scored_rows import check_rows
 from segcate.metrics._targeting_curve import (
     Band,

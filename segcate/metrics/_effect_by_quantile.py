@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from segcate import _frames
-from segcate._inputs.vectors import check_same_index
-from segcate._validation import _column, check_in_unit_interval
+from segcate._inputs import frames
+from segcate._inputs.parameters import check_in_unit_interval
+from segcate._inputs.vectors import as_column, check_same_index
 from segcate.exceptions import SegcateWarning
 from segcate.metrics._group_effects import EffectByGroup, EffectByQuantile, estimate_groups
 from segcate.metrics._scored_rows import ScoredRows, check_rows, compress_codes, quantile_codes
@@ -196,7 +196,7 @@ def effect_by_group(
     )  # fmt: skip
     rows = check_rows(owner, pseudo_outcome, prediction, sample_weight, groups)
     labels = rows.keep(_check_labels(owner, group, pseudo_outcome))
-    codes, names = _frames.sorted_codes(labels)
+    codes, names = frames.sorted_codes(labels)
     return EffectByGroup(
         group=names,
         **estimate_groups(
@@ -217,14 +217,14 @@ def check_n_groups(owner: str, n_groups: Any, rows: ScoredRows) -> None:
 
 def _check_labels(owner: str, group: Any, reference: Any) -> Any:
     """Check one label for every row, none of them missing."""
-    labels = _column(owner, "group", group)
-    n_rows = _frames.n_rows(reference)
+    labels = as_column(owner, "group", group)
+    n_rows = frames.n_rows(reference)
     if len(labels) != n_rows:
         raise ValueError(
             f"{owner}: `group` has {len(labels)} labels for {n_rows} rows; one for every row is "
             "needed."
         )
-    if any(_frames.is_missing(level) for level in _frames.sorted_codes(labels)[1].tolist()):
+    if any(frames.is_missing(level) for level in frames.sorted_codes(labels)[1].tolist()):
         raise ValueError(
             f"{owner}: `group` has missing values in some of the {n_rows} rows. Give those rows a "
             "group of their own, for example 'unknown'."

@@ -12,28 +12,23 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from segcate._cross_fit import check_models
-from segcate._inputs.groups import refuse_groups_that_are_arms
+from segcate._inputs.arrays import Float, Int
+from segcate._inputs.groups import check_groups, refuse_groups_that_are_arms
+from segcate._inputs.outcome import check_outcome, is_zero_one
+from segcate._inputs.parameters import check_option
+from segcate._inputs.propensity import check_propensity
+from segcate._inputs.treatment import check_arms
 from segcate._inputs.vectors import check_same_index, check_vector
-from segcate._nuisances import (
+from segcate._inputs.weights import check_weights
+from segcate._nuisance.cross_fit import check_models
+from segcate._nuisance.nuisances import (
     NuisanceModels,
     Want,
     check_cross_fitting,
     fit_nuisances,
     warn_of_clipped,
 )
-from segcate._pseudo_outcomes import arm_centred_scores, doubly_robust_arm_scores
-from segcate._validation import (
-    Float,
-    Int,
-    check_arms,
-    check_groups,
-    check_option,
-    check_outcome,
-    check_propensity,
-    check_weights,
-    is_zero_one,
-)
+from segcate._nuisance.pseudo_outcomes import arm_centred_scores, doubly_robust_arm_scores
 
 __all__ = ["effect_scores"]
 

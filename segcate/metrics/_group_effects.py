@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcate._validation import Float, Int
-from segcate.effects._multiplicity import WaldTest, pairwise_matrix, wald_test
+from segcate._inputs.arrays import Float, Int
+from segcate._statistics.multiplicity import WaldTest, pairwise_matrix, wald_test
 from segcate.metrics._group_order import Monotonicity, check_order
 from segcate.metrics._scored_rows import (
     ScoredRows,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from segcate._validation import Float, Int
+from segcate._inputs.arrays import Float, Int
 from segcate.metrics._scored_rows import one_sided_p, t_quantile, welch_freedom
 
 __all__ = ["Monotonicity", "check_order"]

@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.groups import refuse_groups_that_are_arms
+from segcate._inputs.outcome import check_outcome
+from segcate._inputs.parameters import check_in_unit_interval
+from segcate._inputs.propensity import check_propensity
+from segcate._inputs.treatment import check_treatment
 from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
-from segcate._validation import (
-    Float,
-    check_in_unit_interval,
-    check_outcome,
-    check_propensity,
-    check_treatment,
-)
 from segcate.metrics._metric_estimate import MetricEstimate, estimate_mean, make_estimate
 from segcate.metrics._scored_rows import ScoredRows, check_rows, mean_std_error
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from segcate._validation import Float, check_in_unit_interval
+from segcate._inputs.arrays import Float
+from segcate._inputs.parameters import check_in_unit_interval
 from segcate.metrics._scored_rows import ScoredRows, mean_std_error, t_quantile, two_sided_p
 
 __all__ = ["MetricEstimate", "estimate_mean", "make_estimate"]

@@ -8,14 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from segcate._validation import (
-    Float,
-    check_option,
-    check_outcome,
-    check_treatment,
-    check_weights,
-    is_zero_one,
-)
+from segcate._inputs.arrays import Float
+from segcate._inputs.outcome import check_outcome, is_zero_one
+from segcate._inputs.parameters import check_option
+from segcate._inputs.treatment import check_treatment
+from segcate._inputs.weights import check_weights
 from segcate.exceptions import SegcateWarning
 
 Normalize = Literal["ate", "oracle"] | None

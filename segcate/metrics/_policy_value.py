@@ -11,15 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcate._inputs.vectors import as_array, check_same_index, check_vector
-from segcate._validation import (
-    Float,
-    Int,
-    _column,
-    _numbers,
-    check_in_unit_interval,
-    listed,
-)
+from segcate._inputs.arrays import Float, Int
+from segcate._inputs.listing import listed
+from segcate._inputs.parameters import check_in_unit_interval
+from segcate._inputs.vectors import as_array, as_column, as_numbers, check_same_index, check_vector
 from segcate.metrics._metric_estimate import MetricEstimate, estimate_mean
 from segcate.metrics._scored_rows import check_rows
 
@@ -175,7 +170,7 @@ def check_scores(owner: str, pseudo_outcome: Any) -> Float:
 
 def check_costs(owner: str, cost: Any, scores: Float) -> Float:
     """Check costs; return an array that broadcasts against the columns of the effect scores."""
-    costs = _numbers(owner, "`cost`", as_array(owner, "cost", cost), "numbers, at least 0")
+    costs = as_numbers(owner, "`cost`", as_array(owner, "cost", cost), "numbers, at least 0")
     n_rows, n_arms = scores.shape
     allowed = [(), (n_rows,), (n_rows, 1)] if n_arms == 1 else [(), (n_arms,), (n_rows, n_arms)]
     if costs.shape not in allowed:
@@ -205,13 +200,13 @@ def _check_policy(
     if given.ndim == 0:
         values: npt.NDArray[Any] = np.full(n_rows, given[()])
     else:
-        values = _column(owner, name, policy)
+        values = as_column(owner, name, policy)
     if len(values) != n_rows:
         raise ValueError(
             f"{owner}: `{name}` has {len(values)} values for {n_rows} rows; one for every row is "
             "needed."
         )
-    codes = _numbers(owner, f"`{name}`", values, f"arm codes from 0 to {n_arms - 1}")
+    codes = as_numbers(owner, f"`{name}`", values, f"arm codes from 0 to {n_arms - 1}")
     is_bad = ~np.isin(codes, np.arange(n_arms))
     if is_bad.any():
         raise ValueError(

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from segcate._inputs.vectors import check_same_index
-from segcate._number_texts import write_number
-from segcate._validation import Float, Int, _numbers, check_in_unit_interval
+from segcate._inputs.arrays import Float, Int
+from segcate._inputs.parameters import check_in_unit_interval
+from segcate._inputs.vectors import as_numbers, check_same_index
+from segcate._writing.number_texts import write_number
 from segcate.metrics._policy_value import check_costs
 from segcate.metrics._scored_rows import ScoredRows, check_rows, t_quantile
 
@@ -263,7 +264,7 @@ def _best(
 
 def check_unit_value(owner: str, value: Any, n_rows: int) -> Float:
     """Check the worth of a unit of y: one number, or one a row, above 0."""
-    values = _numbers(owner, "`value`", np.asarray(value), "numbers above 0")
+    values = as_numbers(owner, "`value`", np.asarray(value), "numbers above 0")
     if values.shape not in ((), (n_rows,)):
         raise ValueError(
             f"{owner}: `value` must be one number, or one for each of the {n_rows} rows; got shape "

@@ -11,15 +11,16 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_random_state
 
-from segcate._ranked_rows import RankedRows, rank_rows
-from segcate._ranking import (
+from segcate._inputs.arrays import Float, Int
+from segcate._inputs.parameters import check_option
+from segcate._ranking.formulas import (
     RankScore,
     area_value_and_influence,
     rank_difference,
     rank_score,
     std_error_of,
 )
-from segcate._validation import Float, Int, check_option
+from segcate._ranking.rows import RankedRows, rank_rows
 from segcate.metrics._top_share import gain_polyline, top_shares
 
 RankMetric = Literal["qini", "autoc", "uplift_at_k"]

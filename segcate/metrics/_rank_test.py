@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+from segcate._inputs.groups import check_groups
+from segcate._inputs.parameters import check_option
 from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
-from segcate._ranking import RankScore
-from segcate._validation import check_groups, check_option, check_weights
+from segcate._inputs.weights import check_weights
+from segcate._ranking.formulas import RankScore
 from segcate.metrics._rank_estimate import RankMetric, StdError, check_scoring
 
 __all__ = ["rank_test"]

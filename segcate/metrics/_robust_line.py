@@ -7,13 +7,14 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from segcate._inputs.arrays import Float, Int
+from segcate._inputs.parameters import check_option
 from segcate._statistics.sandwich import (
     FULL_LEVERAGE,
     cluster_factor,
     left_out_sums,
     sums_by_group,
 )
-from segcate._validation import Float, Int, check_option
 
 CovarianceKind = Literal["HC3", "HC1", "const"]
 

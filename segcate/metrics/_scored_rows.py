@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
+from segcate._inputs.arrays import Float, Int
+from segcate._inputs.groups import check_groups
 from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
+from segcate._inputs.weights import check_weights
 from segcate._statistics.intervals import Law, satterthwaite
-from segcate._validation import Float, Int, check_groups, check_weights
 
 Bool = npt.NDArray[np.bool_]
 

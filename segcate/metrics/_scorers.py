@@ -9,9 +9,12 @@ from typing import Any, Literal, SupportsFloat
 
 import numpy as np
 
+from segcate._inputs.arrays import Float
+from segcate._inputs.parameters import check_option
+from segcate._inputs.routing import how_to_pass, make_routed_scorer
+from segcate._inputs.treatment import check_treatment
 from segcate._inputs.vectors import as_array, check_prediction, check_vector
-from segcate._routing import how_to_pass, make_routed_scorer
-from segcate._validation import Float, check_option, check_treatment, check_weights
+from segcate._inputs.weights import check_weights
 from segcate.metrics._losses import dr_loss, r_loss
 from segcate.metrics._scores import autoc_score, experiment_scores, qini_score, uplift_at_k
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from segcate._inputs.arrays import Float
+from segcate._inputs.outcome import check_outcome
+from segcate._inputs.treatment import check_treatment
 from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
-from segcate._pseudo_outcomes import arm_centred_scores
-from segcate._ranked_rows import rank_rows
-from segcate._ranking import RankKind, rank_score
-from segcate._validation import Float, check_outcome, check_treatment, check_weights
+from segcate._inputs.weights import check_weights
+from segcate._nuisance.pseudo_outcomes import arm_centred_scores
+from segcate._ranking.formulas import RankKind, rank_score
+from segcate._ranking.rows import rank_rows
 from segcate.metrics._normalization import Normalize, qini_divisor
 from segcate.metrics._rank_estimate import check_k, top_effect
 

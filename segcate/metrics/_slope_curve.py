@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
+from segcate._inputs.arrays import Float
+from segcate._inputs.outcome import check_outcome
+from segcate._inputs.treatment import check_dose
 from segcate._inputs.vectors import check_same_index
-from segcate._ranked_rows import RankedRows, rank_rows
-from segcate._validation import Float, check_dose, check_outcome
+from segcate._ranking.rows import RankedRows, rank_rows
 from segcate.metrics._scored_rows import check_rows
 from segcate.metrics._targeting_curve import (
     TargetingCurve,

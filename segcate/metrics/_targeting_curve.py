@@ -10,7 +10,8 @@ import pandas as pd
 from scipy.special import ndtr, stdtrit
 from sklearn.utils import check_random_state
 
-from segcate._validation import Float, check_in_unit_interval, check_option
+from segcate._inputs.arrays import Float
+from segcate._inputs.parameters import check_in_unit_interval, check_option
 
 Band = Literal["pointwise", "uniform"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcate._ranked_rows import RankedRows
+from segcate._ranking.rows import RankedRows
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]

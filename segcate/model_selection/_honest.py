@@ -15,21 +15,18 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
-from segcate import _frames
-from segcate._folds import deal_groups
-from segcate._inputs.groups import refuse_groups_that_are_arms
+from segcate._inputs import frames
+from segcate._inputs.arrays import Int
+from segcate._inputs.groups import check_groups, refuse_groups_that_are_arms
+from segcate._inputs.listing import listed
+from segcate._inputs.outcome import check_outcome
+from segcate._inputs.parameters import check_in_unit_interval
+from segcate._inputs.propensity import check_propensity
+from segcate._inputs.routing import routing
+from segcate._inputs.treatment import check_treatment
 from segcate._inputs.vectors import check_same_index, check_vector
-from segcate._routing import routing
-from segcate._validation import (
-    Int,
-    check_groups,
-    check_in_unit_interval,
-    check_outcome,
-    check_propensity,
-    check_treatment,
-    check_weights,
-    listed,
-)
+from segcate._inputs.weights import check_weights
+from segcate._nuisance.folds import deal_groups
 from segcate.exceptions import EmptySegmentError, SegcateWarning
 from segcate.metrics import effect_scores
 
@@ -102,7 +99,7 @@ class _Rows:
     def take(self, rows: Int) -> _Rows:
         """Return some of the rows."""
         metadata = {name: values[rows] for name, values in self.metadata.items()}
-        return _Rows(_frames.take_rows(self.X, rows), self.y[rows], metadata)
+        return _Rows(frames.take_rows(self.X, rows), self.y[rows], metadata)
 
 
 def honest_effects(
@@ -262,7 +259,7 @@ def _checked(
         "sample_weight": check_weights(_OWNER, sample_weight, X),
     }
     given = {name: values for name, values in metadata.items() if values is not None}
-    return _Rows(X if _frames.is_frame(X) else np.asarray(X), outcome, given)
+    return _Rows(X if frames.is_frame(X) else np.asarray(X), outcome, given)
 
 
 def _halves(rows: _Rows, design_size: float, rng: np.random.RandomState) -> tuple[Int, Int]:

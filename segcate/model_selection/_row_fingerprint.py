@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from segcate import _frames
+from segcate._inputs import frames
 
 __all__ = ["row_fingerprint"]
 
@@ -16,10 +16,10 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 def row_fingerprint(X: Any) -> tuple[int, int]:
     """Return the number of rows and a hash of their contents that ignores their order."""
-    X = X if _frames.is_frame(X) else np.asarray(X)
-    mixed = np.zeros(_frames.n_rows(X), dtype=np.uint64)
+    X = X if frames.is_frame(X) else np.asarray(X)
+    mixed = np.zeros(frames.n_rows(X), dtype=np.uint64)
     for i in range(X.shape[1]):
-        column = _frames.column_values(X, i)
+        column = frames.column_values(X, i)
         if column.dtype.kind in "iufb":
             column = column.astype(np.float64) + 0.0
         mixed = mixed * _MULTIPLIER + pd.util.hash_array(column)

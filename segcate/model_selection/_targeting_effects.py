@@ -9,11 +9,12 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
-from segcate import _folds, _frames
-from segcate._folds import Splits, check_splits, splits_of, treatment_strata
+from segcate._inputs import frames
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.part_of_rows import part_of_rows
-from segcate._routing import routing
-from segcate._validation import Float, Int
+from segcate._inputs.routing import routing
+from segcate._nuisance import folds
+from segcate._nuisance.folds import Splits, check_splits, splits_of, treatment_strata
 
 __all__ = [
     "Splits",
@@ -81,8 +82,8 @@ def _fit_predict(
     """Fit on some rows, and predict others."""
     metadata = {name: values[train] for name, values in given.items()}
     with part_of_rows():
-        fitted = fit_child(estimator, _frames.take_rows(X, train), y[train], metadata)
-        return fitted.predict(_frames.take_rows(X, test))
+        fitted = fit_child(estimator, frames.take_rows(X, train), y[train], metadata)
+        return fitted.predict(frames.take_rows(X, test))
 
 
 def has_splits(cv: Any) -> bool:
@@ -105,7 +106,7 @@ def deal_folds(
         return check_splits(owner, cv, len(arm))
     cv = int(cv)
     strata = treatment_strata(owner, arm, None, n_outcome_bins=1, min_rows=cv)
-    return splits_of(_folds.deal_folds(owner, strata, groups, cv, rng), cv)
+    return splits_of(folds.deal_folds(owner, strata, groups, cv, rng), cv)
 
 
 def segment_means(effects: Float, weight: Float, codes: Int, n_segments: int) -> Float:

@@ -10,25 +10,18 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from segcate import _frames
+from segcate._inputs import frames
+from segcate._inputs.arrays import Float, Int
+from segcate._inputs.features import check_features
+from segcate._inputs.groups import check_groups
+from segcate._inputs.listing import listed
+from segcate._inputs.outcome import check_outcome
+from segcate._inputs.parameters import check_in_unit_interval, check_option
+from segcate._inputs.routing import FIT_REQUEST, SCORE_REQUEST
+from segcate._inputs.segments import SegmentCodes, code_segments, find_segment_column
+from segcate._inputs.treatment import check_arms
 from segcate._inputs.vectors import check_same_index
-from segcate._inputs.weights import present
-from segcate._routing import FIT_REQUEST, SCORE_REQUEST
-from segcate._validation import (
-    Float,
-    Int,
-    SegmentCodes,
-    check_arms,
-    check_features,
-    check_groups,
-    check_in_unit_interval,
-    check_option,
-    check_outcome,
-    check_weights,
-    code_segments,
-    find_segment_column,
-    listed,
-)
+from segcate._inputs.weights import check_weights, present
 from segcate.metrics import PolicyValue, effect_scores, policy_value
 from segcate.metrics._policy_value import check_costs, check_scores
 from segcate.metrics._profit_curve import check_budget, check_share, check_unit_value
@@ -260,7 +253,7 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         codes = check_groups(owner, groups, X)
         if (kept := present(weight)) is not None and not has_splits(self.cv):
             came = (weight, codes, propensity, pseudo_outcome)
-            self.fit(_frames.take_rows(X, kept), y[kept], treatment=arm[kept], **taken(came, kept))
+            self.fit(frames.take_rows(X, kept), y[kept], treatment=arm[kept], **taken(came, kept))
             self._seen_rows = row_fingerprint(X)
             return self
         cost = self._check_parameters(owner, max(int(arm.max()) + 1, 2))
@@ -515,7 +508,7 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
 
     def _check_scores(self, owner: str, pseudo_outcome: Any, X: Any) -> Float:
         psi = check_scores(owner, pseudo_outcome)
-        wanted = (_frames.n_rows(X), self.n_arms_ - 1)
+        wanted = (frames.n_rows(X), self.n_arms_ - 1)
         if psi.shape != wanted:
             raise ValueError(
                 f"{owner}: `pseudo_outcome` must have one value for each of the {wanted[0]} rows and "
@@ -578,7 +571,7 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
 
     def _predicted(self, X: Any) -> Float:
         effects = self.effect_estimator_.predict(X)
-        return check_effects(type(self).__name__, effects, _frames.n_rows(X), self.n_arms_)
+        return check_effects(type(self).__name__, effects, frames.n_rows(X), self.n_arms_)
 
     def _effects_of(self, X: Any) -> Float:
         """Return what decides on new rows: their own effects, or those of their segments."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segcate._validation import Float, Int
+from segcate._inputs.arrays import Float, Int
 
 __all__ = ["Limits", "TargetingRule", "choose_rule"]
 

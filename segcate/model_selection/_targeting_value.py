@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import ndtri, owens_t, stdtrit
 
-from segcate import _folds
-from segcate._folds import Splits, treatment_strata
-from segcate._validation import Float, Int
+from segcate._inputs.arrays import Float, Int
+from segcate._nuisance import folds
+from segcate._nuisance.folds import Splits, treatment_strata
 from segcate.metrics import PolicyValue
 from segcate.model_selection._targeting_effects import by_segment
 from segcate.model_selection._targeting_rule import TargetingRule
@@ -113,7 +113,7 @@ def _inner_parts(
     if len(labels) == 1:
         strata = treatment_strata(owner, arm[rows], None, n_outcome_bins=1, min_rows=2)
         codes = None if groups is None else np.unique(groups[rows], return_inverse=True)[1]
-        fold = _folds.deal_folds(owner, strata, codes, 2, rng)
+        fold = folds.deal_folds(owner, strata, codes, 2, rng)
         labels = np.arange(2)
     n_parts = len(labels) if len(labels) <= _MOST_PAIRED else _N_PARTS
     return [rows[np.isin(fold, part)] for part in np.array_split(labels, n_parts)]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcate._validation import listed
+from segcate._inputs.listing import listed
 
 Float = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcate._validation import listed
+from segcate._inputs.listing import listed
 from segcate.plots._curve_labels import NamedCurve
 from segcate.plots._drawing import Float
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from segcate._label_texts import one_line, shortened
-from segcate._validation import Float
+from segcate._inputs.arrays import Float
+from segcate._writing.label_texts import one_line, shortened
 from segcate.plots._matplotlib import pyplot
 
 INK = "#222222"

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from segcate._inputs.listing import listed
 from segcate._inputs.vectors import check_same_index
-from segcate._number_texts import decimals_of, write_decimals
-from segcate._validation import listed
+from segcate._writing.number_texts import decimals_of, write_decimals
 from segcate.metrics import effect_by_quantile
 from segcate.plots._drawing import (
     FONT,

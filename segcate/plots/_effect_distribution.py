@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcate import _frames
+from segcate._inputs import frames
 from segcate._inputs.kinds import read_column
 from segcate._inputs.labels import label_values
+from segcate._inputs.listing import listed
 from segcate._inputs.vectors import check_same_index
-from segcate._number_texts import decimals_of, write_decimals
-from segcate._validation import check_weights, listed
+from segcate._inputs.weights import check_weights
+from segcate._writing.number_texts import decimals_of, write_decimals
 from segcate.plots._drawing import (
     INK,
     MAIN,
@@ -312,7 +313,7 @@ def _notes(n_without: int) -> list[str]:
 
 def _column(owner: str, X: Any, by: Any) -> tuple[str, npt.NDArray[Any]]:
     """Return name and values of a column of X."""
-    names = _frames.column_names(X)
+    names = frames.column_names(X)
     if isinstance(by, str):
         if names is None or by not in names:
             found = "X is an array without names" if names is None else f"X has {listed(names, 12)}"
@@ -346,9 +347,9 @@ def _values(owner: str, X: Any, position: int) -> npt.NDArray[Any]:
 
 def _check_column(owner: str, by: Any, reference: Any) -> npt.NDArray[Any]:
     values = by.to_numpy() if hasattr(by, "to_numpy") else np.asarray(by)
-    if values.ndim != 1 or len(values) != _frames.n_rows(reference):
+    if values.ndim != 1 or len(values) != frames.n_rows(reference):
         raise ValueError(
-            f"{owner}: `by` must be one value for each of {_frames.n_rows(reference)} rows; got "
+            f"{owner}: `by` must be one value for each of {frames.n_rows(reference)} rows; got "
             f"shape {values.shape}."
         )
     return np.asarray(values)

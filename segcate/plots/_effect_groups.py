@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcate import _frames
-from segcate._number_texts import decimals_of, write_decimals
+from segcate._inputs import frames
+from segcate._writing.number_texts import decimals_of, write_decimals
 from segcate.plots._drawing import Float
 
 __all__ = ["EffectGroup", "cut_column", "describe_groups"]
@@ -60,7 +60,7 @@ def cut_column(
     is_missing = np.asarray(pd.isna(values), dtype=bool)
     present = values[~is_missing]
     is_number = _holds_numbers(present)
-    codes, levels = _frames.sorted_codes(present.astype(np.float64) if is_number else present)
+    codes, levels = frames.sorted_codes(present.astype(np.float64) if is_number else present)
     is_cut = is_number and len(levels) > min(max_groups, _FEW_VALUES)
     if is_cut:
         codes, names = _cut_numbers(present.astype(np.float64), n_bands)

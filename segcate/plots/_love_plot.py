@@ -7,9 +7,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from segcate._inputs.parameters import check_count
-from segcate._number_texts import decimals_of, write_decimals
-from segcate._validation import check_option, listed
+from segcate._inputs.listing import listed
+from segcate._inputs.parameters import check_count, check_option
+from segcate._writing.number_texts import decimals_of, write_decimals
 from segcate.plots._balance_lines import BalanceLine, balance_lines, order_lines
 from segcate.plots._drawing import (
     INK,

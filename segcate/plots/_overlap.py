@@ -7,17 +7,14 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import logit
 
-from segcate import _frames
+from segcate._inputs import frames
+from segcate._inputs.last_step import last_step
+from segcate._inputs.listing import listed
+from segcate._inputs.parameters import check_option
+from segcate._inputs.segments import SegmentCodes, code_segments
+from segcate._inputs.treatment import check_treatment
 from segcate._inputs.vectors import check_same_index
-from segcate._last_step import last_step
-from segcate._validation import (
-    SegmentCodes,
-    check_option,
-    check_treatment,
-    check_weights,
-    code_segments,
-    listed,
-)
+from segcate._inputs.weights import check_weights
 from segcate.plots import _overlap_counts
 from segcate.plots._drawing import (
     INK,
@@ -376,7 +373,7 @@ def _check_score(owner: str, propensity: Any, scale: str) -> Float:
 
 
 def _segments(owner: str, segment: Any, reference: Any) -> SegmentCodes:
-    n_rows = _frames.n_rows(reference)
+    n_rows = frames.n_rows(reference)
     if segment is None:
         return _overlap_counts.one_segment(n_rows)
     labels = np.asarray(segment)

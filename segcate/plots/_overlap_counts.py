@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcate._validation import SegmentCodes
+from segcate._inputs.segments import SegmentCodes
 from segcate.matching._sample import NO_LEVEL, OUTSIDE_SUPPORT, REASONS
 
 Float = npt.NDArray[np.float64]

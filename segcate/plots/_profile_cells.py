@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from segcate import _frames
+from segcate._inputs import frames
 from segcate._inputs.kinds import described_name, read_column
-from segcate._validation import check_weights, listed
+from segcate._inputs.listing import listed
+from segcate._inputs.weights import check_weights
 from segcate.plots._drawing import Float
 from segcate.segmentation import segment_profile
 
@@ -49,7 +50,7 @@ def scale_of_rows(X: Any, profile: pd.DataFrame, sample_weight: Any) -> tuple[Fl
 
     A share p has the deviation ``sqrt(p (1 - p))``; gaps in a numeric column are left out.
     """
-    n_rows = _frames.n_rows(X)
+    n_rows = frames.n_rows(X)
     weight = check_weights("segment_profile", sample_weight, X)
     mass = np.ones(n_rows) if weight is None else weight
     whole = segment_profile(X, np.zeros(n_rows, dtype=np.intp), sample_weight=sample_weight)

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from segcate import _frames
+from segcate._inputs import frames
+from segcate._inputs.last_step import last_step
+from segcate._inputs.listing import listed
 from segcate._inputs.vectors import check_same_index
-from segcate._last_step import last_step
-from segcate._number_texts import decimals_of, write_decimals
-from segcate._validation import listed
+from segcate._writing.number_texts import decimals_of, write_decimals
 from segcate.metrics import profit_curve
 from segcate.metrics._profit_curve import check_budget, check_share
 from segcate.plots._curve_band import (
@@ -247,7 +247,7 @@ class ProfitCurveDisplay:
             curves,
             budget=budget,
             max_share=max_share,
-            n_rows=_frames.n_rows(pseudo_outcome),
+            n_rows=frames.n_rows(pseudo_outcome),
             units=units,
             title=title,
         )

@@ -7,11 +7,11 @@ from typing import Any, Literal
 import pandas as pd
 from sklearn.exceptions import NotFittedError
 
-from segcate._last_step import last_step
-from segcate._validation import check_in_unit_interval, check_option
-from segcate.plots import _forest
+from segcate._inputs.last_step import last_step
+from segcate._inputs.parameters import check_in_unit_interval, check_option
+from segcate.plots import _forest_plot
 from segcate.plots._drawing import plain
-from segcate.plots._forest import Row
+from segcate.plots._forest_plot import Row
 from segcate.plots._matplotlib import pyplot
 
 _INK = "#222222"
@@ -216,8 +216,10 @@ class SegmentEffectDisplay:
         owner = type(self).__name__
         check_option(owner, "order", order, ["given", "effect"])
         check_in_unit_interval(owner, "confidence_level", self.confidence_level)
-        rows, n_left_out = _forest.most_telling(_forest.segment_rows(owner, self.effects, order))
-        overall = _forest.overall_row(owner, self.overall)
+        rows, n_left_out = _forest_plot.most_telling(
+            _forest_plot.segment_rows(owner, self.effects, order)
+        )
+        overall = _forest_plot.overall_row(owner, self.overall)
         plt = pyplot(f"{owner}.plot")
         shown = rows if overall is None else [*rows, overall]
         at = [i + 0.3 * row.is_overall for i, row in enumerate(shown)]
@@ -226,11 +228,11 @@ class SegmentEffectDisplay:
             _, ax = plt.subplots(figsize=(6.4, height), layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
         size = _font_size(ax, at[-1] + 1.7)
-        limits = _forest.axis_limits(shown)
+        limits = _forest_plot.axis_limits(shown)
         ax.set_xlim(*limits)
         ax.locator_params(axis="x", nbins=6)
         ax.set_ylim(at[-1] + 0.6, -1.1)
-        decimals = _forest.decimals_for(shown)
+        decimals = _forest_plot.decimals_for(shown)
         for row, y in zip(shown, at, strict=True):
             _draw_row(ax, row, y, limits, size)
             _write_figures(ax, row, y, decimals, size)
@@ -266,7 +268,7 @@ class SegmentEffectDisplay:
         ax.text(-0.02, -0.85, left, horizontalalignment="right", **heading)
         ax.text(1.03, -0.85, f"{estimand} [{level}]", horizontalalignment="left", **heading)
         label = f"{estimand} in {self.units or 'units of y'} ({level} interval)"
-        text = "\n".join(filter(None, [label, _forest.remarks(shown)]))
+        text = "\n".join(filter(None, [label, _forest_plot.remarks(shown)]))
         ax.set_xlabel(plain(text), fontsize=8.5)
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from segcate._inputs.containers import refuse_no_table
+from segcate._inputs.last_step import last_step
+from segcate._inputs.parameters import check_option
 from segcate._inputs.vectors import check_same_index
-from segcate._last_step import last_step
-from segcate._number_texts import decimals_of, write_decimals
-from segcate._validation import check_option
+from segcate._writing.number_texts import decimals_of, write_decimals
 from segcate.base import SegmenterMixin
 from segcate.plots._drawing import (
     FONT,

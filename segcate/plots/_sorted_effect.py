@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from segcate._inputs.parameters import check_in_unit_interval
 from segcate._inputs.vectors import check_same_index
-from segcate._number_texts import decimals_of, write_decimals
-from segcate._validation import check_in_unit_interval, check_weights
+from segcate._inputs.weights import check_weights
+from segcate._writing.number_texts import decimals_of, write_decimals
 from segcate.plots._curve_labels import NamedCurve, label_curves, line_style
 from segcate.plots._drawing import (
     FONT,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import NotFittedError
 
-from segcate._last_step import last_step
+from segcate._inputs.last_step import last_step
 
 Float = npt.NDArray[np.float64]
 

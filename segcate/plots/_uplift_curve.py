@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from segcate._inputs.last_step import last_step
+from segcate._inputs.listing import listed
+from segcate._inputs.parameters import check_option
 from segcate._inputs.vectors import check_same_index
-from segcate._last_step import last_step
-from segcate._validation import check_option, listed
 from segcate.metrics import cumulative_effect_curve, qini_curve, toc_curve, uplift_curve
 from segcate.metrics._targeting_curve import refine
 from segcate.plots._curve_band import (

@@ -9,10 +9,9 @@ from sklearn.base import ClassifierMixin, RegressorMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
-from segcate import _frames
+from segcate._inputs import frames
 from segcate._inputs.kinds import ColumnKind, columns_as_they_came
-from segcate._inputs.parameters import check_count
-from segcate._validation import check_option
+from segcate._inputs.parameters import check_count, check_option
 from segcate.segmentation._clustering import ClusteringOptions, last_step
 from segcate.segmentation._clustering_segmenter import ClusteringSegmenter
 
@@ -145,7 +144,7 @@ class ClusterSegmenter(ClusteringSegmenter):
 
     def _clustered_columns(self, X: Any) -> Any:
         if isinstance(self.clusterer, Pipeline):
-            return _frames.select_columns(X, self.column_positions_.tolist())
+            return frames.select_columns(X, self.column_positions_.tolist())
         return super()._clustered_columns(X)
 
     def _decide_columns(self, X: Any) -> tuple[ColumnKind, ...]:

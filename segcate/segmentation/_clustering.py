@@ -16,10 +16,16 @@ import numpy.typing as npt
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.pipeline import Pipeline
 
-from segcate import _frames
+from segcate._inputs import frames
 from segcate.segmentation._density_tree import DensityTree, plant_tree
 from segcate.segmentation._merging import Merging, plan_merging
-from segcate.segmentation._nearest import Metric, NearestCenter, NearestRow, dense, gap_radius
+from segcate.segmentation._nearest_cluster import (
+    Metric,
+    NearestCenter,
+    NearestRow,
+    dense,
+    gap_radius,
+)
 from segcate.segmentation._row_lookup import RowLookup, build_lookup
 
 Float = npt.NDArray[np.float64]
@@ -112,12 +118,12 @@ def fit_clustering(
     clustering : Clustering
     labels : int64 array of shape (n_rows,), equal to `clustering.label(rows)`
     """
-    n = _frames.n_rows(rows)
+    n = frames.n_rows(rows)
     limit = options.max_fit_samples
     chosen = np.arange(n)
     if limit is not None and n > limit:
         chosen = np.sort(rng.choice(n, size=limit, replace=False))
-    sample = rows if len(chosen) == n else _frames.take_rows(rows, chosen)
+    sample = rows if len(chosen) == n else frames.take_rows(rows, chosen)
     clusterer.fit(_copied(sample))
     clustering = _without_merging(clusterer, sample, options)
     labels = clustering.label(rows)
@@ -155,7 +161,7 @@ def _labels_of(model: Any, sample: Any) -> Int:
     if labels is None:
         labels = model.predict(_copied(sample))
     labels = _whole(labels, model)
-    n = _frames.n_rows(sample)
+    n = frames.n_rows(sample)
     if labels.shape != (n,):
         raise TypeError(
             f"{type(last_step(model)).__name__} gave labels of shape {labels.shape} for {n} rows, "

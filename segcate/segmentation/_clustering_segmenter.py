@@ -12,9 +12,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 
+from segcate._inputs.features import check_features
 from segcate._inputs.kinds import ColumnKind, with_note
 from segcate._inputs.vectors import check_same_index
-from segcate._validation import check_features
 from segcate.base import SegmenterMixin
 from segcate.exceptions import SegcateWarning
 from segcate.segmentation._clustering import ClusteringOptions, fit_clustering, last_step

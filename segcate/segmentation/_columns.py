@@ -12,12 +12,12 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.compose import make_column_selector
 
-from segcate import _frames
+from segcate._inputs import frames
 from segcate._inputs.cells import column_label
 from segcate._inputs.encoding import read_again
 from segcate._inputs.kinds import ColumnKind, as_used, read_column
+from segcate._inputs.listing import listed
 from segcate._inputs.peek import number_positions
-from segcate._validation import listed
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
@@ -48,7 +48,7 @@ def resolve_columns(owner: str, X: Any, columns: Any, *, argument: str = "column
         if not found:
             raise ValueError(
                 f"{owner}: `{argument}=None` means the numeric columns, and X has none; its "
-                f"columns are {listed(_frames.column_names(X) or [])}. Name the columns and encode "
+                f"columns are {listed(frames.column_names(X) or [])}. Name the columns and encode "
                 "them first."
             )
         return np.array(found, dtype=np.intp)
@@ -100,7 +100,7 @@ def _masked(owner: str, X: Any, mask: Sequence[Any], argument: str) -> list[int]
 
 
 def _named(owner: str, X: Any, wanted: Sequence[str], argument: str) -> list[int]:
-    names = _frames.column_names(X)
+    names = frames.column_names(X)
     if names is None and wanted:
         raise ValueError(
             f"{owner}: `{argument}` holds names ({listed(wanted)}), but X is an array without "
@@ -129,12 +129,12 @@ def _numbered(owner: str, X: Any, wanted: Sequence[Any], argument: str) -> list[
 
 def _typed_row(X: Any) -> Any:
     """Return at most one row of X as a pandas frame, for a selector that reads names and dtypes."""
-    if isinstance(X, pd.DataFrame) or not _frames.is_frame(X):
+    if isinstance(X, pd.DataFrame) or not frames.is_frame(X):
         return X
     frame = nw.from_native(X, eager_only=True).head(1)
     columns = {}
     for i, (name, kind) in enumerate(frame.schema.items()):
-        column = pd.Series(_frames.column_values(frame.to_native(), i))
+        column = pd.Series(frames.column_values(frame.to_native(), i))
         is_category = kind in (nw.Categorical, nw.Enum)
         columns[name] = column.astype("category") if is_category else column
     return pd.DataFrame(columns)
@@ -179,7 +179,7 @@ def numeric_matrix(
     """
     if kinds is None:
         kinds = numeric_kinds(owner, X, positions, argument=argument)
-    values = np.empty((_frames.n_rows(X), len(kinds)))
+    values = np.empty((frames.n_rows(X), len(kinds)))
     for j, kind in enumerate(kinds):
         values[:, j] = read_again(owner, X, kind)
     labels = [kind.name for kind in kinds]
@@ -215,7 +215,7 @@ def blame_rows(owner: str, rows: Any, *, fitting: bool) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        n_rows = _frames.n_rows(rows)
+        n_rows = frames.n_rows(rows)
         counts = missing_counts(rows)
         bad = [f"{column_label(rows, i)!r} ({n})" for i, n in enumerate(counts) if n]
         if bad and "NaN" in str(error):
@@ -234,4 +234,4 @@ def blame_rows(owner: str, rows: Any, *, fitting: bool) -> Iterator[None]:
 def missing_counts(rows: Any) -> list[int]:
     """Count the missing values of each column."""
     width = rows.shape[1]
-    return [int(pd.isna(_frames.column_values(rows, i)).sum()) for i in range(width)]
+    return [int(pd.isna(frames.column_values(rows, i)).sum()) for i in range(width)]

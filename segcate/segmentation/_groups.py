@@ -9,11 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from segcate import _frames
+from segcate._inputs import frames
+from segcate._inputs.features import check_features
 from segcate._inputs.labels import label_values
+from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count
 from segcate._inputs.vectors import check_same_index
-from segcate._validation import check_features, listed
 from segcate.base import SegmenterMixin
 from segcate.segmentation._columns import column_label, resolve_columns
 
@@ -134,7 +135,7 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
                 "for example `default='other'`."
             )
         values = self._values(X)
-        self._levels = [_frames.sorted_codes(column)[1] for column in values]
+        self._levels = [frames.sorted_codes(column)[1] for column in values]
         self._steps: list[Int] = []
         codes = self._combine(values, learn=True)
         n_observed = len(self._steps[-1])
@@ -166,7 +167,7 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
         return np.where(self._is_small[codes] & (codes >= 0), self._default_code, codes)
 
     def _in_container(self, X: Any, codes: Int) -> Labels:
-        return self.segment_names_[codes] if _frames.is_frame(X) else codes
+        return self.segment_names_[codes] if frames.is_frame(X) else codes
 
     def _values(self, X: Any) -> list[Labels]:
         """Return the columns grouped by, whole floats as integers, without missing values."""

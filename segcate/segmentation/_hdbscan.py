@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from segcate import _frames
-from segcate._inputs.parameters import check_count
-from segcate._validation import check_option
+from segcate._inputs import frames
+from segcate._inputs.parameters import check_count, check_option
 from segcate.segmentation._clustering import ClusteringOptions
 from segcate.segmentation._clustering_segmenter import (
     ClusteringSegmenter,
@@ -182,7 +181,7 @@ class HDBSCANSegmenter(ClusteringSegmenter):
     def _new_clusterer(self, rows: Any) -> Any:
         from hdbscan import HDBSCAN
 
-        if _frames.n_rows(rows) < 2:
+        if frames.n_rows(rows) < 2:
             raise ValueError("a density needs at least 2 rows.")
         clusterer = HDBSCAN(
             min_cluster_size=int(self.min_cluster_size),

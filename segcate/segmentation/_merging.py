@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcate.segmentation._nearest import NearestCenter, chunks, dense
+from segcate.segmentation._nearest_cluster import NearestCenter, chunks, dense
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]

@@ -9,17 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcate import _frames
+from segcate._inputs import frames
 from segcate._inputs.containers import refuse_no_table
 from segcate._inputs.kinds import ColumnKind, described_name, read_column
+from segcate._inputs.listing import listed
+from segcate._inputs.segments import SegmentCodes, code_segments, find_segment_column
 from segcate._inputs.vectors import as_array, check_same_index
-from segcate._validation import (
-    SegmentCodes,
-    check_weights,
-    code_segments,
-    find_segment_column,
-    listed,
-)
+from segcate._inputs.weights import check_weights
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
@@ -76,7 +72,7 @@ def segment_profile(X: Any, segment: Any, *, sample_weight: Any = None) -> pd.Da
     segments = _segments(X, segment)
     weight = check_weights(_OWNER, sample_weight, X)
     if weight is None:
-        weight = np.ones(_frames.n_rows(X))
+        weight = np.ones(frames.n_rows(X))
     total = _sums(segments, weight)
     if not total.all():
         raise ValueError(
@@ -93,7 +89,7 @@ def segment_profile(X: Any, segment: Any, *, sample_weight: Any = None) -> pd.Da
             continue
         kind, content = read_column(_OWNER, X, i, describe=True)
         if content is None:
-            content = np.full(_frames.n_rows(X), np.nan)
+            content = np.full(frames.n_rows(X), np.nan)
         describe = _shares if kind.found == "category" else _means
         described = describe(kind, content, segments.codes, weight, total)
         clash = [label for label in described if label in table]
@@ -113,7 +109,7 @@ def _sums(segments: SegmentCodes, weight: Float) -> Float:
 
 def _checked(X: Any) -> Any:
     refuse_no_table(_OWNER, X)
-    X = X if _frames.is_frame(X) else np.asarray(X)
+    X = X if frames.is_frame(X) else np.asarray(X)
     if len(X.shape) != 2 or not X.shape[0]:
         raise ValueError(
             f"{_OWNER}: X must have columns and at least one row; got shape {X.shape}. Pass the "
@@ -134,9 +130,9 @@ def _segments(X: Any, segment: Any) -> SegmentCodes:
         raise ValueError(
             f"{_OWNER}: `segment` must be one label for each row; got shape {labels.shape} of {labels.dtype}."
         )
-    if len(labels) != _frames.n_rows(X):
+    if len(labels) != frames.n_rows(X):
         raise ValueError(
-            f"{_OWNER}: `segment` has {len(labels)} labels, but X has {_frames.n_rows(X)} rows. "
+            f"{_OWNER}: `segment` has {len(labels)} labels, but X has {frames.n_rows(X)} rows. "
             "Give one label for each row, such as `labels_` of a segmenter fitted on X."
         )
     return replace(code_segments(_OWNER, labels[:, None], 0), position=None)

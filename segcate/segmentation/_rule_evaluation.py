@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcate._validation import listed
+from segcate._inputs.listing import listed
 from segcate.segmentation._rule_grammar import GrammarProblem, Rule, RuleProblem, text_of
 from segcate.segmentation._rule_operands import Operand, as_date, in_zone, read_column
 

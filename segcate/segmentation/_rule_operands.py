@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcate import _frames
+from segcate._inputs import frames
 from segcate.segmentation._rule_grammar import RuleProblem, shortened
 
 Kind = Literal["number", "text", "date", "truth", "nothing"]
@@ -107,7 +107,7 @@ def _as_series(X: Any, position: int) -> pd.Series[Any]:
     """Return a column as a pandas Series; whole numbers with gaps stay whole."""
     if isinstance(X, pd.DataFrame):
         return X.iloc[:, position].reset_index(drop=True)
-    if not _frames.is_frame(X):
+    if not frames.is_frame(X):
         return pd.Series(np.asarray(X)[:, position])
     frame = nw.from_native(X, eager_only=True)
     column = frame.get_column(frame.columns[position])

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from segcate import _frames
+from segcate._inputs import frames
+from segcate._inputs.features import check_features
+from segcate._inputs.listing import listed
 from segcate._inputs.vectors import check_same_index
-from segcate._validation import check_features, listed
 from segcate.base import SegmenterMixin
 from segcate.exceptions import SegcateWarning
 from segcate.segmentation._rule_evaluation import evaluate_rule
@@ -187,11 +188,11 @@ class RuleSegmenter(SegmenterMixin, BaseEstimator):
         return self._in_container(X, self._apply(X)[0])
 
     def _in_container(self, X: Any, codes: npt.NDArray[np.int64]) -> Labels:
-        return self.segment_names_[codes] if _frames.is_frame(X) else codes
+        return self.segment_names_[codes] if frames.is_frame(X) else codes
 
     def _apply(self, X: Any) -> tuple[npt.NDArray[np.int64], list[int]]:
         """Return the code of each row, and for how many rows each rule holds."""
-        codes = np.full(_frames.n_rows(X), len(self.rules), dtype=np.int64)
+        codes = np.full(frames.n_rows(X), len(self.rules), dtype=np.int64)
         n_holding: list[int] = []
         for i, (name, rule) in reversed(list(enumerate(self.rules.items()))):
             holds = self._evaluate(X, name, rule)
@@ -263,7 +264,7 @@ def _apply_text(owner: str, X: Any, name: str, text: str, known: Any) -> Mask:
         raise ValueError(f"{what} {problem}. {ALLOWED}.") from None
     except RuleProblem as problem:
         raise ValueError(f"{what} {problem}.") from None
-    n = _frames.n_rows(X)
+    n = frames.n_rows(X)
     values = np.broadcast_to(result.values, (n,))
     if result.kind != "truth":
         raise TypeError(
@@ -275,7 +276,7 @@ def _apply_text(owner: str, X: Any, name: str, text: str, known: Any) -> Mask:
 
 def _names(X: Any, known: Any) -> list[str]:
     """Return the names by which rules know the columns; those of an array are x0, x1, ..."""
-    names = _frames.column_names(X)
+    names = frames.column_names(X)
     if names is not None:
         return names
     return [f"x{i}" for i in range(X.shape[1])] if known is None else [str(name) for name in known]
@@ -283,10 +284,10 @@ def _names(X: Any, known: Any) -> list[str]:
 
 def _as_mask(owner: str, name: str, result: Any, X: Any) -> Mask:
     """Return a rule's result as booleans; a missing one counts as False."""
-    n = _frames.n_rows(X)
+    n = frames.n_rows(X)
     if isinstance(result, bool | np.bool_):
         return np.full(n, bool(result))
-    theirs, ours = _frames.index_of(result), _frames.index_of(X)
+    theirs, ours = frames.index_of(result), frames.index_of(X)
     if theirs is not None and ours is not None and len(theirs) == n and not ours.equals(theirs):
         raise ValueError(
             f"{owner}: the rule {name!r} returned a Series whose index differs from that of X. "

@@ -9,25 +9,25 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from segcate.temporal._counterfactual_rows import CounterfactualRows, DenseRows
-from segcate.temporal._covariates import standin_covariates
-from segcate.temporal._cross_fit_segments import (
+from segcate.temporal._models.msm import MSM
+from segcate.temporal._panel.counterfactual_rows import CounterfactualRows, DenseRows
+from segcate.temporal._panel.covariates import standin_covariates
+from segcate.temporal._panel.plan import TreatmentPlan
+from segcate.temporal._segments.cross_fit import (
     CrossFitSegmentEffects,
     cross_fit_segment_effects,
 )
-from segcate.temporal._msm import MSM
-from segcate.temporal._plan import TreatmentPlan
-from segcate.temporal._segment_effects import segment_effects
-from segcate.temporal._segments import TrajectorySegmenter
-from segcate.temporal._semi_synthetic import SemiSynthetic, semi_synthetic
-from segcate.temporal._tumor_growth import TumorGrowth, tumor_growth
-from segcate.temporal._tumor_patients import TumorPatients
+from segcate.temporal._segments.segment_effects import segment_effects
+from segcate.temporal._segments.trajectories import TrajectorySegmenter
+from segcate.temporal._simulators.semi_synthetic import SemiSynthetic, semi_synthetic
+from segcate.temporal._simulators.tumor_growth import TumorGrowth, tumor_growth
+from segcate.temporal._simulators.tumor_patients import TumorPatients
 
 if TYPE_CHECKING:
-    from segcate.temporal._causal_transformer import CausalTransformer
-    from segcate.temporal._crn import CRN
-    from segcate.temporal._gnet import GNet, SimulatedState
-    from segcate.temporal._rmsn import RMSN
+    from segcate.temporal._models.causal_transformer import CausalTransformer
+    from segcate.temporal._models.crn import CRN
+    from segcate.temporal._models.gnet import GNet, SimulatedState
+    from segcate.temporal._models.rmsn import RMSN
 
 _NETWORKS = {
     "CRN": "_crn",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segcate.cate._forest import ForestShape, draw_bag, grow_forest, read_forest
+from segcate.cate._forest.honest_forest import ForestShape, draw_bag, grow_forest, read_forest
 from tests.helpers.naive_cate import naive_effect, naive_variance, naive_weights
 
 # Sums in another order.

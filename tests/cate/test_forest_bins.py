@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segcate.cate._forest_bins import MISSING, bin_columns, bin_edges
+from segcate.cate._forest.bins import MISSING, bin_columns, bin_edges
 
 
 def rng():
@@ -62,11 +62,11 @@ def test_neighbouring_floats_and_huge_values_are_told_apart():
 
 
 def test_borders_of_very_many_rows_come_from_a_sample(monkeypatch):
-    from segcate.cate import _forest_bins
+    from segcate.cate._forest.honest_forest import bins
 
     X = rng().normal(size=(20_000, 1))
     (every,) = bin_edges(X, rng())
-    monkeypatch.setattr(_forest_bins, "_MOST_ROWS", 5000)
+    monkeypatch.setattr(bins, "_MOST_ROWS", 5000)
     (some,) = bin_edges(X, rng())
     assert len(some) == len(every)
     assert (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segcate.cate._forest_bins import MISSING
-from segcate.cate._forest_grow import grow_tree
+from segcate.cate._forest.bins import MISSING
+from segcate.cate._forest.grow import grow_tree
 from tests.helpers.naive_cate import naive_split
 
 NO_DEPTH_LIMIT = np.inf

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from segcate.cate._forest_shrinkage import EffectShrinkage, fit_shrinkage
+from segcate.cate._forest.shrinkage import EffectShrinkage, fit_shrinkage
 
 
 def study(n=400, spread=0.3, seed=0):

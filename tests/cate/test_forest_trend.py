@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segcate.cate._forest import (
+from segcate.cate._forest.honest_forest import (
     ForestShape,
     draw_bag,
     draw_half,
@@ -13,8 +13,8 @@ from segcate.cate._forest import (
     read_forest,
     read_left_out,
 )
-from segcate.cate._forest_pilot import ask_for_trend
-from segcate.cate._forest_trend import TrendRows, beyond_a_constant, fit_trend_columns
+from segcate.cate._forest.pilot import ask_for_trend
+from segcate.cate._forest.trend import TrendRows, beyond_a_constant, fit_trend_columns
 from tests.helpers.naive_cate import naive_effect, naive_leaf, naive_variance, naive_weights
 
 # Sums in another order.

@@ -83,7 +83,7 @@ def test_a_share_lies_between(X, users):
 
 
 def test_auto_takes_the_weights_of_the_kernel(X, users, auto):
-    from segcate._validation import check_effect_data
+    from segcate._inputs.effect_data import check_effect_data
 
     data = check_effect_data(
         SegmentedCATE(), X, users.y, treatment=users.treatment, segment="segment"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from segcate._folds import deal_rows
+from segcate._nuisance.folds import deal_rows
 from segcate.cate import InteractionRegression, SegmentedCATE
 from segcate.cate import _segmented_cate as segmented_cate
 from segcate.cate._shrinkage import Centred

@@ -9,8 +9,8 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.tree import DecisionTreeRegressor
 
+from segcate._statistics.least_squares import least_squares
 from segcate.effects import SegmentMatching
-from segcate.effects._regression import least_squares
 from segcate.matching import PropensityMatcher
 from tests.helpers import naive_effects as naive
 from tests.helpers.small_studies import small_study

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-import segcate.effects._estimated_score as estimated_score
+import segcate.effects._matched.abadie_imbens_2016 as estimated_score
 from segcate.effects import SegmentMatching
-from segcate.effects._estimated_score import nearest_covariate_means
+from segcate.effects._matched.abadie_imbens_2016 import nearest_covariate_means
 from segcate.matching import PropensityMatcher
 from tests.helpers.naive_effects import estimated_score_effect
 from tests.helpers.small_studies import small_study
@@ -240,7 +240,7 @@ def test_without_a_correction_the_score_counts_as_given_and_the_status_says_so(m
     data = small_study(9, n=400, share=0.5)
     plain = fit(data.Z, data.y, data.treatment, std_error="abadie-imbens").effects_.loc["all"]
     monkeypatch.setattr(
-        "segcate.effects._estimate.estimated_score_correction", lambda *_: float("nan")
+        "segcate.effects._matched.estimate.estimated_score_correction", lambda *_: float("nan")
     )
     for name in ("auto", "abadie-imbens-2016"):
         found = fit(data.Z, data.y, data.treatment, std_error=name).effects_.loc["all"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segcate.effects._level_regression import (
+from segcate.effects._matched.level_regression import (
     VARIANCE_RATIOS,
     level_regression,
     penalised_least_squares,

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-import segcate.effects._adjustment
+import segcate.effects._matched.adjustment
 import segcate.matching._matcher
 from segcate.effects import SegmentMatching
 from segcate.effects._heterogeneity import shrink
@@ -53,7 +53,7 @@ def with_ties_of_matching(monkeypatch):
 
         monkeypatch.setattr(segcate.matching._matcher, "make_design", tolerant)
 
-    monkeypatch.setattr(segcate.effects._adjustment, "DONORS_PER_PARAMETER", 0)
+    monkeypatch.setattr(segcate.effects._matched.adjustment, "DONORS_PER_PARAMETER", 0)
     return switch_on
 
 

@@ -12,9 +12,9 @@ from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from segcate._inputs.missing import N_IMPUTATIONS
+from segcate._covariates.missing import N_IMPUTATIONS
 from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
-from segcate.effects._imputed import rubin
+from segcate.effects._table.imputed import rubin
 from segcate.matching import PropensityMatcher
 
 

@@ -15,7 +15,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from segcate.effects import SegmentAIPW
-from segcate.effects._aipw_estimate import doubly_robust_effect
+from segcate.effects._unmatched.aipw_estimate import doubly_robust_effect
 from segcate.exceptions import EmptySegmentError, OverlapError, SegcateWarning
 from segcate.metrics import effect_scores
 from tests.helpers.naive_effects import cross_fitted, doubly_robust_mean

@@ -8,7 +8,7 @@ import pytest
 
 from segcate.datasets import load_nhefs
 from segcate.effects import SegmentRegression
-from segcate.effects._interacted_regression import interacted_regression
+from segcate.effects._unmatched.interacted_regression import interacted_regression
 from segcate.exceptions import EmptySegmentError
 from tests.helpers.naive_effects import stacked_regression
 from tests.helpers.small_studies import small_study

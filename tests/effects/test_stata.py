@@ -14,17 +14,17 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from segcate._validation import check_effect_data
+from segcate._inputs.effect_data import check_effect_data
 from segcate.effects import SegmentMatching
-from segcate.effects._abadie_imbens import (
+from segcate.effects._matched.abadie_imbens_2006 import (
     abadie_imbens_variance,
     common_variance,
     conditional_variances,
 )
-from segcate.effects._adjustment import Adjusted, adjust, matched_effect
-from segcate.effects._estimate import score_model
-from segcate.effects._estimated_score import ScoreModel, estimated_score_correction
-from segcate.effects._segment_view import SegmentView, segment_view
+from segcate.effects._matched.abadie_imbens_2016 import ScoreModel, estimated_score_correction
+from segcate.effects._matched.adjustment import Adjusted, adjust, matched_effect
+from segcate.effects._matched.estimate import score_model
+from segcate.effects._matched.view import SegmentView, segment_view
 from segcate.matching import PropensityMatcher
 from segcate.matching._design import MatchingOptions, make_design
 from tests.helpers.naive_effects import conditional_variance
@@ -228,7 +228,7 @@ def test_nnmatch_through_our_variances(at, monkeypatch):
     Effect, bias adjustment and variance are the package's.
     """
     record = stata_records("teffects nnmatch")[at]
-    monkeypatch.setattr("segcate.effects._adjustment.DONORS_PER_PARAMETER", 0)
+    monkeypatch.setattr("segcate.effects._matched.adjustment.DONORS_PER_PARAMETER", 0)
     command, frame = record["command"], stata_frame(record["dataset"])
     y = frame["bweight" if record["dataset"] == "cattaneo2" else "re78"].to_numpy(float)
     treatment = frame["mbsmoke" if "mbsmoke" in command else "treat"].to_numpy()

@@ -118,7 +118,7 @@ def test_abadie_imbens_with_caliper_and_exact_columns(estimand, caliper, exact, 
 @pytest.mark.parametrize("j", [0, 2])
 @pytest.mark.parametrize("inference", ["population", "sample"])
 def test_abadie_imbens_after_bias_adjustment(estimand, j, inference, monkeypatch):
-    monkeypatch.setattr("segcate.effects._adjustment.DONORS_PER_PARAMETER", 0)
+    monkeypatch.setattr("segcate.effects._matched.adjustment.DONORS_PER_PARAMETER", 0)
     for seed in range(4):
         data = small_study(seed, n=90, decimals=2)
         model = fit(
@@ -137,7 +137,7 @@ def test_abadie_imbens_after_bias_adjustment(estimand, j, inference, monkeypatch
 def test_with_covariates_held_fixed_abadie_imbens_holds_without_replacement(
     adjustment, order, monkeypatch
 ):
-    monkeypatch.setattr("segcate.effects._adjustment.DONORS_PER_PARAMETER", 0)
+    monkeypatch.setattr("segcate.effects._matched.adjustment.DONORS_PER_PARAMETER", 0)
     for seed in range(3):
         data = small_study(seed, n=100, share=0.3)
         model = fit(
@@ -329,7 +329,7 @@ def test_groups_are_a_plain_sum_of_scores(estimand, adjustment, replacement, mon
     """Deviations of each row from its arm's weighted mean, times its weight, summed by group."""
     if estimand == "ate" and not replacement:
         return
-    monkeypatch.setattr("segcate.effects._adjustment.DONORS_PER_PARAMETER", 0)
+    monkeypatch.setattr("segcate.effects._matched.adjustment.DONORS_PER_PARAMETER", 0)
     for seed in range(3):
         data = small_study(seed, n=140, share=0.3 if estimand == "att" else 0.6, n_groups=12)
         model = fit(

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from scipy.integrate import trapezoid
 
-from segcate.cate._forest import draw_bag
+from segcate.cate._forest.honest_forest import draw_bag
 
 
 def naive_leaf(forest, tree: int, x) -> int:

@@ -7,7 +7,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from segcate._validation import check_effect_data, code_segments
+from segcate._inputs.effect_data import check_effect_data
+from segcate._inputs.segments import code_segments
 from segcate.base import EffectEstimatorMixin
 
 

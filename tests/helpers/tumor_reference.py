@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from segcate.temporal._tumor_paths import Draws, TumorDesign
-from segcate.temporal._tumor_patients import TumorPatients
+from segcate.temporal._simulators.tumor_paths import Draws, TumorDesign
+from segcate.temporal._simulators.tumor_patients import TumorPatients
 
 SEED = 100
 PUBLISHED = TumorDesign(4.0, 4.0, window=15, n_steps=60, horizon=5, policy="published")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from segcate.matching._cell_order import sort_rows
 from segcate.matching._greedy import ORDERS, match_without_replacement
-from segcate.matching._sort import sort_rows
 from tests.helpers import naive_matching as naive
 
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from segcate.effects._multiplicity import holm
+from segcate._statistics.multiplicity import holm
 from segcate.metrics import clan, effect_by_quantile
 from tests.helpers.group_references import CASES, GROUPS, PRINTED, inputs
 

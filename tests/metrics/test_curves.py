@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segcate._ranked_rows import rank_rows
+from segcate._ranking.rows import rank_rows
 from segcate.metrics import (
     cumulative_effect_curve,
     qini_curve,

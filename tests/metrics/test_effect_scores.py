@@ -17,10 +17,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from segcate._pseudo_outcomes import doubly_robust_scores
+from segcate._nuisance.pseudo_outcomes import doubly_robust_scores
 from segcate.exceptions import OverlapError, SegcateWarning
 from segcate.metrics import effect_scores, qini_experiment_score, qini_score
-from tests.test_pseudo_outcomes import CASES
+from tests._nuisance.test_pseudo_outcomes import CASES
 
 LINEAR = {
     "outcome_model": LinearRegression(),

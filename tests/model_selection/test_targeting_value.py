@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from segcate._folds import splits_of
+from segcate._nuisance.folds import splits_of
 from segcate.metrics import policy_value
 from segcate.model_selection._targeting_value import (
     _linear_part,

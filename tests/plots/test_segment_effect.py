@@ -16,9 +16,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from segcate._number_texts import write_decimals
+from segcate._writing.number_texts import write_decimals
 from segcate.plots import SegmentEffectDisplay
-from segcate.plots._forest import axis_limits, decimals_for, segment_rows
+from segcate.plots._forest_plot import axis_limits, decimals_for, segment_rows
 
 MINUS = "\N{MINUS SIGN}"
 OVERALL = {"effect": 0.42, "ci_low": 0.36, "ci_high": 0.48, "n_treated": 5000, "status": "ok"}

@@ -8,9 +8,9 @@ import pytest
 from hdbscan import HDBSCAN, approximate_predict
 from sklearn.datasets import make_blobs
 
-from segcate.segmentation import _nearest
+from segcate.segmentation import _nearest_cluster
 from segcate.segmentation._density_tree import plant_tree
-from segcate.segmentation._nearest import Metric
+from segcate.segmentation._nearest_cluster import Metric
 
 
 def fitted(rows, **parameters):
@@ -100,5 +100,5 @@ def test_chunks_make_no_difference(monkeypatch):
     rows, new = scene(0)
     _, tree = fitted(rows, min_cluster_size=10)
     whole = tree.label(new)
-    monkeypatch.setattr(_nearest, "_CHUNK", 17)
+    monkeypatch.setattr(_nearest_cluster, "_CHUNK", 17)
     np.testing.assert_array_equal(tree.label(new), whole)

@@ -8,8 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `temporal` is not installed")
 
-from segcate.temporal._attention import attend  # noqa: E402
-from segcate.temporal._layers import LayerNorm, keep_factors  # noqa: E402
+from segcate.temporal._networks.attention import attend  # noqa: E402
+from segcate.temporal._networks.layers import LayerNorm, keep_factors  # noqa: E402
 
 G, N, HEADS, T, D, LONGEST = 2, 2, 1, 7, 3, 4
 

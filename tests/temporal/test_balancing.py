@@ -11,8 +11,8 @@ from sklearn.preprocessing import StandardScaler
 torch = pytest.importorskip("torch", reason="the extra `temporal` is not installed")
 
 from segcate.temporal import CausalTransformer, tumor_growth  # noqa: E402
-from segcate.temporal._panel import read_panel  # noqa: E402
-from segcate.temporal._tensors import panel_tensors  # noqa: E402
+from segcate.temporal._networks.tensors import panel_tensors  # noqa: E402
+from segcate.temporal._panel.panel import read_panel  # noqa: E402
 
 
 def rows_of(model, panel):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segcate.temporal._coding import check_transform, choose_coding, fit_scaling
-from segcate.temporal._panel import Roles, read_panel
+from segcate.temporal._panel.coding import check_transform, choose_coding, fit_scaling
+from segcate.temporal._panel.panel import Roles, read_panel
 from tests.helpers.small_panels import small_panel
 
 

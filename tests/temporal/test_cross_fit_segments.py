@@ -13,10 +13,10 @@ from sklearn.metrics import adjusted_rand_score
 
 from segcate.exceptions import SegcateWarning
 from segcate.temporal import MSM, TrajectorySegmenter, TreatmentPlan, cross_fit_segment_effects
-from segcate.temporal._average_effects import average_effects
-from segcate.temporal._cross_fit_segments import align_segments
-from segcate.temporal._estimator import TemporalEstimator, name_roles
-from segcate.temporal._panel import read_panel
+from segcate.temporal._models.average_effects import average_effects
+from segcate.temporal._models.estimator import TemporalEstimator, name_roles
+from segcate.temporal._panel.panel import read_panel
+from segcate.temporal._segments.cross_fit import align_segments
 from tests.helpers.small_panels import SMALL, small_panel
 
 PLAN, OTHER = {"a0": [1, 1, 0]}, {"a0": [0, 0, 0]}

@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 
 from segcate.exceptions import SegcateWarning
 from segcate.temporal import MSM
-from segcate.temporal._average_effects import average_effects
+from segcate.temporal._models.average_effects import average_effects
 from tests.helpers.small_panels import linear_panel, small_panel
 
 PLAN = {"a0": [1, 1, 0], "a1": [0, 1, 1]}

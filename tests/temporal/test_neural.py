@@ -200,7 +200,7 @@ def test_more_units_than_are_simulated_at_a_time(model, panel, monkeypatch):
         pytest.skip("its draws belong to places in the table")
     expected = model.predict(panel, PLAN, origin="all")
     representation, score = model.transform(panel), model.score(panel)
-    monkeypatch.setattr("segcate.temporal._neural._MOST_UNITS", 7)
+    monkeypatch.setattr("segcate.temporal._models.neural._MOST_UNITS", 7)
     found = model.predict(panel, PLAN, origin="all")
     np.testing.assert_allclose(found[["y0", "y1"]], expected[["y0", "y1"]], atol=2e-6)
     np.testing.assert_allclose(model.transform(panel), representation, atol=2e-6)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from segcate.temporal import MSM
-from segcate.temporal._panel import Roles, read_panel
+from segcate.temporal._panel.panel import Roles, read_panel
 from tests.helpers.small_panels import small_panel
 
 ROLES = Roles(("a0", "a1"), ("y",), ("x0",), ("kind", "age"), "id", "t")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from segcate.temporal import TreatmentPlan
-from segcate.temporal._plan import read_plan
+from segcate.temporal._panel.plan import read_plan
 
 NAMES = ("chemo", "radio")
 FLAGS = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])

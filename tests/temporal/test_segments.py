@@ -11,7 +11,7 @@ from sklearn.frozen import FrozenEstimator
 
 from segcate.segmentation import HDBSCANSegmenter
 from segcate.temporal import MSM, TrajectorySegmenter, segment_effects
-from segcate.temporal._average_effects import average_effects
+from segcate.temporal._models.average_effects import average_effects
 from tests.helpers.small_panels import SMALL, small_panel
 
 PLAN, OTHER = {"a0": [1, 1, 0]}, {"a0": [0, 0, 0]}

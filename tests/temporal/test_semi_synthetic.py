@@ -11,8 +11,8 @@ from scipy.special import expit
 
 from segcate.exceptions import SegcateWarning
 from segcate.temporal import SemiSynthetic, semi_synthetic, standin_covariates
-from segcate.temporal._covariates import read_covariates
-from segcate.temporal._semi_model import (
+from segcate.temporal._panel.covariates import read_covariates
+from segcate.temporal._simulators.semi_model import (
     COVARIATE_ROLES,
     OUTCOMES,
     TREATMENTS,
@@ -21,7 +21,7 @@ from segcate.temporal._semi_model import (
     is_given,
     spline_basis,
 )
-from segcate.temporal._semi_synthetic import simulate
+from segcate.temporal._simulators.semi_synthetic import simulate
 from tests.helpers.temporal_reference import stored_arrays
 
 SEED = 10

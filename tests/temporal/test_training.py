@@ -11,15 +11,15 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra `temporal` is not installed")
 
 from segcate.temporal import CRN, RMSN, CausalTransformer, GNet  # noqa: E402
-from segcate.temporal import _training as training  # noqa: E402
-from segcate.temporal._balanced import (  # noqa: E402
+from segcate.temporal._networks import training  # noqa: E402
+from segcate.temporal._networks.balanced import (  # noqa: E402
     _MovingAverage,
     _ReverseGradient,
     adversary_weight,
     masked_mean,
 )
-from segcate.temporal._layers import Linear  # noqa: E402
-from segcate.temporal._training import TrainingSettings, train  # noqa: E402
+from segcate.temporal._networks.layers import Linear  # noqa: E402
+from segcate.temporal._networks.training import TrainingSettings, train  # noqa: E402
 from tests.helpers.small_panels import SMALL, small_panel  # noqa: E402
 
 ROLES = {"treatment": ["a0", "a1"], "outcome": "y"}

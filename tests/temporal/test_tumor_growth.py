@@ -9,7 +9,7 @@ import pytest
 from sklearn.utils import check_random_state
 
 from segcate.temporal import TreatmentPlan, TumorGrowth, tumor_growth
-from segcate.temporal._tumor_paths import DEATH_VOLUME
+from segcate.temporal._simulators.tumor_paths import DEATH_VOLUME
 
 RADIO = {"chemo": [0] * 5, "radio": [1] * 5}
 CHEMO = {"chemo": [1] * 5, "radio": [0] * 5}

@@ -6,14 +6,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from segcate.temporal import tumor_growth
-from segcate.temporal._tumor_paths import (
+from segcate.temporal._simulators.tumor_paths import (
     TumorDesign,
     draw_training,
     follow_in_training,
     recovery_chance,
     treatment_probability,
 )
-from segcate.temporal._tumor_patients import draw_patients
+from segcate.temporal._simulators.tumor_patients import draw_patients
 from tests.helpers.temporal_reference import stored_arrays, stored_json
 from tests.helpers.tumor_reference import (
     PUBLISHED,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segcate.temporal._tumor_patients import diameter_of, draw_patients, volume_of
+from segcate.temporal._simulators.tumor_patients import diameter_of, draw_patients, volume_of
 from tests.helpers.temporal_reference import stored_arrays
 
 ROUNDING = 1e-15

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from segcate.temporal import tumor_growth
-from segcate.temporal._tumor_paths import DEATH_VOLUME, TumorDesign
-from segcate.temporal._tumor_patients import draw_patients
-from segcate.temporal._tumor_plans import sliding_plans
-from segcate.temporal._tumor_rows import simulate_rows
+from segcate.temporal._simulators.tumor_paths import DEATH_VOLUME, TumorDesign
+from segcate.temporal._simulators.tumor_patients import draw_patients
+from segcate.temporal._simulators.tumor_plans import sliding_plans
+from segcate.temporal._simulators.tumor_rows import simulate_rows
 from tests.helpers.temporal_reference import stored_arrays, stored_json
 from tests.helpers.tumor_reference import PUBLISHED, SEED, stored_patients
 
@@ -79,7 +79,7 @@ def test_random_plans_do_not_depend_on_how_many_are_followed_at_once(monkeypatch
     design = dataclasses.replace(PUBLISHED, gamma_chemo=gamma, gamma_radio=gamma, policy=policy)
     found = []
     for batch in (1, 5, 32):
-        monkeypatch.setattr("segcate.temporal._tumor_rows._BATCH", batch)
+        monkeypatch.setattr("segcate.temporal._simulators.tumor_rows._BATCH", batch)
         rng = np.random.RandomState(5)
         patients = draw_patients(25, rng)
         found.append((*simulate_rows(patients, design, "random", rng), rng.random_sample()))

@@ -1,0 +1,452 @@
+"""Gaps in the covariates: refused, filled, or their rows left out, before anything else sees X.
+
+Categories need none of this: a missing level is a level of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.utils import check_random_state
+
+from segcate._covariates.imputation import impute
+from segcate._inputs import frames
+from segcate._inputs.effect_data import EffectData
+from segcate._inputs.encoding import encode_columns, read_again
+from segcate._inputs.kinds import ColumnKind, read_column, with_note
+from segcate._inputs.listing import listed
+from segcate._inputs.parameters import check_option
+from segcate._inputs.segments import SegmentCodes
+from segcate._inputs.weights import present, read_weights
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
+
+__all__ = [
+    "FEWEST_MISSING",
+    "MISSING_OPTIONS",
+    "MOST_INCOMPLETE",
+    "N_IMPUTATIONS",
+    "Filling",
+    "complete_data",
+    "missing_by_arm",
+    "treat_missing",
+]
+
+MISSING_OPTIONS = ("auto", "indicator", "drop", "impute")
+# Up to this share of incomplete rows it does not matter how they are filled (columns.md, D).
+MOST_INCOMPLETE = 0.05
+# An indicator needs so many missing rows in each arm of the segment; a rarer one separates.
+FEWEST_MISSING = 10
+N_IMPUTATIONS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """What was done about gaps in a fit, as new rows and reports need it.
+
+    Attributes
+    ----------
+    how : "indicator", "drop" or "impute"
+    kinds : records of the number columns with gaps
+    n_missing : int64 array of shape (n_kinds, n_arms), rows without a value in each arm
+    n_rows : int64 array of shape (n_arms,), rows of each arm
+    fills : float64 array of shape (n_segments, n_kinds)
+        What stands in for a missing value: the mean of the column in the segment.
+    new_fills : float64 array of shape (n_kinds,), the same for new rows: the mean over all
+    empty : positions of number columns without any value, which become constant
+    indicators : columns (of `kinds`) with a 0/1 column "x: missing" after the last one of X
+    names : names of these
+    share_incomplete : float64 array of shape (n_segments,), rows that had a gap
+    complete : positions of the rows that were kept by "drop"; None where none were left out
+    """
+
+    how: str
+    kinds: tuple[ColumnKind, ...]
+    n_missing: npt.NDArray[np.int64]
+    n_rows: npt.NDArray[np.int64]
+    fills: Float
+    new_fills: Float
+    empty: tuple[int, ...]
+    indicators: tuple[int, ...]
+    names: tuple[str, ...]
+    share_incomplete: Float
+    complete: Int | None = None
+
+    def describe(self) -> str:
+        """Say which columns had gaps, and what was done, in one line."""
+        total = max(int(self.n_rows.sum()), 1)
+        share = [f"{k.name} {100 * n.sum() / total:.2g} %" for k, n in self._columns]
+        columns = ", ".join(share[:5]) + (f" and {len(share) - 5} more" if len(share) > 5 else "")
+        if self.how == "drop":
+            kept = 0 if self.complete is None else len(self.complete)
+            return (
+                f"{columns}; {total - kept} of {total} rows left out, effects are those of the rest"
+            )
+        if self.how == "impute":
+            return (
+                f"{columns}; {N_IMPUTATIONS} imputations with treatment and outcome, Rubin's rule"
+            )
+        what = "mean of the segment" if len(self.fills) > 1 else "mean"
+        return f"{columns}; {what}" + (" and 0/1 indicator" if self.names else "")
+
+    @property
+    def _columns(self) -> list[tuple[ColumnKind, npt.NDArray[np.int64]]]:
+        return list(zip(self.kinds, self.n_missing, strict=True))
+
+    def records(self, kinds: Sequence[ColumnKind]) -> tuple[ColumnKind, ...]:
+        """Tell in the records of the columns that models got what they were before."""
+        total = max(int(self.n_rows.sum()), 1)
+        had = {kind.position: (j, kind) for j, kind in enumerate(self.kinds)}
+        first_added = min((k.position for k in kinds if k.name in self.names), default=None)
+        told = []
+        for kind in kinds:
+            if first_added is not None and kind.position >= first_added:
+                continue
+            if kind.position in had:
+                j, before = had[kind.position]
+                share = float(self.n_missing[j].sum()) / total
+                kind = kind if self.how == "drop" else before
+                kind = with_note(replace(kind, share_missing=share), self._note(j, share))
+            elif kind.position in self.empty:
+                kind = replace(kind, found="nothing", note="no value at all", share_missing=1.0)
+            told.append(kind)
+        return tuple(told)
+
+    def _note(self, j: int, share: float) -> str:
+        """Say what was done about the gaps of one column."""
+        text = f"{100 * share:.2g} % missing: "
+        if self.how == "drop":
+            return text + "rows left out"
+        if self.how == "impute":
+            return text + f"{N_IMPUTATIONS} imputations"
+        has_own = "and 0/1 indicator" if j in self.indicators else "(no indicator of its own)"
+        return text + f"{'segment mean' if len(self.fills) > 1 else 'mean'} {has_own}"
+
+    def remarks(self) -> list[str]:
+        """Say of each segment how many of its rows were filled, where that is more than 5 %."""
+        if self.how == "drop":
+            return []
+        return [
+            f"{100 * share:.0f} % of rows have a covariate filled in"
+            if share > MOST_INCOMPLETE
+            else ""
+            for share in self.share_incomplete
+        ]
+
+    def apply(self, owner: str, X: Any) -> Any:
+        """Fill new rows of X as the fit was filled, with the means over all its rows."""
+        columns: dict[int, Float] = dict.fromkeys(self.empty, np.zeros(frames.n_rows(X)))
+        gaps: list[Mask] = []
+        for kind, fill in zip(self.kinds, self.new_fills, strict=True):
+            values = np.asarray(read_again(owner, X, kind), dtype=np.float64)
+            gaps.append(np.isnan(values))
+            columns[kind.position] = np.where(gaps[-1], fill, values)
+        return _rebuilt(X, columns, self.names, [gaps[j] for j in self.indicators])
+
+
+def treat_missing(
+    owner: str,
+    data: EffectData,
+    how: str,
+    *,
+    takes_missing: bool = False,
+    skip: Sequence[int] = (),
+    allowed: Sequence[str] = MISSING_OPTIONS,
+) -> tuple[EffectData, Filling | None]:
+    """Do about missing covariates what `how` says; without gaps nothing is done.
+
+    Parameters
+    ----------
+    owner : estimator that a message names
+    data : checked input, whose X may have gaps
+    how : "auto", "indicator", "drop" or "impute"
+    takes_missing : whether the models in use can do with gaps; "auto" then leaves them
+    skip : positions of columns that are no covariates of a model
+    allowed : what `how` may be here
+
+    Returns
+    -------
+    data : with X filled and indicators behind its last column, or without the incomplete rows; for
+        "impute" X keeps its gaps, and `complete_data` draws what takes their place
+    filling : Filling, or None where there was nothing to do
+    """
+    _check_how(owner, how, allowed)
+    if how == "auto" and takes_missing:
+        return data, None
+    gaps = _gaps(data, skip)
+    if not gaps:
+        return data, None
+    if how == "drop":
+        return _drop(owner, data, gaps)
+    read = [read_column(owner, data.X, i) for i in gaps]
+    numbers = [
+        (kind, np.asarray(content, dtype=np.float64))
+        for kind, content in read
+        if kind.found not in ("category", "nothing") and content is not None
+    ]
+    empty = tuple(kind.position for kind, _ in read if kind.found == "nothing")
+    if not numbers and len(empty) in (0, len(data.covariates)):
+        return data, None
+    kinds = tuple(kind for kind, _ in numbers)
+    values = np.column_stack([v for _, v in numbers]) if numbers else np.empty((data.n_rows, 0))
+    missing = np.isnan(values)
+    share = _share_incomplete(data, np.asarray(missing.any(axis=1)))
+    if how == "auto":
+        _refuse_many(owner, data, kinds, missing, share, allowed)
+    return _filled(data, "impute" if how == "impute" else "indicator", kinds, values, empty, share)
+
+
+def missing_by_arm(data: EffectData) -> dict[str, list[float]]:
+    """Return the share of missing values in each arm, for the covariates that have any."""
+    gaps = _gaps(data, ())
+    if not gaps:
+        return {}
+    arm = _arms(data)
+    size = np.maximum(np.bincount(arm), 1)
+    return {
+        _name(data.X, i): (np.bincount(arm[gap], minlength=len(size)) / size).tolist()
+        for i, gap in gaps.items()
+    }
+
+
+def complete_data(data: EffectData, filling: Filling | None, rng: Any) -> list[EffectData]:
+    """Return the data of each imputation: five under "impute", else the data as they are.
+
+    A value is drawn from its regression, in the segment where that has rows enough, on all other
+    covariates, treatment, outcome and their product.
+    """
+    if filling is None or filling.how != "impute" or not filling.kinds or data.y is None:
+        return [data]
+    places = [kind.position for kind in filling.kinds]
+    values = np.column_stack([read_again("", data.X, kind) for kind in filling.kinds])
+    others = encode_columns(data.X, [i for i in data.covariates if i not in places]).values
+    arms = data.treatment.astype(np.float64)[:, None]
+    if data.treatment.dtype.kind != "f":
+        arms = (data.treatment[:, None] == np.unique(data.treatment)[1:]).astype(np.float64)
+    y = (data.y - data.y.mean())[:, None]
+    known = np.column_stack([others, arms, y, arms * y])
+    drawn = impute(values, known, data.segment.codes, N_IMPUTATIONS, check_random_state(rng))
+    return [
+        replace(data, X=frames.replace_columns(data.X, dict(zip(places, one.T, strict=True))))
+        for one in drawn
+    ]
+
+
+def _check_how(owner: str, how: str, allowed: Sequence[str]) -> None:
+    if how == "impute" and "impute" not in allowed:
+        raise ValueError(
+            f"{owner}: missing='impute' draws what is missing from treatment and outcome, and no outcome is used "
+            "here. Use 'indicator' or 'drop', or impute in an effect estimator, for example "
+            "SegmentMatching(missing='impute')."
+        )
+    check_option(owner, "missing", how, allowed)
+
+
+def _gaps(data: EffectData, skip: Sequence[int]) -> dict[int, Mask]:
+    """Mark the missing values of each covariate that has any."""
+    found = {}
+    for i in data.covariates:
+        if i not in skip:
+            column = frames.column_values(data.X, i)
+            missing = np.asarray(pd.isna(column)) if column.dtype.kind not in "iub" else None
+            if missing is not None and missing.any():
+                found[i] = missing
+    return found
+
+
+def _share_incomplete(data: EffectData, incomplete: Mask) -> Float:
+    """Share of the rows of each segment with a gap; rows of weight 0 are not there."""
+    counts = np.ones(data.n_rows)
+    if data.sample_weight is not None:
+        counts = (data.sample_weight > 0).astype(np.float64)
+    codes, n = data.segment.codes, data.segment.n_segments
+    size = np.bincount(codes, counts, n)
+    return np.asarray(np.bincount(codes, counts * incomplete, n) / np.maximum(size, 1))
+
+
+def _refuse_many(
+    owner: str,
+    data: EffectData,
+    kinds: Sequence[ColumnKind],
+    missing: Mask,
+    share: Float,
+    allowed: Sequence[str],
+) -> None:
+    """Raise where more than 5 % of a segment's rows are incomplete: name the columns and ways on."""
+    many = np.flatnonzero(share > MOST_INCOMPLETE)
+    if not len(many):
+        return
+    columns = [f"{k.name} ({n})" for k, n in zip(kinds, missing.sum(axis=0), strict=True)]
+    more = f" and {len(columns) - 5} more columns" if len(columns) > 5 else ""
+    where = "the rows"
+    if data.segment.position is not None:
+        where = f"the rows of segment {listed([data.segment.labels[many[0]]])}"
+    ways = [
+        "missing='indicator' fills in means and adds 0/1 columns (right where the treatment was decided on what "
+        "was seen)",
+        "missing='drop' takes the complete rows (the effect is that of those rows)",
+    ]
+    if "impute" in allowed:
+        ways.append(
+            "missing='impute' makes 5 imputations with treatment and outcome (right in most other cases)"
+        )
+    raise ValueError(
+        f"{owner}: Input X contains NaN, in the columns {', '.join(columns[:5])}{more}, and the models in use "
+        f"cannot take it; {100 * share[many[0]]:.0f} % of {where} are incomplete, and above "
+        f"{100 * MOST_INCOMPLETE:.0f} % it matters what is done. Say so: {'; '.join(ways)}. Or choose models that "
+        "take NaN, such as HistGradientBoostingClassifier for the propensity."
+    )
+
+
+def _drop(owner: str, data: EffectData, gaps: dict[int, Mask]) -> tuple[EffectData, Filling | None]:
+    """Leave out the rows with a gap in any covariate that has values at all."""
+    told = {i: m for i, m in gaps.items() if not m.all()}
+    if not told:
+        return data, None
+    incomplete = np.logical_or.reduce(list(told.values()))
+    rows = np.flatnonzero(~incomplete)
+    for arm, word in ((1, "treated"), (0, "control")):
+        if data.treatment.dtype.kind != "f" and not (data.treatment[rows] == arm).any():
+            raise ValueError(
+                f"{owner}: with missing='drop' no {word} row is left ({len(rows)} of {data.n_rows} rows are "
+                "complete). Use missing='indicator' or 'impute', or leave out the columns with most gaps."
+            )
+    kinds = tuple(ColumnKind(_name(data.X, i), i, "number", "number") for i in told)
+    n_missing, n_rows = _by_arm(data, np.column_stack(list(told.values())))
+    filling = Filling(
+        "drop", kinds, n_missing, n_rows, np.empty((0, len(kinds))), np.full(len(kinds), np.nan),
+        (), (), (), _share_incomplete(data, incomplete), rows,
+    )  # fmt: skip
+    return _rows_of(data, rows), filling
+
+
+def _name(X: Any, position: int) -> str:
+    names = frames.column_names(X)
+    return names[position] if names is not None else f"x{position}"
+
+
+def _rows_of(data: EffectData, rows: Int) -> EffectData:
+    """Take rows; segments and groups that have none left are gone."""
+    kept, codes = np.unique(data.segment.codes[rows], return_inverse=True)
+    segment = SegmentCodes(codes.astype(np.intp), data.segment.labels[kept], data.segment.position)
+
+    def part(values: Any) -> Any:
+        return None if values is None else values[rows]
+
+    groups, weight = part(data.groups), part(data.sample_weight)
+    if groups is not None:
+        groups = np.unique(groups, return_inverse=True)[1].astype(np.intp)
+    return EffectData(
+        X=frames.take_rows(data.X, rows),
+        treatment=data.treatment[rows],
+        segment=segment,
+        y=part(data.y),
+        sample_weight=None if weight is None else read_weights(weight),
+        groups=groups,
+        propensity=part(data.propensity),
+    )
+
+
+def _by_arm(data: EffectData, missing: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Count the missing values of each column in each arm, and the rows; doses are one arm."""
+    arm = _arms(data)
+    n_rows = np.bincount(arm)
+    counts = [np.bincount(arm[column], minlength=len(n_rows)) for column in missing.T]
+    return np.array(counts, dtype=np.int64).reshape(-1, len(n_rows)), n_rows
+
+
+def _arms(data: EffectData) -> Int:
+    if data.treatment.dtype.kind == "f":
+        return np.zeros(data.n_rows, dtype=np.intp)
+    return data.treatment.astype(np.intp)
+
+
+def _filled(
+    data: EffectData,
+    how: str,
+    kinds: tuple[ColumnKind, ...],
+    values: Float,
+    empty: tuple[int, ...],
+    share: Float,
+) -> tuple[EffectData, Filling]:
+    """Fill with the means of the segments, and add the indicators that have rows enough."""
+    missing = np.isnan(values)
+    codes = data.segment.codes
+    fills, overall = _means(data, values, missing)
+    shown: dict[int, Mask] = {}
+    if how == "indicator":
+        shown = _indicators(data, missing)
+    names = _free_names(data.X, [f"{kinds[j].name}: missing" for j in shown])
+    columns: dict[int, Float] = dict.fromkeys(empty, np.zeros(data.n_rows))
+    for j, kind in enumerate(kinds):
+        columns[kind.position] = np.where(missing[:, j], fills[codes, j], values[:, j])
+    n_missing, n_rows = _by_arm(data, missing)
+    filling = Filling(
+        how, kinds, n_missing, n_rows, fills, overall, empty, tuple(shown), names, share
+    )
+    if how == "impute":
+        columns = {i: columns[i] for i in empty}
+    return replace(data, X=_rebuilt(data.X, columns, names, list(shown.values()))), filling
+
+
+def _means(data: EffectData, values: Float, missing: Mask) -> tuple[Float, Float]:
+    """Return the means of known values in each segment and over all; rows of weight 0 are not there."""
+    codes, n_segments = data.segment.codes, data.segment.n_segments
+    is_there = np.ones(data.n_rows, dtype=bool)
+    if data.sample_weight is not None:
+        is_there = data.sample_weight > 0
+    fills = np.empty((n_segments, values.shape[1]))
+    overall = np.empty(values.shape[1])
+    for j, (column, gap) in enumerate(zip(values.T, missing.T, strict=True)):
+        known = is_there & ~gap
+        if not known.any():
+            known = ~gap
+        overall[j] = column[known].mean()
+        n_known = np.bincount(codes[known], minlength=n_segments)
+        total = np.bincount(codes[known], column[known], n_segments)
+        fills[:, j] = np.where(n_known > 0, total / np.maximum(n_known, 1), overall[j])
+    return fills, overall
+
+
+def _indicators(data: EffectData, missing: Mask) -> dict[int, Mask]:
+    """Mark gaps where ten rows of each arm of the segment have one; columns alike are one."""
+    arm = _arms(data)
+    n_arms = int(arm.max()) + 1
+    cell, n_cells = data.segment.codes * n_arms + arm, data.segment.n_segments * n_arms
+    kept = present(data.sample_weight)
+    cell, missing_there = (cell, missing) if kept is None else (cell[kept], missing[kept])
+    shown: dict[int, Mask] = {}
+    for j, gap in enumerate(missing.T):
+        counts = np.bincount(cell[missing_there[:, j]], minlength=n_cells).reshape(-1, n_arms)
+        has_many = np.asarray((counts >= FEWEST_MISSING).all(axis=1))
+        column = gap & has_many[data.segment.codes]
+        if column.any() and not any((column == other).all() for other in shown.values()):
+            shown[j] = column
+    return shown
+
+
+def _free_names(X: Any, names: list[str]) -> tuple[str, ...]:
+    """Return names that no column of X has."""
+    taken = set(frames.column_names(X) or [])
+    found = []
+    for name in names:
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        found.append(name)
+    return tuple(found)
+
+
+def _rebuilt(X: Any, columns: dict[int, Float], names: Sequence[str], extra: Sequence[Mask]) -> Any:
+    """Return X with some columns replaced and some added behind the last one."""
+    X = frames.replace_columns(X, columns)
+    for name, values in zip(names, extra, strict=True):
+        X = frames.append_column(X, name, values.astype(np.float64))
+    return X

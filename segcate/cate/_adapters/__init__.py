@@ -1,0 +1,3 @@
+"""Other libraries' models behind our contract."""
+
+__all__: list[str] = []

@@ -1,0 +1,312 @@
+"""EconMLEstimator: a model of EconML, on the contract of every effect estimator here."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from segcate._inputs.arrays import Float
+from segcate._inputs.effect_data import EffectData, check_effect_data
+from segcate._inputs.encoding import fit_encoding
+from segcate._inputs.features import check_features
+from segcate._inputs.parameters import check_in_unit_interval
+from segcate.cate._adapters.wrapping import WrappingEstimator, fit_arguments, library_of
+
+__all__ = ["EconMLEstimator"]
+
+# Models that would estimate the propensity have one of these parameters.
+_PROPENSITY_PARAMETERS = ("model_t", "model_propensity", "propensity_model")
+# Those whose `allow_missing` is about X; in the others, also in subclasses of these, it is about
+# further controls alone.
+_TAKES_MISSING_X = (
+    "SLearner", "TLearner", "XLearner", "DomainAdaptationLearner", "DML", "NonParamDML", "DRLearner",
+)  # fmt: skip
+
+
+class EconMLEstimator(WrappingEstimator):
+    """Give a model of EconML the contract of an effect estimator.
+
+    Use it to put CausalForestDML, LinearDML, DRLearner and EconML's S-, T- and X-learners into a
+    Pipeline or a search beside others. Needs the extra: ``pip install segcate[econml]``. Never
+    changes `model`.
+
+    Parameters
+    ----------
+    model : object of EconML, not fitted
+        One that is fitted with outcome, treatment and X alone (no instruments, no panels). Its
+        parameters are reached as ``model__...``: ``model__min_samples_leaf``,
+        ``model__model_y__max_depth``; of a list by position, ``model__models__0__alpha``.
+    inference : str, object of EconML or None, default=None
+        How EconML makes intervals: "bootstrap", "auto", an object of ``econml.inference``. None:
+        what the model does by itself (S-, T- and X-learners: nothing).
+    confidence_level : float in (0, 1), default=0.95
+        Of the intervals.
+    random_state : int, RandomState instance or None, default=None
+        Seed of each `random_state` inside `model` that is None.
+
+    Attributes
+    ----------
+    model_ : object of EconML
+        The fitted copy of `model`.
+    arms_ : int64 array of shape (n_arms - 1,)
+        Codes of the arms but the control; empty for a continuous treatment.
+    covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
+    n_features_in_, feature_names_in_ : as in scikit-learn
+
+    See Also
+    --------
+    CausalMLEstimator : The same for causalml.
+
+    Notes
+    -----
+    A model with ``discrete_treatment=False`` (the default of LinearDML and CausalForestDML) takes the
+    treatment as a number; its effect is that of raising it from 0 to 1. With
+    ``discrete_treatment=True`` and in all other models the treatment codes arms.
+
+    Every column of X is both a covariate and something the effect may depend on; text and categories
+    become 0/1 columns. EconML models the propensity itself, so a propensity handed in is an error,
+    except for S- and T-learners, which use none.
+
+    Examples
+    --------
+    >>> from econml.dml import LinearDML  # doctest: +SKIP
+    >>> from segcate.cate import EconMLEstimator
+    >>> from segcate.datasets import make_uplift
+    >>> data = make_uplift(500, random_state=0)
+    >>> model = EconMLEstimator(LinearDML(discrete_treatment=True), random_state=0)  # doctest: +SKIP
+    >>> model.fit(data.X, data.y, treatment=data.treatment).predict_interval(data.X).shape  # doctest: +SKIP
+    (500, 2)
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        inference: Any = None,
+        confidence_level: float = 0.95,
+        random_state: Any = None,
+    ) -> None:
+        self.model = model
+        self.inference = inference
+        self.confidence_level = confidence_level
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        treatment: Any = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+        propensity: Any = None,
+    ) -> EconMLEstimator:
+        """Fit a copy of the model.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Covariates; every column counts.
+        y : array-like of shape (n_samples,)
+            Outcome.
+        treatment : array-like of shape (n_samples,)
+            Codes of arms 0, 1, ..., 0 the control; numbers if the model takes the treatment so.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0; an error if the model's fit takes none. Equal weights are none;
+            whole numbers from 1 are counts of rows; of all others only ratios count; a row of
+            weight 0 is not there.
+        groups : array-like of shape (n_samples,), default=None
+            Clusters of dependent rows, kept whole in EconML's folds. Its intervals take rows as
+            independent, so `predict_interval` raises then. Unused by S-, T- and X-learners, which
+            have no folds.
+        propensity : array-like of shape (n_samples,), inside (0, 1), default=None
+            An error where the model would estimate it; unused by S- and T-learners.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If `model` is not an object of EconML, a class, or needs more than X in fit.
+        ImportError
+            If EconML is not installed.
+        ValueError
+            If an input is missing, misaligned or out of range; if `model` was fitted before, or
+            cannot take what was passed.
+        """
+        owner = type(self).__name__
+        _check_model(owner, self.model)
+        check_in_unit_interval(owner, "confidence_level", self.confidence_level)
+        is_dose = not getattr(self.model, "discrete_treatment", True)
+        data = check_effect_data(
+            self, X, y, treatment=treatment, segment=None, sample_weight=sample_weight,
+            groups=groups, propensity=propensity, allow_missing=self._takes_missing(),
+            treatment_kind="continuous" if is_dose else "arms",
+        )  # fmt: skip
+        keywords = _fit_keywords(owner, self.model, data)
+        if self.inference is not None:
+            keywords["inference"] = self.inference
+        encoding, values = fit_encoding(data.X, range(data.X.shape[1]), owner=owner)
+        seed = None if self.random_state is None else check_random_state(self.random_state)
+        model = self._fresh_model(seed)
+        model.fit(data.y, data.treatment, X=values, **keywords)
+        self.arms_ = np.arange(1, 1 if is_dose else int(data.treatment.max()) + 1)
+        self.model_ = model
+        self._encoding = encoding
+        self._columns = encoding.kinds
+        self._allows_missing = self._takes_missing()
+        self._has_groups = data.groups is not None
+        return self
+
+    def predict(self, X: Any) -> Float:
+        """Return the effect of each arm against the control, for each row.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            With the columns of `fit`.
+
+        Returns
+        -------
+        effect : float64 array of shape (n_samples,), or (n_samples, n_arms - 1)
+            In units of y; with more than two arms one column an arm, in the order of `arms_`.
+        """
+        values = self._encoded(X)
+        if len(self.arms_) == 0:
+            return np.asarray(self.model_.effect(values, T0=0, T1=1), dtype=np.float64)
+        # One column an arm; `effect` would do, but refuses NaN even where the model takes it.
+        effect = np.asarray(self.model_.const_marginal_effect(values), dtype=np.float64)
+        return effect[:, 0] if len(self.arms_) == 1 else effect
+
+    def predict_interval(self, X: Any, *, confidence_level: float | None = None) -> Float:
+        """Return a confidence interval for the effect on each row, as EconML makes it.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            With the columns of `fit`.
+        confidence_level : float in (0, 1), default=None
+            None: that of the constructor.
+
+        Returns
+        -------
+        interval : float64 array of shape (n_samples, 2), or (n_samples, n_arms - 1, 2)
+            Lower and upper bound, in units of y.
+
+        Raises
+        ------
+        TypeError
+            If the model was fitted without inference.
+        ValueError
+            If it was fitted on `groups`, or `confidence_level` is outside (0, 1).
+        """
+        owner = type(self).__name__
+        values = self._encoded(X)
+        level = self.confidence_level if confidence_level is None else confidence_level
+        check_in_unit_interval(owner, "confidence_level", level)
+        if self._has_groups:
+            raise ValueError(
+                f"{owner}.predict_interval: fit was given `groups`, and EconML's intervals take rows as independent. "
+                "Use InteractionRegression, whose intervals are clustered by group."
+            )
+        try:
+            if len(self.arms_) == 0:
+                bounds = self.model_.effect_interval(values, T0=0, T1=1, alpha=1 - level)
+            else:
+                bounds = self.model_.const_marginal_effect_interval(values, alpha=1 - level)
+        except AttributeError as error:
+            raise TypeError(
+                f"{owner}.predict_interval: {type(self.model_).__name__} was fitted without inference ({error}). Set "
+                "inference='bootstrap', or use CausalForestDML, LinearDML or LinearDRLearner, which have their own."
+            ) from error
+        interval = np.stack([np.asarray(bound, dtype=np.float64) for bound in bounds], axis=-1)
+        return interval[:, 0] if len(self.arms_) == 1 else interval
+
+    def _encoded(self, X: Any) -> Float:
+        check_is_fitted(self, "model_")
+        X = check_features(self, X, reset=False, allow_missing=self._allows_missing)
+        values: Float = self._encoding.encode(type(self).__name__, X)
+        return values
+
+    def _takes_missing(self) -> bool:
+        """Tell whether the model was told that X may hold NaN."""
+        is_told = bool(getattr(self.model, "allow_missing", False))
+        return is_told and type(self.model).__name__ in _TAKES_MISSING_X
+
+    def __sklearn_tags__(self) -> Any:
+        """X may hold NaN where the model was told so."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self._takes_missing()
+        return tags
+
+
+def _check_model(owner: str, model: Any) -> None:
+    """Refuse what is no fresh model of EconML, without importing EconML."""
+    if isinstance(model, type):
+        raise TypeError(
+            f"{owner}: `model` must be an instance; got the class {model.__name__}. Make one: "
+            f"{owner}({model.__name__}(...))."
+        )
+    if "econml" not in library_of(model) or not hasattr(model, "const_marginal_effect"):
+        if importlib.util.find_spec("econml") is None:
+            raise ImportError(
+                f"{owner}: `model` must be an object of EconML, which is not installed here; got {model!r}. Install "
+                "it with `pip install segcate[econml]`."
+            )
+        raise TypeError(
+            f"{owner}: `model` must be an object of EconML that estimates effects (LinearDML(...), "
+            f"CausalForestDML(...), DRLearner(...), TLearner(...)); got {model!r}. For causalml's models use "
+            "CausalMLEstimator."
+        )
+    needed = [
+        name
+        for name, argument in fit_arguments(model).items()
+        if argument.default is inspect.Parameter.empty
+        and argument.kind not in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD)
+    ]
+    more = [name for name in needed if name not in ("Y", "T", "X")]
+    if more:
+        raise TypeError(
+            f"{owner}: {type(model).__name__} needs {more} in fit beside outcome, treatment and X, which effect "
+            "estimators here do not carry. Call it directly."
+        )
+    if hasattr(model, "_d_y"):
+        raise ValueError(
+            f"{owner}: `model`, {type(model).__name__}, was fitted before. Its fit would be thrown away: pass a "
+            "fresh one with the same parameters."
+        )
+    categories = getattr(model, "categories", "auto")
+    if not isinstance(categories, str) and len(categories) and categories[0] != 0:
+        raise ValueError(
+            f"{owner}: `model` has categories={list(categories)!r}, whose first is its control, but the control is "
+            "always coded 0 here. Leave `categories` out, and code the arms with segcate.encode_treatment."
+        )
+
+
+def _fit_keywords(owner: str, model: Any, data: EffectData) -> dict[str, Any]:
+    """Collect what the model's fit takes beside outcome, treatment and X; refuse the rest."""
+    name, taken = type(model).__name__, fit_arguments(model)
+    keywords: dict[str, Any] = {}
+    if data.sample_weight is not None:
+        if "sample_weight" not in taken:
+            raise ValueError(
+                f"{owner}: `sample_weight` was given, but {name} cannot weigh rows. Leave the weights out, or use "
+                "LinearDML or CausalForestDML."
+            )
+        keywords["sample_weight"] = data.sample_weight
+    if data.groups is not None and "groups" in taken:
+        keywords["groups"] = data.groups
+    estimated = [p for p in _PROPENSITY_PARAMETERS if hasattr(model, p)]
+    if data.propensity is not None and estimated:
+        raise ValueError(
+            f"{owner}: `propensity` was given, but {name} estimates it with its own `{estimated[0]}`. Leave it out, "
+            "or use CausalForest or, with CausalMLEstimator, a DR-learner."
+        )
+    return keywords

@@ -1,0 +1,3 @@
+"""Grow, read and correct the trees of the causal forest."""
+
+__all__: list[str] = []

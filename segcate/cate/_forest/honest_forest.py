@@ -1,0 +1,342 @@
+"""A forest of honest causal trees on centred data: drawing, growing and reading it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.parallel import Parallel, delayed
+
+from segcate._inputs.arrays import Float, Int
+from segcate.cate._forest.trend import TrendRows
+
+__all__ = [
+    "Forest",
+    "ForestShape",
+    "draw_bag",
+    "draw_half",
+    "grow_forest",
+    "leaves_of",
+    "read_forest",
+    "read_left_out",
+]
+
+Half = npt.NDArray[np.int8]
+
+# Rows whose leaves are looked up together, and bags grown in one task.
+_ROWS_AT_ONCE = 1024
+_BAGS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ForestShape:
+    """How a forest is drawn and grown; see CausalForest for the meaning."""
+
+    n_trees: int
+    bag_size: int
+    subsample: float
+    honest: bool
+    max_features: int
+    min_samples_leaf: int
+    max_depth: int | None
+    min_balance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Forest:
+    """Trees laid end to end.
+
+    Attributes
+    ----------
+    start : int64 array of shape (n_trees + 1,)
+        First node of each tree.
+    feature : int32 array of shape (n_nodes,)
+        Column of the split, -1 in a leaf.
+    threshold : float64 array of shape (n_nodes,)
+        Values up to it go left.
+    missing_left : bool array of shape (n_nodes,)
+    child : int32 array of shape (n_nodes,)
+        Left child (the right one follows it); of a leaf its row in `moments`.
+    moments : float64 array of shape (n_leaves, 4)
+        Weighted means of t, y, t y and t t over the rows of a leaf, both centred.
+    importance : float64 array of shape (n_columns,)
+    bag_size : int
+    variation : float
+        Variance of the centred treatment over all rows.
+    slopes : float64 array of shape (n_bags, n_slopes)
+        The line of the effect that was taken out before the trees of a bag grew.
+    """
+
+    start: npt.NDArray[np.int64]
+    feature: npt.NDArray[np.int32]
+    threshold: Float
+    missing_left: npt.NDArray[np.bool_]
+    child: npt.NDArray[np.int32]
+    moments: Float
+    importance: Float
+    bag_size: int
+    variation: float
+    slopes: Float
+
+
+def draw_half(rng: np.random.Generator, unit: Int) -> Int:
+    """Draw half of the units, those of one bag; units (rows, or whole groups) never part."""
+    n_units = int(unit.max()) + 1
+    return rng.permutation(n_units)[: max(2, (n_units + 1) // 2)]
+
+
+def draw_trees(
+    rng: np.random.Generator, unit: Int, half: Int, shape: ForestShape
+) -> Iterator[tuple[Int, Half]]:
+    """Draw the rows of each tree in a bag, from its half of the units.
+
+    Yields the rows of a tree in ascending order, and what each does: 0 chooses splits, 1 fills
+    leaves, 2 both.
+    """
+    n_units = int(unit.max()) + 1
+    n_wanted = min(len(half), max(2, round(shape.subsample * n_units)))
+    for _ in range(shape.bag_size):
+        drawn = rng.permutation(half)[:n_wanted]
+        part = np.full(n_units, -1, dtype=np.int8)
+        part[drawn] = np.arange(n_wanted) < n_wanted // 2 if shape.honest else 2
+        part_of_row = part[unit]
+        rows = np.flatnonzero(part_of_row >= 0)
+        yield rows, part_of_row[rows]
+
+
+def draw_bag(rng: np.random.Generator, unit: Int, shape: ForestShape) -> Iterator[tuple[Int, Half]]:
+    """Draw half of the units, and from that half the rows of each tree in the bag."""
+    return draw_trees(rng, unit, draw_half(rng, unit), shape)
+
+
+def _rows_of_half(half: Int, unit: Int) -> npt.NDArray[np.bool_]:
+    is_in = np.zeros(int(unit.max()) + 1, dtype=bool)
+    is_in[half] = True
+    found: npt.NDArray[np.bool_] = is_in[unit]
+    return found
+
+
+def grow_forest(
+    X: Float,
+    t: Float,
+    y: Float,
+    weight: Float | None,
+    unit: Int,
+    shape: ForestShape,
+    *,
+    seed: int,
+    n_jobs: int | None,
+    trend: TrendRows | None = None,
+) -> Forest:
+    """Grow all trees; the same ones for any `n_jobs`.
+
+    Parameters
+    ----------
+    X : float64 array of shape (n_rows, n_columns), NaN for a missing value
+    t, y : float64 arrays of shape (n_rows,)
+        Treatment and outcome, each less its expectation given X.
+    weight : float64 array of shape (n_rows,), > 0, or None
+    unit : intp array of shape (n_rows,)
+        What is drawn as a whole: the row's position, or its group, coded 0, 1, ...
+    shape : ForestShape
+    seed : int
+    n_jobs : int or None
+        Tasks that run at a time, in threads.
+    trend : TrendRows, default=None
+        Each bag fits this line on its half-sample and takes it out before its trees grow, so that
+        what the line's chance adds shows between bags.
+    """
+    from segcate.cate._forest.bins import bin_columns, bin_edges
+
+    edges = bin_edges(X, np.random.default_rng([seed, 0]))
+    codes = bin_columns(X, edges)
+    w = np.ones(len(t)) if weight is None else weight
+    n_bags = shape.n_trees // shape.bag_size
+    grown = Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(_grow_bags)(codes, t, y, w, unit, shape, seed, bags, trend)
+        for bags in np.array_split(np.arange(n_bags), -(-n_bags // _BAGS_AT_ONCE))
+    )
+    mean = np.average(t, weights=w)
+    variation = float(np.average((t - mean) ** 2, weights=w))
+    trees = [tree for task, _ in grown for tree in task]
+    slopes = np.concatenate([line for _, line in grown])
+    return _lay_end_to_end(trees, edges, shape, variation, slopes)
+
+
+def _grow_bags(
+    codes: npt.NDArray[np.uint8],
+    t: Float,
+    y: Float,
+    w: Float,
+    unit: Int,
+    shape: ForestShape,
+    seed: int,
+    bags: Int,
+    trend: TrendRows | None,
+) -> tuple[list[tuple[Any, ...]], Float]:
+    from segcate.cate._forest.grow import grow_tree
+
+    depth = np.inf if shape.max_depth is None else shape.max_depth
+    limits = np.array([shape.min_samples_leaf, depth, shape.min_balance], dtype=np.float64)
+    trees = []
+    slopes = np.zeros((len(bags), 0 if trend is None else trend.columns.shape[1]))
+    for i, bag in enumerate(bags):
+        rng = np.random.default_rng([seed, 1, int(bag)])
+        half = draw_half(rng, unit)
+        left = y
+        if trend is not None:
+            slopes[i] = trend.slopes(_rows_of_half(half, unit))
+            left = y - t * (trend.columns @ slopes[i])
+        for rows, part in draw_trees(rng, unit, half, shape):
+            trees.append(
+                grow_tree(
+                    codes[:, rows],
+                    t[rows],
+                    left[rows],
+                    w[rows],
+                    part,
+                    limits,
+                    shape.max_features,
+                    rng,
+                )
+            )
+    return trees, slopes
+
+
+def _lay_end_to_end(
+    trees: list[tuple[Any, ...]],
+    edges: list[Float],
+    shape: ForestShape,
+    variation: float,
+    slopes: Float,
+) -> Forest:
+    """Join the arrays of all trees, and turn bins into thresholds."""
+    feature, bins, missing_left, child, moments, importance = zip(*trees, strict=True)
+    sizes = np.array([len(f) for f in feature])
+    start = np.concatenate([[0], np.cumsum(sizes)])
+    leaves_before = np.cumsum([0, *(len(m) for m in moments[:-1])])
+    columns = np.concatenate(feature)
+    shift = np.where(columns < 0, np.repeat(leaves_before, sizes), np.repeat(start[:-1], sizes))
+    # Past the last border lies nothing but a missing value.
+    borders = np.concatenate([np.append(e, np.inf) for e in edges])
+    first = np.cumsum([0, *(len(e) + 1 for e in edges[:-1])])
+    threshold = np.full(len(columns), np.nan)
+    inner = columns >= 0
+    threshold[inner] = borders[first[columns[inner]] + np.concatenate(bins)[inner]]
+    return Forest(
+        start=start,
+        feature=columns,
+        threshold=threshold,
+        missing_left=np.concatenate(missing_left),
+        child=(np.concatenate(child) + shift).astype(np.int32),
+        moments=np.concatenate(moments),
+        importance=np.sum(importance, axis=0),
+        bag_size=shape.bag_size,
+        variation=variation,
+        slopes=slopes,
+    )
+
+
+def read_forest(
+    forest: Forest,
+    X: Float,
+    *,
+    with_variance: bool,
+    n_jobs: int | None,
+    columns: Float | None = None,
+) -> tuple[Float, Float]:
+    """Return the effect at each row of X, and the variance of its estimate (NaN unless wanted).
+
+    `columns` are those of the line, float64 of shape (n_rows, n_slopes); None where there is none.
+    """
+    parts = Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(_read_rows)(forest, X[rows], _lines(forest, columns, rows), with_variance)
+        for rows in _blocks(len(X))
+    )
+    effect, variance = zip(*parts, strict=True)
+    return np.concatenate(effect), np.concatenate(variance)
+
+
+def read_left_out(
+    forest: Forest,
+    X: Float,
+    unit: Int,
+    *,
+    seed: int,
+    n_jobs: int | None,
+    columns: Float | None = None,
+) -> Float:
+    """Return the effect at rows of the fit, from the bags that did not draw their unit.
+
+    Parameters
+    ----------
+    X, unit, seed, columns : as `grow_forest` and `read_forest` got them
+
+    Returns
+    -------
+    float64 array of shape (n_rows,), NaN for a row that all bags drew
+    """
+    n_bags = (len(forest.start) - 1) // forest.bag_size
+    halves = (draw_half(np.random.default_rng([seed, 1, bag]), unit) for bag in range(n_bags))
+    is_out = np.column_stack([~_rows_of_half(half, unit) for half in halves])
+    parts = Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(_read_rows_left_out)(forest, X[rows], _lines(forest, columns, rows), is_out[rows])
+        for rows in _blocks(len(X))
+    )
+    return np.concatenate(parts)
+
+
+def _blocks(n_rows: int) -> list[slice]:
+    edges = np.linspace(0, n_rows, max(1, -(-n_rows // _ROWS_AT_ONCE)) + 1).astype(int)
+    return [slice(int(a), int(b)) for a, b in pairwise(edges)]
+
+
+def _lines(forest: Forest, columns: Float | None, rows: slice) -> Float:
+    """Return the line of each bag at some rows: float64 of shape (n_rows, n_bags)."""
+    if columns is None:
+        return np.zeros((rows.stop - rows.start, len(forest.slopes)))
+    return np.ascontiguousarray(columns[rows] @ forest.slopes.T)
+
+
+def _read_rows(forest: Forest, X: Float, lines: Float, with_variance: bool) -> tuple[Float, Float]:
+    from segcate.cate._forest.read import read_effects
+
+    effect, variance = read_effects(
+        leaves_of(forest, X),
+        forest.moments,
+        lines,
+        forest.bag_size,
+        forest.variation,
+        with_variance,
+    )
+    return effect, variance
+
+
+def _read_rows_left_out(
+    forest: Forest, X: Float, lines: Float, is_out: npt.NDArray[np.bool_]
+) -> Float:
+    from segcate.cate._forest.read import read_left_out_effects
+
+    found: Float = read_left_out_effects(
+        leaves_of(forest, X), forest.moments, lines, is_out, forest.bag_size, forest.variation
+    )
+    return found
+
+
+def leaves_of(forest: Forest, X: Float) -> npt.NDArray[np.int32]:
+    """Return the leaf of each row in each tree, as rows of the forest's moments."""
+    from segcate.cate._forest.read import find_leaves
+
+    found: npt.NDArray[np.int32] = find_leaves(
+        np.ascontiguousarray(X),
+        forest.start,
+        forest.feature,
+        forest.threshold,
+        forest.missing_left,
+        forest.child,
+    )
+    return found

@@ -1,0 +1,391 @@
+"""The analysis behind the command line: a study in, tables and text out; nothing is printed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+
+from segcate import matching as matching_package
+from segcate._inputs.listing import listed
+from segcate._writing.label_texts import csv_table, fenced, markdown
+from segcate._writing.number_texts import write_number
+from segcate._writing.whole_files import whole_folder
+from segcate.cli._error import UserError
+from segcate.cli._pictures import PICTURE_FILES, Picture, draw_pictures
+from segcate.cli._table import Study
+from segcate.effects import SegmentMatching
+from segcate.matching import PropensityMatcher
+from segcate.metrics import qini_scorer
+from segcate.model_selection import (
+    TreatmentStratifiedGroupKFold,
+    TreatmentStratifiedKFold,
+    honest_effects,
+)
+from segcate.segmentation import HDBSCANSegmenter, KMeansSegmenter, segment_profile
+
+# Below this absolute standardised difference arms are commonly called balanced (Stuart 2010).
+_BALANCED = 0.1
+_N_FOLDS = 5
+_SECONDS_BETWEEN = 5.0
+_REPORT_FILES = (
+    "effects.csv",
+    "balance.csv",
+    "profile.csv",
+    "summary.txt",
+    "report.md",
+    *PICTURE_FILES,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the user asked for.
+
+    Attributes
+    ----------
+    segments : "kmeans" or "hdbscan"; unused where the study has a segment column
+    n_clusters : clusters of k-means
+    cluster_on : columns to cluster on, () for all numeric ones
+    min_cluster_size : smallest cluster of HDBSCAN
+    tune : whether to search for the number of clusters on one half of the rows
+    estimand : "att", "atc" or "ate"
+    confidence_level : of the intervals
+    random_state : seed of everything random
+    missing : what is done about gaps in the covariates, as in `SegmentMatching`
+    """
+
+    segments: str = "kmeans"
+    n_clusters: int = 6
+    cluster_on: tuple[str, ...] = ()
+    min_cluster_size: int = 100
+    tune: bool = False
+    estimand: str = "att"
+    confidence_level: float = 0.95
+    random_state: int = 0
+    missing: str = "indicator"
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What came out.
+
+    Attributes
+    ----------
+    effects, balance, profile : tables, one row a segment (balance: a segment and covariate)
+    overall : the effect for everyone
+    summary : text
+    model : the fitted estimator
+    X, labels, treatment : covariates, segment and arm of the rows that it was fitted on
+    clustered_on : columns that the segments were found in; () where a column gave them
+    notes : remarks on the way to the numbers
+    """
+
+    effects: pd.DataFrame
+    overall: Any
+    balance: pd.DataFrame
+    profile: pd.DataFrame
+    summary: str
+    model: Any
+    X: pd.DataFrame
+    labels: Any
+    treatment: Any
+    clustered_on: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def analyse(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findings:
+    """Segment, match, estimate.
+
+    Parameters
+    ----------
+    study : data, checked
+    plan : what to do
+    progress : called with a line of text before each stage
+
+    Returns
+    -------
+    Findings
+    """
+    if study.segment is not None:
+        return _on_given_segments(study, plan, progress)
+    _check_clustered_columns(study, plan)
+    if plan.tune:
+        return _tuned(study, plan, progress)
+    segmenter = _segmenter(plan)
+    progress(f"segmenting {len(study.X):,} rows with {type(segmenter).__name__}")
+    X = segmenter.fit_transform(study.X)
+    progress(f"matching and estimating in {segmenter.n_segments_} segments{_first_time()}")
+    matching = _matching(plan, "segment")
+    matching.fit(X, study.y, **_metadata(study))
+    findings = _findings(matching, study.X, segmenter.labels_, study.treatment)
+    return replace(findings, clustered_on=_clustered_on(segmenter))
+
+
+def _clustered_on(segmenter: Any) -> tuple[str, ...]:
+    """Name the columns that a fitted segmenter looked at."""
+    names = segmenter.feature_names_in_
+    return tuple(str(names[i]) for i in segmenter.column_positions_)
+
+
+def _on_given_segments(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findings:
+    column = str(study.segment)
+    labels = study.X[column]
+    where = f"{labels.nunique()} segments of column {column!r}"
+    progress(f"matching and estimating in {where}{_first_time()}")
+    matching = _matching(plan, column)
+    matching.fit(study.X, study.y, **_metadata(study))
+    return _findings(matching, study.X.drop(columns=column), labels.to_numpy(), study.treatment)
+
+
+def _tuned(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findings:
+    """Choose the segments on one half of the rows, estimate on the other."""
+    step, candidates = _candidates(study, plan)
+    kind = TreatmentStratifiedKFold if study.groups is None else TreatmentStratifiedGroupKFold
+    search = GridSearchCV(
+        Pipeline(
+            [
+                ("segment", _segmenter(plan)),
+                ("effects", _matching(plan, "segment").set_params(on_empty="overall")),
+            ]
+        ),
+        {f"segment__{step}": candidates},
+        scoring=_Counted(qini_scorer, _N_FOLDS * len(candidates), progress),
+        cv=kind(_N_FOLDS, shuffle=True, random_state=plan.random_state),
+    )
+    progress(
+        f"searching on half of the rows: {step} in {candidates}, {_N_FOLDS} folds{_first_time()}"
+    )
+    honest = honest_effects(
+        search, study.X, study.y, **_metadata(study), random_state=plan.random_state
+    )
+    model = honest.estimator.set_params(on_empty="nan")
+    rows = study.X.iloc[honest.estimation_idx]
+    labels = honest.pipeline[:-1].transform(rows)["segment"].to_numpy()
+    chosen = honest.best_params[f"segment__{step}"]
+    note = (
+        f"{step} = {chosen} was chosen among {candidates} on {len(honest.design_idx):,} rows; all "
+        f"figures come from the {len(labels):,} others"
+    )
+    progress(f"note: {note}")
+    arms = np.asarray(study.treatment)[honest.estimation_idx]
+    findings = _findings(model, rows, labels, arms, (note,))
+    return replace(
+        findings, summary=honest.summary(), clustered_on=_clustered_on(honest.pipeline[0])
+    )
+
+
+class _Counted:
+    """A scorer that tells how many fits of a search are done, every few seconds."""
+
+    def __init__(self, scorer: Any, n_fits: int, progress: Callable[[str], None]) -> None:
+        self._scorer = scorer
+        self._n_fits = n_fits
+        self._progress = progress
+        self._n_done = 0
+        self._told = time.perf_counter()
+
+    def __call__(self, estimator: Any, X: Any, y: Any = None, **metadata: Any) -> float:
+        """Score, and count."""
+        self._n_done += 1
+        if time.perf_counter() - self._told > _SECONDS_BETWEEN:
+            self._told = time.perf_counter()
+            self._progress(f"fit {self._n_done} of {self._n_fits}")
+        return float(self._scorer(estimator, X, y, **metadata))
+
+    def get_metadata_routing(self) -> Any:
+        """Ask for what the scorer asks for."""
+        return self._scorer.get_metadata_routing()
+
+
+def _candidates(study: Study, plan: Plan) -> tuple[str, list[int]]:
+    """Name the parameter to search over and its values."""
+    if plan.segments == "kmeans":
+        return "n_clusters", list(range(2, max(8, plan.n_clusters) + 1))
+    n_rows = len(study.X)
+    sizes = {max(10, round(n_rows * share)) for share in (0.01, 0.02, 0.05, 0.1)}
+    return "min_cluster_size", sorted(sizes)
+
+
+def _first_time() -> str:
+    """Warn of the wait when kernels are not compiled yet; later runs find them on disk."""
+    cache = Path(matching_package.__file__).parent / "__pycache__"
+    return "" if any(cache.glob("*.nbi")) else " (compiling first, about half a minute, once)"
+
+
+def _metadata(study: Study) -> dict[str, Any]:
+    return {
+        "treatment": study.treatment,
+        "groups": study.groups,
+        "propensity": study.propensity,
+    }
+
+
+def _matching(plan: Plan, segment: str) -> SegmentMatching:
+    return SegmentMatching(
+        PropensityMatcher(random_state=plan.random_state),
+        estimand=plan.estimand,
+        confidence_level=plan.confidence_level,
+        segment=segment,
+        on_empty="nan",
+        missing=plan.missing,
+        random_state=plan.random_state,
+    )
+
+
+def _segmenter(plan: Plan) -> Any:
+    columns = list(plan.cluster_on) or None
+    if plan.segments == "kmeans":
+        return KMeansSegmenter(plan.n_clusters, columns=columns, random_state=plan.random_state)
+    return HDBSCANSegmenter(plan.min_cluster_size, columns=columns, random_state=plan.random_state)
+
+
+def _check_clustered_columns(study: Study, plan: Plan) -> None:
+    """Refuse columns to cluster on that are not there, or none at all."""
+    numeric = study.X.select_dtypes(["number", "bool"]).columns
+    unknown = [name for name in plan.cluster_on if name not in numeric]
+    if unknown:
+        raise UserError(
+            f"--cluster-on: {listed(unknown)} are not numeric covariates; those are "
+            f"{listed(numeric, 20)}."
+        )
+    if len(numeric) == 0:
+        raise UserError(
+            "no covariate is numeric, so there is nothing to cluster on. Name a column that holds "
+            "segments with --segment-column."
+        )
+
+
+def _findings(
+    model: Any, X: pd.DataFrame, labels: Any, treatment: Any, notes: tuple[str, ...] = ()
+) -> Findings:
+    return Findings(
+        effects=model.effects_,
+        overall=model.overall_,
+        balance=model.balance_,
+        profile=segment_profile(X, labels),
+        summary=model.summary(),
+        model=model,
+        X=X,
+        labels=np.asarray(labels),
+        treatment=np.asarray(treatment),
+        notes=notes,
+    )
+
+
+def worst_balance(balance: pd.DataFrame) -> pd.DataFrame:
+    """Per segment: the largest absolute standardised difference and how many are above 0.1."""
+    sizes = balance[["smd_before", "smd_after"]].abs()
+    table = sizes.groupby(level="segment", sort=False).max()
+    table.columns = ["largest_before", "largest_after"]
+    above = (sizes["smd_after"] > _BALANCED).groupby(level="segment", sort=False).sum()
+    table["above_0.1_after"] = above
+    table["worst_after"] = [
+        "" if rows.isna().all() else _covariates(rows)[int(np.nanargmax(rows))]
+        for _, rows in sizes["smd_after"].groupby(level="segment", sort=False)
+    ]
+    return table
+
+
+def _covariates(rows: pd.Series) -> list[str]:
+    return [str(name) for name in rows.index.get_level_values("covariate")]
+
+
+def write_findings(study: Study, findings: Findings, folder: Path) -> list[Path]:
+    """Write tables, summary, report and (where matplotlib is there) the pictures.
+
+    All of them are written to a temporary folder first, so that a report is an old or a new one.
+
+    Returns
+    -------
+    list of Path
+        The files, in the order they were written.
+    """
+    with whole_folder(folder, _REPORT_FILES) as part:
+        files = _write_files(study, findings, part)
+    return [folder / file.name for file in files]
+
+
+def _write_files(study: Study, findings: Findings, folder: Path) -> list[Path]:
+    tables = {
+        "effects.csv": findings.effects,
+        "balance.csv": findings.balance,
+        "profile.csv": findings.profile,
+    }
+    for name, table in tables.items():
+        csv_table(table).to_csv(folder / name, errors="backslashreplace")
+    (folder / "summary.txt").write_text(findings.summary + "\n", encoding="utf-8")
+    files = [folder / name for name in (*tables, "summary.txt")]
+    units = study.units or f"units of {study.outcome}"
+    pictures = draw_pictures(
+        findings.model, findings.X, findings.labels, findings.treatment, units, folder
+    )
+    report = report_text(study, findings, pictures)
+    (folder / "report.md").write_text(report, encoding="utf-8")
+    return [*files, *(picture.file for picture in pictures), folder / "report.md"]
+
+
+def report_text(study: Study, findings: Findings, pictures: list[Picture]) -> str:
+    """Write the findings as one Markdown page."""
+    shows = {
+        picture.file.stem: [f"![{picture.caption}]({picture.file.name})"] for picture in pictures
+    }
+    n_treated = int(study.treatment.sum())
+    shown = findings.effects[
+        ["n_treated", "n_control", "effect", "std_error", "ci_low", "ci_high", "p_adjusted"]
+    ]
+    covariates = [str(name) for name in study.X.columns if name != study.segment]
+    parts = [
+        f"# Effect of {markdown(study.treated_name)} on {markdown(study.outcome)}",
+        f"{markdown(study.title)}: {len(study.X):,} rows, {n_treated:,} treated, "
+        f"{len(covariates)} covariates.",
+        f"* Covariates: {', '.join(map(markdown, covariates))}",
+        f"* {markdown(_where_segments_come_from(study, findings))}",
+        *(f"* {markdown(note)}" for note in (*study.notes, *findings.notes)),
+        *([f"Source: {study.source}"] if study.source else []),
+        "## Effects by segment",
+        markdown_table(shown),
+        *shows.get("forest", []),
+        fenced(findings.summary),
+        "## Who the segments are",
+        "Means of numeric covariates and shares of the levels of the others.",
+        *shows.get("profile", []),
+        markdown_table(findings.profile.T),
+        "## Balance of the arms",
+        "Standardised mean differences between the arms, before and after matching; below 0.1 is "
+        "commonly called balanced. All of them stand in `balance.csv`. Where a propensity occurs in "
+        "one arm only there is nobody to compare with.",
+        *shows.get("balance", []),
+        markdown_table(worst_balance(findings.balance)),
+        *shows.get("overlap", []),
+        "## What this rests on",
+        "Given the covariates, who was treated is as good as random within a segment; nothing the "
+        "treatment changes is among the covariates; one row's treatment does not touch another's "
+        "outcome. No computation can check this.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _where_segments_come_from(study: Study, findings: Findings) -> str:
+    if study.segment is not None:
+        return f"Segments: given by column {study.segment}"
+    return f"Segments: clustered on {', '.join(findings.clustered_on)}"
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """Write a table in Markdown, numbers with four significant digits."""
+    head = [str(table.index.name or ""), *map(str, table.columns)]
+    rows = [
+        [str(label), *map(write_number, row)]
+        for label, row in zip(table.index, table.to_numpy(object), strict=True)
+    ]
+    lines = [[markdown(cell) for cell in line] for line in (head, *rows)]
+    lines.insert(1, ["---"] * len(head))
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,223 @@
+"""The dials of the simulated users: checked, and spelled out for every segment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate._inputs.parameters import check_option
+from segcate.datasets._truth import intercept_for
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+_OWNER = "make_segmented_users"
+# Three equally frequent levels with mean 0 and SD 1 (half of the channel's enters the score).
+LEVELS = np.sqrt(1.5) * np.array([-1.0, 0.0, 1.0])
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """The dials, checked and spelled out for every segment."""
+
+    sizes: Int
+    treated_share: Float
+    effects: Float
+    slope: float
+    is_binary: bool
+    confounding: float
+    overlap_loss: float
+    shifts: tuple[float, ...]
+
+    @property
+    def intercepts(self) -> Float:
+        """Intercept of the logit score in every segment."""
+        key = (self.confounding, self.overlap_loss, self.shifts)
+        return np.array([intercept_for(share, *key) for share in self.treated_share.tolist()])
+
+    @property
+    def range_of_effects(self) -> tuple[float, float]:
+        """Smallest and largest effect a user can have where the modifier stays inside (-1, 1)."""
+        return float(self.effects.min() - abs(self.slope)), float(
+            self.effects.max() + abs(self.slope)
+        )
+
+
+def make_design(
+    n_samples: int,
+    n_segments: int,
+    *,
+    effects: Any,
+    heterogeneity: Any,
+    treated_share: Any,
+    confounding: Any,
+    overlap_loss: Any,
+    outcome: str,
+    segment_shares: Any,
+    assignment: str,
+    categories: bool,
+) -> Design:
+    """Check the dials of score, effect and segment sizes."""
+    design = Design(
+        sizes=_segment_sizes(n_samples, n_segments, segment_shares),
+        treated_share=_shares(treated_share, n_segments, assignment),
+        effects=_effects(effects, n_segments, outcome),
+        slope=_slope(heterogeneity),
+        is_binary=outcome == "binary",
+        confounding=_dial("confounding", confounding),
+        overlap_loss=_dial("overlap_loss", overlap_loss),
+        shifts=tuple((LEVELS / 2).tolist()) if categories else (0.0,),
+    )
+    if design.is_binary:
+        _check_room(design)
+    return design
+
+
+def check_numbers(**values: Any) -> None:
+    """Check counts (named n_*) and finite numbers."""
+    for name, value in values.items():
+        if name.startswith("n_"):
+            if value is None and name == "n_groups":
+                continue
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+                raise ValueError(
+                    f"{_OWNER}: `{name}` must be a whole number, at least 1; got {value!r}."
+                )
+        elif (
+            isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value))
+        ):
+            raise ValueError(f"{_OWNER}: `{name}` must be a finite number; got {value!r}.")
+        elif name in ("noise", "group_sd", "separation") and value < 0:
+            raise ValueError(
+                f"{_OWNER}: `{name}` is a spread and must be at least 0; got {value!r}."
+            )
+
+
+def check_choices(outcome: Any, assignment: Any, missing: Any, mixed_array: bool) -> None:
+    check_option(_OWNER, "outcome", outcome, ["continuous", "binary"])
+    check_option(_OWNER, "assignment", assignment, ["user", "group"])
+    if isinstance(missing, bool) or not isinstance(missing, Real) or not 0 <= float(missing) < 1:
+        raise ValueError(f"{_OWNER}: `missing` is a share and must be in [0, 1); got {missing!r}.")
+    if mixed_array:
+        raise ValueError(
+            f"{_OWNER}: categories=True adds text columns, which need a frame. Pass "
+            "`as_frame=True`."
+        )
+
+
+def check_structure(
+    n_samples: int,
+    n_segments: int,
+    n_features: int,
+    n_groups: int | None,
+    assignment: str,
+    overlap_loss: Any,
+) -> None:
+    if n_segments > n_samples:
+        raise ValueError(f"{_OWNER}: n_segments={n_segments} is more than n_samples={n_samples}.")
+    if n_groups is not None and not 2 <= n_groups <= n_samples:
+        raise ValueError(
+            f"{_OWNER}: `n_groups` must be between 2 and n_samples={n_samples}; got {n_groups}."
+        )
+    if assignment == "group" and n_groups is None:
+        raise ValueError(
+            f"{_OWNER}: assignment='group' treats whole groups. Say how many with `n_groups=`."
+        )
+    if n_features == 1 and overlap_loss != 0:
+        raise ValueError(
+            f"{_OWNER}: overlap_loss={overlap_loss!r} needs a direction the outcome does not "
+            "depend on, and with n_features=1 there is none. Use two features or more."
+        )
+
+
+def _segment_sizes(n_samples: int, n_segments: int, shares: Any) -> Int:
+    """Split the users by largest remainder, so that sizes are fixed numbers."""
+    weights = (
+        np.ones(n_segments) if shares is None else _sequence("segment_shares", shares, n_segments)
+    )
+    if (weights <= 0).any():
+        raise ValueError(f"{_OWNER}: `segment_shares` must be positive; got {shares!r}.")
+    exact = n_samples * weights / weights.sum()
+    sizes: Int = np.floor(exact).astype(np.intp)
+    rest = n_samples - int(sizes.sum())
+    sizes[np.argsort(sizes - exact, kind="stable")[:rest]] += 1
+    if (sizes == 0).any():
+        raise ValueError(
+            f"{_OWNER}: with segment_shares={shares!r} and n_samples={n_samples} a segment is "
+            "empty."
+        )
+    return sizes
+
+
+def _shares(treated_share: Any, n_segments: int, assignment: str) -> Float:
+    if assignment == "group" and np.ndim(treated_share) > 0:
+        raise ValueError(
+            f"{_OWNER}: `treated_share` must be one number with assignment='group', since a "
+            f"group's treatment cannot differ by segment; got {treated_share!r}."
+        )
+    values = _sequence("treated_share", treated_share, n_segments)
+    if not ((values > 0) & (values < 1)).all():
+        raise ValueError(
+            f"{_OWNER}: `treated_share` must lie inside (0, 1); got {treated_share!r}."
+        )
+    return values
+
+
+def _effects(effects: Any, n_segments: int, outcome: str) -> Float:
+    if effects is None:
+        return np.linspace(0.0, 0.3 if outcome == "binary" else 1.0, n_segments)
+    return _sequence("effects", effects, n_segments)
+
+
+def _slope(heterogeneity: Any) -> float:
+    if isinstance(heterogeneity, str) and heterogeneity == "constant":
+        return 0.0
+    if (
+        isinstance(heterogeneity, bool)
+        or not isinstance(heterogeneity, Real)
+        or not np.isfinite(float(heterogeneity))
+    ):
+        raise ValueError(
+            f"{_OWNER}: `heterogeneity` must be 'constant' or a number (change of the effect per "
+            f"SD of the need); got {heterogeneity!r}."
+        )
+    return float(heterogeneity)
+
+
+def _dial(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 10:
+        raise ValueError(
+            f"{_OWNER}: `{name}` is an SD of the logit score and must be in [0, 10]; got {value!r}."
+        )
+    return float(value)
+
+
+def _sequence(name: str, value: Any, n_segments: int) -> Float:
+    """Return one finite number a segment; a single number serves all."""
+    try:
+        values = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.full(1, np.nan)
+    if values.ndim == 0 and name == "treated_share":
+        values = np.repeat(values, n_segments)
+    if values.shape != (n_segments,) or not np.isfinite(values).all():
+        raise ValueError(
+            f"{_OWNER}: `{name}` must hold n_segments={n_segments} finite numbers, one for each "
+            f"segment; got {value!r}."
+        )
+    return values
+
+
+def _check_room(design: Design) -> None:
+    smallest, largest = design.range_of_effects
+    room = 0.9 - max(0.0, largest) - max(0.0, -smallest)
+    if room < 0.1:
+        raise ValueError(
+            f"{_OWNER}: risk differences from {smallest:.3g} to {largest:.3g} (`effects` and "
+            "`heterogeneity`) leave no room for control risks between 0.05 and 0.95. Their span "
+            "above and below 0 may add up to 0.8 at most."
+        )

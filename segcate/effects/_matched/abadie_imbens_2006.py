@@ -1,0 +1,99 @@
+"""Abadie & Imbens (2006), Econometrica 74:235-267: the variance of matching with replacement."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate._kernels import kernel
+from segcate.effects._matched.adjustment import Adjusted, MatchedEffect
+from segcate.effects._matched.view import SegmentView
+from segcate.matching._nearest import same_arm_windows, window_variances
+
+Float = npt.NDArray[np.float64]
+
+
+def conditional_variances(
+    view: SegmentView, n_neighbors: int, inference: str, detrend: bool = False
+) -> Float:
+    """Estimate Var(y | score, arm) at each position.
+
+    The sample variance of the row itself, its `n_neighbors` nearest rows of the same arm and cell,
+    and all tied with them (as `Matching` with Var.calc and Stata's ``vce(robust, nn())``). NaN for a
+    row that is alone in its arm, and in an arm whose rows are no donors, which population inference
+    does not ask about. With `detrend` the outcome is first taken less its linear regression
+    on the score within the arm: where rows are few, neighbours lie far apart, and their distance
+    would count as variance.
+    """
+    arms = (True, True) if inference == "sample" else (view.is_focal_arm(1), view.is_focal_arm(0))
+    start, stop = same_arm_windows(view.score, view.bounds, n_neighbors, view.tie_tolerance, arms)
+    y = _less_trend(view) if detrend else view.y
+    return np.asarray(window_variances(y, start, stop))
+
+
+def _less_trend(view: SegmentView) -> Float:
+    out = view.y.copy()
+    for arm in (0, 1):
+        at = view.in_arm(arm)
+        gap = view.score[at] - view.score[at].mean()
+        spread = float(gap @ gap)
+        if spread > 0:
+            out[at] -= gap * float(gap @ out[at]) / spread
+    return out
+
+
+def common_variance(view: SegmentView, adjusted: Adjusted, effect: float) -> Float:
+    """Estimate one Var(y | score, arm) for all rows, from the spread of pair differences.
+
+    Half the mean over matched pairs of (y_treated - y_control - effect)^2, each set weighing as its
+    focal row.
+    """
+    total = 0.0
+    for arm in (0, 1):
+        if not view.is_focal_arm(arm):
+            continue
+        r = adjusted.for_focal_arm(arm)
+        sign = 1.0 if arm == 1 else -1.0
+        mean, square = view.means_over_sets(r), view.means_over_sets(r**2)
+        at = (view.own > 0) & view.in_arm(arm)
+        gap = sign * (r[at] - mean[at]) - effect
+        total += float(view.own[at] @ (gap**2 + square[at] - mean[at] ** 2))
+    return np.full(len(view.y), 0.5 * total / view.total)
+
+
+def abadie_imbens_variance(
+    view: SegmentView, found: MatchedEffect, sigma2: Float, inference: str
+) -> float:
+    """Variance of the matched effect, with f_i the focal weight and K_i the uses of row i.
+
+    population : ``{ sum f_i^2 (tau_i - tau)^2 + sum sigma2_i (K_i^2 + 2 f_i K_i - K2_i) } / (sum f)^2``
+    sample : ``sum sigma2_i (f_i + K_i)^2 / (sum f)^2``, the covariates held fixed
+
+    One formula for ATT, ATC and ATE (theorems 6 and 7): for the ATT a treated row has K = 0 and a
+    control f = 0. NaN where a row whose sigma2 is needed stands alone in its arm.
+    """
+    total = _sum_of_terms(
+        view.own,
+        view.uses,
+        view.squared_uses,
+        found.tau,
+        found.effect,
+        sigma2,
+        inference == "sample",
+    )
+    return float(total) / view.total**2
+
+
+@kernel
+def _sum_of_terms(own, uses, squares, tau, effect, sigma2, holds_covariates):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(len(own)):
+        if holds_covariates:
+            factor = (own[i] + uses[i]) ** 2
+        else:
+            factor = uses[i] ** 2 + 2 * own[i] * uses[i] - squares[i]
+            if own[i] > 0:
+                total += own[i] ** 2 * (tau[i] - effect) ** 2
+        if abs(factor) > 1e-12:
+            total += factor * sigma2[i]
+    return total

@@ -1,0 +1,252 @@
+"""Abadie & Imbens (2016), Econometrica 84:781-807: the variance when the score was estimated.
+
+Estimating the propensity score changes the variance of matching on it: for the ATE always
+downwards, for the ATT either way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.distance import cdist
+from scipy.special import expit
+
+from segcate._kernels import kernel
+from segcate.effects._matched.adjustment import Adjusted, MatchedEffect
+from segcate.effects._matched.view import SegmentView
+from segcate.matching._nearest import match_with_replacement, same_arm_windows
+
+Float = npt.NDArray[np.float64]
+
+# Distances between covariate rows computed at most for one segment; above it, the average over all
+# rows becomes one over rows and donors that lie evenly in the order of the score.
+DISTANCE_BUDGET = 4_000_000
+_FEWEST_ROWS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreModel:
+    """The fitted score of a segment, in the order of its view.
+
+    Attributes
+    ----------
+    regressors : float64 array of shape (n_positions, n_parameters), the constant first
+    propensity : float64 array of shape (n_positions,)
+    slope : float64 array of shape (n_positions,)
+        Derivative of the propensity in its linear predictor; p (1 - p) for a logit.
+    covariance : float64 array of shape (n_parameters, n_parameters)
+        Of the estimated coefficients.
+    by_chance : pair of float64 arrays of shape (n_positions,), default=None
+        The slope over the chance of the control arm and of the treated arm. None divides, which
+        loses rows whose propensity rounds to 0 or 1.
+    points : float64 array of shape (n_positions, n_covariates), default=None
+        Covariates on which rows are near each other. None takes the regressors.
+    """
+
+    regressors: Float
+    propensity: Float
+    slope: Float
+    covariance: Float
+    by_chance: tuple[Float, Float] | None = None
+    points: Float | None = None
+
+    def slope_by_chance(self, arm: int) -> Float:
+        """Return the slope over the chance of an arm."""
+        if self.by_chance is not None:
+            return self.by_chance[arm]
+        return self.slope / (self.propensity if arm == 1 else 1 - self.propensity)
+
+    def chance(self, arm: int) -> Float:
+        """Return the chance of an arm."""
+        return self.propensity if arm == 1 else 1 - self.propensity
+
+
+def logit_score_model(
+    standard: Float, linear: Float, covariance: Float, points: Float
+) -> ScoreModel:
+    """Make the model of a logistic regression, whose terms need no division.
+
+    With f = p (1 - p): f / p = 1 - p, f / (1 - p) = p and f p / (1 - p) = p^2, also where p rounds to
+    0 or 1.
+
+    Parameters
+    ----------
+    standard : float64 array of shape (n_positions, n_covariates), standardised covariates
+    linear : float64 array of shape (n_positions,), log-odds
+    covariance : of the coefficients of the constant and of `standard`
+    points : float64 array of shape (n_positions, n_covariates)
+    """
+    p, q = expit(linear), expit(-linear)
+    regressors = np.column_stack([np.ones(len(standard)), standard])
+    return ScoreModel(regressors, p, p * q, covariance, (p, q), points)
+
+
+def estimated_score_correction(
+    view: SegmentView,
+    model: ScoreModel,
+    adjusted: Adjusted,
+    found: MatchedEffect,
+    n_neighbors: int,
+    n_variance_neighbors: int,
+) -> float:
+    """Return what the estimation of the score adds to the variance (negative: it takes away).
+
+    ATE: ``-c' V c`` with ``c = (1/N) sum f_i {C1_i / p_i + C0_i / (1 - p_i)}``. ATT:
+    ``-c' V c + b' V b`` with ``c = (1/N1) sum z_i f_i (y1_i - y0_i - ATT) + (1/N1) sum f_i {C1_i +
+    p_i / (1 - p_i) C0_i}`` and ``b = (1/N1) sum z_i f_i {(2 w_i - 1)(y_i - y_i(Om_z)) - ATT}``, where
+    C1_i, C0_i are covariances of (z, y) among the nearest on the score in either arm, y1_i, y0_i the
+    means there without the row itself, and y_i(Om_z) the mean over the nearest of the other arm on
+    the covariates. The ATC is the ATT with the arms renamed.
+    """
+    f = model.slope
+    if view.estimand == "ate":
+        y1, y0 = adjusted.for_focal_arm(0), adjusted.for_focal_arm(1)
+        a = _covariance_shares(view, y1, 1, model.slope_by_chance(1), n_variance_neighbors)
+        a += _covariance_shares(view, y0, 0, model.slope_by_chance(0), n_variance_neighbors)
+        c = a @ model.regressors / len(f)
+        return -float(c @ model.covariance @ c)
+    focal = 1 if view.estimand == "att" else 0
+    y = adjusted.for_focal_arm(focal)
+    other = model.chance(focal) * model.slope_by_chance(1 - focal)  # f times the odds
+    a = _covariance_shares(view, y, focal, f, n_variance_neighbors)
+    a += _covariance_shares(view, y, 1 - focal, other, n_variance_neighbors)
+    inside = _local_means(view, y, n_variance_neighbors)
+    sign = 1.0 if focal == 1 else -1.0
+    a += f * (sign * (inside[focal] - inside[1 - focal]) - found.effect) * sign
+    c = a @ model.regressors / view.total
+    b = _covariate_term(view, model, y, found.effect, n_neighbors) / view.total
+    return float(b @ model.covariance @ b) - float(c @ model.covariance @ c)
+
+
+def _arm_windows(view: SegmentView, n_neighbors: int) -> tuple[npt.NDArray[np.int32], ...]:
+    """Windows of the J nearest (ties kept): own arm with the row itself among them, other arm."""
+    own = same_arm_windows(
+        view.score, view.bounds, n_neighbors - 1, view.tie_tolerance, (True, True)
+    )
+    other = match_with_replacement(
+        view.score,
+        view.bounds,
+        focal_arms=(True, True),
+        n_neighbors=n_neighbors,
+        caliper=np.full(len(view.tie_tolerance), np.inf),
+        tie_tolerance=view.tie_tolerance,
+    )
+    return (*own, *other)
+
+
+def _covariance_shares(
+    view: SegmentView, y: Float, arm: int, coefficient: Float, n_neighbors: int
+) -> Float:
+    """Write ``sum_i coefficient_i Cov_i(z, y)`` as ``sum_j a_j z_j`` and return a.
+
+    Cov_i is the sample covariance among the nearest rows of `arm`; since ``Cov(z, y) = sum_j z_j
+    (y_j - mean) / (m - 1)``, the covariates are needed only once, outside.
+    """
+    own_start, own_stop, other_start, other_stop = _arm_windows(view, n_neighbors)
+    is_own = view.in_arm(arm)
+    start = np.where(is_own, own_start, other_start)
+    stop = np.where(is_own, own_stop, other_stop)
+    shares = np.zeros(len(y))
+    _spread_covariances(y, start, stop, coefficient, shares)
+    return shares
+
+
+@kernel
+def _spread_covariances(y, start, stop, coefficient, shares):  # type: ignore[no-untyped-def]
+    i = 0
+    while i < len(start):
+        lo, hi = start[i], stop[i]
+        total = 0.0
+        while i < len(start) and start[i] == lo and stop[i] == hi:  # equal windows go together
+            total += coefficient[i]
+            i += 1
+        size = hi - lo
+        if size < 2:
+            continue
+        mean = 0.0
+        for j in range(lo, hi):
+            mean += y[j]
+        mean /= size
+        for j in range(lo, hi):
+            shares[j] += total * (y[j] - mean) / (size - 1)
+
+
+def _local_means(view: SegmentView, y: Float, n_neighbors: int) -> tuple[Float, Float]:
+    """Mean of y among the J nearest of arm 0 and of arm 1, the row itself left out."""
+    start, stop = same_arm_windows(
+        view.score, view.bounds, n_neighbors, view.tie_tolerance, (True, True)
+    )
+    other_start, other_stop = _arm_windows(view, n_neighbors)[2:]
+    before = np.concatenate([[0.0], np.cumsum(y - y.mean())])
+    size = np.maximum(stop - start - 1, 1)
+    own = np.where(stop - start > 1, (before[stop] - before[start] - (y - y.mean())) / size, 0.0)
+    other_size = np.maximum(other_stop - other_start, 1)
+    other = (before[other_stop] - before[other_start]) / other_size
+    own, other = own + y.mean(), other + y.mean()
+    return np.where(view.is_treated, other, own), np.where(view.is_treated, own, other)
+
+
+def _covariate_term(
+    view: SegmentView, model: ScoreModel, y: Float, effect: float, n_neighbors: int
+) -> Float:
+    """Return ``sum z_i f_i {(2 w_i - 1)(y_i - y_i(Om_z)) - effect}`` over the rows of the segment."""
+    z = model.regressors[:, 1:] if model.points is None else model.points
+    total = np.zeros(model.regressors.shape[1])
+    for arm in (0, 1):
+        rows = np.flatnonzero(view.in_arm(arm))
+        donors = np.flatnonzero(view.in_arm(1 - arm))
+        n_rows, n_donors = _within_budget(len(rows), len(donors))
+        rows_used = _evenly(rows, n_rows, view.score, y, z)
+        donors_used = _evenly(donors, n_donors, view.score, y, z)
+        mean = nearest_covariate_means(z[rows_used], z[donors_used], y[donors_used], n_neighbors)
+        gap = (y[rows_used] - mean) * (1.0 if arm == 1 else -1.0) - effect
+        share = len(rows) / len(rows_used)
+        total += share * (model.slope[rows_used] * gap) @ model.regressors[rows_used]
+    return total
+
+
+def _within_budget(n_rows: int, n_donors: int) -> tuple[int, int]:
+    """Return how many rows and donors the budget of distances allows."""
+    excess = n_rows * n_donors / DISTANCE_BUDGET
+    if excess <= 1:
+        return n_rows, n_donors
+    fewer = max(min(_FEWEST_ROWS, n_rows), int(n_rows / np.sqrt(excess)))
+    return fewer, max(1, min(n_donors, DISTANCE_BUDGET // fewer))
+
+
+def _evenly(
+    positions: npt.NDArray[np.intp], n_wanted: int, score: Float, y: Float, z: Float
+) -> npt.NDArray[np.intp]:
+    """Thin the positions of an arm evenly in the order of score, outcome and covariates.
+
+    The positions come in the order of the score, and rows of equal score in the order of the data.
+    Those alone are sorted again, so that the order of the data does not decide who is taken.
+    """
+    if n_wanted >= len(positions):
+        return positions
+    taken = np.linspace(0, len(positions) - 1, n_wanted).round().astype(np.intp)
+    scores = score[positions]
+    first = np.searchsorted(scores, scores[taken], side="left")
+    last = np.searchsorted(scores, scores[taken], side="right")
+    out = positions[taken]
+    for begin in np.unique(first[last - first > 1]):
+        at = np.flatnonzero(first == begin)
+        tied = positions[begin : last[at[0]]]
+        order = np.lexsort((*z[tied].T[::-1], y[tied]))
+        out[at] = tied[order[taken[at] - begin]]
+    return out
+
+
+def nearest_covariate_means(z: Float, donor_z: Float, donor_y: Float, n_neighbors: int) -> Float:
+    """Mean of donor_y over the nearest donors in Euclidean distance, all ties kept."""
+    out = np.empty(len(z))
+    k = min(n_neighbors, len(donor_y))
+    block = max(1, 4_000_000 // len(donor_y))
+    for begin in range(0, len(z), block):
+        distance = cdist(z[begin : begin + block], donor_z, "sqeuclidean")
+        reach = np.partition(distance, k - 1, axis=1)[:, k - 1 : k]
+        near = distance <= reach * (1 + 1e-12)
+        out[begin : begin + block] = (near @ donor_y) / near.sum(axis=1)
+    return out

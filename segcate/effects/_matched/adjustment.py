@@ -1,0 +1,196 @@
+"""Adjust matched outcomes for what differs within the matched sets.
+
+Abadie & Imbens (2011), JBES 29:1-11: with mu_0 the regression of y on Z among the donors, the
+matched outcome of row i is the mean over its set of ``y_j + mu_0(Z_i) - mu_0(Z_j)``. That is
+plain matching on ``y - mu_0(Z)``, which is how it is computed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import clone
+
+from segcate._inputs.weights import effective_rows
+from segcate._kernels import kernel
+from segcate._statistics.least_squares import centre_columns, least_squares
+from segcate.effects._matched.level_regression import level_regression
+from segcate.effects._matched.view import SegmentView
+from segcate.matching._logit import independent_columns
+from segcate.matching._shrunken_score import Blocks
+
+Float = npt.NDArray[np.float64]
+
+# The bias regression takes the covariates only where this many donors stand for each parameter.
+DONORS_PER_PARAMETER = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """Outcomes less the regression of the donor arm, one array for each focal arm.
+
+    Attributes
+    ----------
+    residual : pair of float64 arrays of shape (n_positions,) or None
+        ``y - mu(Z)`` with mu fitted for focal rows of arm 0 (mu_1) and of arm 1 (mu_0); None for an
+        arm that is not focal.
+    note : text for the segment's status, empty where there is nothing to say
+    """
+
+    residual: tuple[Float | None, Float | None]
+    note: str
+
+    def for_focal_arm(self, arm: int) -> Float:
+        """Return the residuals used for focal rows of an arm."""
+        values = self.residual[arm]
+        if values is None:
+            raise ValueError(f"arm {arm} is not focal")
+        return values
+
+
+def adjust(
+    view: SegmentView,
+    Z: Float,
+    adjustment: Any,
+    blocks: Blocks | None = None,
+    *,
+    is_bounded: bool = False,
+) -> Adjusted:
+    """Take the donor regression out of the outcomes.
+
+    Parameters
+    ----------
+    view : the segment
+    Z : float64 array of shape (n_rows, n_encoded)
+        Covariates of all rows of X; only those of the segment are read.
+    adjustment : None, "bias" or a regressor
+    blocks : columns of the positions of `view`, default=None
+        Given where a category is sparse: "bias" then shrinks the levels of categories, and clips
+        numbers to the range of the donors.
+    is_bounded : bool, default=False
+        Whether "bias" clips numbers to the range of the donors used in any case.
+    """
+    residual: list[Float | None] = [None, None]
+    note = ""
+    for arm in (0, 1):
+        if not view.is_focal_arm(arm):
+            continue
+        if adjustment is None:
+            residual[arm] = view.y
+        else:
+            used = view.in_arm(1 - arm) & (view.uses > 0)
+            if adjustment == "bias" and blocks is not None:
+                mu, said = _level_means(view, blocks, view.in_arm(1 - arm))
+            else:
+                mu, said = _donor_regression(view, Z, used, adjustment, is_bounded)
+            residual[arm] = view.y - mu
+            note = note or said
+    return Adjusted((residual[0], residual[1]), note)
+
+
+def _donor_regression(
+    view: SegmentView, Z: Float, used: npt.NDArray[np.bool_], adjustment: Any, is_bounded: bool
+) -> tuple[Float, str]:
+    """Fit y on Z among the donors, weighted by K, and predict it for the whole segment."""
+    at = np.flatnonzero(used)
+    if adjustment != "bias":
+        model = clone(adjustment)
+        model.fit(Z[view.rows[at]], view.y[at], sample_weight=view.uses[at])
+        return np.asarray(model.predict(Z[view.rows]), dtype=np.float64), ""
+    columns, note = _affordable_columns(view, Z[view.rows], at)
+    if columns is None:
+        return np.zeros(len(view.y)), note
+    if is_bounded:
+        columns = _inside_range(columns, at)
+    design = np.column_stack([np.ones(len(at)), columns[at]])
+    fit = least_squares(design, view.y[at], view.uses[at])
+    return columns @ fit.coef[1:], note
+
+
+def _level_means(
+    view: SegmentView, blocks: Blocks, is_donor: npt.NDArray[np.bool_]
+) -> tuple[Float, str]:
+    """Fit y on numbers and shrunken levels in the donors' arm, and predict it inside its range.
+
+    All rows of the arm count alike, used as a match or not: each level of a focal row has one.
+    """
+    at = np.flatnonzero(is_donor)
+    is_level = blocks.block >= 0
+    numbers, note = blocks.values[:, ~is_level], ""
+    if numbers.shape[1]:
+        found, note = _affordable_columns(view, numbers, at)
+        numbers = np.empty((len(view.y), 0)) if found is None else found
+    numbers = _inside_range(numbers, at)
+    values = np.hstack([numbers, blocks.values[:, is_level]])
+    block = np.append(np.full(numbers.shape[1], -1), blocks.block[is_level])
+    weight = view.weight[at] if len(view.weight) else None
+    coef = level_regression(values[at], block, view.y[at], weight)
+    return values @ coef, note
+
+
+def _inside_range(columns: Float, at: npt.NDArray[np.intp]) -> Float:
+    """Clip every column to its range over some rows."""
+    return np.clip(columns, columns[at].min(axis=0), columns[at].max(axis=0))
+
+
+def _affordable_columns(
+    view: SegmentView, Z: Float, at: npt.NDArray[np.intp]
+) -> tuple[Float | None, str]:
+    """Return the covariates of the view, or the score where donors are too few for them."""
+    score = view.score[:, None]
+    if Z.shape[1] == 0:
+        return score, ""
+    n_columns = Z.shape[1]
+    n_donors = float(len(at))
+    if len(view.weight):
+        n_donors = effective_rows(view.weight[at], as_counts=view.has_counts)
+    if n_donors < DONORS_PER_PARAMETER * (n_columns + 1):
+        n_columns = int(independent_columns(Z[at]).sum())
+    if n_donors >= DONORS_PER_PARAMETER * (n_columns + 1):
+        return centre_columns(Z), ""
+    if n_donors >= DONORS_PER_PARAMETER * 2:
+        return score, f"bias adjusted on the score alone ({len(at)} donors)"
+    return None, f"no bias adjustment ({len(at)} donors)"
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedEffect:
+    """The effect of a segment and the terms its variance is made of.
+
+    Attributes
+    ----------
+    effect : the estimate
+    tau : float64 array of shape (n_positions,)
+        Effect on each matched focal row, NaN elsewhere.
+    """
+
+    effect: float
+    tau: Float
+
+
+def matched_effect(view: SegmentView, adjusted: Adjusted) -> MatchedEffect:
+    """Average the differences between focal rows and their matched sets."""
+    tau = np.full(len(view.y), np.nan)
+    total = 0.0
+    for arm in (0, 1):
+        if view.is_focal_arm(arm):
+            r = adjusted.for_focal_arm(arm)
+            total += _fill_differences(
+                tau, r, view.means_over_sets(r), view.own, view.is_treated, arm
+            )
+    return MatchedEffect(total / view.total, tau)
+
+
+@kernel
+def _fill_differences(tau, r, means, own, is_treated, arm):  # type: ignore[no-untyped-def]
+    """Write treated minus control for the matched focal rows of an arm; return their weighted sum."""
+    sign = 1.0 if arm == 1 else -1.0
+    total = 0.0
+    for i in range(len(r)):
+        if own[i] > 0 and is_treated[i] == (arm == 1):
+            tau[i] = sign * (r[i] - means[i])
+            total += own[i] * tau[i]
+    return total

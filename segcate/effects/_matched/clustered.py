@@ -1,0 +1,123 @@
+"""Variances from row scores, summed within what is dependent: pairs, pairs and rows, or groups.
+
+Abadie & Spiess (2022), JASA 117:983-995, for matched pairs without replacement; Cameron, Gelbach &
+Miller (2011), JBES 29:238-249, for two ways of clustering. A row score is what one unit of a
+row's weight adds to the error of the estimate, so that a focal row adds ``f_i s_i`` and a donor
+``K_j s_j``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate._kernels import kernel
+from segcate.effects._matched.adjustment import Adjusted, MatchedEffect
+from segcate.effects._matched.view import SegmentView
+
+Float = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class RowScores:
+    """What each position adds to the error of the estimate, a unit of its weight.
+
+    Attributes
+    ----------
+    focal, donor : float64 arrays of shape (n_positions,)
+        As a focal row, and as a donor.
+    n_parameters : int
+        Parameters of the regression behind the estimate.
+    """
+
+    focal: Float
+    donor: Float
+    n_parameters: int
+
+
+def difference_scores(view: SegmentView, adjusted: Adjusted, found: MatchedEffect) -> RowScores:
+    """Scores of a difference in matched means: deviations from the mean of the focal or donor arm."""
+    focal = np.zeros(len(view.y))
+    donor = np.zeros(len(view.y))
+    for arm in (0, 1):
+        if view.is_focal_arm(arm):
+            r = adjusted.for_focal_arm(arm)
+            _add_deviations(
+                r, view.own, view.uses, found.tau, view.is_treated, arm, found.effect, view.total,
+                focal, donor,
+            )  # fmt: skip
+    return RowScores(focal, donor, 2)
+
+
+@kernel
+def _add_deviations(r, own, uses, tau, is_treated, arm, effect, total, focal, donor):  # type: ignore[no-untyped-def]
+    """Add the deviations of the focal rows of one arm and of their donors, over the total weight."""
+    sign = 1.0 if arm == 1 else -1.0
+    mass, mean, arm_effect, used, used_mean = 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(len(r)):
+        if is_treated[i] == (arm == 1):
+            if own[i] > 0:
+                mass += own[i]
+                mean += own[i] * r[i]
+                arm_effect += own[i] * tau[i]
+        else:
+            used += uses[i]
+            used_mean += uses[i] * r[i]
+    if mass == 0.0:
+        return
+    mean, arm_effect, used_mean = mean / mass, arm_effect / mass, used_mean / used
+    for i in range(len(r)):
+        if is_treated[i] == (arm == 1):
+            if own[i] > 0:
+                focal[i] = (sign * (r[i] - mean) + arm_effect - effect) / total
+        elif uses[i] > 0:
+            donor[i] = -sign * (r[i] - used_mean) / total
+
+
+def pair_variance(view: SegmentView, scores: RowScores) -> float:
+    """Sum the scores within each matched set, square, and add up (HC1 factor)."""
+    n_sets = int(np.count_nonzero(view.own))
+    n_rows = n_sets + int(np.count_nonzero(view.uses))
+    total = _sum_of_squared_sets(view.own, scores.focal, view.means_over_sets(scores.donor))
+    return float(total) * _one_way_factor(n_sets, n_rows, scores.n_parameters)
+
+
+@kernel
+def _sum_of_squared_sets(own, focal, donor_means):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(len(own)):
+        if own[i] > 0:
+            total += (own[i] * (focal[i] + donor_means[i])) ** 2
+    return total
+
+
+def pair_and_unit_variance(view: SegmentView, scores: RowScores) -> float:
+    """Cluster by matched set and by row: the two one-way sums less that of single memberships."""
+    at = view.own > 0
+    sets = view.own[at] * (scores.focal[at] + view.means_over_sets(scores.donor)[at])
+    units = unit_scores(view, scores)
+    members = float((view.own * scores.focal) @ (view.own * scores.focal)) + float(
+        view.squared_uses @ scores.donor**2
+    )
+    n_sets, n_units = int(at.sum()), int(((view.own > 0) | (view.uses > 0)).sum())
+    n_members = n_sets + int((view.stop - view.start)[at].sum())
+    small = (n_members - 1) / max(n_members - scores.n_parameters, 1)
+    return small * (
+        float(sets @ sets) * n_sets / max(n_sets - 1, 1)
+        + float(units @ units) * n_units / max(n_units - 1, 1)
+        - members * n_members / max(n_members - 1, 1)
+    )
+
+
+def unit_scores(view: SegmentView, scores: RowScores) -> Float:
+    """Return what each position adds to the error of the estimate, as a focal row and as a donor."""
+    return view.own * scores.focal + view.uses * scores.donor
+
+
+def _one_way_factor(n_clusters: int, n_rows: int, n_parameters: int) -> float:
+    """HC1: G / (G - 1) * (n - 1) / (n - k)."""
+    if n_clusters < 2 or n_rows <= n_parameters:
+        return float("nan")
+    return n_clusters / (n_clusters - 1) * (n_rows - 1) / (n_rows - n_parameters)

@@ -1,0 +1,289 @@
+"""What every estimator of segment effects shares: its tables, its predictions, its empty segments."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.validation import check_is_fitted
+
+from segcate._covariates.missing import Filling, missing_by_arm, treat_missing
+from segcate._inputs import frames
+from segcate._inputs.effect_data import EffectData
+from segcate._inputs.features import check_features
+from segcate._inputs.kinds import ColumnKind
+from segcate._inputs.listing import listed
+from segcate._inputs.parameters import check_count, check_in_unit_interval, check_option
+from segcate._inputs.segments import Segment, code_segments
+from segcate.base import EffectEstimatorMixin
+from segcate.effects._heterogeneity import Heterogeneity
+from segcate.effects._table.effect_table import EffectTable, SegmentContrasts
+from segcate.effects._table.segment_estimate import FEWEST_GROUPS, SegmentEstimate
+from segcate.effects._table.summary import Described, summary_text
+from segcate.effects._thin_segments import (
+    FEWEST_PER_ARM,
+    MergedSegments,
+    merge_thin,
+    with_remark,
+)
+from segcate.exceptions import EmptySegmentError, SegcateWarning
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Float = npt.NDArray[np.float64]
+
+ESTIMANDS = ("att", "atc", "ate")
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What was done to the data before the estimates.
+
+    Attributes
+    ----------
+    merged : segments that were merged into others
+    filling : what was done about gaps in the covariates; None where there was nothing to do
+    missing_by_arm : share of missing values in each arm, by column
+    allows_missing : whether `predict` takes rows with gaps
+    """
+
+    merged: MergedSegments
+    filling: Filling | None
+    missing_by_arm: dict[str, list[float]]
+    allows_missing: bool
+
+    def tell(self, data: EffectData, estimates: Sequence[SegmentEstimate]) -> list[SegmentEstimate]:
+        """Add to the status of each segment what was done to it."""
+        found = self.merged.tell(data.segment.labels, list(estimates))
+        remarks = [] if self.filling is None else self.filling.remarks()
+        if not remarks:
+            return found
+        return [
+            with_remark(estimate, remark) if remark and estimate.is_estimated else estimate
+            for estimate, remark in zip(found, remarks, strict=True)
+        ]
+
+
+class SegmentEffectsMixin(EffectEstimatorMixin):
+    """Tables and predictions of an estimator whose fit ends in `_store_effects`.
+
+    Attributes
+    ----------
+    estimand : str
+    segment : "auto", str, int or None
+    confidence_level : float in (0, 1)
+    on_empty : {"raise", "nan", "overall"}
+    effects_ : DataFrame, one row a segment
+    overall_ : Series
+    heterogeneity_ : Heterogeneity
+    segment_labels_ : array of shape (n_segments,)
+    merged_segments_ : dict
+    complete_rows_ : intp array, with ``missing="drop"`` where rows were left out
+        Positions in X of the rows that were used.
+    """
+
+    # What else may fill a segment that has no estimate, for the error message.
+    _remedy: ClassVar[str] = ""
+
+    estimand: str
+    segment: Segment
+    confidence_level: float
+    on_empty: str
+    min_per_arm: int | None
+    missing: str
+    segment_labels_: npt.NDArray[Any]
+    _table: EffectTable
+
+    def predict(self, X: Any) -> Float:
+        """Return the effect of the segment of each row.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            With the columns of `fit`; only the segment is read.
+
+        Returns
+        -------
+        effect : float64 array of shape (n_samples,), in units of y
+
+        Raises
+        ------
+        EmptySegmentError
+            If a row's segment was not seen in `fit`, or has no estimate, and ``on_empty="raise"``.
+        """
+        check_is_fitted(self)
+        owner = type(self).__name__
+        X = check_features(
+            self,
+            X,
+            reset=False,
+            allow_missing=self._allows_missing,
+            segment=self._segment_position,
+        )
+        if self._segment_position is None:
+            return np.full(frames.n_rows(X), self._filled_effects()[0])
+        found = code_segments(owner, X, self._segment_position, may_look_like_ids=True)
+        place = {label: i for i, label in enumerate(self.segment_labels_.tolist())}
+        place |= {label: place[into] for label, into in self.merged_segments_.items()}
+        at = np.array([place.get(label, -1) for label in found.labels.tolist()], dtype=np.intp)
+        unseen = [label for label, i in zip(found.labels.tolist(), at, strict=True) if i < 0]
+        if unseen and self.on_empty == "raise":
+            raise EmptySegmentError(
+                f"{owner}.predict: segments {listed(unseen)} were not seen in fit, which knew "
+                f"{listed(place)}. Set on_empty='nan' or 'overall', or fit on rows of every segment."
+            )
+        beyond = self._table.overall[0] if self.on_empty == "overall" else np.nan
+        effects = np.append(self._filled_effects(), beyond)
+        return np.asarray(effects[at][found.codes])
+
+    def summary(self) -> str:
+        """Describe design, effects, heterogeneity and weak points as text."""
+        check_is_fitted(self)
+        above, below = self._describe()
+        if self._merge_remarks:
+            below = [*below, ("Merged", "; ".join(self._merge_remarks))]
+        if self._filling is not None:
+            below = [*below, ("Missing", self._filling.describe())]
+        return summary_text(self, above, below)
+
+    def contrasts(self, matrix: Any = None) -> SegmentContrasts:
+        """Compare segments with each other.
+
+        Parameters
+        ----------
+        matrix : array-like of shape (n_contrasts, n_segments), mapping or list of mappings
+            Coefficients of each combination, segments in the order of `effects_`, or as
+            ``{label: coefficient}``; None (default): all pairwise differences.
+
+        Returns
+        -------
+        SegmentContrasts
+            `table` with Holm-adjusted p-values, and `joint`, a Wald test of all at once.
+        """
+        check_is_fitted(self)
+        return self._table.contrasts(matrix)
+
+    @property
+    def effects_(self) -> pd.DataFrame:
+        """Table of effects, one row a segment."""
+        return self._table.frame(fill_overall=self.on_empty == "overall")
+
+    @property
+    def overall_(self) -> pd.Series[Any]:
+        """The effect for everyone."""
+        return self._table.overall_row()
+
+    @property
+    def heterogeneity_(self) -> Heterogeneity:
+        """Cochran's Q over the segments, its p-value, tau^2."""
+        return self._table.heterogeneity()
+
+    def _describe(self) -> tuple[Described, Described]:
+        """Name what stands above the summary's table, and what below."""
+        raise NotImplementedError
+
+    def _check_shared_parameters(self, owner: str, estimands: Sequence[str] = ESTIMANDS) -> None:
+        """Check the parameters that all estimators of segment effects have."""
+        check_option(owner, "estimand", self.estimand, estimands)
+        check_option(owner, "on_empty", self.on_empty, ("raise", "nan", "overall"))
+        check_in_unit_interval(owner, "confidence_level", self.confidence_level)
+        check_count(owner, "min_per_arm", self.min_per_arm, 2)
+
+    def _prepare(
+        self, owner: str, data: EffectData, takes_missing: bool, skip: Sequence[int] = ()
+    ) -> tuple[EffectData, Preparation]:
+        """Merge thin segments, and do about gaps in the covariates what `missing` says.
+
+        Rows that are left out are so before segments are counted; means are those of the segments
+        that there are in the end.
+        """
+        shares = missing_by_arm(data)
+        gaps: dict[str, Any] = {"takes_missing": takes_missing, "skip": skip}
+        filling = None
+        if self.missing == "drop":
+            data, filling = treat_missing(owner, data, self.missing, **gaps)
+        data, merged = merge_thin(data, self.min_per_arm)
+        if self.missing != "drop":
+            data, filling = treat_missing(owner, data, self.missing, **gaps)
+        return data, Preparation(merged, filling, shares, takes_missing or self.missing != "auto")
+
+    @property
+    def _fewest_rows(self) -> int:
+        """Rows of each arm that an estimate needs; a smaller `min_per_arm` asks for less."""
+        least = FEWEST_PER_ARM if self.min_per_arm is None else int(self.min_per_arm)
+        return min(FEWEST_PER_ARM, least)
+
+    def _refuse_empty(
+        self, owner: str, data: EffectData, estimates: Sequence[SegmentEstimate]
+    ) -> None:
+        """Raise where segments have no estimate and `on_empty`, or their number, does not allow it."""
+        gaps = [
+            f"segment {label!r}: {e.status}" + _counted_arms(e)
+            for label, e in zip(data.segment.labels.tolist(), estimates, strict=True)
+            if not e.is_estimated
+        ]
+        if gaps and (self.on_empty == "raise" or len(gaps) == len(estimates)):
+            more = f" and {len(gaps) - 5} more" if len(gaps) > 5 else ""
+            without = (
+                f"Keep going without them, {owner}(on_empty='nan'), or with everyone's effect in their place, "
+                "on_empty='overall'; or merge"
+            )
+            if len(gaps) == len(estimates):  # nothing would be left to go on with
+                without = "Merge"
+            raise EmptySegmentError(
+                f"{owner}: {len(gaps)} of {len(estimates)} segments have no estimate: {'; '.join(gaps[:5])}{more} "
+                f"(n_samples={data.n_rows}). {without} thin segments into their nearest neighbours, "
+                f"{owner}(min_per_arm=10), or by rows in the segmenter, KMeansSegmenter(min_size=50); or make fewer "
+                f"segments, KMeansSegmenter(n_clusters=3). It may also help to {self._remedy}."
+            )
+
+    def _store_effects(
+        self,
+        data: EffectData,
+        table: EffectTable,
+        prepared: Preparation,
+        kinds: tuple[ColumnKind, ...],
+    ) -> None:
+        """Keep the table, and what `predict` must know to find a row's segment."""
+        self.segment_labels_ = data.segment.labels
+        self.merged_segments_ = prepared.merged.into
+        self._merge_remarks = list(prepared.merged.remarks.values())
+        self._filling = prepared.filling
+        self._missing_by_arm = prepared.missing_by_arm
+        self._columns = kinds if prepared.filling is None else prepared.filling.records(kinds)
+        if prepared.filling is not None and prepared.filling.complete is not None:
+            self.complete_rows_ = prepared.filling.complete
+        self._segment_position = data.segment.position
+        self._allows_missing = prepared.allows_missing or prepared.filling is not None
+        self._table = table
+
+    def _filled_effects(self) -> Float:
+        """Effects, gaps filled with the overall one where `on_empty` says so."""
+        table = self._table
+        if self.on_empty == "overall":
+            return np.where(table.is_estimated, table.effect, table.overall[0])
+        return table.effect
+
+
+def _counted_arms(estimate: SegmentEstimate) -> str:
+    """Count the rows of each arm, where the status does not say so itself."""
+    if " treated, " in estimate.status:
+        return ""
+    return f" ({estimate.n_treated} treated, {estimate.n_control} control)"
+
+
+def warn_of_few_groups(owner: str, groups: npt.NDArray[np.intp]) -> None:
+    """Warn where standard errors come from too few groups; to be called by `fit` itself."""
+    n_groups = int(groups.max()) + 1
+    if n_groups < FEWEST_GROUPS:
+        warnings.warn(
+            f"{owner}: standard errors clustered by {n_groups} groups run low below {FEWEST_GROUPS}, where the groups "
+            "differ in size or in what they were given. Read the intervals as rough.",
+            SegcateWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,96 @@
+"""Put the segments' estimates together: covariances between them, and the effect for everyone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate._inputs.segments import SegmentCodes
+from segcate._statistics.intervals import freedom_of_rows, satterthwaite
+from segcate.effects._table.effect_table import FEWEST_FOR_Q, EffectTable
+from segcate.effects._table.group_scores import GroupScores, collect_group_scores
+from segcate.effects._table.segment_estimate import SegmentEstimate
+
+Float = npt.NDArray[np.float64]
+
+
+def pool(
+    estimates: Sequence[SegmentEstimate],
+    segment: SegmentCodes,
+    *,
+    inference: str,
+    confidence_level: float,
+) -> EffectTable:
+    """Build the effect table.
+
+    The overall effect weighs each segment by its matched focal rows. Its population variance has the
+    spread of the effects between segments beside the segments' own variances,
+    ``sum (n_k / N)^2 V_k + (1 / N^2) sum n_k (effect_k - effect)^2``; its sample variance has not.
+    With groups both are sums of scores over groups, and segments that share groups have covariances.
+    Its degrees of freedom follow from those of the segments after Satterthwaite.
+    A segment whose outcomes do not vary adds nothing to either; where none varies there is none.
+    """
+    known = np.array([e.is_estimated for e in estimates])
+    scores = collect_group_scores(estimates)
+    n_matched = np.array([e.n_matched for e in estimates])
+    return EffectTable(
+        labels=segment.labels,
+        status=tuple(e.status for e in estimates),
+        n=np.array([e.n for e in estimates]),
+        n_treated=np.array([e.n_treated for e in estimates]),
+        n_control=np.array([e.n_control for e in estimates]),
+        n_matched=n_matched,
+        effect=np.array([e.effect for e in estimates]),
+        variance=np.array([e.variance for e in estimates]),
+        df=np.array([e.df for e in estimates]),
+        scores=scores,
+        usable=n_matched >= FEWEST_FOR_Q,
+        overall=_overall(estimates, known, inference, scores),
+        confidence_level=confidence_level,
+    )
+
+
+def _overall(
+    estimates: Sequence[SegmentEstimate],
+    known: npt.NDArray[np.bool_],
+    inference: str,
+    scores: GroupScores | None,
+) -> tuple[float, float, float]:
+    """Return effect, variance and degrees of freedom for everyone."""
+    if not known.any():
+        return np.nan, np.nan, np.inf
+    chosen = [e for e, k in zip(estimates, known, strict=True) if k]
+    total = np.array([e.total for e in chosen])
+    share = total / total.sum()
+    effect = np.array([e.effect for e in chosen])
+    value = float(share @ effect)
+    if not any(e.variance > 0 for e in chosen):
+        return value, np.nan, np.inf
+    parts = share**2 * np.array([e.pooled_variance for e in chosen])
+    df = np.array([e.df for e in chosen])
+    spread = 0.0
+    if inference == "population":
+        squares = np.array([e.total_squares for e in chosen])
+        spread = float(squares @ (effect - value) ** 2) / float(total.sum()) ** 2
+    if scores is None:
+        n_matched = sum(e.n_matched for e in chosen)
+        freedom = satterthwaite([*parts, spread], [*df, freedom_of_rows(n_matched)])
+        return value, float(parts.sum()) + spread, float(freedom)
+    gap = effect - value if inference == "population" else np.zeros(len(chosen))
+    sums = _overall_group_sums(chosen, share, gap)
+    together = scores.freedom_together(known[np.newaxis], np.array([e.df for e in estimates]))
+    freedom = min(float(satterthwaite(parts, df)), float(together[0]))
+    return value, float(sums @ sums), freedom
+
+
+def _overall_group_sums(chosen: Sequence[SegmentEstimate], share: Float, gap: Float) -> Float:
+    """Sum what each group adds to the error of the overall effect."""
+    mass = sum(e.total for e in chosen)
+    groups, sums = [], []
+    for e, s, g in zip(chosen, share, gap, strict=True):
+        if e.groups is not None and e.group_sums is not None and e.group_totals is not None:
+            groups.append(e.groups)
+            sums.append(s * e.group_sums + e.group_totals / mass * g)
+    return np.bincount(np.concatenate(groups), np.concatenate(sums)).astype(np.float64)

@@ -1,0 +1,3 @@
+"""Estimate effects without matching: interacted regression and AIPW."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Models of outcomes over time, one module each."""
+
+__all__: list[str] = []

@@ -1,0 +1,328 @@
+"""What every estimator of outcomes over time shares: panel in, outcomes under plans out."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from segcate._inputs.listing import listed
+from segcate._inputs.parameters import check_in_unit_interval
+from segcate.exceptions import SegcateWarning
+from segcate.temporal._models.average_effects import average_effects
+from segcate.temporal._panel.coding import Scaling, TreatmentCoding
+from segcate.temporal._panel.panel import Panel, Roles, read_panel
+from segcate.temporal._panel.plan import read_plan
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+__all__ = ["TemporalEstimator", "check_treatments", "name_roles"]
+
+
+class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
+    """Promise of a temporal estimator: outcomes of each unit under a plan of treatments.
+
+    A subclass fits in `fit(panel)` and stores `_roles`, `_static_names`, `_step`, `coding_` and
+    `scaling_`; `_simulate` makes the predictions.
+    """
+
+    treatment: Any
+    outcome: Any
+    covariates: Any
+    static: Any
+    id: str
+    time: str
+    horizon: int
+
+    _roles: Roles
+    _static_names: tuple[str, ...]
+    _step: float
+    coding_: TreatmentCoding
+    scaling_: Scaling
+
+    @abstractmethod
+    def _simulate(self, panel: Panel, origins: Int, plans: Float) -> Float:
+        """Predict outcomes in their own units.
+
+        Parameters
+        ----------
+        origins : intp array of shape (n_units, n_futures)
+            Where each future of a unit begins; beyond its last row the result means nothing.
+        plans : float64 array of shape (n_units, n_futures, horizon, n_treatments), 0/1 flags
+
+        Returns
+        -------
+        float64 array of shape (n_models, n_units, n_futures, horizon, n_outcomes)
+        """
+
+    def predict(self, panel: Any, plan: Any, *, origin: Any = "last") -> pd.DataFrame:
+        """Predict the outcome of every unit under a plan.
+
+        Parameters
+        ----------
+        panel : frame
+            With the columns of `fit`, one row a unit and time, in any order.
+        plan : array of shape (horizon, n_treatments) or (n_units, horizon, n_treatments), mapping of
+            treatment name to values over the horizon, or TreatmentPlan
+            Treatments from the origin on; 0 and 1. For plans of their own units come in the sorted
+            order of their ids.
+        origin : "last", "all" or int, default="last"
+            Where the plan begins: at each unit's last row, at every row, or at the row of that
+            number, counted from 0. The outcome and covariates of that row are known, its treatment
+            is the plan's.
+
+        Returns
+        -------
+        DataFrame
+            Columns id, origin (its time), step (1, 2, ... after the origin) and the outcomes, in
+            their own units.
+
+        Raises
+        ------
+        ValueError
+            If the panel, the plan or the origin does not fit.
+        """
+        check_is_fitted(self)
+        data = self._read(panel)
+        origins, rows = self._origins(data, origin)
+        values = self._outcomes(data, origins, plan, "plan").mean(axis=0)[rows]
+        return self._table(data, rows, origins, values, self._roles.outcome)
+
+    def effect(
+        self, panel: Any, plan: Any, reference: Any, *, origin: Any = "last"
+    ) -> pd.DataFrame:
+        """Return the effect of a plan against a reference plan on every unit.
+
+        Parameters
+        ----------
+        panel, origin : as in `predict`
+        plan, reference : plans of the same length, as in `predict`
+
+        Returns
+        -------
+        DataFrame
+            Columns id, origin, step, and the effect on each outcome (`effect`, or `effect_<outcome>`
+            with several): the outcome under `plan` less that under `reference`, in its own units.
+        """
+        check_is_fitted(self)
+        data = self._read(panel)
+        origins, rows = self._origins(data, origin)
+        values = self._contrast(data, origins, plan, reference).mean(axis=0)[rows]
+        return self._table(data, rows, origins, values, self._effect_names())
+
+    def effect_interval(
+        self,
+        panel: Any,
+        plan: Any,
+        reference: Any,
+        *,
+        origin: Any = "last",
+        confidence_level: float = 0.95,
+    ) -> pd.DataFrame:
+        """Return the average effect of a plan over units, with a confidence interval, by step.
+
+        Parameters
+        ----------
+        panel, origin : as in `predict`
+            With ``origin="all"`` a unit counts once, by the mean over its origins.
+        plan, reference : plans of the same length, as in `predict`
+        confidence_level : float in (0, 1), default=0.95
+
+        Returns
+        -------
+        DataFrame, one row a step (and outcome)
+            step, n, effect, std_error, ci_low, ci_high, df.
+
+        Raises
+        ------
+        ValueError
+            If the estimator was fitted with a single model: how much a refit changes the effect is
+            the larger part of its error, and one model says nothing of it.
+
+        Notes
+        -----
+        Rubin's rules over the models: the variance is W + (1 + 1/M) B, W the variance of the mean
+        over units, B that between the M models, with Student's t of M - 1 degrees of freedom. A
+        bootstrap of units around one network covered none of the segments of a simulation.
+        """
+        check_is_fitted(self)
+        owner = type(self).__name__
+        check_in_unit_interval(owner, "confidence_level", confidence_level)
+        data = self._read(panel)
+        origins, rows = self._origins(data, origin)
+        effects = self._contrast(data, origins, plan, reference)
+        by_unit = np.where(rows[None, :, :, None, None], effects, 0.0).sum(axis=2)
+        by_unit /= rows.sum(axis=1)[None, :, None, None]
+        return average_effects(owner, by_unit, self._roles.outcome, confidence_level)
+
+    def score(self, panel: Any, y: Any = None) -> float:
+        """Return minus the root mean squared error of the next factual outcome.
+
+        Parameters
+        ----------
+        panel : frame
+            As in `predict`; units need two rows.
+        y : None
+            Unused; present for scikit-learn.
+
+        Returns
+        -------
+        float
+            In units of the outcome, over all outcomes; larger is better.
+        """
+        check_is_fitted(self)
+        data = self._read(panel, min_steps=2)
+        n_origins = data.outcome.shape[1] - 1
+        origins = np.tile(np.arange(n_origins), (data.n_units, 1))
+        # The factual treatment of each origin is a plan of one step.
+        factual = data.treatment[:, :n_origins, None]
+        found = self._simulate(data, origins, factual).mean(axis=0)[:, :, 0]
+        counts = origins < (data.n_steps - 1)[:, None]
+        errors = (found - data.outcome[:, 1:])[counts]
+        return -float(np.sqrt(np.mean(errors**2)))
+
+    def _read(self, panel: Any, min_steps: int = 1) -> Panel:
+        return read_panel(
+            type(self).__name__,
+            panel,
+            self._roles,
+            min_steps=min_steps,
+            static_names=self._static_names,
+            step=self._step,
+        )
+
+    def _origins(self, panel: Panel, origin: Any) -> tuple[Int, npt.NDArray[np.bool_]]:
+        """Return the origins of each unit, and which of them it has rows for."""
+        owner = type(self).__name__
+        if isinstance(origin, str) and origin == "last":
+            origins = (panel.n_steps - 1)[:, None]
+        elif isinstance(origin, str) and origin == "all":
+            origins = np.tile(np.arange(panel.outcome.shape[1]), (panel.n_units, 1))
+        elif isinstance(origin, int | np.integer) and not isinstance(origin, bool) and origin >= 0:
+            beyond = panel.n_steps <= origin
+            if beyond.any():
+                raise ValueError(
+                    f"{owner}: origin={origin} lies beyond the last row of {int(beyond.sum())} of "
+                    f"{panel.n_units} units ({listed(panel.ids[beyond])}). Use an earlier origin, "
+                    "origin='last', or leave those units out."
+                )
+            origins = np.full((panel.n_units, 1), origin, dtype=np.intp)
+        else:
+            raise ValueError(
+                f"{owner}: `origin` must be 'last', 'all' or a row number of at least 0; got "
+                f"{origin!r}."
+            )
+        return origins, origins < panel.n_steps[:, None]
+
+    def _plan_flags(self, panel: Panel, plan: Any, what: str = "plan") -> Float:
+        """Return a plan as flags, (1 or n_units, horizon, n_treatments)."""
+        return read_plan(
+            type(self).__name__,
+            plan,
+            self._roles.treatment,
+            panel.n_units,
+            longest=self.horizon,
+            what=what,
+        )
+
+    def _outcomes(self, panel: Panel, origins: Int, plan: Any, what: str) -> Float:
+        flags = self._plan_flags(panel, plan, what)
+        shape = (panel.n_units, origins.shape[1], *flags.shape[1:])
+        return self._simulate(panel, origins, np.broadcast_to(flags[:, None], shape))
+
+    def _contrast(self, panel: Panel, origins: Int, plan: Any, reference: Any) -> Float:
+        """Return outcomes under `plan` less those under `reference`."""
+        ours = self._outcomes(panel, origins, plan, "plan")
+        theirs = self._outcomes(panel, origins, reference, "reference")
+        if ours.shape != theirs.shape:
+            raise ValueError(
+                f"{type(self).__name__}: `plan` is {ours.shape[3]} steps long and `reference` "
+                f"{theirs.shape[3]}. Give both the same length."
+            )
+        return ours - theirs
+
+    def _effect_names(self) -> tuple[str, ...]:
+        names = self._roles.outcome
+        return ("effect",) if len(names) == 1 else tuple(f"effect_{name}" for name in names)
+
+    def _table(
+        self,
+        panel: Panel,
+        rows: npt.NDArray[np.bool_],
+        origins: Int,
+        values: Float,
+        names: tuple[str, ...],
+    ) -> pd.DataFrame:
+        """Write predictions (n_rows, horizon, n_columns) as a long frame."""
+        unit, which = np.nonzero(rows)
+        horizon = values.shape[1]
+        position = origins[unit, which]
+        times = _time_of(panel, unit, position)
+        columns = {
+            self._roles.id: np.repeat(panel.ids[unit], horizon),
+            "origin": np.repeat(times, horizon),
+            "step": np.tile(np.arange(1, horizon + 1), len(unit)),
+        }
+        for j, name in enumerate(names):
+            columns[name] = values[:, :, j].reshape(-1)
+        return pd.DataFrame(columns)
+
+
+def name_roles(owner: str, estimator: Any) -> Roles:
+    """Turn a constructor's names into roles, each column once."""
+    lists = {}
+    for name in ("treatment", "outcome", "covariates", "static"):
+        value = getattr(estimator, name)
+        lists[name] = (value,) if isinstance(value, str) else tuple(value)
+    for name in ("treatment", "outcome"):
+        if not lists[name]:
+            raise ValueError(f"{owner}: `{name}` names no column; at least one is needed.")
+    names = [*(name for part in lists.values() for name in part), estimator.id, estimator.time]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(
+            f"{owner}: columns {listed(repeated)} have more than one role. Give each one role."
+        )
+    horizon = estimator.horizon
+    if isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1:
+        raise ValueError(f"{owner}: `horizon` must be an integer of at least 1; got {horizon!r}.")
+    return Roles(**lists, id=estimator.id, time=estimator.time)
+
+
+def check_treatments(owner: str, panel: Panel, roles: Roles) -> None:
+    """Refuse treatments that never vary; warn of those that hardly do."""
+    steps = np.arange(panel.treatment.shape[1])
+    given = panel.treatment[steps < (panel.n_steps - 1)[:, None]]
+    for name, share in zip(roles.treatment, given.mean(axis=0), strict=True):
+        if share in (0.0, 1.0):
+            raise ValueError(
+                f"{owner}: treatment {name!r} is {'never' if share == 0 else 'always'} given in "
+                f"{len(given)} steps; nothing can be learned of its effect. Leave it out."
+            )
+        if not 0.01 <= share <= 0.99:
+            warnings.warn(
+                f"{owner}: treatment {name!r} is given in {share:.2%} of {len(given)} steps. Effects "
+                "of plans that differ from this practice are extrapolation.",
+                SegcateWarning,
+                stacklevel=3,
+            )
+
+
+def _time_of(panel: Panel, unit: Int, position: Int) -> Any:
+    """Return the time of a row, in the way the panel counts time."""
+    first = panel.first[unit]
+    if first.dtype.kind == "M":
+        return np.asarray(first + (position * int(panel.step)).astype("timedelta64[ns]"))
+    if isinstance(first[0], pd.Timestamp):
+        return pd.DatetimeIndex(first) + pd.to_timedelta(position * panel.step, unit="ns")
+    if first.dtype == object:
+        return np.array([f + int(p * panel.step) for f, p in zip(first, position, strict=True)])
+    times: npt.NDArray[Any] = first + position * panel.step
+    return times.astype(first.dtype) if first.dtype.kind in "iu" else times

@@ -1,0 +1,407 @@
+"""G-Net of Li, Hu, Chakraborty & others (2021): g-computation over time by simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from segcate._inputs.listing import listed
+from segcate.temporal._models.neural import NeuralEstimator, inside
+from segcate.temporal._networks.balanced import masked_mean
+from segcate.temporal._networks.layers import ELUPair, Linear
+from segcate.temporal._networks.loss_learner import LossLearner
+from segcate.temporal._networks.recurrent import LSTM, State, side_by_side, take_steps
+from segcate.temporal._networks.tensors import PanelTensors
+from segcate.temporal._networks.training import train
+from segcate.temporal._panel.changes import Changes
+from segcate.temporal._panel.panel import Panel
+from segcate.temporal._panel.plan import TreatmentPlan
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+__all__ = ["GNet", "SimulatedState"]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedState:
+    """What a dynamic plan may look at before it chooses the next treatments.
+
+    Attributes
+    ----------
+    step : int
+        Steps since the origin, from 0.
+    outcome : float64 array of shape (n_paths, n_outcomes)
+        Outcomes now, in their own units, simulated after the origin.
+    covariates : float64 array of shape (n_paths, n_covariates)
+    static : float64 array of shape (n_paths, n_static)
+    treatment : float64 array of shape (n_paths, n_treatments)
+        What was given the step before; zeros at the first row of a unit.
+    """
+
+    step: int
+    outcome: Float
+    covariates: Float
+    static: Float
+    treatment: Float
+
+
+class GNet(NeuralEstimator):
+    """Predict outcomes under treatment plans by simulating what is likely to happen next.
+
+    A recurrent network predicts the next outcome and covariates; many futures of each unit are
+    simulated step by step, errors of held-out units added, and averaged. It also follows dynamic
+    plans, which look at the simulated state before they choose.
+
+    Parameters
+    ----------
+    treatment, outcome, covariates, static, id, time, horizon : as in `CausalTransformer`
+    outcome_head, outcome_transform, treatment_coding : as in `CausalTransformer`
+        A residual head predicts the changes of the covariates, too.
+    hidden, representation, head : int, default=24, 18, 72
+        Widths of the LSTM, of the representation and of the head's hidden layer.
+    dropout : float in [0, 1), default=0.1
+    n_simulations : int, default=50
+        Futures simulated for each unit, origin and plan.
+    n_models, n_epochs, batch_size, learning_rate : default=1, 100, 128, 0.01
+    validation_share : float in (0, 1), default=0.15
+        Share of units held out: to stop by, and for the errors that simulation adds.
+    patience, checkpoint, device, verbose, random_state : as in `CausalTransformer`
+        The futures of `predict` are drawn from a seed of the fit: the same call gives the same.
+    legacy : bool, default=False
+        True adds the same errors in all futures of a unit, as published code did: one noisy rollout.
+
+    Attributes
+    ----------
+    weights_, history_, n_parameters_, coding_, scaling_ : as in `CausalTransformer`
+    residuals_ : float array of shape (n_models, n_held_out, n_times, n_outcomes + n_covariates)
+        Errors of held-out units, scaled; NaN behind the last step of a unit.
+
+    Notes
+    -----
+    With `outcome_transform` the simulations are averaged on its scale and then turned back, so that
+    predictions are nearer to a median than to a mean where outcomes scatter.
+
+    References
+    ----------
+    Li, R., Hu, S., Lu, M., Utsumi, Y., Chakraborty, P., et al. (2021). G-Net: a recurrent network
+    approach to g-computation for counterfactual prediction under a dynamic treatment regime.
+    ML4H, PMLR 158, 282-299.
+
+    Examples
+    --------
+    >>> from segcate.temporal import GNet, tumor_growth
+    >>> panel = tumor_growth(60, gamma=2, random_state=0).panel
+    >>> model = GNet(["chemo", "radio"], "volume", horizon=3, n_epochs=2, n_simulations=10,
+    ...              outcome_transform="cbrt", random_state=0).fit(panel)
+    >>> def treat_large(state):
+    ...     is_large = state.outcome[:, 0] > 1.0
+    ...     return np.column_stack([is_large, is_large])
+    >>> model.predict(panel, treat_large, origin=2).shape
+    (180, 4)
+    """
+
+    def __init__(
+        self,
+        treatment: str | Sequence[str] = "treatment",
+        outcome: str | Sequence[str] = "outcome",
+        *,
+        covariates: Sequence[str] = (),
+        static: Sequence[str] = (),
+        id: str = "id",
+        time: str = "t",
+        horizon: int = 6,
+        outcome_head: str = "residual",
+        outcome_transform: Any = None,
+        treatment_coding: str = "auto",
+        hidden: int = 24,
+        representation: int = 18,
+        head: int = 72,
+        dropout: float = 0.1,
+        n_simulations: int = 50,
+        n_models: int = 1,
+        n_epochs: int = 100,
+        batch_size: int = 128,
+        learning_rate: float = 0.01,
+        validation_share: float = 0.15,
+        patience: int | None = 15,
+        checkpoint: Any = None,
+        device: str = "auto",
+        verbose: Any = "auto",
+        random_state: Any = None,
+        legacy: bool = False,
+    ) -> None:
+        self.treatment = treatment
+        self.outcome = outcome
+        self.covariates = covariates
+        self.static = static
+        self.id = id
+        self.time = time
+        self.horizon = horizon
+        self.outcome_head = outcome_head
+        self.outcome_transform = outcome_transform
+        self.treatment_coding = treatment_coding
+        self.hidden = hidden
+        self.representation = representation
+        self.head = head
+        self.dropout = dropout
+        self.n_simulations = n_simulations
+        self.n_models = n_models
+        self.n_epochs = n_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation_share = validation_share
+        self.patience = patience
+        self.checkpoint = checkpoint
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+        self.legacy = legacy
+
+    def _check_parameters(self, owner: str) -> None:
+        super()._check_parameters(owner)
+        if self.validation_share == 0:
+            raise ValueError(
+                f"{owner}: `validation_share` must be above 0, as simulation adds the errors of "
+                "held-out units; got 0."
+            )
+        n = self.n_simulations
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise ValueError(
+                f"{owner}: `n_simulations` must be an integer of at least 1; got {n!r}."
+            )
+
+    def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> _GNetwork:
+        return _GNetwork(
+            self.n_models,
+            widths,
+            (self.hidden, self.representation, self.head),
+            self.dropout,
+            (self._changes(), self._changes(with_covariates=True)),
+            generator,
+        )
+
+    def _train(
+        self,
+        network: Any,
+        data: PanelTensors,
+        units: tuple[Tensor, Tensor | None],
+        generator: torch.Generator,
+    ) -> tuple[nn.Module, list[tuple[float, ...]]]:
+        def loss(network: _GNetwork, units: Tensor) -> Tensor:
+            errors, counts = network.errors(data, units)
+            return masked_mean(errors**2, counts)
+
+        learner = LossLearner(network, loss, learning_rate=self.learning_rate)
+        history = train(learner, *units, self._settings(), generator, type(self).__name__)
+        held_out = units[1] if units[1] is not None else units[0]
+        network.eval()
+        with torch.no_grad():
+            errors, counts = network.errors(data, held_out)
+        errors = torch.where(counts.unsqueeze(-1) > 0, errors, torch.nan)
+        self.residuals_ = errors.cpu().numpy()
+        self._simulation_seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
+        return learner.result, history
+
+    @property
+    def _n_paths(self) -> int:
+        return self.n_simulations
+
+    def _represent(self, network: Any, data: PanelTensors) -> Tensor:
+        # What was read before a position, and the variables there: its treatment is still open.
+        inputs = data.inputs(self._all_units(data))
+        n, t = data.outcome.shape[:2]
+        everywhere = torch.arange(t, device=data.outcome.device).expand(n, t)
+        hidden, _ = network.states_before(data, inputs, everywhere)
+        return torch.cat([hidden, network.variables(inputs)], dim=-1)
+
+    def _outcomes(self, panel: Panel, origins: Int, plan: Any, what: str) -> Float:
+        steps = plan.steps if isinstance(plan, TreatmentPlan) else plan
+        if not callable(steps):
+            return super()._outcomes(panel, origins, plan, what)
+        return self._follow(panel, origins, steps)
+
+    def _roll_out(self, network: Any, data: PanelTensors, origins: Tensor, plans: Tensor) -> Tensor:
+        plans = plans.expand(self.n_models, *plans.shape)
+
+        def choose(k: int, _now: Tensor, _before: Tensor) -> Tensor:
+            return plans[:, :, :, k].repeat_interleave(self.n_simulations, dim=2).flatten(1, 2)
+
+        return self._paths(network, data, origins, plans.shape[3], choose)
+
+    def _follow(self, panel: Panel, origins: Int, rule: Callable[[SimulatedState], Any]) -> Float:
+        """Simulate under a rule that looks at the state."""
+        parts = []
+        with torch.no_grad():
+            for tensors, rows in self._chunks(panel, origins.shape[1]):
+                at = inside(origins[rows], tensors)
+                static = panel.static[rows].repeat(at.shape[1] * self._n_paths, axis=0)
+                choose = self._rule(rule, tensors, static)
+                found = self._paths(self._network(), tensors, at, self.horizon, choose)
+                parts.append(found.cpu().numpy())
+        return self.scaling_.decode_outcome(np.concatenate(parts, axis=1).astype(np.float64))
+
+    def _rule(
+        self, rule: Callable[[SimulatedState], Any], data: PanelTensors, static: Float
+    ) -> Callable[[int, Tensor, Tensor], Tensor]:
+        """Wrap a user's rule: scaled tensors in, coded treatments out."""
+        d_y, d_a = data.outcome.shape[2], len(self._roles.treatment)
+        owner = type(self).__name__
+
+        def choose(k: int, now: Tensor, before: Tensor) -> Tensor:
+            chosen = []
+            for state, coded in zip(now, before, strict=True):
+                values = state.cpu().numpy().astype(np.float64)
+                seen = SimulatedState(
+                    k,
+                    self.scaling_.decode_outcome(values[:, :d_y]),
+                    values[:, d_y:] * self.scaling_.covariates[1] + self.scaling_.covariates[0],
+                    static,
+                    self.coding_.decode(coded.cpu().numpy().astype(np.float64)),
+                )
+                flags = np.asarray(rule(seen), dtype=np.float64)
+                if flags.shape != (len(values), d_a) or not np.isin(flags, (0.0, 1.0)).all():
+                    raise ValueError(
+                        f"{owner}: a plan that is a function must return 0 and 1 in an array of "
+                        f"shape (n_paths, {d_a}) = ({len(values)}, {d_a}), columns "
+                        f"{listed(self._roles.treatment)}; it returned shape {flags.shape}."
+                    )
+                chosen.append(self.coding_.encode(flags))
+            return torch.as_tensor(np.stack(chosen), dtype=torch.float32, device=now.device)
+
+        return choose
+
+    def _paths(
+        self,
+        network: Any,
+        data: PanelTensors,
+        origins: Tensor,
+        horizon: int,
+        choose: Callable[[int, Tensor, Tensor], Tensor],
+    ) -> Tensor:
+        """Simulate all futures at once; average the means over simulations."""
+        inputs = data.inputs(self._all_units(data))
+        n, n_origins = origins.shape
+        n_futures, d_y = self.n_simulations, data.outcome.shape[2]
+        # The state at an origin is that before the origin's own position was read.
+        states = network.states_before(data, inputs, origins)
+        parts = (network.variables(inputs), inputs.prev_treatment, inputs.prev_outcome)
+        starts = [*states, *(take_steps(part, origins) for part in parts)]
+        hidden, cell, now, given, before = (
+            part.repeat_interleave(n_futures, dim=2).flatten(1, 2) for part in starts
+        )
+        state = (hidden, cell)
+        static = inputs.static.repeat_interleave(n_origins * n_futures, dim=1)
+        pool = _ResidualPool(
+            torch.as_tensor(self.residuals_, device=now.device), self._simulation_seed,
+            1 if self.legacy else n_futures,
+        )  # fmt: skip
+        position = origins.unsqueeze(-1).expand(-1, -1, n_futures).reshape(-1)
+        means = []
+        for k in range(horizon):
+            given = choose(k, now, given)
+            mean, state = network.advance(given, now, before, static, state)
+            means.append(mean[..., :d_y].unflatten(1, (n, n_origins, n_futures)).mean(dim=3))
+            before = now[..., :d_y]
+            now = mean + pool.draw(k, position + k, n_futures)
+        return torch.stack(means, dim=3)
+
+    def _extra_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        return {"residuals": self.residuals_, "simulation_seed": np.array(self._simulation_seed)}
+
+    def _take_extra_arrays(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        self.residuals_ = arrays["residuals"]
+        self._simulation_seed = int(arrays["simulation_seed"])
+
+
+class _ResidualPool:
+    """Errors of held-out units, drawn by step: those of a random unit at that step, or its last.
+
+    The draws do not depend on the plan, so that two plans are compared on the same noise.
+    """
+
+    def __init__(self, residuals: Tensor, seed: int, n_different: int) -> None:
+        self.residuals = residuals
+        self.n_steps = (~torch.isnan(residuals[..., 0])).sum(dim=2)
+        self.seed, self.n_different = seed, n_different
+
+    def draw(self, k: int, position: Tensor, n_futures: int) -> Tensor:
+        """Draw one error for each path at its step: (n_models, n_paths, width)."""
+        n_models, n_held_out = self.n_steps.shape
+        generator = torch.Generator().manual_seed(self.seed + k)
+        n_draws = len(position) // n_futures * self.n_different
+        unit = torch.randint(n_held_out, (n_models, n_draws), generator=generator)
+        unit = unit.repeat_interleave(n_futures // self.n_different, dim=1).to(position.device)
+        model = torch.arange(n_models, device=position.device).unsqueeze(1)
+        last = self.n_steps[model, unit] - 1
+        at = torch.minimum(position.expand_as(last), last)
+        return self.residuals[model, unit, at]
+
+
+class _GNetwork(nn.Module):
+    """LSTM over treatments given and variables; a head for the next outcome and covariates."""
+
+    def __init__(
+        self,
+        n_models: int,
+        widths: tuple[int, int, int, int],
+        sizes: tuple[int, int, int],
+        rate: float,
+        changes: tuple[Changes, Changes],
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        n_hidden, n_representation, n_head = sizes
+        n_variables = widths[1] + widths[2]
+        self.n_outcomes = widths[1]
+        self.changes, self.next_changes = changes
+        n_read = sum(widths) + self.changes.n_added
+        self.lstm = LSTM(n_models, n_read, n_hidden, rate, generator)
+        self.output = Linear(n_models, n_hidden, n_representation, generator)
+        self.head = ELUPair(n_models, n_representation, n_head, n_variables, generator)
+
+    def variables(self, inputs: Any) -> Tensor:
+        """Put outcomes and covariates side by side."""
+        if inputs.covariates is None:
+            return inputs.outcome
+        return torch.cat([inputs.outcome, inputs.covariates], dim=-1)
+
+    def predict(self, hidden: Tensor, now: Tensor) -> Tensor:
+        """Predict the next variables."""
+        found = self.head(nn.functional.elu(self.output(hidden)))
+        return self.next_changes.write(found, now)
+
+    def errors(self, data: PanelTensors, units: Tensor) -> tuple[Tensor, Tensor]:
+        """Return errors of the next variables and which steps count."""
+        target, treatment, counts = data.targets(units)
+        inputs = data.inputs(units, counts.shape[-1])
+        if data.covariates is not None:
+            target = torch.cat([target, data.covariates[units, 1:]], dim=-1)
+        hidden, _ = self.lstm(side_by_side(treatment, inputs, self.changes))
+        return target - self.predict(hidden, self.variables(inputs)), counts
+
+    def states_before(self, data: PanelTensors, inputs: Any, origins: Tensor) -> State:
+        """Return the LSTM's state before each origin was read, (n_models, n, n_origins, width)."""
+        units_treatment = data.treatment.expand(len(inputs.outcome), *data.treatment.shape)
+        drive = self.lstm.input(side_by_side(units_treatment, inputs, self.changes))
+        hidden, cell = self.lstm.states_before(drive)
+        return take_steps(hidden, origins), take_steps(cell, origins)
+
+    def advance(
+        self, treatment: Tensor, now: Tensor, before: Tensor, static: Tensor, state: State
+    ) -> tuple[Tensor, State]:
+        """Take one step of every path; return the mean of its next variables.
+
+        `now` holds the variables of the step, `before` the outcomes of the step before it.
+        """
+        outcome, covariates = now[..., : self.n_outcomes], now[..., self.n_outcomes :]
+        read = [treatment, self.changes.read(outcome, before), covariates, static]
+        drive = self.lstm.input(torch.cat(read, dim=-1))
+        state = self.lstm.step(drive, state)
+        return self.predict(state[0], now), state

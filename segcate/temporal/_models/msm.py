@@ -1,0 +1,300 @@
+"""Marginal structural model of Robins, Hernan & Brumback (2000), by stabilised weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.validation import check_is_fitted
+
+from segcate._inputs.parameters import check_in_unit_interval
+from segcate.temporal._models.estimator import TemporalEstimator, check_treatments, name_roles
+from segcate.temporal._panel.coding import TreatmentCoding, check_transform, fit_scaling
+from segcate.temporal._panel.panel import Panel, read_panel
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+__all__ = ["MSM"]
+
+
+class MSM(TemporalEstimator):
+    """Predict outcomes under treatment plans by weighted linear regression, one a horizon.
+
+    The classical baseline: right when outcomes are linear in the history and in how often each
+    treatment is given, and the chance of treatment follows a logistic regression. Its effects are the
+    same for every unit.
+
+    Parameters
+    ----------
+    treatment, outcome, covariates, static, id, time, horizon : as in `CausalTransformer`
+    outcome_transform : None, "cbrt", "log1p" or pair of functions, default=None
+        Scale on which the outcome is regressed.
+    clip : float in [0, 0.5), default=0.01
+        Weights are cut off at this quantile and at its mirror image.
+    legacy : bool, default=False
+        True weighs by the chance of being treated whatever was given, as published code did; False
+        by the chance of the treatment that was given.
+
+    Attributes
+    ----------
+    coef_ : list of float64 arrays of shape (n_terms, n_outcomes), one a horizon
+        Constant, history (past counts, outcome and covariates now and before, static), counts of the
+        plan; of scaled variables.
+    weights_ : float64 array of shape (n_units, n_steps)
+        Stabilised weight of each step, 1 at the first and behind the last.
+    coding_, scaling_ : how treatments and numbers were coded
+
+    Notes
+    -----
+    The weight of step t is the product over treatments of P(A_t | past counts) / P(A_t | history).
+    The regression for step tau weighs by the product over the steps of the plan, clipped.
+
+    References
+    ----------
+    Robins, J. M., Hernan, M. A., & Brumback, B. (2000). Marginal structural models and causal
+    inference in epidemiology. Epidemiology, 11(5), 550-560.
+
+    Examples
+    --------
+    >>> from segcate.temporal import MSM, tumor_growth
+    >>> panel = tumor_growth(100, gamma=2, random_state=0).panel
+    >>> model = MSM(["chemo", "radio"], "volume", horizon=3).fit(panel)
+    >>> plan, other = {"chemo": [1, 1, 1]}, {"radio": [1, 1, 1]}
+    >>> list(model.effect_interval(panel, plan, other).columns)
+    ['step', 'n', 'effect', 'std_error', 'ci_low', 'ci_high', 'df']
+    """
+
+    def __init__(
+        self,
+        treatment: str | Sequence[str] = "treatment",
+        outcome: str | Sequence[str] = "outcome",
+        *,
+        covariates: Sequence[str] = (),
+        static: Sequence[str] = (),
+        id: str = "id",
+        time: str = "t",
+        horizon: int = 6,
+        outcome_transform: Any = None,
+        clip: float = 0.01,
+        legacy: bool = False,
+    ) -> None:
+        self.treatment = treatment
+        self.outcome = outcome
+        self.covariates = covariates
+        self.static = static
+        self.id = id
+        self.time = time
+        self.horizon = horizon
+        self.outcome_transform = outcome_transform
+        self.clip = clip
+        self.legacy = legacy
+
+    def fit(self, panel: Any, y: Any = None) -> MSM:
+        """Fit propensities, weights and one regression a horizon.
+
+        Parameters
+        ----------
+        panel : frame
+            One row a unit and time, in any order.
+        y : None
+            Unused; present for scikit-learn.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the panel or a parameter is not as it should be, or if a horizon has fewer rows than
+            terms.
+        """
+        owner = type(self).__name__
+        transform = check_transform(owner, self.outcome_transform)
+        if not 0 <= self.clip < 0.5:
+            raise ValueError(f"{owner}: `clip` must be in [0, 0.5); got {self.clip!r}.")
+        roles = name_roles(owner, self)
+        data = read_panel(owner, panel, roles, min_steps=2)
+        check_treatments(owner, data, roles)
+        self._roles, self._static_names, self._step = roles, data.static_names, data.step
+        self.coding_ = TreatmentCoding(len(roles.treatment), "flags")
+        self.scaling_ = fit_scaling(owner, data, transform)
+        history, counts = self._history(data)
+        self.weights_ = self._stabilised_weights(data, history, counts)
+        fits = [self._fit_horizon(owner, data, history, tau) for tau in range(1, self.horizon + 1)]
+        self.coef_ = [coef for coef, _ in fits]
+        self._covariance = [covariance for _, covariance in fits]
+        return self
+
+    def effect_interval(
+        self,
+        panel: Any,
+        plan: Any,
+        reference: Any,
+        *,
+        origin: Any = "last",
+        confidence_level: float = 0.95,
+    ) -> pd.DataFrame:
+        """Return the effect of a plan, the same for every unit, with a confidence interval, by step.
+
+        Parameters
+        ----------
+        panel, plan, reference, origin : as in `effect`
+        confidence_level : float in (0, 1), default=0.95
+
+        Returns
+        -------
+        DataFrame, one row a step
+            step, n, effect, std_error, ci_low, ci_high, df. Clustered by unit; the weights are taken
+            as known, which is conservative.
+
+        Raises
+        ------
+        ValueError
+            If the outcome was transformed: effects then differ between units.
+        """
+        check_is_fitted(self)
+        owner = type(self).__name__
+        check_in_unit_interval(owner, "confidence_level", confidence_level)
+        if self.scaling_.transform != "none":
+            raise ValueError(
+                f"{owner}: with `outcome_transform` effects differ between units and have no "
+                "interval here. Fit without it."
+            )
+        found = self.effect(panel, plan, reference, origin=origin)
+        names = self._effect_names()
+        table = found.groupby("step")[list(names)].mean().to_numpy()
+        df = self.weights_.shape[0] - 1.0
+        quantile = stats.t.ppf(0.5 + confidence_level / 2, df)
+        given = self._plan_contrast(panel, plan, reference)
+        rows = []
+        for tau, difference in enumerate(given, start=1):
+            for j in range(len(names)):
+                block = self._covariance[tau - 1][j]
+                variance = float(difference @ block @ difference) * self.scaling_.outcome[1, j] ** 2
+                effect, half = float(table[tau - 1, j]), quantile * np.sqrt(variance)
+                rows.append(
+                    (tau, self._roles.outcome[j], found[self._roles.id].nunique(), effect,
+                     np.sqrt(variance), effect - half, effect + half, df)
+                )  # fmt: skip
+        columns = ["step", "outcome", "n", "effect", "std_error", "ci_low", "ci_high", "df"]
+        result = pd.DataFrame(rows, columns=columns)
+        return result if len(names) > 1 else result.drop(columns="outcome")
+
+    def _plan_contrast(self, panel: Any, plan: Any, reference: Any) -> list[Float]:
+        """Return by how much the plans differ in the counts of treatments, mean over units."""
+        data = self._read(panel)
+        flags = [
+            self._plan_flags(data, p, what).mean(axis=0)
+            for p, what in ((plan, "plan"), (reference, "reference"))
+        ]
+        difference = flags[0] - flags[1]
+        return list(np.cumsum(difference, axis=0))
+
+    def _history(self, panel: Panel) -> tuple[Float, Float]:
+        """Return features of every position, (n, t, n_features), and past counts."""
+        outcome = self.scaling_.encode_outcome(panel.outcome)
+        covariates = self.scaling_.encode_covariates(panel.covariates)
+        static = self.scaling_.encode_static(panel.static)
+        counts = np.cumsum(panel.treatment, axis=1) - panel.treatment
+        t = outcome.shape[1]
+        parts = [
+            counts,
+            outcome,
+            _one_before(outcome),
+            covariates,
+            _one_before(covariates),
+            np.broadcast_to(static[:, None], (len(static), t, static.shape[1])),
+        ]
+        return np.concatenate(parts, axis=2), counts
+
+    def _stabilised_weights(self, panel: Panel, history: Float, counts: Float) -> Float:
+        """Return the weight of every position."""
+        t = panel.outcome.shape[1]
+        position = np.arange(t)
+        is_used = (position >= 1) & (position < (panel.n_steps - 1)[:, None])
+        weights = np.ones(panel.outcome.shape[:2])
+        for j in range(panel.treatment.shape[2]):
+            given = panel.treatment[..., j][is_used]
+            if len(given) == 0 or given.min() == given.max():
+                # Given to everyone or to no one from the second step on: the chances cancel.
+                continue
+            top = _chance(counts[is_used], given)
+            bottom = _chance(history[is_used], given)
+            if not self.legacy:
+                top, bottom = (np.where(given == 1, p, 1.0 - p) for p in (top, bottom))
+            weights[is_used] *= top / bottom
+        return weights
+
+    def _fit_horizon(
+        self, owner: str, panel: Panel, history: Float, tau: int
+    ) -> tuple[Float, list[Float]]:
+        """Regress the outcome `tau` steps on; also the clustered covariance of the plan's terms."""
+        t = panel.outcome.shape[1]
+        is_used = np.arange(t) + tau < panel.n_steps[:, None]
+        unit, at = np.nonzero(is_used)
+        d_a = panel.treatment.shape[2]
+        total = np.concatenate(
+            [np.zeros((len(panel.ids), 1, d_a)), np.cumsum(panel.treatment, axis=1)], axis=1
+        )
+        given = total[unit, at + tau] - total[unit, at]
+        design = np.column_stack([np.ones(len(unit)), history[unit, at], given])
+        if len(unit) <= design.shape[1]:
+            raise ValueError(
+                f"{owner}: {len(unit)} rows reach {tau} steps on, too few for {design.shape[1]} "
+                f"terms. Lower `horizon`, or pass more or longer units."
+            )
+        log_weights = np.concatenate(
+            [np.zeros((len(panel.ids), 1)), np.cumsum(np.log(self.weights_), axis=1)], axis=1
+        )
+        weight = np.exp(log_weights[unit, at + tau] - log_weights[unit, at])
+        weight = np.clip(weight, *np.quantile(weight, [self.clip, 1.0 - self.clip]))
+        target = self.scaling_.encode_outcome(panel.outcome)[unit, at + tau]
+        bread = np.linalg.pinv((design * weight[:, None]).T @ design, hermitian=True)
+        coef = bread @ (design.T @ (weight[:, None] * target))
+        residual = target - design @ coef
+        return coef, [
+            _clustered(design * (weight * residual[:, j])[:, None], unit, bread)[-d_a:, -d_a:]
+            for j in range(target.shape[1])
+        ]
+
+    def _simulate(self, panel: Panel, origins: Int, plans: Float) -> Float:
+        history, _ = self._history(panel)
+        at = np.minimum(origins, history.shape[1] - 1)
+        known = np.take_along_axis(history, at[..., None], axis=1)
+        given = np.cumsum(plans, axis=2)
+        n_known = known.shape[2]
+        out = np.empty((*plans.shape[:3], panel.outcome.shape[2]))
+        for k, coef in enumerate(self.coef_[: plans.shape[2]]):
+            by_history = coef[0] + known @ coef[1 : 1 + n_known]
+            out[:, :, k] = by_history + given[:, :, k] @ coef[1 + n_known :]
+        return self.scaling_.decode_outcome(out)[None]
+
+
+def _one_before(values: Float) -> Float:
+    """Shift by one step; the first step stands before itself."""
+    return np.concatenate([values[:, :1], values[:, :-1]], axis=1)
+
+
+def _chance(features: Float, given: Float) -> Float:
+    """Predict treatment by an unpenalised logistic regression on the same rows."""
+    scale = np.where(features.std(axis=0) > 0, features.std(axis=0), 1.0)
+    scaled = (features - features.mean(axis=0)) / scale
+    model = LogisticRegression(C=1e8, solver="newton-cholesky", max_iter=200)
+    chance: Float = model.fit(scaled, given).predict_proba(scaled)[:, 1]
+    return chance
+
+
+def _clustered(scores: Float, unit: Int, bread: Float) -> Float:
+    """Return the sandwich covariance, scores summed by unit."""
+    n_units = int(unit.max()) + 1
+    sums = np.column_stack([np.bincount(unit, s, n_units) for s in scores.T])
+    n_used = len(np.unique(unit))
+    covariance: Float = bread @ (sums.T @ sums) @ bread * (n_used / max(n_used - 1, 1))
+    return covariance

@@ -1,0 +1,417 @@
+"""What the neural estimators share: fit an ensemble as one batch, keep its weights, store them."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from abc import abstractmethod
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from segcate._inputs.parameters import check_option
+from segcate.temporal._models.estimator import TemporalEstimator, check_treatments, name_roles
+from segcate.temporal._models.model_file import damaged, read_model_file, write_model_file
+from segcate.temporal._networks.tensors import PanelTensors, panel_tensors
+from segcate.temporal._networks.training import TrainingSettings
+from segcate.temporal._panel.changes import Changes
+from segcate.temporal._panel.coding import (
+    Scaling,
+    TreatmentCoding,
+    check_transform,
+    choose_coding,
+    fit_scaling,
+)
+from segcate.temporal._panel.panel import Panel, Roles, read_panel
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+__all__ = ["NeuralEstimator", "inside"]
+
+HEADS = ("residual", "direct")
+# Arrays of `Scaling`, in its order.
+_SCALES = ("outcome", "covariates", "static", "change")
+# What the header of a stored model holds.
+_HEADER = {
+    *("class", "parameters", "roles", "static_names", "step"),
+    *("coding", "transform", "widths", "n_parameters"),
+}
+
+# Units, and futures of units, simulated at a time: keeps the largest tensor near 100 MB.
+_MOST_UNITS = 64
+_MOST_FUTURES = 5_000
+
+# Parameters that may differ between a fit and the one that goes on from its checkpoint; the outcome
+# transform is seen in the scaled outcomes, the random state in the seed drawn from it.
+_FREE = ("checkpoint", "device", "outcome_transform", "patience", "random_state", "verbose")
+
+
+class NeuralEstimator(TemporalEstimator):
+    """An ensemble of networks that read histories.
+
+    A subclass builds its networks in `_build`, trains them in `_train` and rolls them out in
+    `_roll_out`; weights are kept as arrays in `weights_`.
+    """
+
+    treatment_coding: str
+    outcome_head: str
+    outcome_transform: Any
+    n_models: int
+    n_epochs: int
+    batch_size: int
+    learning_rate: float
+    validation_share: float
+    patience: int | None
+    checkpoint: Any
+    device: str
+    verbose: Any
+    random_state: Any
+
+    weights_: dict[str, npt.NDArray[Any]]
+
+    @abstractmethod
+    def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> nn.Module:
+        """Build the networks for widths of treatment, outcome, covariates and static."""
+
+    @abstractmethod
+    def _train(
+        self,
+        network: nn.Module,
+        data: PanelTensors,
+        units: tuple[torch.Tensor, torch.Tensor | None],
+        generator: torch.Generator,
+    ) -> tuple[nn.Module, list[tuple[float, ...]]]:
+        """Train; return the networks to predict with and the training history."""
+
+    @abstractmethod
+    def _roll_out(
+        self, network: nn.Module, data: PanelTensors, origins: torch.Tensor, plans: torch.Tensor
+    ) -> torch.Tensor:
+        """Predict scaled outcomes, (n_models, n, n_origins, horizon, d_y)."""
+
+    def fit(self, panel: Any, y: Any = None) -> Any:
+        """Fit on the histories of all units.
+
+        Parameters
+        ----------
+        panel : frame
+            One row a unit and time, in any order: the columns named in the constructor. The
+            treatment of a row is given after its outcome and covariates were seen, and moves the
+            outcome of the next row; that of a unit's last row may be missing.
+        y : None
+            Unused; present for scikit-learn.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If times repeat or are irregular, if a unit has one row, if values are missing, if a
+            treatment is never or always given, if the transform does not take an outcome, if a
+            parameter is out of range, or if the checkpoint was written by another fit.
+        """
+        owner = type(self).__name__
+        self._check_parameters(owner)
+        roles = name_roles(owner, self)
+        data = read_panel(owner, panel, roles, min_steps=2)
+        check_treatments(owner, data, roles)
+        rng = check_random_state(self.random_state)
+        seed = int(rng.randint(2**31 - 1))
+        train_rows, validation_rows = self._split(owner, data.n_units, rng)
+        self._roles, self._static_names, self._step = roles, data.static_names, data.step
+        self.coding_ = choose_coding(len(roles.treatment), self.treatment_coding)
+        self.scaling_ = fit_scaling(owner, data, check_transform(owner, self.outcome_transform))
+        device = self._device()
+        tensors = panel_tensors(data, self.scaling_, self.coding_, device)
+        generator = torch.Generator().manual_seed(seed)
+        units = (
+            torch.as_tensor(train_rows, device=device),
+            None if validation_rows is None else torch.as_tensor(validation_rows, device=device),
+        )
+        self._widths = _widths(tensors)
+        self._digest = self._fit_digest(tensors, units, seed)
+        # Dropout draws from torch's own generator: a copy of it, so that the caller's stays put.
+        gpus = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices=gpus), torch.enable_grad():
+            torch.manual_seed(seed)
+            network = self._build(self._widths, generator).to(device)
+            network, history = self._train(network, tensors, units, generator)
+        self.weights_ = {k: v.cpu().numpy() for k, v in network.state_dict().items()}
+        self.history_ = np.array(history, dtype=np.float64).reshape(len(history), -1)
+        self.n_parameters_ = sum(p.numel() for p in network.parameters()) // self.n_models
+        self.__dict__.pop("_built", None)
+        return self
+
+    def transform(self, panel: Any, *, origin: Any = "last") -> Float:
+        """Return the representation of each unit's history.
+
+        Parameters
+        ----------
+        panel : frame
+            As in `predict`.
+        origin : "last" or int, default="last"
+            The row up to which the history is read.
+
+        Returns
+        -------
+        float64 array of shape (n_units, n_models * width), units in the sorted order of their ids
+        """
+        check_is_fitted(self)
+        data = self._read(panel)
+        if isinstance(origin, str) and origin == "all":
+            raise ValueError(
+                f"{type(self).__name__}: transform gives one row a unit, so origin='all' does not "
+                "serve. Use 'last' or a row number."
+            )
+        origins, _ = self._origins(data, origin)
+        parts = []
+        with torch.no_grad():
+            for tensors, rows in self._chunks(data):
+                phi = self._represent(self._network(), tensors)
+                at = torch.as_tensor(origins[rows, 0], device=phi.device)
+                parts.append(phi[:, torch.arange(len(at), device=phi.device), at].transpose(0, 1))
+        found: Float = torch.cat(parts).flatten(1).cpu().numpy().astype(np.float64)
+        return found
+
+    def _changes(self, *, with_covariates: bool = False) -> Changes:
+        """Say how outcomes (and covariates) enter and leave the networks."""
+        if self.outcome_head == "direct":
+            return Changes(None)
+        sd = self.scaling_.change
+        return Changes(sd if with_covariates else sd[: len(self._roles.outcome)])
+
+    def _represent(self, network: Any, data: PanelTensors) -> torch.Tensor:
+        """Return representations, (n_models, n, t, width)."""
+        everyone = self._all_units(data)
+        found: torch.Tensor = network.trunk(data.inputs(everyone))
+        return found
+
+    def _all_units(self, data: PanelTensors) -> torch.Tensor:
+        n = data.outcome.shape[0]
+        return torch.arange(n, device=data.outcome.device).expand(self.n_models, n)
+
+    def save(self, path: Any) -> None:
+        """Write the fitted estimator to one file of arrays and JSON; nothing in it is code.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in ".npz".
+        """
+        check_is_fitted(self)
+        owner = type(self).__name__
+        if not isinstance(self.scaling_.transform, str):
+            raise TypeError(
+                f"{owner}: `outcome_transform` is a pair of functions, which a file without code "
+                "cannot hold. Fit with 'cbrt' or 'log1p', or pickle the estimator."
+            )
+        parameters = {**self.get_params(deep=False), "checkpoint": None, "random_state": None}
+        header = {
+            "class": owner,
+            "parameters": parameters,
+            "roles": asdict(self._roles),
+            "static_names": self._static_names,
+            "step": self._step,
+            "coding": asdict(self.coding_),
+            "transform": self.scaling_.transform,
+            "widths": self._widths,
+            "n_parameters": self.n_parameters_,
+        }
+        arrays = {f"weight.{name}": value for name, value in self.weights_.items()}
+        for name in _SCALES:
+            arrays[f"scaling.{name}"] = getattr(self.scaling_, name)
+        arrays |= {"history": self.history_, **self._extra_arrays()}
+        write_model_file(owner, path, header, arrays)
+
+    @classmethod
+    def load(cls, path: Any) -> Any:
+        """Read an estimator that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Returns
+        -------
+        estimator
+            Fitted, of the class that was saved.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is of another class, is damaged, or holds weights that are not finite.
+        """
+        header, arrays = read_model_file(cls.__name__, path, _HEADER)
+        if header["class"] != cls.__name__:
+            raise ValueError(
+                f"{cls.__name__}.load: the file holds a {header['class']}. Load it with "
+                f"segcate.temporal.{header['class']}.load."
+            )
+        try:
+            found = cls._from_file(header, arrays)
+            found._network()  # its weights fit its layers
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise damaged(cls.__name__, path, error) from error
+        return found
+
+    @classmethod
+    def _from_file(cls, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Any:
+        """Put a fitted estimator together from what a file holds."""
+        found = cls(**header["parameters"])
+        roles: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in header["roles"].items()
+        }
+        found._roles = Roles(**roles)
+        found._static_names, found._step = tuple(header["static_names"]), header["step"]
+        found.coding_ = TreatmentCoding(**header["coding"])
+        scaling = [arrays.pop(f"scaling.{name}") for name in _SCALES]
+        found.scaling_ = Scaling(header["transform"], *scaling)
+        found._widths, found.n_parameters_ = tuple(header["widths"]), header["n_parameters"]
+        found.history_ = arrays.pop("history")
+        names = [name for name in arrays if name.startswith("weight.")]
+        found.weights_ = {name.removeprefix("weight."): arrays.pop(name) for name in names}
+        found._take_extra_arrays(arrays)
+        return found
+
+    def _extra_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Arrays to store beside the weights."""
+        return {}
+
+    def _take_extra_arrays(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        """Take back what `_extra_arrays` gave."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the built networks out: they are made from `weights_` when needed."""
+        state = dict(super().__getstate__())
+        state.pop("_built", None)
+        return state
+
+    def _network(self) -> nn.Module:
+        """Build the fitted networks, once."""
+        if "_built" not in self.__dict__:
+            device = self._device()
+            network = self._build(self._widths, torch.Generator().manual_seed(0))
+            weights = {k: torch.as_tensor(v) for k, v in self.weights_.items()}
+            network.load_state_dict(weights)
+            self.__dict__["_built"] = network.to(device).eval()
+        return self.__dict__["_built"]
+
+    def _chunks(self, panel: Panel, n_futures: int = 1) -> Any:
+        """Yield tensors of a few units at a time, and which units they are."""
+        device = self._device()
+        size = max(1, min(_MOST_UNITS, _MOST_FUTURES // (n_futures * self._n_paths)))
+        for start in range(0, panel.n_units, size):
+            rows = np.arange(start, min(start + size, panel.n_units))
+            yield panel_tensors(panel.take(rows), self.scaling_, self.coding_, device), rows
+
+    @property
+    def _n_paths(self) -> int:
+        """Simulations of each future."""
+        return 1
+
+    def _simulate(self, panel: Panel, origins: Int, plans: Float) -> Float:
+        parts = []
+        with torch.no_grad():
+            for tensors, rows in self._chunks(panel, origins.shape[1]):
+                device = tensors.outcome.device
+                coded = self.coding_.encode(plans[rows])
+                found = self._roll_out(
+                    self._network(),
+                    tensors,
+                    inside(origins[rows], tensors),
+                    torch.as_tensor(coded, dtype=torch.float32, device=device),
+                )
+                parts.append(found.cpu().numpy())
+        return self.scaling_.decode_outcome(np.concatenate(parts, axis=1).astype(np.float64))
+
+    def _device(self) -> torch.device:
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(self.device)
+
+    def _settings(self) -> TrainingSettings:
+        is_shown = sys.stderr.isatty() if self.verbose == "auto" else bool(self.verbose)
+        return TrainingSettings(
+            n_epochs=self.n_epochs,
+            batch_size=self.batch_size,
+            patience=self.patience,
+            checkpoint=None if self.checkpoint is None else Path(self.checkpoint),
+            digest=self._digest,
+            is_shown=is_shown,
+        )
+
+    def _fit_digest(
+        self, data: PanelTensors, units: tuple[torch.Tensor, torch.Tensor | None], seed: int
+    ) -> str:
+        """Sum up data, parameters and seed, so that a checkpoint serves no other fit."""
+        if self.checkpoint is None:
+            return ""
+        parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in _FREE}
+        parameters["stops_early"] = self.patience is not None
+        digest = hashlib.sha256(repr((type(self).__name__, seed, parameters)).encode())
+        tensors = (data.treatment, data.outcome, data.covariates, data.static, data.n_steps, *units)
+        for tensor in tensors:
+            if tensor is not None:
+                digest.update(tensor.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _split(self, owner: str, n: int, rng: np.random.RandomState) -> tuple[Int, Int | None]:
+        """Choose validation units, for each model its own: two arrays (n_models, n_units)."""
+        order = np.stack([rng.permutation(n) for _ in range(self.n_models)])
+        n_validation = round(self.validation_share * n)
+        if n_validation == 0:
+            if self.patience is not None:
+                raise ValueError(
+                    f"{owner}: validation_share={self.validation_share} of {n} units leaves none to "
+                    "stop early by. Raise it, or set `patience=None`."
+                )
+            return np.sort(order, axis=1), None
+        if n - n_validation < 2:
+            raise ValueError(
+                f"{owner}: {n} units are too few to learn from; at least 10 or so are needed."
+            )
+        return np.sort(order[:, n_validation:], axis=1), np.sort(order[:, :n_validation], axis=1)
+
+    def _check_parameters(self, owner: str) -> None:
+        for name in ("n_models", "n_epochs", "batch_size"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+                raise ValueError(
+                    f"{owner}: `{name}` must be an integer of at least 1; got {value!r}."
+                )
+        if not 0 <= self.validation_share < 1:
+            raise ValueError(
+                f"{owner}: `validation_share` must be in [0, 1); got {self.validation_share!r}."
+            )
+        if not self.learning_rate > 0:
+            raise ValueError(
+                f"{owner}: `learning_rate` must be above 0; got {self.learning_rate!r}."
+            )
+        check_option(owner, "outcome_head", self.outcome_head, HEADS)
+        check_option(
+            owner, "treatment_coding", self.treatment_coding, ("auto", "combination", "flags")
+        )
+        check_transform(owner, self.outcome_transform)
+
+
+def inside(origins: Int, data: PanelTensors) -> torch.Tensor:
+    """Put origins on the device; those beyond the longest unit move to its last row."""
+    at = np.minimum(origins, data.outcome.shape[1] - 1)
+    return torch.as_tensor(at, device=data.outcome.device)
+
+
+def _widths(data: PanelTensors) -> tuple[int, int, int, int]:
+    d_x = 0 if data.covariates is None else data.covariates.shape[2]
+    return data.treatment.shape[2], data.outcome.shape[2], d_x, data.static.shape[1]

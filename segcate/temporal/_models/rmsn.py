@@ -1,0 +1,415 @@
+"""Recurrent marginal structural network of Lim, Alaa & van der Schaar (2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from segcate.temporal._models.neural import NeuralEstimator
+from segcate.temporal._networks.balanced import masked_mean
+from segcate.temporal._networks.layers import Linear
+from segcate.temporal._networks.loss_learner import LossLearner
+from segcate.temporal._networks.recurrent import (
+    LSTM,
+    State,
+    Windows,
+    last_two_outcomes,
+    side_by_side,
+    take_steps,
+    windows_of,
+)
+from segcate.temporal._networks.tensors import PanelTensors
+from segcate.temporal._networks.training import train
+from segcate.temporal._networks.transformer import Inputs
+from segcate.temporal._panel.changes import Changes
+
+__all__ = ["RMSN"]
+
+
+class RMSN(NeuralEstimator):
+    """Predict outcomes under treatment plans by LSTMs whose errors are weighed as in an MSM.
+
+    Two networks estimate the chance of each treatment, from past treatments alone and from the whole
+    history; their ratio weighs the errors of an encoder, which predicts one step, and of a decoder,
+    which goes on from there.
+
+    Parameters
+    ----------
+    treatment, outcome, covariates, static, id, time, horizon : as in `CausalTransformer`
+    outcome_head, outcome_transform : as in `CausalTransformer`
+    hidden, decoder_hidden, propensity_hidden : int, default=24, 32, 12
+        Widths of the LSTMs.
+    dropout : float in [0, 1), default=0.1
+    clip : float in [0, 0.5), default=0.01
+        Weights are cut off at this quantile and at its mirror image.
+    max_gradient : float, default=1.0
+        Largest norm of a model's gradient, > 0.
+    n_models, n_epochs, batch_size, learning_rate : default=1, 100, 128, 0.01
+    decoder_epochs, decoder_batch_size : int, default=30, 1024
+        Of the decoder; its batches are windows after an origin.
+    propensity_epochs : int, default=30
+        Of the two networks of the treatments.
+    validation_share, patience, checkpoint, device, verbose, random_state : as in
+        `CausalTransformer`
+        With a `checkpoint` the other networks write to files of their own beside it.
+    legacy : bool, default=False
+        True weighs by the chance of being treated whatever was given, as published code did; False
+        by the chance of the treatment that was given.
+
+    Attributes
+    ----------
+    weights_, history_, n_parameters_, coding_, scaling_ : as in `CausalTransformer`
+        `history_` lists the epochs of the two treatment networks, the encoder and the decoder.
+    step_weights_ : float array of shape (n_models, n_units, n_steps)
+        Stabilised weight of each step, clipped, of mean 1; NaN where a unit has no next row.
+
+    References
+    ----------
+    Lim, B., Alaa, A., & van der Schaar, M. (2018). Forecasting treatment responses over time using
+    recurrent marginal structural networks. NeurIPS 31.
+
+    Examples
+    --------
+    >>> from segcate.temporal import RMSN, tumor_growth
+    >>> panel = tumor_growth(60, gamma=2, random_state=0).panel
+    >>> model = RMSN(["chemo", "radio"], "volume", horizon=3, n_epochs=2, decoder_epochs=2,
+    ...              propensity_epochs=2, outcome_transform="cbrt", random_state=0)
+    >>> plan = {"chemo": [1, 1, 1], "radio": [0, 0, 0]}
+    >>> model.fit(panel).predict(panel, plan, origin=2).shape
+    (180, 4)
+    """
+
+    treatment_coding = "flags"
+
+    def __init__(
+        self,
+        treatment: str | Sequence[str] = "treatment",
+        outcome: str | Sequence[str] = "outcome",
+        *,
+        covariates: Sequence[str] = (),
+        static: Sequence[str] = (),
+        id: str = "id",
+        time: str = "t",
+        horizon: int = 6,
+        outcome_head: str = "residual",
+        outcome_transform: Any = None,
+        hidden: int = 24,
+        decoder_hidden: int = 32,
+        propensity_hidden: int = 12,
+        dropout: float = 0.1,
+        clip: float = 0.01,
+        max_gradient: float = 1.0,
+        n_models: int = 1,
+        n_epochs: int = 100,
+        batch_size: int = 128,
+        learning_rate: float = 0.01,
+        decoder_epochs: int = 30,
+        decoder_batch_size: int = 1024,
+        propensity_epochs: int = 30,
+        validation_share: float = 0.15,
+        patience: int | None = 15,
+        checkpoint: Any = None,
+        device: str = "auto",
+        verbose: Any = "auto",
+        random_state: Any = None,
+        legacy: bool = False,
+    ) -> None:
+        self.treatment = treatment
+        self.outcome = outcome
+        self.covariates = covariates
+        self.static = static
+        self.id = id
+        self.time = time
+        self.horizon = horizon
+        self.outcome_head = outcome_head
+        self.outcome_transform = outcome_transform
+        self.hidden = hidden
+        self.decoder_hidden = decoder_hidden
+        self.propensity_hidden = propensity_hidden
+        self.dropout = dropout
+        self.clip = clip
+        self.max_gradient = max_gradient
+        self.n_models = n_models
+        self.n_epochs = n_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.decoder_epochs = decoder_epochs
+        self.decoder_batch_size = decoder_batch_size
+        self.propensity_epochs = propensity_epochs
+        self.validation_share = validation_share
+        self.patience = patience
+        self.checkpoint = checkpoint
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+        self.legacy = legacy
+
+    def _check_parameters(self, owner: str) -> None:
+        super()._check_parameters(owner)
+        if not 0 <= self.clip < 0.5:
+            raise ValueError(f"{owner}: `clip` must be in [0, 0.5); got {self.clip!r}.")
+
+    def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> nn.Module:
+        d_a, d_y, d_x, d_v = widths
+        n, rate = self.n_models, self.dropout
+        changes = self._changes()
+        return nn.ModuleDict(
+            {
+                "numerator": _Reader(n, d_a, self.propensity_hidden, d_a, rate, generator),
+                "denominator": _Reader(
+                    n, sum(widths) + changes.n_added, self.propensity_hidden, d_a, rate, generator
+                ),
+                "encoder": _OutcomeReader(
+                    n, (d_a, d_y, d_x, d_v), self.hidden, None, changes, rate, generator
+                ),
+                "decoder": _OutcomeReader(
+                    n, (d_a, d_y, 0, d_v), self.decoder_hidden, self.hidden, changes, rate,
+                    generator,
+                ),
+            }
+        )  # fmt: skip
+
+    def _train(
+        self,
+        network: Any,
+        data: PanelTensors,
+        units: tuple[Tensor, Tensor | None],
+        generator: torch.Generator,
+    ) -> tuple[nn.Module, list[tuple[float, ...]]]:
+        history: list[tuple[float, ...]] = []
+        weight = self._weights(network, data, units, generator, history)
+        self.step_weights_ = weight.cpu().numpy()
+
+        def encoder_loss(encoder: _OutcomeReader, units: Tensor) -> Tensor:
+            target, treatment, counts = data.targets(units)
+            inputs = data.inputs(units, counts.shape[-1])
+            predicted, _ = encoder(inputs, treatment)
+            model = torch.arange(len(units), device=units.device).unsqueeze(1)
+            weights = torch.nan_to_num(weight[model, units])
+            return masked_mean((predicted - target) ** 2, counts * weights)
+
+        history += self._learn(network["encoder"], encoder_loss, units, generator, "encoder")
+        windows = self._windows(network["encoder"], data)
+        window_weight = self._window_weights(windows)
+
+        def decoder_loss(decoder: _OutcomeReader, numbers: Tensor) -> Tensor:
+            target, treatment, counts = windows.targets(numbers)
+            predicted, _ = decoder(windows.inputs(numbers), treatment)
+            model = torch.arange(len(numbers), device=numbers.device).unsqueeze(1)
+            return masked_mean((predicted - target) ** 2, counts * window_weight[model, numbers])
+
+        numbers = [None if part is None else windows.of_units(part) for part in units]
+        if numbers[0] is not None:
+            history += self._learn(network["decoder"], decoder_loss, numbers, generator, "decoder")
+        return network, history
+
+    def _learn(
+        self, network: nn.Module, loss: Any, units: Any, generator: torch.Generator, name: str
+    ) -> list[tuple[float, ...]]:
+        """Train one of the networks."""
+        settings = self._settings()
+        if settings.checkpoint is not None:
+            settings = replace(settings, checkpoint=settings.checkpoint.with_suffix(f".{name}"))
+        if name == "decoder":
+            settings = replace(
+                settings, n_epochs=self.decoder_epochs, batch_size=self.decoder_batch_size
+            )
+        elif name != "encoder":
+            settings = replace(settings, n_epochs=self.propensity_epochs)
+        learner = LossLearner(
+            network, loss, learning_rate=self.learning_rate, clip=self.max_gradient
+        )
+        found = train(learner, units[0], units[1], settings, generator, f"RMSN {name}")
+        network.eval()
+        return found
+
+    def _weights(
+        self,
+        network: Any,
+        data: PanelTensors,
+        units: tuple[Tensor, Tensor | None],
+        generator: torch.Generator,
+        history: list[tuple[float, ...]],
+    ) -> Tensor:
+        """Fit the treatment networks; return the weight of every step, (n_models, n, t)."""
+
+        def read(name: str, units: Tensor, t: int) -> Tensor:
+            inputs = data.inputs(units, t)
+            features = (
+                inputs.prev_treatment
+                if name == "numerator"
+                else side_by_side(inputs.prev_treatment, inputs, network["encoder"].changes)
+            )
+            logits: Tensor = network[name](features)
+            return logits
+
+        for name in ("numerator", "denominator"):
+
+            def loss(_: nn.Module, units: Tensor, name: str = name) -> Tensor:
+                _, treatment, counts = data.targets(units)
+                logits = read(name, units, counts.shape[-1])
+                nll = functional.binary_cross_entropy_with_logits(
+                    logits, treatment, reduction="none"
+                )
+                return masked_mean(nll, counts)
+
+            history += self._learn(network[name], loss, units, generator, name)
+        everyone = self._all_units(data)
+        _, treatment, counts = data.targets(everyone)
+        with torch.no_grad():
+            logs = []
+            for name in ("numerator", "denominator"):
+                logits = read(name, everyone, counts.shape[-1])
+                sign = torch.ones_like(treatment) if self.legacy else 2.0 * treatment - 1.0
+                logs.append(functional.logsigmoid(sign * logits).sum(-1))
+        ratio = torch.where(counts > 0, torch.exp(logs[0] - logs[1]), torch.nan)
+        clipped = _cut_off(ratio, self.clip)
+        return clipped / torch.nanmean(clipped.flatten(1), dim=1).view(-1, 1, 1)
+
+    @torch.no_grad()
+    def _windows(self, encoder: Any, data: PanelTensors) -> Windows:
+        unit, origin = windows_of(data)
+        _, hidden = encoder(
+            data.inputs(self._all_units(data)),
+            data.treatment.expand(self.n_models, *data.treatment.shape),
+        )
+        length = max(self.horizon - 1, 1)
+        return Windows(data, unit, origin, length, hidden[:, unit, origin])
+
+    def _window_weights(self, windows: Windows) -> Tensor:
+        """Multiply weights from the origin on: (n_models, n_windows, length), of mean 1 by step."""
+        steps = torch.nan_to_num(torch.as_tensor(self.step_weights_), nan=1.0)
+        steps = steps.to(windows.unit.device)
+        last = steps.shape[2] - 1
+        at = windows.origin.unsqueeze(1) + torch.arange(windows.length + 1, device=steps.device)
+        product = steps[:, windows.unit.unsqueeze(1), at.clamp(max=last)].cumprod(dim=2)[:, :, 1:]
+        is_there = (at[:, 1:] + 1 < windows.data.n_steps[windows.unit].unsqueeze(1)).expand_as(
+            product
+        )
+        product = _cut_off(torch.where(is_there, product, torch.nan), self.clip)
+        return torch.nan_to_num(product / torch.nanmean(product, dim=1, keepdim=True))
+
+    def _represent(self, network: Any, data: PanelTensors) -> Tensor:
+        inputs = data.inputs(self._all_units(data))
+        given = data.treatment.expand(self.n_models, *data.treatment.shape)
+        # What was read before a position, and the outcome there: its treatment is still open.
+        _, hidden = network["encoder"](inputs, given)
+        before = functional.pad(hidden, (0, 0, 1, 0))[:, :, :-1]
+        return torch.cat([before, inputs.outcome], dim=-1)
+
+    def _roll_out(self, network: Any, data: PanelTensors, origins: Tensor, plans: Tensor) -> Tensor:
+        encoder, decoder = network["encoder"], network["decoder"]
+        inputs = data.inputs(self._all_units(data))
+        given = data.treatment.expand(self.n_models, *data.treatment.shape)
+        plans = plans.expand(self.n_models, *plans.shape)
+        n_origins = origins.shape[1]
+        states = encoder.states_before(inputs, given, origins)
+        static = inputs.static.repeat_interleave(n_origins, dim=1)
+        path = [part.flatten(1, 2) for part in last_two_outcomes(inputs, origins)]
+        covariates = None
+        if inputs.covariates is not None:
+            covariates = take_steps(inputs.covariates, origins).flatten(1, 2)
+        first = plans[:, :, :, 0].flatten(1, 2)
+        predicted, state = encoder.advance(first, path, covariates, static, states)
+        path.append(predicted)
+        state = decoder.begin(state[0])
+        for k in range(1, plans.shape[3]):
+            treatment = plans[:, :, :, k].flatten(1, 2)
+            predicted, state = decoder.advance(treatment, path, None, static, state)
+            path.append(predicted)
+        return torch.stack(path[2:], dim=2).unflatten(1, (-1, n_origins))
+
+
+def _cut_off(weights: Tensor, clip: float) -> Tensor:
+    """Cut the weights of each model off at a quantile and at its mirror image; NaN stays."""
+    values = weights.cpu().numpy()
+    low, high = (
+        torch.as_tensor(
+            np.nanquantile(values, q, axis=(1, 2), keepdims=True),
+            dtype=weights.dtype, device=weights.device,
+        )
+        for q in (clip, 1.0 - clip)
+    )  # fmt: skip
+    return torch.minimum(torch.maximum(weights, low), high)
+
+
+class _Reader(nn.Module):
+    """An LSTM and a linear layer."""
+
+    def __init__(
+        self,
+        n_models: int,
+        n_in: int,
+        n_hidden: int,
+        n_out: int,
+        rate: float,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.lstm = LSTM(n_models, n_in, n_hidden, rate, generator)
+        self.output = Linear(n_models, n_hidden, n_out, generator)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Read sequences."""
+        hidden, _ = self.lstm(features)
+        out: Tensor = self.output(hidden)
+        return out
+
+
+class _OutcomeReader(nn.Module):
+    """Predicts the next outcome from the treatment given now and what was seen until now."""
+
+    def __init__(
+        self,
+        n_models: int,
+        widths: tuple[int, int, int, int],
+        n_hidden: int,
+        n_encoded: int | None,
+        changes: Changes,
+        rate: float,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.changes = changes
+        self.lstm = LSTM(n_models, sum(widths) + changes.n_added, n_hidden, rate, generator)
+        self.output = Linear(n_models, n_hidden, widths[1], generator)
+        self.start = None
+        if n_encoded is not None:
+            self.start = Linear(n_models, n_encoded, n_hidden, generator)
+
+    def begin(self, encoded: Tensor) -> State:
+        """Turn what an encoder knew into the first state."""
+        state = self.start(encoded) if self.start is not None else encoded
+        return state, state
+
+    def forward(self, inputs: Inputs, treatment: Tensor) -> tuple[Tensor, Tensor]:
+        """Return predictions and hidden states at every position."""
+        state = None if inputs.state is None else self.begin(inputs.state)
+        hidden, _ = self.lstm(side_by_side(treatment, inputs, self.changes), state)
+        return self.changes.write(self.output(hidden), inputs.outcome), hidden
+
+    def states_before(self, inputs: Inputs, treatment: Tensor, origins: Tensor) -> State:
+        """Return the state before each origin was read, units and origins in one axis."""
+        drive = self.lstm.input(side_by_side(treatment, inputs, self.changes))
+        hidden, cell = self.lstm.states_before(drive)
+        return take_steps(hidden, origins).flatten(1, 2), take_steps(cell, origins).flatten(1, 2)
+
+    def advance(
+        self,
+        treatment: Tensor,
+        path: list[Tensor],
+        covariates: Tensor | None,
+        static: Tensor,
+        state: State,
+    ) -> tuple[Tensor, State]:
+        """Take one step from the last two outcomes of a path."""
+        parts = [treatment, self.changes.read(path[-1], path[-2]), covariates, static]
+        read = torch.cat([part for part in parts if part is not None], dim=-1)
+        state = self.lstm.step(self.lstm.input(read), state)
+        return self.changes.write(self.output(state[0]), path[-1]), state

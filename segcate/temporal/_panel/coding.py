@@ -1,0 +1,169 @@
+"""How treatments, outcomes and features become the numbers that networks read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate.temporal._panel.panel import Panel
+
+Float = npt.NDArray[np.float64]
+
+__all__ = ["Scaling", "TreatmentCoding", "fit_scaling"]
+
+_MOST_COMBINED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TreatmentCoding:
+    """Treatments as one-hot combinations ("combination"), or as flags of their own ("flags").
+
+    The combinations of chemo and radio are none, chemo, radio, both: the first treatment is the
+    lowest bit.
+    """
+
+    n_treatments: int
+    kind: str
+
+    @property
+    def width(self) -> int:
+        """Count the columns."""
+        return 2**self.n_treatments if self.kind == "combination" else self.n_treatments
+
+    def encode(self, flags: Float) -> Float:
+        """Code 0/1 flags along the last axis."""
+        if self.kind == "flags":
+            return flags
+        combination = (flags @ (2.0 ** np.arange(self.n_treatments))).astype(np.intp)
+        coded: Float = np.eye(self.width)[combination]
+        return coded
+
+    def decode(self, coded: Float) -> Float:
+        """Return the flags of coded treatments; all zeros count as none."""
+        if self.kind == "flags":
+            return coded
+        bits = np.arange(self.width)[:, None] >> np.arange(self.n_treatments) & 1
+        flags: Float = coded @ bits.astype(np.float64)
+        return flags
+
+
+def choose_coding(n_treatments: int, kind: str) -> TreatmentCoding:
+    """Resolve "auto": combinations of up to three treatments, flags beyond."""
+    if kind == "auto":
+        kind = "combination" if n_treatments <= _MOST_COMBINED else "flags"
+    return TreatmentCoding(n_treatments, kind)
+
+
+def _identity(values: Float) -> Float:
+    return values
+
+
+def _cube(values: Float) -> Float:
+    return values**3
+
+
+_TRANSFORMS: dict[str, tuple[Callable[[Float], Float], Callable[[Float], Float]]] = {
+    "none": (_identity, _identity),
+    "cbrt": (np.cbrt, _cube),
+    "log1p": (np.log1p, np.expm1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Means and standard deviations of the training units, over the steps that are learned from.
+
+    Attributes
+    ----------
+    transform : "none", "cbrt", "log1p", or a pair of functions (forward, back)
+    outcome, covariates, static : float64 arrays of shape (2, width): mean, standard deviation
+    change : float64 array of shape (n_outcomes + n_covariates,)
+        Standard deviation of the change from step to step, once scaled.
+    """
+
+    transform: Any
+    outcome: Float
+    covariates: Float
+    static: Float
+    change: Float
+
+    def encode_outcome(self, y: Float) -> Float:
+        """Transform and standardise outcomes."""
+        scaled: Float = (self._functions()[0](y) - self.outcome[0]) / self.outcome[1]
+        return scaled
+
+    def decode_outcome(self, z: Float) -> Float:
+        """Return standardised outcomes to their own units."""
+        return self._functions()[1](z * self.outcome[1] + self.outcome[0])
+
+    def encode_covariates(self, x: Float) -> Float:
+        """Standardise covariates."""
+        scaled: Float = (x - self.covariates[0]) / self.covariates[1]
+        return scaled
+
+    def encode_static(self, v: Float) -> Float:
+        """Standardise static features."""
+        scaled: Float = (v - self.static[0]) / self.static[1]
+        return scaled
+
+    def _functions(self) -> tuple[Callable[[Float], Float], Callable[[Float], Float]]:
+        return _functions_of(self.transform)
+
+
+def _functions_of(transform: Any) -> tuple[Callable[[Float], Float], Callable[[Float], Float]]:
+    if isinstance(transform, str):
+        return _TRANSFORMS[transform]
+    forward, back = transform
+    return forward, back
+
+
+def check_transform(owner: str, transform: Any) -> Any:
+    """Accept None, a known name, or a pair of functions."""
+    if transform is None:
+        return "none"
+    if isinstance(transform, str) and transform in _TRANSFORMS:
+        return transform
+    if isinstance(transform, tuple) and len(transform) == 2 and all(map(callable, transform)):
+        return transform
+    raise ValueError(
+        f"{owner}: `outcome_transform` must be None, 'cbrt', 'log1p' or a pair of functions (there "
+        f"and back); got {transform!r}."
+    )
+
+
+def fit_scaling(owner: str, panel: Panel, transform: Any) -> Scaling:
+    """Learn the scaling from every step but the last of each unit, whose outcome is only predicted."""
+    steps = np.arange(panel.outcome.shape[1])
+    is_input = steps < (panel.n_steps - 1)[:, None]
+    forward, _ = _functions_of(transform)
+    is_row = steps < panel.n_steps[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        n_bad = int((~np.isfinite(forward(panel.outcome[is_row]))).sum())
+    if n_bad:
+        raise ValueError(
+            f"{owner}: `outcome_transform` gives NaN or infinity for {n_bad} outcomes, the smallest "
+            f"being {panel.outcome[is_row].min():g}. Choose a transform that takes all of them; the "
+            "logarithm 'log1p' takes those above -1, the cube root 'cbrt' any."
+        )
+    outcome = _moments(forward(panel.outcome[is_input]))
+    covariates = _moments(panel.covariates[is_input])
+    values = np.concatenate([forward(panel.outcome), panel.covariates], axis=2)
+    change = np.diff(values, axis=1)[is_input[:, :-1]].std(axis=0)
+    change /= np.concatenate([outcome[1], covariates[1]])
+    return Scaling(
+        transform=transform,
+        outcome=outcome,
+        covariates=covariates,
+        static=_moments(panel.static),
+        change=np.where(change > 0, change, 1.0),
+    )
+
+
+def _moments(rows: Float) -> Float:
+    """Return mean and standard deviation, 1 where a column is constant."""
+    sd = rows.std(axis=0)
+    return np.stack([rows.mean(axis=0), np.where(sd > 0, sd, 1.0)])

@@ -1,0 +1,3 @@
+"""Segments of whole trajectories, and their effects."""
+
+__all__: list[str] = []

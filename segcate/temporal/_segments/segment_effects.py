@@ -1,0 +1,225 @@
+"""The effect of a plan in every segment, on other units than those the segments were found on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.utils.validation import check_is_fitted
+
+from segcate._inputs.parameters import check_in_unit_interval
+from segcate.temporal._models.average_effects import average_effects
+from segcate.temporal._panel.panel import Panel
+from segcate.temporal._panel.plan import TreatmentPlan
+from segcate.temporal._segments.trajectories import TrajectorySegmenter
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+
+__all__ = [
+    "UnitEffects",
+    "check_ensemble",
+    "check_one_origin",
+    "check_step",
+    "effects_by_segment",
+    "follow_plans",
+    "segment_effects",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class UnitEffects:
+    """The effect of a plan against a reference on every unit, at one step.
+
+    Attributes
+    ----------
+    effects : float64 array of shape (n_models, n_units, n_outcomes)
+    followed : float64 array of shape (n_units, 2)
+        1 where the first treatments of the plan, and of the reference, were given at some row
+        before the origin, else 0; NaN for a plan that is a function.
+    """
+
+    effects: Float
+    followed: Float
+
+
+def segment_effects(
+    estimator: Any,
+    segmenter: TrajectorySegmenter,
+    panel: Any,
+    plan: Any,
+    reference: Any,
+    *,
+    origin: Any = "last",
+    step: int | None = None,
+    confidence_level: float = 0.95,
+    allow_same_units: bool = False,
+) -> pd.DataFrame:
+    """Estimate the effect of a plan against a reference in every segment.
+
+    It takes a model and segments that were fitted on other units. With one panel and no units to
+    set aside, `cross_fit_segment_effects` does both on folds of it.
+
+    Parameters
+    ----------
+    estimator : fitted temporal estimator with at least two models
+        It should have been fitted on other units than those of `panel`, too.
+    segmenter : fitted TrajectorySegmenter
+    panel : frame
+        Units to average effects over; none of those that the segmenter was fitted on.
+    plan, reference : plans of the same length, as in `predict`
+    origin : "last" or int, default="last"
+        Where the plans begin.
+    step : int, default=None
+        Steps after the origin at which the effect is read; None: the last of the plan.
+    confidence_level : float in (0, 1), default=0.95
+    allow_same_units : bool, default=False
+        True takes units that the segmenter saw; the intervals are then too narrow.
+
+    Returns
+    -------
+    DataFrame, one row a segment (and outcome), noise (-1) first
+        n, effect, std_error, ci_low, ci_high: Rubin's rules over the models, as in
+        `effect_interval`. followed_plan, followed_reference : share of the segment's units that were
+        given the plan's first treatments at some row before the origin; what nobody there was given
+        is extrapolation; NaN for a plan that is a function. stability : `stability_` of the segmenter.
+
+    Raises
+    ------
+    TypeError
+        If the estimator is no ensemble of networks, such as MSM.
+    ValueError
+        If the estimator holds one model, if units were seen by the segmenter, or if plans differ in
+        length.
+
+    See Also
+    --------
+    cross_fit_segment_effects : The same from one panel, every unit by models that did not see it.
+
+    Notes
+    -----
+    Segments are taken as given; that other segments might have been found is what `stability` tells.
+    The interval has two parts: units differ, and a refitted model would answer otherwise. Where both
+    the models and the segments come from other units, the first is that of a mean.
+
+    Examples
+    --------
+    >>> from segcate.temporal import GNet, TrajectorySegmenter, segment_effects, tumor_growth
+    >>> panel = tumor_growth(120, gamma=2, random_state=0).panel
+    >>> design, others = panel[panel["id"] < 60], panel[panel["id"] >= 60]
+    >>> model = GNet(["chemo", "radio"], "volume", horizon=3, n_epochs=2, n_models=2,
+    ...              n_simulations=5, outcome_transform="cbrt", random_state=0).fit(design)
+    >>> chemo, radio = {"chemo": [1, 1, 1]}, {"radio": [1, 1, 1]}
+    >>> segmenter = TrajectorySegmenter(model, features="contrasts", plan=chemo, reference=radio)
+    >>> table = segment_effects(model, segmenter.fit(design), others, chemo, radio)
+    >>> int(table["n"].sum())
+    60
+    """
+    owner = "segment_effects"
+    check_is_fitted(segmenter)
+    check_in_unit_interval(owner, "confidence_level", confidence_level)
+    data = estimator._read(panel)
+    seen = np.isin(data.ids, segmenter.ids_)
+    if seen.any() and not allow_same_units:
+        raise ValueError(
+            f"{owner}: {int(seen.sum())} of {data.n_units} units are among those that the segments "
+            "were found on, which flatters the segments. Pass other units, or allow_same_units=True."
+        )
+    check_one_origin(owner, origin)
+    check_ensemble(owner, estimator)
+    labels = segmenter.predict(panel)
+    found = follow_plans(owner, estimator, data, plan, reference, origin=origin, step=step)
+    table = effects_by_segment(
+        owner, found, labels, np.unique(labels), estimator._roles.outcome, confidence_level
+    )
+    return table.assign(stability=segmenter.stability_)
+
+
+def follow_plans(
+    owner: str,
+    estimator: Any,
+    data: Panel,
+    plan: Any,
+    reference: Any,
+    *,
+    origin: Any,
+    step: int | None,
+) -> UnitEffects:
+    """Return the effect on every unit, and whether it was treated so before."""
+    origins, _ = estimator._origins(data, origin)
+    effects = estimator._contrast(data, origins, plan, reference)[:, :, 0]
+    at = check_step(owner, step, effects.shape[2]) - 1
+    followed = [_followed(estimator, data, origins, treatments) for treatments in (plan, reference)]
+    return UnitEffects(effects[:, :, at], np.column_stack(followed))
+
+
+def effects_by_segment(
+    owner: str,
+    found: UnitEffects,
+    labels: npt.NDArray[np.int64],
+    segments: npt.NDArray[np.int64],
+    outcomes: tuple[str, ...],
+    confidence_level: float,
+    fold: Int | None = None,
+) -> pd.DataFrame:
+    """Average effects and shares within each of `segments`; one without units holds NaN.
+
+    Parameters
+    ----------
+    labels : int64 array of shape (n_units,)
+    fold : as in `average_effects`
+    """
+    tables = []
+    for segment in segments:
+        rows = labels == segment
+        table = average_effects(
+            owner,
+            found.effects[:, rows, None],
+            outcomes,
+            confidence_level,
+            None if fold is None else fold[rows],
+        ).drop(columns=["step", "df"])
+        shares = found.followed[rows].mean(axis=0) if rows.any() else np.full(2, np.nan)
+        table.insert(0, "segment", segment)
+        tables.append(table.assign(followed_plan=shares[0], followed_reference=shares[1]))
+    return pd.concat(tables, ignore_index=True).set_index("segment")
+
+
+def check_one_origin(owner: str, origin: Any) -> None:
+    """Refuse all rows as origins."""
+    if isinstance(origin, str) and origin == "all":
+        raise ValueError(f"{owner}: a unit has one segment: use origin='last' or a row number.")
+
+
+def check_ensemble(owner: str, estimator: Any) -> None:
+    """Refuse what is no ensemble of networks."""
+    if not hasattr(estimator, "n_models"):
+        raise TypeError(
+            f"{owner}: the effects of {type(estimator).__name__} have no interval by segment. Use "
+            "GNet, CausalTransformer, CRN or RMSN with `n_models` of 2 or more."
+        )
+
+
+def check_step(owner: str, step: int | None, horizon: int) -> int:
+    """Return the step at which effects are read."""
+    if step is None:
+        return horizon
+    if isinstance(step, bool) or not 1 <= step <= horizon:
+        raise ValueError(
+            f"{owner}: `step` must be from 1 to {horizon}, the length of the plans; got {step!r}."
+        )
+    return step
+
+
+def _followed(estimator: Any, data: Panel, origins: Int, plan: Any) -> Float:
+    """Tell which units were given the plan's first step before their origin."""
+    if callable(plan.steps if isinstance(plan, TreatmentPlan) else plan):
+        return np.full(data.n_units, np.nan)
+    flags = estimator._plan_flags(data, plan)[:, 0]
+    given = (data.treatment == flags[:, None]).all(axis=2)
+    is_before = np.arange(given.shape[1]) < origins
+    followed: Float = (given & is_before).any(axis=1).astype(np.float64)
+    return followed

@@ -1,0 +1,3 @@
+"""Simulated patients, whose counterfactual outcomes are known."""
+
+__all__: list[str] = []

@@ -1,0 +1,261 @@
+"""How a tumour grows, shrinks under treatment, and is treated: one patient a row, day by day.
+
+With K the carrying capacity, C the chemotherapy in the body and R the day's radiation, the volume
+follows Geng et al. (2017)::
+
+    V[t+1] = V[t] (1 + rho log(K / V[t]) - beta_c C[t] - (alpha R[t] + beta R[t]^2) + 0.01 e[t+1])
+
+Sums are written in the order of the published simulator, so that volumes agree to the last bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate.temporal._simulators.tumor_patients import TumorPatients, diameter_of, volume_of
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
+Flags = npt.NDArray[np.int8]
+
+CAPACITY = float(volume_of(30.0))
+DEATH_DIAMETER = 13.0
+DEATH_VOLUME = float(volume_of(DEATH_DIAMETER))
+CHEMO_DOSE = 5.0
+RADIO_DOSE = 2.0
+NOISE_SD = 0.01
+_CELLS_PER_CUBIC_CM = 5.8e8
+# Keeps the logarithm finite for tumours that vanished under a plan.
+_TINY = 1e-7
+
+
+@dataclass(frozen=True, slots=True)
+class TumorDesign:
+    """The dials of the tumour simulator.
+
+    Attributes
+    ----------
+    gamma_chemo, gamma_radio : float
+        How strongly each treatment follows the size of the tumour; 0 is a coin.
+    window : int
+        Number of days back that the doctor looks.
+    n_steps : int
+        Number of days.
+    horizon : int
+        Number of days of a plan in the multi-step test sets.
+    policy : {"own", "published"}
+        Whose tumour the doctor looks at in the test sets.
+    """
+
+    gamma_chemo: float
+    gamma_radio: float
+    window: int
+    n_steps: int
+    horizon: int
+    policy: Literal["own", "published"]
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """Random numbers of some patients; all float64 of shape (n_patients, n_days).
+
+    `noise` is standard normal, all else uniform. `noise` and `recovery` may reach further.
+    """
+
+    noise: Float
+    recovery: Float
+    chemo: Float
+    radio: Float
+
+    def take(self, rows: slice) -> Draws:
+        """Return the numbers of some patients."""
+        return Draws(self.noise[rows], self.recovery[rows], self.chemo[rows], self.radio[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """What happened to patients; arrays of shape (n_patients, n_steps), zero after the end.
+
+    Attributes
+    ----------
+    volume, chemo_dose, chemo_probability, radio_probability : float64 arrays
+    chemo, radio : int8 arrays, values 0 and 1
+    last : intp array of shape (n_patients,)
+        Training: the last day with a volume. Test: the last day with a treatment.
+    is_dead, is_recovered : bool arrays of shape (n_patients,)
+    """
+
+    volume: Float
+    chemo: Flags
+    radio: Flags
+    chemo_dose: Float
+    chemo_probability: Float
+    radio_probability: Float
+    last: Int
+    is_dead: npt.NDArray[np.bool_]
+    is_recovered: npt.NDArray[np.bool_]
+
+    def take(self, rows: slice) -> Paths:
+        """Return the paths of some patients."""
+        return Paths(**{name: getattr(self, name)[rows] for name in Paths.__dataclass_fields__})
+
+
+def draw_training(n_patients: int, design: TumorDesign, rng: np.random.RandomState) -> Draws:
+    """Draw the numbers of training trajectories, then those of the days after the last."""
+    shape = (n_patients, design.n_steps)
+    noise = rng.randn(*shape)
+    recovery, chemo, radio = (rng.random_sample(shape) for _ in range(3))
+    later = (n_patients, design.horizon)
+    return Draws(
+        noise=np.hstack([noise, rng.randn(*later)]),
+        recovery=np.hstack([recovery, rng.random_sample(later)]),
+        chemo=chemo,
+        radio=radio,
+    )
+
+
+def next_volume(
+    patients: TumorPatients,
+    volume: Float,
+    chemo_dose: Float,
+    is_radio: Any,
+    noise: Any,
+    *,
+    is_softened: bool = False,
+) -> Float:
+    """Return tomorrow's volume, which may be negative; all arguments are broadcast."""
+    radio_dose = RADIO_DOSE * is_radio
+    ratio = CAPACITY / (volume + _TINY) + _TINY if is_softened else CAPACITY / volume
+    growth = patients.rho * np.log(ratio)
+    chemo = patients.beta_c * chemo_dose
+    radio = patients.alpha * radio_dose + patients.beta * radio_dose**2
+    return np.asarray(volume * (1 + growth - chemo - radio + NOISE_SD * noise), dtype=np.float64)
+
+
+def next_dose(chemo_dose: Any, is_chemo: Any) -> Any:
+    """Return the chemotherapy in the body after today's decision; half of it is gone in a day."""
+    return chemo_dose / 2 + CHEMO_DOSE * is_chemo
+
+
+def recovery_chance(volume: Float) -> Float:
+    """Return the chance that no cell of a tumour survives the day; 1 for volumes below 0."""
+    return np.asarray(np.exp(-np.maximum(volume, 0.0) * _CELLS_PER_CUBIC_CM), dtype=np.float64)
+
+
+def treatment_probability(diameter: Float, gamma: float) -> Float:
+    """Return the chance of a treatment for tumours of a mean diameter."""
+    slope = gamma / DEATH_DIAMETER
+    return np.asarray(1 / (1 + np.exp(-slope * (diameter - DEATH_DIAMETER / 2))), dtype=np.float64)
+
+
+class _Diary:
+    """Arrays that a simulation fills day by day, and becomes `Paths` of."""
+
+    def __init__(self, patients: TumorPatients, design: TumorDesign) -> None:
+        shape = (len(patients), design.n_steps)
+        self.design = design
+        self.volume = np.zeros(shape)
+        self.volume[:, 0] = patients.initial_volume
+        self.diameter = np.zeros(shape)
+        self.diameter[:, 0] = diameter_of(patients.initial_volume)
+        self.chemo, self.radio = np.zeros(shape, np.int8), np.zeros(shape, np.int8)
+        self.dose = np.zeros(shape)
+        self.chemo_chance, self.radio_chance = np.zeros(shape), np.zeros(shape)
+        self.is_on = np.ones(len(patients), dtype=bool)
+        self.is_dead, self.is_recovered = np.zeros_like(self.is_on), np.zeros_like(self.is_on)
+        self.last = np.zeros(len(patients), dtype=np.intp)
+
+    def tomorrow(self, patients: TumorPatients, day: int, noise: Float) -> Float:
+        """Grow the tumours by a day; 0 for patients who have ended."""
+        today = np.where(self.is_on, self.volume[:, day], 1.0)
+        grown = next_volume(patients, today, self.dose[:, day], self.radio[:, day], noise)
+        return np.where(self.is_on, grown, 0.0)
+
+    def treat(self, day: int, diameter: Float, draws: Draws) -> None:
+        """Decide about both treatments, given the mean diameter the doctor looks at."""
+        on = self.is_on
+        self.chemo_chance[on, day] = treatment_probability(diameter, self.design.gamma_chemo)[on]
+        self.radio_chance[on, day] = treatment_probability(diameter, self.design.gamma_radio)[on]
+        self.chemo[:, day] = on & (draws.chemo[:, day] < self.chemo_chance[:, day])
+        self.radio[:, day] = on & (draws.radio[:, day] < self.radio_chance[:, day])
+        before = self.dose[:, day - 1] if day else 0.0
+        self.dose[:, day] = np.where(on, next_dose(before, self.chemo[:, day]), 0.0)
+
+    def paths(self) -> Paths:
+        return Paths(
+            volume=self.volume,
+            chemo=self.chemo,
+            radio=self.radio,
+            chemo_dose=self.dose,
+            chemo_probability=self.chemo_chance,
+            radio_probability=self.radio_chance,
+            last=self.last,
+            is_dead=self.is_dead,
+            is_recovered=self.is_recovered,
+        )
+
+
+def settle(volume: Float, recovery: Float) -> tuple[Float, Any, Any]:
+    """Tell who dies or recovers at a volume, and the volume that stands for it."""
+    is_dead = volume > DEATH_VOLUME
+    is_recovered = ~is_dead & (recovery < recovery_chance(volume))
+    settled = np.where(is_dead, DEATH_VOLUME, np.where(is_recovered, 0.0, volume))
+    return settled, is_dead, is_recovered
+
+
+def follow_in_training(patients: TumorPatients, draws: Draws, design: TumorDesign) -> Paths:
+    """Follow patients whose doctor sees volumes up to yesterday, and treats from day 1 on."""
+    diary = _Diary(patients, design)
+    for day in range(1, design.n_steps):
+        on = diary.is_on.copy()
+        grown = diary.tomorrow(patients, day - 1, draws.noise[:, day])
+        seen = diary.diameter[:, max(day - design.window, 0) : day].mean(axis=1)
+        diary.treat(day, seen, draws)
+        settled, is_dead, is_recovered = settle(grown, draws.recovery[:, day])
+        diary.volume[:, day] = np.where(on, settled, 0.0)
+        diary.diameter[:, day] = diameter_of(diary.volume[:, day])
+        diary.last[on] = day
+        diary.is_dead |= on & is_dead
+        diary.is_recovered |= on & is_recovered
+        diary.is_on = on & ~is_dead & ~is_recovered
+    return diary.paths()
+
+
+def follow_in_test(
+    patients: TumorPatients,
+    draws: Draws,
+    design: TumorDesign,
+    seen: Float | None = None,
+    seen_from: int = 0,
+) -> Paths:
+    """Follow test patients, whose doctor sees today's volume and may treat on day 0.
+
+    Parameters
+    ----------
+    patients, draws, design
+        As for training.
+    seen : float64 array of shape (n_patients, at least n_steps), default=None
+        Volumes that the doctor looks at; None: the patients' own.
+    seen_from : int, default=0
+        First day on which `seen` holds; before it the doctor sees a volume of 0.
+    """
+    diary = _Diary(patients, design)
+    looked_at = diary.diameter if seen is None else diameter_of(seen)
+    for day in range(design.n_steps - 1):
+        on = diary.is_on.copy()
+        mean = looked_at[:, max(day - design.window, 0) : day + 1].mean(axis=1)
+        diary.treat(day, mean if seen is None or day >= seen_from else np.zeros_like(mean), draws)
+        grown = diary.tomorrow(patients, day, draws.noise[:, day + 1]).clip(0.0, DEATH_VOLUME)
+        diary.volume[:, day + 1] = grown
+        diary.diameter[:, day + 1] = diameter_of(grown)
+        is_dead = on & (grown >= DEATH_VOLUME)
+        is_recovered = on & ~is_dead & (draws.recovery[:, day] <= recovery_chance(grown))
+        diary.last[on] = day
+        diary.is_dead |= is_dead
+        diary.is_recovered |= is_recovered
+        diary.is_on = on & ~is_dead & ~is_recovered
+    return diary.paths()

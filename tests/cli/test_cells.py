@@ -1,0 +1,311 @@
+"""The cells of a file are read once, and what is missing among them is said."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from segcate.cli import main
+from segcate.cli._cells import NO_VALUE, read_columns, read_dates, read_flags
+from segcate.cli._error import UserError
+from segcate.cli._table import read_table
+
+
+def read(*values, missing=()):
+    notes = {}
+    table = pd.DataFrame({"c": list(values)}, dtype=object)
+    return read_columns(table, missing, notes)["c"], notes["c"]
+
+
+def test_cells_that_are_numbers_are_numbers():
+    column, notes = read("1", " 2", "-3")
+    assert column.dtype == np.int64
+    assert column.tolist() == [1, 2, -3]
+    assert notes == []
+    column, _ = read("1", "2.5", "", "1e3")
+    np.testing.assert_array_equal(column, [1, 2.5, np.nan, 1000])
+    assert read("9007199254740993", "1")[0].dtype == np.float64
+
+
+@pytest.mark.parametrize("text", sorted(NO_VALUE))
+def test_no_value_is_missing_among_numbers_and_dates_and_a_level_among_text(text):
+    column, notes = read("1", text, "3", text)
+    np.testing.assert_array_equal(column, [1, np.nan, 3, np.nan])
+    assert notes == [f"c: cells {text!r} (2) count as missing, as all other cells are numbers"]
+    column, notes = read("2024-01-31", text)
+    assert column.isna().tolist() == [False, True]
+    assert notes == [f"c: cells {text!r} (1) count as missing, as all other cells are dates"]
+    column, notes = read("DE", text, "")
+    assert column.tolist()[:2] == ["DE", text]
+    assert column.isna().tolist() == [False, False, True]
+    assert notes == [
+        f"c: cells {text!r} (1) are levels like any other text; if they mean no value, pass "
+        "--missing"
+    ]
+
+
+def test_declared_values_are_missing_everywhere():
+    column, notes = read("DE", "NA", "unknown", missing=("NA", "unknown"))
+    assert column.isna().tolist() == [False, True, True]
+    assert notes == ["c: cells 'NA' (1), 'unknown' (1) count as missing, as --missing says"]
+    column, _ = read("1", "-99", "-99.0", "5", missing=("-99",))
+    np.testing.assert_array_equal(column, [1, np.nan, np.nan, 5])
+    table = pd.DataFrame({"n": [1, -99], "f": [0.5, -99.0], "k": pd.Categorical(["a", "-99"])})
+    read_again = read_columns(table, ("-99",), {})
+    assert read_again.isna().to_numpy().tolist() == [[False] * 3, [True] * 3]
+
+
+def test_codes_ids_and_other_notations_stay_text():
+    for values in (("007", "012"), ("1,5", "2,5"), ("inf", "1"), ("0x10", "1"), ("1_000", "2")):
+        assert read(*values)[0].tolist() == list(values)
+
+
+def test_flags_are_flags():
+    for values in (("True", "False"), ("TRUE", "FALSE"), ("true", "false")):
+        column, _ = read(*values, values[0])
+        assert column.dtype == bool
+        assert column.tolist() == [True, False, True]
+    assert read_flags(pd.Series(["yes", "no"])).tolist() == ["yes", "no"]
+    assert read("TRUE", "FALSE", "NA")[0].tolist() == ["TRUE", "FALSE", "NA"]
+
+
+def test_dates_are_dates_and_other_text_is_left():
+    found = read_dates(pd.Series(["2024-01-31", None, "2024-02-01T12:00"]))
+    assert found.dtype.kind == "M"
+    assert found.isna().tolist() == [False, True, False]
+    assert read_dates(pd.Series(["01/02/2024"])).tolist() == ["01/02/2024"]
+    assert read_dates(pd.Series([1.0])).tolist() == [1.0]
+
+
+@pytest.mark.parametrize("texts", [("NA", "", "-"), ("None",), ("null", "NULL", "NA")])
+def test_a_column_of_markers_alone_is_text_and_they_are_levels(texts):
+    column, notes = read(*texts, texts[0])
+    assert column.isna().tolist() == [text == "" for text in (*texts, texts[0])]
+    assert column[0] == column.iloc[-1] == texts[0]
+    assert len(notes) == 1
+    assert f"{texts[0]!r} (2)" in notes[0]
+    assert notes[0].endswith(
+        "are levels like any other text; if they mean no value, pass --missing"
+    )
+    column, notes = read(*texts, missing=texts)
+    assert column.isna().all()
+    assert all("as --missing says" in note for note in notes)
+
+
+def test_a_column_of_empty_cells_is_missing_without_a_note():
+    column, notes = read("", " ", "")
+    assert column.isna().all()
+    assert notes == []
+
+
+def test_many_different_numbers_are_read_at_once_and_exactly(monkeypatch):
+    values = np.random.default_rng(0).normal(size=2000) * 10.0 ** np.arange(-20, 20).repeat(50)
+    monkeypatch.setattr(
+        "segcate.cli._cells.is_number", lambda text: text == "-99" or pytest.fail(text)
+    )
+    whole, notes = read(*map(repr, values.tolist()), missing=("-99",))
+    assert whole.tolist() == values.tolist()
+    assert notes == []
+    column, notes = read(*map(repr, values.tolist()), "")
+    assert column.tolist()[:-1] == values.tolist()
+    assert np.isnan(column.iloc[-1])
+    assert notes == []
+
+
+# The command line with such files.
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(0)
+    n = 400
+    x = rng.normal(size=n)
+    t = (rng.random(n) < 1 / (1 + np.exp(-x))).astype(int)
+    return pd.DataFrame(
+        {
+            "x": x,
+            "region": np.where(np.arange(n) % 2, "NA", "EU"),
+            "t": t,
+            "y": x + t + rng.normal(size=n),
+        }
+    )
+
+
+BASIC = ("--outcome", "y", "--treatment", "t")
+
+
+def run(capsys, *arguments):
+    code = main(["run", *map(str, arguments)])
+    found = capsys.readouterr()
+    return code, found.out + found.err
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "categorical"])
+def test_a_region_called_na_is_a_region(table, tmp_path, capsys, kind):
+    path = tmp_path / ("data.csv" if kind == "csv" else "data.parquet")
+    if kind == "csv":
+        table.to_csv(path, index=False)
+    elif kind == "parquet":
+        table.to_parquet(path)
+    else:
+        table.astype({"region": "category"}).to_parquet(path)
+    for extra in ((), ("--drop-missing",)):
+        code, text = run(capsys, path, *BASIC, "--segment-column", "region", *extra)
+        assert code == 0
+        assert any(line.startswith("NA ") for line in text.splitlines())
+        assert "region: cells 'NA' (200) are levels" in text
+        assert text.count("cells 'NA'") == 1
+    code, text = run(capsys, path, *BASIC, "--segment-column", "region", "--missing", "NA")
+    assert code == 2
+    assert "200 of 400 rows have missing values in region (200)" in text
+    more = ("--segment-column", "region", "--missing", "NA", "--drop-missing")
+    code, text = run(capsys, path, *BASIC, *more)
+    assert code == 0
+    assert not any(line.startswith("NA ") for line in text.splitlines())
+    assert "region: cells 'NA' (200) count as missing, as --missing says" in text
+
+
+def test_na_in_a_text_treatment_is_an_arm_that_is_named(table, tmp_path, capsys):
+    arms = np.where(table["t"] == 1, "mail", "none").astype(object)
+    arms[:7] = "NA"
+    path = tmp_path / "data.csv"
+    table.assign(t=arms).to_csv(path, index=False)
+    segments = ("--segment-column", "region", "--control", "none")
+    code, text = run(capsys, path, *BASIC, *segments)
+    assert code == 0
+    assert "NA (7)" in text
+    assert "t: cells 'NA' (7) are levels" in text
+    more = (*segments, "--missing", "NA", "--drop-missing", "--ignore", "region")
+    code, text = run(capsys, path, *BASIC, *more[2:])
+    assert code == 0
+    assert "7 of 400 rows dropped for missing values in t (7)" in text
+
+
+def test_na_in_outcome_and_numbers_is_missing_and_counted(table, tmp_path, capsys):
+    gappy = table.astype({"y": object, "x": object})
+    gappy.loc[:4, "y"] = "NA"
+    gappy.loc[3:5, "x"] = "."
+    path = tmp_path / "data.csv"
+    gappy.to_csv(path, index=False)
+    more = ("--segment-column", "region")
+    code, text = run(capsys, path, *BASIC, *more)
+    assert code == 2
+    assert "6 of 400 rows have missing values in y (5), x (3)" in text
+    code, text = run(capsys, path, *BASIC, *more, "--drop-missing")
+    assert code == 0
+    assert "y: cells 'NA' (5) count as missing, as all other cells are numbers" in text
+
+
+def test_flags_of_r_with_gaps_are_outcomes(table, tmp_path, capsys):
+    flags = np.where(table["y"] > 0, "TRUE", "FALSE").astype(object)
+    flags[:3] = ""
+    path = tmp_path / "data.csv"
+    table.assign(y=flags).to_csv(path, index=False)
+    code, _ = run(capsys, path, *BASIC, "--segment-column", "region", "--drop-missing")
+    assert code == 0
+
+
+def test_numbered_segments_stay_whole_when_rows_are_dropped(table, tmp_path, capsys):
+    numbered = table.assign(region=(np.arange(400) % 2 + 1).astype(object))
+    numbered.loc[0, "region"] = ""
+    path = tmp_path / "data.csv"
+    numbered.to_csv(path, index=False)
+    code, text = run(capsys, path, *BASIC, "--segment-column", "region", "--drop-missing")
+    assert code == 0
+    assert any(line.startswith("1 ") for line in text.splitlines())
+    assert not any(line.startswith("1.0 ") for line in text.splitlines())
+
+
+def test_ids_are_left_out_and_come_back_when_listed(table, tmp_path, capsys):
+    path = tmp_path / "data.csv"
+    table.assign(user_id=np.arange(400) + 1000).to_csv(path, index=False)
+    code, text = run(capsys, path, *BASIC, "--segment-column", "region")
+    assert code == 0
+    assert "'user_id' has a different whole number in every row: it looks like an id" in text
+    assert "BEFORE the treatment: x. Name them" in text
+    code, text = run(
+        capsys, path, *BASIC, "--segment-column", "region", "--covariates", "x,user_id"
+    )
+    assert code == 0
+    assert "covariate 'user_id': looks like an id" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([*map(str, range(390)), *["oops"] * 10], r"numbers but for 'oops' (10)"),
+        ([f"{v // 100},{v % 100:02d}" for v in range(400)], "another notation"),
+        ([f"{v % 12 + 1:02d}/{v % 28 + 1:02d}/2024" for v in range(400)], "day or month first"),
+        ([f"this is a text number {v}" for v in range(400)], "--ignore odd"),
+    ],
+)
+def test_columns_that_leave_a_doubt_stop_the_run(table, tmp_path, capsys, values, message):
+    path = tmp_path / "data.csv"
+    table.assign(odd=values).to_csv(path, index=False)
+    code, text = run(capsys, path, *BASIC, "--segment-column", "region", "--quiet")
+    assert code == 2
+    assert text.count("\n") == 1
+    assert "covariate 'odd'" in text
+    assert message in text
+    assert "--ignore odd" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"y,t,x\n1,0,2\n2,1\n3,1,5\n", "row 2 has 2 cells, and the header names 3 columns"),
+        (b"y,t,x\n1,0,2,\n2,1,3,\n", "its rows have more cells than the header"),
+        (b"y,t,x\n1,0,2\n2,1,3,4\n", "is not a regular table"),
+        (b"y;t;x\n1;0;2\n", "try --sep ';'"),
+        ("y,t,größe\n1,0,ü\n".encode("cp1252"), "cannot be read as utf-8"),
+        ("y,t,x\n1,0,2\n".encode("utf-16"), "cannot be read as utf-8"),
+        (b"y,t,y\n1,0,2\n", "columns of the same name: 'y'"),
+        (b"y,t,x\n", "has column names but no rows"),
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf", "is empty"),
+        (b"\x00\x01\x02\x03", "single column"),
+        (b'y,t,x\n1,0,"2\n2,1,3\n', "EOF inside string"),
+    ],
+)  # fmt: skip
+def test_files_that_are_no_table_end_in_one_line(tmp_path, capsys, content, message):
+    path = tmp_path / "data.csv"
+    path.write_bytes(content)
+    code, text = run(capsys, path, *BASIC, "--quiet")
+    assert code == 2, text
+    assert text.count("\n") == 1
+    assert message in text
+
+
+def test_a_mark_before_the_first_name_and_other_encodings_are_read(table, tmp_path):
+    for encoding in ("utf-8-sig", "cp1252", "utf-16"):
+        table.rename(columns={"x": "höhe"}).to_csv(
+            tmp_path / "a.csv", index=False, encoding=encoding
+        )
+        given = "utf-8" if encoding == "utf-8-sig" else encoding
+        assert read_table(tmp_path / "a.csv", None, given).columns[0] == "höhe"
+
+
+def test_a_cut_gzip_file_and_a_strange_separator_are_told(tmp_path, capsys):
+    whole = gzip.compress(b"y,t,x\n" + b"1,0,2\n2,1,3\n" * 5000)
+    (tmp_path / "data.csv.gz").write_bytes(whole[:-20])
+    code, text = run(capsys, tmp_path / "data.csv.gz", *BASIC, "--quiet")
+    assert (code, text.count("\n")) == (2, 1)
+    assert "gzip" in text
+    (tmp_path / "data.csv").write_text("y,t\n1,0\n")
+    with pytest.raises(UserError, match="--sep must be one character"):
+        read_table(tmp_path / "data.csv", "::")
+
+
+def test_parquet_columns_of_one_name_are_refused(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = [arrow.array([1.0, 2.0]), arrow.array([0, 1]), arrow.array([3, 4])]
+    parquet.write_table(
+        arrow.Table.from_arrays(columns, names=["y", "t", "y"]), tmp_path / "a.parquet"
+    )
+    with pytest.raises(UserError, match=r"a\.parquet"):
+        read_table(tmp_path / "a.parquet")
