@@ -16,35 +16,33 @@ PACKAGE = ROOT / "segcate"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LONGEST = 600
 
-# Rooms in the order of the design: a room may import from those before it, never from those after.
-ROOMS = {
-    "foundations": 0,
-    "segmentation": 1,
-    "matching": 2,
-    "effects": 3,
-    "cate": 4,
-    "metrics": 5,
-    "model_selection": 6,
-    "plots": 7,
-    "cards": 7,
-    "cli": 8,
-}
-# Folders that are foundations, like the modules at the top; nothing in them is public.
-FOUNDATIONS = {"_inputs", "_statistics"}
-# Rooms that stand beside the order, with all that they may import from.
-ANNEXES = {"datasets": {"foundations"}, "temporal": {"foundations", "metrics"}}
+# Every room stands on a floor, and imports from floors below its own, never from its own or above.
+FLOORS = [
+    {"exceptions"},
+    {"_kernels", "_writing"},
+    {"_inputs"},
+    {"_statistics", "datasets"},
+    {"_covariates", "_nuisance", "_ranking"},
+    {"base"},
+    {"segmentation", "matching"},
+    {"effects"},
+    {"cate", "metrics"},
+    {"model_selection"},
+    {"plots"},
+    {"cli"},
+]
+FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
+# `temporal` stands beside the order: all that it may import from, and its own rooms in theirs.
+ANNEXES = {"temporal": {"exceptions", "_kernels", "_writing", "_inputs", "_statistics"}}
+TEMPORAL_FLOORS = [{"_panel"}, {"_networks", "_simulators"}, {"_models"}, {"_segments"}]
+# Who may import from `datasets`: the command line, for its demonstration.
+READERS_OF_DATASETS = {"cli"}
 
 
 def room_of(dotted: str) -> str:
-    """Name the room of a module `segcate.x._y`; those at the top are foundations or CLI."""
+    """Name the room of a module `segcate.x._y`; the package itself has none."""
     parts = dotted.split(".")
-    if len(parts) == 1:
-        return "foundations"
-    if parts[1] in FOUNDATIONS:
-        return "foundations"
-    if parts[1] in ROOMS or parts[1] in ANNEXES:
-        return parts[1]
-    return "cli" if parts[1].startswith("_cli_") else "foundations"
+    return parts[1] if len(parts) > 1 and parts[1] in {*FLOOR, *ANNEXES} else ""
 
 
 def imports_of(source: str) -> set[str]:
@@ -60,16 +58,16 @@ def imports_of(source: str) -> set[str]:
 
 
 def is_allowed(importer: str, imported: str) -> bool:
-    """Tell whether one room may import from another."""
-    if importer == imported:
+    """Tell whether one room may import from another; the package itself says its version only."""
+    if importer in ("", imported) or imported == "":
         return True
     if importer in ANNEXES:
         return imported in ANNEXES[importer]
-    if imported == "datasets":
-        return importer == "cli"
     if imported in ANNEXES:
         return False
-    return ROOMS[imported] < ROOMS[importer]
+    if imported == "datasets":
+        return importer in READERS_OF_DATASETS
+    return FLOOR[imported] < FLOOR[importer]
 
 
 def dotted_name(path: Path) -> str:
@@ -78,7 +76,7 @@ def dotted_name(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted_name)
-def test_imports_point_up_the_page(path):
+def test_imports_go_down(path):
     importer = room_of(dotted_name(path))
     wrong = [
         name
@@ -94,18 +92,22 @@ def test_imports_point_up_the_page(path):
         ("plots", "from segcate.metrics import qini_score", True),
         ("metrics", "from segcate.plots import SegmentEffectDisplay", False),
         ("metrics", "def f():\n    from segcate.plots import X", False),
-        ("matching", "from segcate import _frames", True),
+        ("matching", "from segcate._inputs import frames", True),
         ("matching", "import segcate.effects._table.pool", False),
         ("effects", "from segcate import cate", False),
         ("cate", "from segcate.effects import SegmentMatching", True),
+        ("cate", "from segcate.metrics import qini_score", False),
         ("effects", "from segcate.datasets import load_nhefs", False),
         ("cli", "from segcate.datasets import load_nhefs", True),
-        ("foundations", "from segcate.effects import SegmentMatching", False),
-        ("temporal", "from segcate.metrics import qini_score", True),
+        ("cli", "from segcate import __version__", True),
+        ("_statistics", "from segcate._inputs.vectors import as_array", True),
+        ("_inputs", "from segcate._statistics.intervals import Law", False),
+        ("_nuisance", "from segcate._ranking.rows import ranked_rows", False),
+        ("base", "from segcate.effects import SegmentMatching", False),
+        ("temporal", "from segcate._statistics.intervals import Law", True),
         ("temporal", "from segcate.effects import SegmentMatching", False),
+        ("effects", "from segcate.temporal import CRN", False),
         ("datasets", "from segcate._inputs.listing import listed", True),
-        ("matching", "from segcate._inputs.kinds import column_kinds", True),
-        ("foundations", "from segcate._inputs.kinds import column_kinds", True),
         ("datasets", "from segcate.effects import SegmentMatching", False),
     ],
 )
@@ -114,9 +116,32 @@ def test_the_rule_itself(importer, source, allowed):
     assert is_allowed(importer, room_of(name)) is allowed
 
 
-def test_every_folder_is_a_known_room():
+def test_every_module_stands_in_a_known_room():
+    known = {*FLOOR, *ANNEXES, ""}
+    assert {room_of(dotted_name(path)) for path in MODULES} <= known
+    at_the_top = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
     folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-    assert folders <= {*ROOMS, *ANNEXES, *FOUNDATIONS}
+    assert at_the_top | folders == {*FLOOR, *ANNEXES}
+
+
+def temporal_floor(dotted: str) -> int:
+    """Return the floor of a module in `temporal`; its own `__init__` stands above all."""
+    parts = dotted.split(".")
+    floors = [i for i, rooms in enumerate(TEMPORAL_FLOORS) if len(parts) > 2 and parts[2] in rooms]
+    return floors[0] if floors else len(TEMPORAL_FLOORS)
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "temporal").rglob("*.py")), ids=dotted_name)
+def test_imports_within_temporal_go_down(path):
+    importer = dotted_name(path)
+    wrong = [
+        name
+        for name in imports_of(path.read_text(encoding="utf-8"))
+        if name.startswith("segcate.temporal.")
+        and importer.split(".")[2:3] != name.split(".")[2:3]
+        and temporal_floor(name) >= temporal_floor(importer)
+    ]
+    assert not wrong, f"{importer} must not import {wrong}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted_name)
@@ -155,8 +180,7 @@ def test_import_of_the_package_loads_nothing_heavy():
 
 
 def test_no_room_loads_an_optional_package_when_imported():
-    rooms = [name for name in ROOMS if (PACKAGE / name / "__init__.py").exists()]
-    names = ", ".join(f"segcate.{name}" for name in [*rooms, "datasets", "temporal", "cli"])
+    names = ", ".join(f"segcate.{name}" for name in [*FLOOR, *ANNEXES])
     assert not loaded_after(f"import {names}") & OPTIONAL
 
 

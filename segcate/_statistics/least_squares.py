@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 
-from segcate.matching._logit import independent_in_gram
-from segcate.matching._score_grid import column_ranges
+from segcate._statistics.columns import column_ranges, independent_in_gram
 
 Float = npt.NDArray[np.float64]
 

@@ -6,56 +6,28 @@ the likelihood and the covariance of its coefficients, and ties of the score mus
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from segcate.matching._score_grid import ScoreGrid, column_ranges, place_on_grid
+from segcate._statistics.columns import (
+    Centre,
+    Rows,
+    Standard,
+    independent_in_gram,
+    standardise,
+)
+from segcate.matching._score_grid import ScoreGrid, place_on_grid
 
 Float = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.integer[Any]]
-Centre = tuple[Rows, Float]
 
 _BLOCK = 16_384
 _MAX_ITERATIONS = 60
 _TOLERANCE = 1e-11
-_ALIASED = 1e-10
-# A standard deviation below this share of the largest value is the rounding of a constant; group
-# means, which are sums, are rounded more.
-_NOISE, _NOISE_OF_MEANS = 1e-15, 1e-12
 # Log-odds per standard deviation beyond which a slope is on its way to infinity.
 _RUNAWAY = 1e3
-
-
-@dataclass(frozen=True, slots=True)
-class Standard:
-    """How columns are standardised: ``((z - origin) - mean) / scale``, in this order.
-
-    The origin is a value of the column, so that a column far from 0 loses no digits.
-
-    Attributes
-    ----------
-    origin, mean, scale : float64 arrays of shape (n_columns,)
-    correlation : float64 array of shape (n_columns, n_columns)
-    varies : bool array of shape (n_columns,)
-    """
-
-    origin: Float
-    mean: Float
-    scale: Float
-    correlation: Float
-    varies: npt.NDArray[np.bool_]
-
-    def apply(self, Z: Float, columns: npt.NDArray[np.bool_]) -> Float:
-        """Return the marked columns of these rows, standardised."""
-        out: Float = (Z if columns.all() else Z[:, columns]) - self.origin[columns]
-        out -= self.mean[columns]
-        out /= self.scale[columns]
-        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,74 +75,6 @@ class LogitFit:
         return np.asarray(to_raw @ self.standard_covariance @ to_raw.T)
 
 
-def independent_columns(
-    Z: Float, rows: Rows | None = None, weight: Float | None = None
-) -> npt.NDArray[np.bool_]:
-    """Mark the columns that are neither constant nor a combination of earlier ones.
-
-    A column is dropped when less than 1e-10 of its variance is left after regression on a constant
-    and the columns kept before it (a Cholesky factorisation of the correlation matrix).
-    """
-    rows = np.arange(len(Z)) if rows is None else rows
-    standard = _standard(Z, rows, None, weight)
-    return independent_in_gram(standard.correlation, standard.varies)
-
-
-def independent_in_gram(gram: Float, candidates: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Mark the candidates that a left-to-right Cholesky of a unit-diagonal `gram` keeps."""
-    kept = np.zeros(len(gram), dtype=bool)
-    factor = np.zeros_like(gram)
-    for j in np.flatnonzero(candidates):
-        before = np.flatnonzero(kept)
-        row = np.zeros(len(before))
-        for a, i in enumerate(before):  # forward substitution against the columns kept so far
-            row[a] = (gram[j, i] - row[:a] @ factor[i, before[:a]]) / factor[i, i]
-        left = gram[j, j] - row @ row
-        if left > _ALIASED:
-            kept[j] = True
-            factor[j, before] = row
-            factor[j, j] = np.sqrt(left)
-    return kept
-
-
-def standard_deviations(
-    Z: Float, rows: Rows, weight: Float | None = None, centre: Centre | None = None
-) -> Float:
-    """Return the standard deviations by which `fit_logit` divides the columns, 0 for constants."""
-    standard = _standard(Z, rows, centre, weight)
-    return np.where(standard.varies, standard.scale, 0.0)
-
-
-def _standard(Z: Float, rows: Rows, centre: Centre | None, weight: Float | None) -> Standard:
-    """Measure the columns (less the means of `centre`), block by block."""
-    low, high = column_ranges(Z, rows)
-    size = np.maximum(np.abs(low), np.abs(high))
-    origin = low if centre is None else np.zeros(Z.shape[1])
-    mass, total = 0.0, np.zeros(Z.shape[1])
-    for block, w in _blocks(Z, rows, origin, centre, weight):
-        mass += float(w.sum())
-        total += w @ block
-    mean = total / mass
-    cross = np.zeros((Z.shape[1], Z.shape[1]))
-    for block, w in _blocks(Z, rows, origin, centre, weight):
-        centred = block - mean
-        cross += (centred * w[:, None]).T @ centred
-    scale = np.sqrt(np.diag(cross) / mass)
-    safe = np.where(scale > 0, scale, 1.0)
-    noise = size * (_NOISE if centre is None else _NOISE_OF_MEANS)
-    return Standard(origin, mean, safe, cross / mass / np.outer(safe, safe), scale > noise)
-
-
-def _blocks(
-    Z: Float, rows: Rows, origin: Float, centre: Centre | None, weight: Float | None
-) -> Iterator[tuple[Float, Float]]:
-    """Yield the rows of Z less their origin, and their weights, a few thousand at a time."""
-    for begin in range(0, len(rows), _BLOCK):
-        at = rows[begin : begin + _BLOCK]
-        values = Z[at] - (origin if centre is None else centre[1][centre[0][at]])
-        yield values, np.ones(len(at)) if weight is None else weight[at]
-
-
 def fit_logit(
     Z: Float,
     treatment: npt.NDArray[np.int8],
@@ -206,7 +110,7 @@ def fit_logit(
     rows = np.arange(len(Z)) if rows is None else rows
     if weight is not None:
         rows = rows[weight[rows] > 0]
-    standard = _standard(Z, rows, centre, weight)
+    standard = standardise(Z, rows, centre, weight)
     ridge = np.broadcast_to(np.asarray(penalty, dtype=np.float64), (Z.shape[1],))
     is_free = ridge == 0 if np.ndim(penalty) else np.ones(Z.shape[1], dtype=bool)
     kept = independent_in_gram(standard.correlation, standard.varies & is_free)

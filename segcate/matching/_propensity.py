@@ -16,8 +16,9 @@ from segcate._inputs import frames
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.listing import listed
 from segcate._inputs.weights import are_counts, effective_rows, mass_in_rows
+from segcate._statistics.columns import independent_columns
 from segcate.exceptions import OverlapError
-from segcate.matching._logit import LogitFit, fit_logit, independent_columns
+from segcate.matching._logit import LogitFit, fit_logit
 from segcate.matching._model_columns import ModelColumns
 from segcate.matching._score_grid import linear_predictor, place_on_grid
 from segcate.matching._shrunken_score import (

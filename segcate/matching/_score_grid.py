@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._kernels import kernel
+from segcate._statistics.columns import column_ranges
 
 Float = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.integer[Any]]
@@ -113,19 +114,6 @@ def _sum_terms(Z, rows, origin, unit, is_counted, constant, slopes, step):  # ty
                 total += np.rint(slopes[j] * units)
         out[a] = total * step
     return out
-
-
-@kernel
-def column_ranges(Z, rows):  # type: ignore[no-untyped-def]
-    """Return the smallest and the largest value of each column among the rows."""
-    low = np.full(Z.shape[1], np.inf)
-    high = np.full(Z.shape[1], -np.inf)
-    for a in range(len(rows)):
-        for j in range(Z.shape[1]):
-            value = Z[rows[a], j]
-            low[j] = min(low[j], value)
-            high[j] = max(high[j], value)
-    return low, high
 
 
 @kernel

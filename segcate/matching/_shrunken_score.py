@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcate.matching._logit import Centre, fit_logit, standard_deviations
+from segcate._statistics.columns import Centre, standard_deviations
+from segcate.matching._logit import fit_logit
 from segcate.matching._model_columns import ModelColumns
 from segcate.matching._penalties import walk_grids
 from segcate.matching._score_grid import ScoreGrid, linear_predictor

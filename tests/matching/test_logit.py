@@ -7,11 +7,8 @@ import pytest
 import statsmodels.api as sm
 from scipy.special import expit
 
-from segcate.matching._logit import (
-    fit_logit,
-    independent_columns,
-    independent_in_gram,
-)
+from segcate._statistics.columns import independent_columns, independent_in_gram
+from segcate.matching._logit import fit_logit
 from segcate.matching._score_grid import linear_predictor
 
 # statsmodels stops its own Newton a little earlier.

@@ -5,12 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segcate.matching._score_grid import (
-    column_ranges,
-    column_units,
-    linear_predictor,
-    place_on_grid,
-)
+from segcate._statistics.columns import column_ranges
+from segcate.matching._score_grid import column_units, linear_predictor, place_on_grid
 
 
 def units(Z):

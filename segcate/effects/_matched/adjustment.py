@@ -16,10 +16,10 @@ from sklearn.base import clone
 
 from segcate._inputs.weights import effective_rows
 from segcate._kernels import kernel
+from segcate._statistics.columns import independent_columns
 from segcate._statistics.least_squares import centre_columns, least_squares
 from segcate.effects._matched.level_regression import level_regression
 from segcate.effects._matched.view import SegmentView
-from segcate.matching._logit import independent_columns
 from segcate.matching._shrunken_score import Blocks
 
 Float = npt.NDArray[np.float64]

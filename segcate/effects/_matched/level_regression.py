@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 
-from segcate.matching._logit import independent_in_gram
+from segcate._statistics.columns import independent_in_gram
 from segcate.matching._penalties import walk_grids
 
 Float = npt.NDArray[np.float64]
