@@ -10,12 +10,16 @@ import pandas as pd
 from sklearn.base import OneToOneFeatureMixin, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from segcate._covariates.missing import Filling
 from segcate._inputs import frames
+from segcate._inputs.encoding import ColumnEncoding
 from segcate._inputs.features import check_features
+from segcate._inputs.kinds import ColumnKind
 from segcate._inputs.records import RecordedColumns
 from segcate._inputs.routing import FIT_REQUEST, SCORE_REQUEST
 from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
 from segcate._inputs.weights import check_weights
+from segcate._publishing import publish
 from segcate._ranking.formulas import rank_score
 
 __all__ = ["EffectEstimatorMixin", "SegmenterMixin"]
@@ -213,3 +217,6 @@ class SegmenterMixin(RecordedColumns, OneToOneFeatureMixin, TransformerMixin):
                 "column that transform appends. Drop or rename it, or pass another name, "
                 "`column='segment_2'`."
             )
+
+
+publish(globals(), stored=[ColumnEncoding, ColumnKind, Filling])

@@ -1,5 +1,6 @@
 """Users with known treatment effects, and loaders of real studies."""
 
+from segcate._publishing import publish
 from segcate.datasets._causaldata import load_nhefs, load_nsw
 from segcate.datasets._hillstrom import fetch_hillstrom
 from segcate.datasets._mindset import fetch_learning_mindset
@@ -14,3 +15,5 @@ __all__ = [
     "make_segmented_users",
     "make_uplift",
 ]
+
+publish(globals())

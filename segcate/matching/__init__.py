@@ -1,6 +1,10 @@
 """Like with like: propensity scores inside segments, nearest neighbours, balance."""
 
+from segcate._publishing import publish
+from segcate.matching._balance import Balance
 from segcate.matching._matcher import PropensityMatcher
 from segcate.matching._sample import MatchedSample
 
 __all__ = ["MatchedSample", "PropensityMatcher"]
+
+publish(globals(), stored=[Balance])

@@ -1,5 +1,6 @@
 """How good is a ranking by predicted effect: effect scores, ranking scores, scorers."""
 
+from segcate._publishing import publish
 from segcate._ranking.formulas import RankScore
 from segcate.metrics._blp import BestLinearPrediction, blp, blp_from_outcome
 from segcate.metrics._calibration_error import calibration_error
@@ -97,3 +98,5 @@ __all__ = [
     "uplift_at_k_scorer",
     "uplift_curve",
 ]
+
+publish(globals())

@@ -1,5 +1,6 @@
 """Splitters that keep both arms, and honest estimates after a search."""
 
+from segcate._publishing import publish
 from segcate.model_selection._honest import HonestEffects, honest_effects
 from segcate.model_selection._split import (
     TreatmentStratifiedGroupKFold,
@@ -7,6 +8,7 @@ from segcate.model_selection._split import (
     TreatmentStratifiedShuffleSplit,
 )
 from segcate.model_selection._targeting_policy import TargetingPolicy
+from segcate.model_selection._targeting_rule import TargetingRule
 
 __all__ = [
     "HonestEffects",
@@ -16,3 +18,5 @@ __all__ = [
     "TreatmentStratifiedShuffleSplit",
     "honest_effects",
 ]
+
+publish(globals(), stored=[TargetingRule])

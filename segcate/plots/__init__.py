@@ -1,5 +1,6 @@
 """Displays of designs, effects and rankings: what people look at."""
 
+from segcate._publishing import publish
 from segcate.plots._effect_by_quantile import EffectByQuantileDisplay
 from segcate.plots._effect_distribution import EffectDistributionDisplay
 from segcate.plots._love_plot import LovePlotDisplay
@@ -21,3 +22,5 @@ __all__ = [
     "SortedEffectDisplay",
     "UpliftCurveDisplay",
 ]
+
+publish(globals())

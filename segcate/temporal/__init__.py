@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from segcate._publishing import publish
 from segcate.temporal._models.msm import MSM
 from segcate.temporal._panel.counterfactual_rows import CounterfactualRows, DenseRows
 from segcate.temporal._panel.covariates import standin_covariates
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
     from segcate.temporal._models.rmsn import RMSN
 
 _NETWORKS = {
-    "CRN": "_crn",
-    "CausalTransformer": "_causal_transformer",
-    "GNet": "_gnet",
-    "RMSN": "_rmsn",
-    "SimulatedState": "_gnet",
+    "CRN": "_models.crn",
+    "CausalTransformer": "_models.causal_transformer",
+    "GNet": "_models.gnet",
+    "RMSN": "_models.rmsn",
+    "SimulatedState": "_models.gnet",
 }
 
 __all__ = [
@@ -59,6 +60,8 @@ __all__ = [
     "tumor_growth",
 ]
 
+publish(globals())
+
 
 def __getattr__(name: str) -> Any:
     """Load a network when it is first asked for."""
@@ -73,6 +76,7 @@ def __getattr__(name: str) -> Any:
             f"segcate.temporal.{name} needs PyTorch, which is not installed. Install it with "
             '`pip install "segcate[temporal]"`; MSM and the simulators do without.'
         ) from error
+    model.__module__ = __name__
     globals()[name] = model
     return model
 
