@@ -93,7 +93,7 @@ def beside_peers(n: int) -> list[dict[str, Any]]:
     except ImportError as missing:
         print(f"{missing.name} is not installed here: left out")
         return []
-    from segcate.metrics import effect_scores, qini_experiment_score, rank_test
+    from segcate.metrics import effect_scores, qini_score, rank_test
 
     rng = np.random.default_rng(0)
     effect = rng.uniform(-0.1, 0.3, n)
@@ -112,7 +112,7 @@ def beside_peers(n: int) -> list[dict[str, Any]]:
         "scikit-uplift qini_auc_score": lambda: qini_auc_score(y, effect, treatment),
     }
     ours = {
-        "value": timed(lambda: qini_experiment_score(y, effect, treatment=treatment)),
+        "value": timed(lambda: qini_score(y, effect, treatment=treatment, design="experiment")),
         "value and standard error": timed(with_std_error),
     }
     found = []

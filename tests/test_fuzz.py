@@ -179,5 +179,6 @@ def test_every_public_name_is_called():
     public = {"encode_treatment"}
     for package in PACKAGES:
         public |= set(importlib.import_module(f"segcate.{package}").__all__)
-    assert public == {*CALLS, *RESULTS, *ELSEWHERE}
+    called = {name.partition(",")[0] for name in CALLS}
+    assert public == {*called, *RESULTS, *ELSEWHERE}
     assert not set(CALLS) & (RESULTS | set(ELSEWHERE))

@@ -6,12 +6,7 @@ from segcate.metrics._blp import BestLinearPrediction, blp, blp_from_outcome
 from segcate.metrics._calibration_error import calibration_error
 from segcate.metrics._clan import Clan, clan
 from segcate.metrics._compare_scores import ScoreComparison, compare_scores
-from segcate.metrics._curves import (
-    cumulative_effect_curve,
-    qini_curve,
-    toc_curve,
-    uplift_curve,
-)
+from segcate.metrics._curves import cumulative_effect_curve, qini_curve, toc_curve, uplift_curve
 from segcate.metrics._effect_by_quantile import effect_by_group, effect_by_quantile
 from segcate.metrics._effect_scores import effect_scores
 from segcate.metrics._group_effects import EffectByGroup, EffectByQuantile, GroupCalibration
@@ -35,14 +30,7 @@ from segcate.metrics._scorers import (
     uplift_at_k_experiment_scorer,
     uplift_at_k_scorer,
 )
-from segcate.metrics._scores import (
-    autoc_experiment_score,
-    autoc_score,
-    qini_experiment_score,
-    qini_score,
-    uplift_at_k,
-    uplift_at_k_experiment_score,
-)
+from segcate.metrics._scores import autoc_score, qini_score, uplift_at_k
 from segcate.metrics._slope_curve import cumulative_slope_curve
 from segcate.metrics._targeting_curve import TargetingCurve
 
@@ -59,7 +47,6 @@ __all__ = [
     "RankScore",
     "ScoreComparison",
     "TargetingCurve",
-    "autoc_experiment_score",
     "autoc_experiment_scorer",
     "autoc_score",
     "autoc_scorer",
@@ -84,7 +71,6 @@ __all__ = [
     "policy_value",
     "profit_curve",
     "qini_curve",
-    "qini_experiment_score",
     "qini_experiment_scorer",
     "qini_score",
     "qini_scorer",
@@ -93,7 +79,6 @@ __all__ = [
     "rank_test",
     "toc_curve",
     "uplift_at_k",
-    "uplift_at_k_experiment_score",
     "uplift_at_k_experiment_scorer",
     "uplift_at_k_scorer",
     "uplift_curve",

@@ -7,7 +7,7 @@ machine learning, The Econometrics Journal, 21(1), C1-C68.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ from segcate._nuisance.nuisances import (
     warn_of_clipped,
 )
 from segcate._nuisance.pseudo_outcomes import arm_centred_scores, doubly_robust_arm_scores
+from segcate.metrics._scored_rows import Design
 
 __all__ = ["effect_scores"]
 
@@ -57,7 +58,7 @@ def effect_scores(
     y: Any,
     *,
     treatment: Any,
-    design: Literal["observational", "experiment"] = "observational",
+    design: Design = "observational",
     outcome_model: Any = None,
     propensity_model: Any = None,
     propensity: Any = None,
@@ -214,7 +215,7 @@ def _check_arguments(
     mu1: Any,
 ) -> None:
     """Refuse arguments that contradict each other."""
-    check_option(_OWNER, "design", design, ["observational", "experiment"])
+    check_option(_OWNER, "design", design, get_args(Design))
     if (mu0 is None) != (mu1 is None):
         given, other = ("mu0", "mu1") if mu1 is None else ("mu1", "mu0")
         raise ValueError(f"{_OWNER}: `{given}` was given without `{other}`. Pass both or neither.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,18 +11,24 @@ from scipy.sparse import csr_matrix
 
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.groups import check_groups
+from segcate._inputs.outcome import check_outcome
+from segcate._inputs.treatment import check_treatment
 from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
 from segcate._inputs.weights import check_weights
+from segcate._nuisance.pseudo_outcomes import arm_centred_scores
 from segcate._statistics.intervals import Law, satterthwaite
 
 Bool = npt.NDArray[np.bool_]
+Design = Literal["observational", "experiment"]
 
 __all__ = [
+    "Design",
     "GroupMeans",
     "ScoredRows",
     "check_rows",
     "clusters_freedom",
     "compress_codes",
+    "experiment_scores",
     "group_means",
     "mean_std_error",
     "mid_position",
@@ -114,6 +120,22 @@ def check_rows(
             f"{needs_units}. Score on more {what}."
         )
     return rows
+
+
+def experiment_scores(owner: str, y: Any, treatment: Any, sample_weight: Any) -> Float:
+    """Check the data of an experiment and make its effect scores."""
+    outcome = check_outcome(owner, y, y)
+    arm = check_treatment(owner, treatment, y)
+    weight = check_weights(owner, sample_weight, y)
+    counted = arm if weight is None else arm[weight > 0]
+    n_treated = int(counted.sum())
+    if n_treated in (0, len(counted)):
+        raise ValueError(
+            f"{owner}: of {len(counted)} rows to score on, {n_treated} are treated, and both arms "
+            "are needed. In a search use cv=segcate.model_selection.TreatmentStratifiedKFold(), "
+            "which keeps both arms in every fold."
+        )
+    return arm_centred_scores(outcome, arm, weight)
 
 
 def mid_position(prediction: Float, weight: Float | None) -> Float:

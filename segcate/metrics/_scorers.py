@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, SupportsFloat
+from typing import Any, SupportsFloat, get_args
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from segcate._inputs.treatment import check_treatment
 from segcate._inputs.vectors import as_array, check_prediction, check_vector
 from segcate._inputs.weights import check_weights
 from segcate.metrics._losses import dr_loss, r_loss
-from segcate.metrics._scores import autoc_score, experiment_scores, qini_score, uplift_at_k
+from segcate.metrics._scored_rows import Design, experiment_scores
+from segcate.metrics._scores import autoc_score, qini_score, uplift_at_k
 
 __all__ = [
     "autoc_experiment_scorer",
@@ -154,7 +155,7 @@ def _handed_in(owner: str, y: Any, treatment: Any, pseudo_outcome: Any) -> Float
 def make_uplift_scorer(
     func: Callable[..., SupportsFloat],
     *,
-    design: Literal["observational", "experiment"] = "observational",
+    design: Design = "observational",
     greater_is_better: bool = True,
     **kwargs: Any,
 ) -> Any:
@@ -201,7 +202,7 @@ def make_uplift_scorer(
     """
     if not callable(func):
         raise TypeError(f"make_uplift_scorer: `func` must be callable; got {func!r}.")
-    check_option("make_uplift_scorer", "design", design, ["observational", "experiment"])
+    check_option("make_uplift_scorer", "design", design, get_args(Design))
     is_experiment = design == "experiment"
     return make_routed_scorer(
         _EffectScoreMetric(func, is_experiment, kwargs),

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+import warnings
+from typing import Any, Literal, get_args
 
-from segcate._inputs.arrays import Float
-from segcate._inputs.outcome import check_outcome
+import numpy as np
+
+from segcate._inputs.outcome import check_outcome, is_zero_one
+from segcate._inputs.parameters import check_option
 from segcate._inputs.treatment import check_treatment
-from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
-from segcate._inputs.weights import check_weights
-from segcate._nuisance.pseudo_outcomes import arm_centred_scores
-from segcate._ranking.formulas import RankKind, rank_score
+from segcate._inputs.vectors import check_same_index
+from segcate._ranking.formulas import RankKind, area_value_and_influence
 from segcate._ranking.rows import rank_rows
-from segcate.metrics._normalization import Normalize, qini_divisor
+from segcate.exceptions import SegcateWarning
 from segcate.metrics._rank_estimate import check_k, top_effect
+from segcate.metrics._scored_rows import (
+    Design,
+    ScoredRows,
+    check_rows,
+    experiment_scores,
+    mean_std_error,
+)
 
-__all__ = [
-    "autoc_experiment_score",
-    "autoc_score",
-    "qini_experiment_score",
-    "qini_score",
-    "uplift_at_k",
-    "uplift_at_k_experiment_score",
-]
+Normalize = Literal["ate", "oracle"] | None
+
+__all__ = ["autoc_score", "qini_score", "uplift_at_k"]
 
 
 def qini_score(
     pseudo_outcome: Any,
     prediction: Any,
     *,
+    design: Design = "observational",
+    treatment: Any = None,
     sample_weight: Any = None,
     normalize: Normalize = None,
     y: Any = None,
-    treatment: Any = None,
 ) -> float:
     r"""Score a ranking by the area between its gain curve and the chord (QINI).
 
@@ -42,9 +47,16 @@ def qini_score(
     Parameters
     ----------
     pseudo_outcome : array-like of shape (n_samples,)
-        Effect scores of the rows, in units of y, from `effect_scores`.
+        Effect scores of the rows, in units of y, from `effect_scores`; with design="experiment" the
+        outcome itself.
     prediction : array-like of shape (n_samples,)
         Predicted effect of each row, or any number to rank by, highest first. Finite.
+    design : {"observational", "experiment"}, default="observational"
+        "observational": scored on effect scores. "experiment": effect scores are made of the outcome
+        and the means of the arms. Right when every row had the same chance of treatment, and only
+        then: on observational data it prefers the wrong ranking.
+    treatment : array-like of shape (n_samples,), values in {0, 1}, default=None
+        Arm of each row, for design="experiment", and for `normalize="oracle"`. Both arms must occur.
     sample_weight : array-like of shape (n_samples,), default=None
         Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
         of all others only ratios count; a row of weight 0 is not there.
@@ -53,9 +65,7 @@ def qini_score(
         not 0. "oracle": over the area of the ranking that knows every outcome, as scikit-uplift
         divides; y in {0, 1} only. See Notes.
     y : array-like of shape (n_samples,), values in {0, 1}, default=None
-        Outcome, needed by `normalize="oracle"` alone.
-    treatment : array-like of shape (n_samples,), values in {0, 1}, default=None
-        Arm of each row, needed by `normalize="oracle"` alone.
+        Outcome, for `normalize="oracle"` on effect scores.
 
     Returns
     -------
@@ -67,7 +77,8 @@ def qini_score(
     ------
     ValueError
         If an array is NaN or infinite somewhere, not one-dimensional, of another length or with
-        another index, or if a weight is negative; if what is divided by is 0.
+        another index, or if a weight is negative; if, in an experiment, the treatment is missing, not
+        0/1, or has one empty arm; if the divisor is 0.
 
     Warns
     -----
@@ -77,7 +88,6 @@ def qini_score(
     See Also
     --------
     rank_test : The same with standard error and p-value.
-    qini_experiment_score : From outcome and treatment of a randomised experiment.
 
     Notes
     -----
@@ -103,17 +113,42 @@ def qini_score(
     0.3125
     >>> qini_score(psi, [0.1, 0.2, 0.5, 0.9])
     -0.3125
+
+    A randomised experiment needs no model.
+
+    >>> y, treatment = [1, 0, 0, 0], [1, 0, 1, 0]
+    >>> qini_score(y, [0.9, 0.5, 0.2, 0.1], treatment=treatment, design="experiment")
+    0.125
     """
     owner = "qini_score"
-    check_same_index(
-        owner, pseudo_outcome=pseudo_outcome, prediction=prediction, sample_weight=sample_weight,
-        y=y, treatment=treatment,
+    check_option(owner, "normalize", normalize, [None, "ate", "oracle"])
+    if y is not None and design == "experiment":
+        raise ValueError(
+            f"{owner}: `y` is for effect scores; with design='experiment' the outcome is the first "
+            "argument. Leave `y` out."
+        )
+    by_oracle = normalize == "oracle"
+    rows = _check(
+        owner, design, pseudo_outcome, prediction, treatment, sample_weight, y=y,
+        uses_treatment=by_oracle,
     )  # fmt: skip
-    value = _score_of(owner, "qini", pseudo_outcome, prediction, sample_weight)
-    return value / qini_divisor(owner, normalize, pseudo_outcome, sample_weight, y, treatment)
+    score = _area(rows, "qini")
+    if normalize is None:
+        return score
+    if not by_oracle:
+        return score / _size_of_ate(owner, rows)
+    outcome = pseudo_outcome if design == "experiment" else y
+    return score / _oracle_area(owner, rows, pseudo_outcome, outcome, treatment)
 
 
-def autoc_score(pseudo_outcome: Any, prediction: Any, *, sample_weight: Any = None) -> float:
+def autoc_score(
+    pseudo_outcome: Any,
+    prediction: Any,
+    *,
+    design: Design = "observational",
+    treatment: Any = None,
+    sample_weight: Any = None,
+) -> float:
     """Score a ranking by the area under its targeting operator curve (AUTOC).
 
     The curve is the mean effect in the top share q, less the mean effect of all; its area puts the
@@ -122,9 +157,16 @@ def autoc_score(pseudo_outcome: Any, prediction: Any, *, sample_weight: Any = No
     Parameters
     ----------
     pseudo_outcome : array-like of shape (n_samples,)
-        Effect scores of the rows, in units of y, from `effect_scores`.
+        Effect scores of the rows, in units of y, from `effect_scores`; with design="experiment" the
+        outcome itself.
     prediction : array-like of shape (n_samples,)
         Predicted effect of each row, or any number to rank by, highest first. Finite.
+    design : {"observational", "experiment"}, default="observational"
+        "observational": scored on effect scores. "experiment": effect scores are made of the outcome
+        and the means of the arms. Right when every row had the same chance of treatment, and only
+        then: on observational data it prefers the wrong ranking.
+    treatment : array-like of shape (n_samples,), values in {0, 1}, default=None
+        Arm of each row, for design="experiment". Both arms must occur.
     sample_weight : array-like of shape (n_samples,), default=None
         Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
         of all others only ratios count; a row of weight 0 is not there.
@@ -138,7 +180,8 @@ def autoc_score(pseudo_outcome: Any, prediction: Any, *, sample_weight: Any = No
     ------
     ValueError
         If an array is NaN or infinite somewhere, not one-dimensional, of another length or with
-        another index, if a weight is negative, or if weights average below 0.1.
+        another index, or if a weight is negative; if, in an experiment, the treatment is missing, not
+        0/1, or has one empty arm.
 
     See Also
     --------
@@ -162,118 +205,18 @@ def autoc_score(pseudo_outcome: Any, prediction: Any, *, sample_weight: Any = No
     >>> round(autoc_score([3.0, 1.0, 0.0, 0.0], [0.9, 0.5, 0.2, 0.1]), 6)
     0.833333
     """
-    return _score_of("autoc_score", "autoc", pseudo_outcome, prediction, sample_weight)
-
-
-def qini_experiment_score(
-    y: Any,
-    prediction: Any,
-    *,
-    treatment: Any,
-    sample_weight: Any = None,
-    normalize: Normalize = None,
-) -> float:
-    """Score a ranking on a randomised experiment by QINI, without any model.
-
-    Effect scores are made of the outcome and the means of the arms. Right when every row had the
-    same chance of treatment, and only then: on observational data it prefers the wrong ranking.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Outcome.
-    prediction : array-like of shape (n_samples,)
-        Predicted effect of each row, or any number to rank by, highest first. Finite.
-    treatment : array-like of shape (n_samples,), values in {0, 1}
-        Arm of each row; both must occur.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
-        of all others only ratios count; a row of weight 0 is not there.
-    normalize : {None, "ate", "oracle"}, default=None
-        As in `qini_score`.
-
-    Returns
-    -------
-    float
-        In units of y, or without unit where normalised. Chance is 0; adding a constant to y changes nothing.
-
-    Raises
-    ------
-    ValueError
-        If an array is NaN or infinite somewhere, of another length or with another index, if the
-        treatment is missing or not 0/1, if one arm is empty, or if what is divided by is 0.
-
-    See Also
-    --------
-    qini_score : For observational data, with scores from `effect_scores`.
-
-    Examples
-    --------
-    >>> from segcate.metrics import qini_experiment_score
-    >>> qini_experiment_score([1, 0, 0, 0], [0.9, 0.5, 0.2, 0.1], treatment=[1, 0, 1, 0])
-    0.125
-    """
-    owner = "qini_experiment_score"
-    check_same_index(
-        owner, y=y, prediction=prediction, treatment=treatment, sample_weight=sample_weight,
-    )  # fmt: skip
-    psi = experiment_scores(owner, y, treatment, sample_weight)
-    value = _score_of(owner, "qini", psi, prediction, sample_weight)
-    return value / qini_divisor(owner, normalize, psi, sample_weight, y, treatment)
-
-
-def autoc_experiment_score(
-    y: Any, prediction: Any, *, treatment: Any, sample_weight: Any = None
-) -> float:
-    """Score a ranking on a randomised experiment by AUTOC, without any model.
-
-    Effect scores are made of the outcome and the means of the arms. Right when every row had the
-    same chance of treatment, and only then.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Outcome.
-    prediction : array-like of shape (n_samples,)
-        Predicted effect of each row, or any number to rank by, highest first. Finite.
-    treatment : array-like of shape (n_samples,), values in {0, 1}
-        Arm of each row; both must occur.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
-        of all others only ratios count; a row of weight 0 is not there.
-
-    Returns
-    -------
-    float
-        In units of y. Chance is 0; adding a constant to y changes nothing.
-
-    Raises
-    ------
-    ValueError
-        If an array is NaN or infinite somewhere, of another length or with another index, if the
-        treatment is missing or not 0/1, or if one arm is empty.
-
-    See Also
-    --------
-    autoc_score : For observational data, with scores from `effect_scores`.
-
-    Examples
-    --------
-    >>> from segcate.metrics import autoc_experiment_score
-    >>> score = autoc_experiment_score([1, 0, 0, 0], [0.9, 0.5, 0.2, 0.1], treatment=[1, 0, 1, 0])
-    >>> round(score, 6)
-    0.375
-    """
-    owner = "autoc_experiment_score"
-    check_same_index(
-        owner, y=y, prediction=prediction, treatment=treatment, sample_weight=sample_weight,
-    )  # fmt: skip
-    psi = experiment_scores(owner, y, treatment, sample_weight)
-    return _score_of(owner, "autoc", psi, prediction, sample_weight)
+    rows = _check("autoc_score", design, pseudo_outcome, prediction, treatment, sample_weight)
+    return _area(rows, "autoc")
 
 
 def uplift_at_k(
-    pseudo_outcome: Any, prediction: Any, *, k: float = 0.3, sample_weight: Any = None
+    pseudo_outcome: Any,
+    prediction: Any,
+    *,
+    k: float = 0.3,
+    design: Design = "observational",
+    treatment: Any = None,
+    sample_weight: Any = None,
 ) -> float:
     r"""Average the effect over the share k of rows with the highest predictions.
 
@@ -283,11 +226,18 @@ def uplift_at_k(
     Parameters
     ----------
     pseudo_outcome : array-like of shape (n_samples,)
-        Effect scores of the rows, in units of y, from `effect_scores`.
+        Effect scores of the rows, in units of y, from `effect_scores`; with design="experiment" the
+        outcome itself.
     prediction : array-like of shape (n_samples,)
         Predicted effect of each row, or any number to rank by, highest first. Finite.
     k : float, default=0.3
         Share of the weight that is treated, in (0, 1].
+    design : {"observational", "experiment"}, default="observational"
+        "observational": scored on effect scores. "experiment": effect scores are made of the outcome
+        and the means of the arms. Right when every row had the same chance of treatment, and only
+        then: on observational data it prefers the wrong ranking.
+    treatment : array-like of shape (n_samples,), values in {0, 1}, default=None
+        Arm of each row, for design="experiment". Both arms must occur.
     sample_weight : array-like of shape (n_samples,), default=None
         Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
         of all others only ratios count; a row of weight 0 is not there.
@@ -301,7 +251,8 @@ def uplift_at_k(
     ------
     ValueError
         If `k` is outside (0, 1]; if an array is NaN or infinite somewhere, not one-dimensional, of
-        another length or with another index, or if a weight is negative.
+        another length or with another index, or if a weight is negative; if, in an experiment, the
+        treatment is missing, not 0/1, or has one empty arm.
 
     See Also
     --------
@@ -319,96 +270,95 @@ def uplift_at_k(
     >>> uplift_at_k([3.0, 1.0, 0.0, 0.0], [0.9, 0.5, 0.2, 0.1], k=0.5)
     2.0
     """
-    return _top_effect("uplift_at_k", pseudo_outcome, prediction, k, sample_weight)
-
-
-def uplift_at_k_experiment_score(
-    y: Any, prediction: Any, *, treatment: Any, k: float = 0.3, sample_weight: Any = None
-) -> float:
-    """Average the effect over the best share k of a randomised experiment, without any model.
-
-    Effect scores are made of the outcome and the means of the arms. Right when every row had the
-    same chance of treatment, and only then.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Outcome.
-    prediction : array-like of shape (n_samples,)
-        Predicted effect of each row, or any number to rank by, highest first. Finite.
-    treatment : array-like of shape (n_samples,), values in {0, 1}
-        Arm of each row; both must occur, but not among the best rows.
-    k : float, default=0.3
-        Share of the weight that is treated, in (0, 1].
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
-        of all others only ratios count; a row of weight 0 is not there.
-
-    Returns
-    -------
-    float
-        In units of y.
-
-    Raises
-    ------
-    ValueError
-        If `k` is outside (0, 1]; if an array is NaN or infinite somewhere, of another length or with
-        another index; if the treatment is missing or not 0/1, or if one arm is empty.
-
-    See Also
-    --------
-    uplift_at_k : For observational data, with scores from `effect_scores`.
-
-    Examples
-    --------
-    >>> from segcate.metrics import uplift_at_k_experiment_score
-    >>> uplift_at_k_experiment_score([3, 1, 1, 1], [4, 3, 2, 1], treatment=[1, 0, 1, 0], k=0.5)
-    2.0
-    """
-    owner = "uplift_at_k_experiment_score"
-    check_same_index(
-        owner, y=y, prediction=prediction, treatment=treatment, sample_weight=sample_weight,
-    )  # fmt: skip
-    psi = experiment_scores(owner, y, treatment, sample_weight)
-    return _top_effect(owner, psi, prediction, k, sample_weight)
-
-
-def experiment_scores(owner: str, y: Any, treatment: Any, sample_weight: Any) -> Float:
-    """Check the data of an experiment and make its effect scores."""
-    outcome = check_outcome(owner, y, y)
-    arm = check_treatment(owner, treatment, y)
-    weight = check_weights(owner, sample_weight, y)
-    counted = arm if weight is None else arm[weight > 0]
-    n_treated = int(counted.sum())
-    if n_treated in (0, len(counted)):
-        raise ValueError(
-            f"{owner}: of {len(counted)} rows to score on, {n_treated} are treated, and both arms "
-            "are needed. In a search use cv=segcate.model_selection.TreatmentStratifiedKFold(), "
-            "which keeps both arms in every fold."
-        )
-    return arm_centred_scores(outcome, arm, weight)
-
-
-def _score_of(
-    owner: str, kind: RankKind, pseudo_outcome: Any, prediction: Any, sample_weight: Any
-) -> float:
-    check_same_index(
-        owner, pseudo_outcome=pseudo_outcome, prediction=prediction, sample_weight=sample_weight,
-    )  # fmt: skip
-    psi = check_vector(owner, "pseudo_outcome", pseudo_outcome, pseudo_outcome)
-    weight = check_weights(owner, sample_weight, pseudo_outcome)
-    ranking = check_prediction(owner, prediction, pseudo_outcome)
-    return rank_score(ranking, psi, weight, kind=kind).value
-
-
-def _top_effect(
-    owner: str, pseudo_outcome: Any, prediction: Any, k: Any, sample_weight: Any
-) -> float:
+    owner = "uplift_at_k"
     check_k(owner, k)
-    check_same_index(
-        owner, pseudo_outcome=pseudo_outcome, prediction=prediction, sample_weight=sample_weight,
-    )  # fmt: skip
-    psi = check_vector(owner, "pseudo_outcome", pseudo_outcome, pseudo_outcome)
-    weight = check_weights(owner, sample_weight, pseudo_outcome)
-    ranking = check_prediction(owner, prediction, pseudo_outcome)
-    return top_effect(rank_rows(ranking, psi, weight), float(k))
+    rows = _check(owner, design, pseudo_outcome, prediction, treatment, sample_weight)
+    return top_effect(rank_rows(rows.prediction, rows.psi, rows.weight), float(k))
+
+
+def _check(
+    owner: str,
+    design: Design,
+    values: Any,
+    prediction: Any,
+    treatment: Any,
+    sample_weight: Any,
+    *,
+    y: Any = None,
+    uses_treatment: bool = False,
+) -> ScoredRows:
+    """Check the rows of a score; `values` are effect scores, or the outcomes of an experiment."""
+    check_option(owner, "design", design, get_args(Design))
+    if design == "experiment":
+        check_same_index(
+            owner, y=values, prediction=prediction, treatment=treatment, sample_weight=sample_weight,
+        )  # fmt: skip
+        values = experiment_scores(owner, values, treatment, sample_weight)
+    elif treatment is not None and not uses_treatment:
+        raise ValueError(
+            f"{owner}: `treatment` came, and effect scores need none. If the first argument is the "
+            "outcome of a randomised experiment, say design='experiment'; else leave `treatment` out."
+        )
+    else:
+        check_same_index(
+            owner, pseudo_outcome=values, prediction=prediction, sample_weight=sample_weight, y=y,
+            treatment=treatment,
+        )  # fmt: skip
+    return check_rows(owner, values, prediction, sample_weight, needs_units=1)
+
+
+def _area(rows: ScoredRows, kind: RankKind) -> float:
+    ranked = rank_rows(rows.prediction, rows.psi, rows.weight)
+    return area_value_and_influence(ranked, kind)[0]
+
+
+def _size_of_ate(owner: str, rows: ScoredRows) -> float:
+    """Return the size of the average effect, and warn where it may be 0."""
+    mean = rows.mean(rows.psi)
+    if mean == 0:
+        raise ValueError(
+            f"{owner}: the average effect is 0, so nothing can be divided by it. Use normalize=None."
+        )
+    std_error = mean_std_error(rows.psi - mean, rows) if rows.n_rows > 1 else math.inf
+    if abs(mean) < 2 * std_error:
+        warnings.warn(
+            f"{owner}: normalize='ate' divides by an average effect of {mean:.3g} with a standard "
+            f"error of {std_error:.3g}, so the ratio says little. Use normalize=None.",
+            SegcateWarning,
+            stacklevel=3,
+        )
+    return abs(mean)
+
+
+def _oracle_area(owner: str, rows: ScoredRows, reference: Any, y: Any, treatment: Any) -> float:
+    """Return the area above the chord of a ranking that knows outcomes.
+
+    Responders with treatment come first, those without it last, as scikit-uplift's perfect Qini
+    curve with `negative_effect=True`, per row of all.
+    """
+    if y is None or treatment is None:
+        raise ValueError(
+            f"{owner}: normalize='oracle' needs `y` and `treatment`, for the responders of each arm; "
+            f"{'`y`' if y is None else '`treatment`'} is None. Pass both, or normalize='ate'."
+        )
+    outcome = rows.keep(check_outcome(owner, y, reference))
+    is_treated = rows.keep(check_treatment(owner, treatment, reference) == 1)
+    weight = np.ones(rows.n_rows) if rows.weight is None else rows.weight
+    if not is_zero_one(outcome):
+        raise ValueError(
+            f"{owner}: normalize='oracle' knows responders from others, so `y` must hold only 0 and "
+            f"1; it has {len(np.unique(outcome))} values. Use normalize='ate' or None."
+        )
+    area = 0.0
+    for arm in (is_treated, ~is_treated):
+        responders, size = float((weight * outcome)[arm].sum()), float(weight[arm].sum())
+        if size == 0:
+            raise ValueError(
+                f"{owner}: normalize='oracle' needs rows of both arms. Check `treatment`."
+            )
+        area += responders / size * (1.0 - responders / float(weight.sum())) / 2.0
+    if area == 0:
+        raise ValueError(
+            f"{owner}: `y` is 0 in every row, so the oracle gains nothing. Use normalize=None."
+        )
+    return area

@@ -129,9 +129,15 @@ def estimator(
 
 
 DR = ("pseudo_outcome", "prediction")
+EXPERIMENT = ("y", "prediction", "treatment", "sample_weight")
 CURVE = {"n_points": 20, "confidence_level": 0.9, "band": "pointwise", "random_state": 0}
 EFFECTS = ("predict", "summary", "contrasts", "overall_", "covariates_", "effects_")
 ALL = ("X", "y", "treatment", "sample_weight", "groups", "propensity")
+
+
+def of_experiment(score: Callable[..., Any]) -> Callable[..., Any]:
+    """Call a score with the outcome of an experiment."""
+    return lambda y, prediction, **rest: score(y, prediction, **rest)
 
 
 def _metric_calls() -> dict[str, Call]:
@@ -142,14 +148,12 @@ def _metric_calls() -> dict[str, Call]:
         "autoc_score": function(m.autoc_score, *DR, "sample_weight"),
         "qini_score": function(m.qini_score, *DR, "sample_weight", normalize=None),
         "uplift_at_k": function(m.uplift_at_k, *DR, "sample_weight", k=0.3),
-        "autoc_experiment_score": function(
-            m.autoc_experiment_score, "y", "prediction", "treatment", "sample_weight"
+        "autoc_score, experiment": function(of_experiment(m.autoc_score), *EXPERIMENT, design="experiment"),
+        "qini_score, experiment": function(
+            of_experiment(m.qini_score), *EXPERIMENT, design="experiment", normalize=None
         ),
-        "qini_experiment_score": function(
-            m.qini_experiment_score, "y", "prediction", "treatment", "sample_weight", normalize=None
-        ),
-        "uplift_at_k_experiment_score": function(
-            m.uplift_at_k_experiment_score, "y", "prediction", "treatment", "sample_weight", k=0.3
+        "uplift_at_k, experiment": function(
+            of_experiment(m.uplift_at_k), *EXPERIMENT, design="experiment", k=0.3
         ),
         "blp": function(m.blp, *weighted, cov="HC3", **level),
         "blp_from_outcome": function(

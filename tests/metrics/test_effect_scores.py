@@ -19,7 +19,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from segcate._nuisance.pseudo_outcomes import doubly_robust_scores
 from segcate.exceptions import OverlapError, SegcateWarning
-from segcate.metrics import effect_scores, qini_experiment_score, qini_score
+from segcate.metrics import effect_scores, qini_score
 from tests._nuisance.test_pseudo_outcomes import CASES
 
 LINEAR = {
@@ -251,7 +251,9 @@ def test_the_ranking_by_a_confounder_does_not_win():
         features = np.column_stack([X, X[:, 1] * (X[:, 2] > 0)])
         psi = effect_scores(features, y, treatment=treatment, **LINEAR)
         wins += qini_score(psi, X[:, 0]) > qini_score(psi, X[:, 2])
-        unadjusted = [qini_experiment_score(y, X[:, k], treatment=treatment) for k in (0, 2)]
+        unadjusted = [
+            qini_score(y, X[:, k], treatment=treatment, design="experiment") for k in (0, 2)
+        ]
         unadjusted_wins += unadjusted[0] > unadjusted[1]
     assert wins == 10
     assert unadjusted_wins <= 1

@@ -16,11 +16,9 @@ from segcate.metrics import (
     cumulative_effect_curve,
     dr_loss,
     effect_scores,
-    qini_experiment_score,
     qini_score,
     rank_test,
     uplift_at_k,
-    uplift_at_k_experiment_score,
 )
 from tests.helpers.shared import shared_path
 from tests.metrics.test_curves import CASES, SCORES
@@ -98,8 +96,9 @@ def test_qini_over_the_oracle_is_divided_as_in_scikit_uplift(name):
     data = case(name)
     inputs, out = data["input"], data["outputs"]
     y, t = np.array(inputs["y"]), np.array(inputs["treatment"])
-    ours = qini_experiment_score(y, inputs["score"], treatment=t)
-    over = qini_experiment_score(y, inputs["score"], treatment=t, normalize="oracle")
+    given = {"treatment": t, "design": "experiment"}
+    ours = qini_score(y, inputs["score"], **given)
+    over = qini_score(y, inputs["score"], normalize="oracle", **given)
     divisor = ours / over
     # Their numerator is the area of the joint Qini curve of counts, ours that of effect scores.
     joint = out["own_definitions"]["count_qini_area_above_chord_per_capita(ties collapsed)"]
@@ -175,8 +174,8 @@ def test_uplift_at_k_of_an_experiment_is_on_arm_centred_scores(rows):
     treatment = np.arange(80) % 2
     psi = effect_scores(None, y, treatment=treatment, design="experiment", sample_weight=weight)
     for k in (0.1, 0.5):
-        value = uplift_at_k_experiment_score(
-            y, prediction, treatment=treatment, k=k, sample_weight=weight
+        value = uplift_at_k(
+            y, prediction, treatment=treatment, design="experiment", k=k, sample_weight=weight
         )
         assert value == pytest.approx(uplift_at_k(psi, prediction, k=k, sample_weight=weight))
 
@@ -184,7 +183,7 @@ def test_uplift_at_k_of_an_experiment_is_on_arm_centred_scores(rows):
 def test_a_best_share_of_one_arm_has_an_effect():
     # By counts the head has no control to compare with; effect scores need none.
     y, treatment = np.array([1.0, 1, 0, 0, 1, 0]), np.array([1, 1, 0, 0, 1, 0])
-    value = uplift_at_k_experiment_score(y, [6, 5, 4, 3, 2, 1], treatment=treatment, k=1 / 3)
+    value = uplift_at_k(y, [6, 5, 4, 3, 2, 1], treatment=treatment, design="experiment", k=1 / 3)
     assert math.isfinite(value)
 
 
@@ -317,7 +316,7 @@ def test_the_ranking_of_the_oracle_itself_scores_half():
     rng = np.random.default_rng(5)
     y, t = rng.integers(0, 2, 40_000), rng.integers(0, 2, 40_000)
     knows = np.where(y == 1, np.where(t == 1, 1.0, -1.0), 0.0)
-    score = qini_experiment_score(y, knows, treatment=t, normalize="oracle")
+    score = qini_score(y, knows, treatment=t, design="experiment", normalize="oracle")
     assert score == pytest.approx(0.5, abs=0.01)
 
 

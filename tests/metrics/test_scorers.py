@@ -26,7 +26,6 @@ from segcate.metrics import (
     effect_scores,
     get_scorer,
     make_uplift_scorer,
-    qini_experiment_score,
     qini_experiment_scorer,
     qini_score,
     qini_scorer,
@@ -111,8 +110,8 @@ def test_an_experiment_is_centred_within_the_fold(data):
         )
         for score, (train, test) in zip(scores, cv.split(X, y, treatment=treatment), strict=True):
             model = pipeline().fit(X[train], y[train], treatment=treatment[train])
-            expected = qini_experiment_score(
-                y[test], model.predict(X[test]), treatment=treatment[test]
+            expected = qini_score(
+                y[test], model.predict(X[test]), treatment=treatment[test], design="experiment"
             )
             assert score == pytest.approx(expected, rel=1e-12)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,17 +11,16 @@ import polars as pl
 import pytest
 
 from segcate.metrics import (
-    autoc_experiment_score,
     autoc_score,
     effect_scores,
-    qini_experiment_score,
     qini_score,
     rank_test,
+    uplift_at_k,
 )
 from tests.helpers.naive_ranking import naive_rank_score
 
 SCORES = [(qini_score, "qini"), (autoc_score, "autoc")]
-EXPERIMENT_SCORES = [(qini_experiment_score, qini_score), (autoc_experiment_score, autoc_score)]
+OF_EXPERIMENT = [qini_score, autoc_score, uplift_at_k]
 
 
 @pytest.fixture
@@ -68,32 +68,32 @@ def test_containers_do_not_matter(rows):
     )
 
 
-@pytest.mark.parametrize(("experiment_score", "score"), EXPERIMENT_SCORES)
-def test_experiment_scores_are_those_on_arm_centred_scores(rows, experiment_score, score):
+@pytest.mark.parametrize("score", OF_EXPERIMENT)
+def test_experiment_scores_are_those_on_arm_centred_scores(rows, score):
     y, prediction, treatment, weight = rows
     for sample_weight in (None, weight):
         psi = effect_scores(
             None, y, treatment=treatment, design="experiment", sample_weight=sample_weight
         )
-        assert experiment_score(
-            y, prediction, treatment=treatment, sample_weight=sample_weight
+        assert score(
+            y, prediction, treatment=treatment, design="experiment", sample_weight=sample_weight
         ) == pytest.approx(score(psi, prediction, sample_weight=sample_weight), rel=1e-12)
 
 
-@pytest.mark.parametrize(("experiment_score", "score"), EXPERIMENT_SCORES)
-def test_experiment_scores_repeat_rows_by_weight(rows, experiment_score, score):
+@pytest.mark.parametrize("score", OF_EXPERIMENT)
+def test_experiment_scores_repeat_rows_by_weight(rows, score):
     y, prediction, treatment, weight = rows
     repeated = [np.repeat(values, weight) for values in (y, prediction, treatment)]
-    assert experiment_score(
-        y, prediction, treatment=treatment, sample_weight=weight
-    ) == pytest.approx(experiment_score(*repeated[:2], treatment=repeated[2]), rel=1e-12)
+    by_weight = score(y, prediction, treatment=treatment, design="experiment", sample_weight=weight)
+    by_rows = score(*repeated[:2], treatment=repeated[2], design="experiment")
+    assert by_weight == pytest.approx(by_rows, rel=1e-12)
 
 
-@pytest.mark.parametrize(("experiment_score", "score"), EXPERIMENT_SCORES)
-def test_a_constant_added_to_the_outcome_changes_no_experiment_score(rows, experiment_score, score):
+@pytest.mark.parametrize("score", OF_EXPERIMENT)
+def test_a_constant_added_to_the_outcome_changes_no_experiment_score(rows, score):
     y, prediction, treatment, _ = rows
-    one = experiment_score(y, prediction, treatment=treatment)
-    other = experiment_score(y + 1000, prediction, treatment=treatment)
+    one = score(y, prediction, treatment=treatment, design="experiment")
+    other = score(y + 1000, prediction, treatment=treatment, design="experiment")
     assert other == pytest.approx(one, rel=1e-9)
 
 
@@ -170,9 +170,26 @@ def test_bad_arrays_are_named(rows, score):
         score(pd.Series(psi), pd.Series(prediction).iloc[::-1])
 
 
-@pytest.mark.parametrize("score", [qini_experiment_score, autoc_experiment_score])
-def test_bad_experiments_are_named(rows, score):
+@pytest.mark.parametrize("score", OF_EXPERIMENT)
+def test_an_outcome_is_not_taken_for_effect_scores(rows, score):
     y, prediction, treatment, _ = rows
+    name = score.__name__
+    with pytest.raises(ValueError, match=rf"{name}: `treatment` came.*say design='experiment'"):
+        score(y, prediction, treatment=treatment)
+    with pytest.raises(ValueError, match=rf"{name}: `design` must be one of"):
+        score(y, prediction, treatment=treatment, design="rct")
+
+
+def test_the_outcome_of_an_experiment_comes_once(rows):
+    y, prediction, treatment, _ = rows
+    with pytest.raises(ValueError, match="the outcome is the first argument"):
+        qini_score(y, prediction, treatment=treatment, design="experiment", y=y)
+
+
+@pytest.mark.parametrize("metric", OF_EXPERIMENT)
+def test_bad_experiments_are_named(rows, metric):
+    y, prediction, treatment, _ = rows
+    score = partial(metric, design="experiment")
     with pytest.raises(ValueError, match=r"of 60 rows to score on, 0 are treated.*KFold"):
         score(y, prediction, treatment=np.zeros(60))
     with pytest.raises(ValueError, match=r"of 60 rows to score on, 60 are treated"):
