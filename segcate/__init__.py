@@ -23,6 +23,7 @@ SKOPS_TRUSTED_TYPES: list[str] = [
     "segcate.cate.TrendColumns",
     "segcate.effects.EffectTable",
     "segcate.effects.GroupScores",
+    "segcate.effects.Overall",
     "segcate.effects.SegmentAIPW",
     "segcate.effects.SegmentMatching",
     "segcate.effects.SegmentRegression",

@@ -1,12 +1,12 @@
 """How much: effects per segment, with standard errors that simulation has shown to be right."""
 
 from segcate._publishing import publish
-from segcate.effects._heterogeneity import Heterogeneity
 from segcate.effects._segment_aipw import SegmentAIPW
 from segcate.effects._segment_matching import SegmentMatching
 from segcate.effects._segment_regression import SegmentRegression
-from segcate.effects._table.effect_table import EffectTable, SegmentContrasts
+from segcate.effects._table.effect_table import EffectTable, Overall, SegmentContrasts
 from segcate.effects._table.group_scores import GroupScores
+from segcate.effects._table.heterogeneity import Heterogeneity
 
 __all__ = [
     "EffectTable",
@@ -17,4 +17,4 @@ __all__ = [
     "SegmentRegression",
 ]
 
-publish(globals(), stored=[GroupScores])
+publish(globals(), stored=[GroupScores, Overall])

@@ -20,8 +20,8 @@ from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_in_unit_interval, check_option
 from segcate._inputs.segments import Segment, code_segments
 from segcate.base import EffectEstimatorMixin
-from segcate.effects._heterogeneity import Heterogeneity
 from segcate.effects._table.effect_table import EffectTable, SegmentContrasts
+from segcate.effects._table.heterogeneity import Heterogeneity
 from segcate.effects._table.segment_estimate import FEWEST_GROUPS, SegmentEstimate
 from segcate.effects._table.summary import Described, summary_text
 from segcate.effects._thin_segments import (
@@ -137,7 +137,7 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
                 f"{owner}.predict: segments {listed(unseen)} were not seen in fit, which knew "
                 f"{listed(place)}. Set on_empty='nan' or 'overall', or fit on rows of every segment."
             )
-        beyond = self._table.overall[0] if self.on_empty == "overall" else np.nan
+        beyond = self._table.overall.effect if self.on_empty == "overall" else np.nan
         effects = np.append(self._filled_effects(), beyond)
         return np.asarray(effects[at][found.codes])
 
@@ -266,7 +266,7 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         """Effects, gaps filled with the overall one where `on_empty` says so."""
         table = self._table
         if self.on_empty == "overall":
-            return np.where(table.is_estimated, table.effect, table.overall[0])
+            return np.where(table.is_estimated, table.effect, table.overall.effect)
         return table.effect
 
 

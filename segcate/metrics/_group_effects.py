@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcate._inputs.arrays import Float, Int
-from segcate._statistics.multiplicity import WaldTest, pairwise_matrix, wald_test
+from segcate._statistics.contrasts import pairwise_matrix
+from segcate._statistics.joint_tests import WaldTest, wald_test
 from segcate.metrics._group_order import Monotonicity, check_order
 from segcate.metrics._scored_rows import (
     ScoredRows,

@@ -20,8 +20,8 @@ from scipy import stats
 
 import segcate.effects._matched.adjustment
 import segcate.matching._matcher
+from segcate._statistics.empirical_bayes import shrink
 from segcate.effects import SegmentMatching
-from segcate.effects._heterogeneity import shrink
 from segcate.matching import PropensityMatcher
 from segcate.matching._design import make_design
 from tests.helpers.naive_matching import MATCHING_TIES

@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs.listing import listed
-from segcate._statistics.intervals import Law, satterthwaite
-from segcate._statistics.multiplicity import (
+from segcate._statistics.contrasts import (
     Contrasts,
-    benjamini_hochberg,
     check_contrast_matrix,
     contrasts,
-    holm,
     pairwise_matrix,
 )
-from segcate.effects._heterogeneity import Heterogeneity, heterogeneity, shrink
+from segcate._statistics.empirical_bayes import shrink
+from segcate._statistics.intervals import Law, satterthwaite
+from segcate._statistics.multiplicity import benjamini_hochberg, holm
 from segcate.effects._table.group_scores import GroupScores
+from segcate.effects._table.heterogeneity import Heterogeneity, heterogeneity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,22 @@ Int = npt.NDArray[np.int64]
 FEWEST_FOR_Q = 20
 # Differences that are worked out at once: all pairs of 200 segments.
 MOST_PAIRS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Overall:
+    """The effect for everyone.
+
+    Attributes
+    ----------
+    effect : float, NaN where no segment has one
+    variance : float, of the effect
+    df : float, degrees of freedom of the variance; infinite for the normal law
+    """
+
+    effect: float
+    variance: float
+    df: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +67,7 @@ class EffectTable:
         What each group adds to the error of each effect; None where rows are independent.
     usable : bool array of shape (n_segments,)
         Segments large enough for the heterogeneity test.
-    overall : effect, variance and degrees of freedom for everyone
+    overall : Overall, the effect for everyone
     confidence_level : float
     """
 
@@ -66,7 +82,7 @@ class EffectTable:
     df: Float
     scores: GroupScores | None
     usable: npt.NDArray[np.bool_]
-    overall: tuple[float, float, float]
+    overall: Overall
     confidence_level: float
 
     @property
@@ -127,8 +143,8 @@ class EffectTable:
         shrunken, reach = self._shrunken()
         if fill_overall:
             gaps = np.flatnonzero(~self.is_estimated)
-            effect[gaps], df[gaps] = self.overall[0], self.overall[2]
-            std_error[gaps] = np.sqrt(self.overall[1])
+            effect[gaps], df[gaps] = self.overall.effect, self.overall.df
+            std_error[gaps] = np.sqrt(self.overall.variance)
             for i in gaps.tolist():
                 status[i] = f"overall effect ({status[i]})"
         law = Law(df)
@@ -169,9 +185,8 @@ class EffectTable:
         """Return the effect for everyone, as a row of the same table."""
         import pandas as pd
 
-        effect, variance, df = self.overall
-        std_error = float(np.sqrt(variance))
-        law = Law(df)
+        effect, std_error = self.overall.effect, float(np.sqrt(self.overall.variance))
+        law = Law(self.overall.df)
         low, high = law.interval(effect, std_error, self.confidence_level)
         z = effect / std_error if std_error > 0 else np.nan
         estimated = self.is_estimated

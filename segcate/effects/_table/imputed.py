@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from segcate.effects._table.effect_table import EffectTable
+from segcate.effects._table.effect_table import EffectTable, Overall
 
 Float = npt.NDArray[np.float64]
 
@@ -31,10 +31,6 @@ def combine_tables(tables: Sequence[EffectTable]) -> EffectTable:
     within = np.mean([table.variance for table in tables], axis=0)
     between = effects.var(axis=0, ddof=1)
     df = [rubin(w, b, len(tables), c) for w, b, c in zip(within, between, first.df, strict=True)]
-    own = np.array([table.overall for table in tables])
-    center, inside = own[:, 0].mean(), own[:, 1].mean()
-    outside = own[:, 0].var(ddof=1)
-    total = inside + (1 + 1 / len(tables)) * outside
     return replace(
         first,
         status=tuple(_status(one) for one in zip(*(t.status for t in tables), strict=True)),
@@ -42,8 +38,16 @@ def combine_tables(tables: Sequence[EffectTable]) -> EffectTable:
         variance=within + (1 + 1 / len(tables)) * between,
         df=np.array(df),
         usable=np.logical_and.reduce([table.usable for table in tables]),
-        overall=(float(center), float(total), rubin(inside, outside, len(tables), own[0, 2])),
+        overall=_combine_overall([table.overall for table in tables]),
     )
+
+
+def _combine_overall(found: Sequence[Overall]) -> Overall:
+    effects, n = np.array([one.effect for one in found]), len(found)
+    within = float(np.mean([one.variance for one in found]))
+    between = float(effects.var(ddof=1))
+    variance = within + (1 + 1 / n) * between
+    return Overall(float(effects.mean()), variance, rubin(within, between, n, found[0].df))
 
 
 def _status(found: tuple[str, ...]) -> str:

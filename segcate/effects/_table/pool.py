@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from segcate._inputs.segments import SegmentCodes
 from segcate._statistics.intervals import freedom_of_rows, satterthwaite
-from segcate.effects._table.effect_table import FEWEST_FOR_Q, EffectTable
+from segcate.effects._table.effect_table import FEWEST_FOR_Q, EffectTable, Overall
 from segcate.effects._table.group_scores import GroupScores, collect_group_scores
 from segcate.effects._table.segment_estimate import SegmentEstimate
 
@@ -57,17 +57,17 @@ def _overall(
     known: npt.NDArray[np.bool_],
     inference: str,
     scores: GroupScores | None,
-) -> tuple[float, float, float]:
-    """Return effect, variance and degrees of freedom for everyone."""
+) -> Overall:
+    """Average the segments' effects by their matched focal rows."""
     if not known.any():
-        return np.nan, np.nan, np.inf
+        return Overall(np.nan, np.nan, np.inf)
     chosen = [e for e, k in zip(estimates, known, strict=True) if k]
     total = np.array([e.total for e in chosen])
     share = total / total.sum()
     effect = np.array([e.effect for e in chosen])
     value = float(share @ effect)
     if not any(e.variance > 0 for e in chosen):
-        return value, np.nan, np.inf
+        return Overall(value, np.nan, np.inf)
     parts = share**2 * np.array([e.pooled_variance for e in chosen])
     df = np.array([e.df for e in chosen])
     spread = 0.0
@@ -77,12 +77,12 @@ def _overall(
     if scores is None:
         n_matched = sum(e.n_matched for e in chosen)
         freedom = satterthwaite([*parts, spread], [*df, freedom_of_rows(n_matched)])
-        return value, float(parts.sum()) + spread, float(freedom)
+        return Overall(value, float(parts.sum()) + spread, float(freedom))
     gap = effect - value if inference == "population" else np.zeros(len(chosen))
     sums = _overall_group_sums(chosen, share, gap)
     together = scores.freedom_together(known[np.newaxis], np.array([e.df for e in estimates]))
     freedom = min(float(satterthwaite(parts, df)), float(together[0]))
-    return value, float(sums @ sums), freedom
+    return Overall(value, float(sums @ sums), freedom)
 
 
 def _overall_group_sums(chosen: Sequence[SegmentEstimate], share: Float, gap: Float) -> Float:
