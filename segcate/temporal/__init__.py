@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from segcate._publishing import publish
 from segcate.temporal._models.msm import MSM
-from segcate.temporal._panel.counterfactual_rows import CounterfactualRows, DenseRows
-from segcate.temporal._panel.covariates import standin_covariates
 from segcate.temporal._panel.plan import TreatmentPlan
 from segcate.temporal._segments.cross_fit import (
     CrossFitSegmentEffects,
     cross_fit_segment_effects,
 )
-from segcate.temporal._segments.segment_effects import segment_effects
+from segcate.temporal._segments.plan_effects import segment_effects
 from segcate.temporal._segments.trajectories import TrajectorySegmenter
+from segcate.temporal._simulators.counterfactual_rows import CounterfactualRows, DenseRows
+from segcate.temporal._simulators.covariates import standin_covariates
 from segcate.temporal._simulators.semi_synthetic import SemiSynthetic, semi_synthetic
 from segcate.temporal._simulators.tumor_growth import TumorGrowth, tumor_growth
 from segcate.temporal._simulators.tumor_patients import TumorPatients

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from segcate._inputs.listing import listed
 from segcate.temporal._models.neural import NeuralEstimator, inside
 from segcate.temporal._networks.balanced import masked_mean
+from segcate.temporal._networks.changes import Changes
 from segcate.temporal._networks.layers import ELUPair, Linear
 from segcate.temporal._networks.loss_learner import LossLearner
 from segcate.temporal._networks.recurrent import LSTM, State, side_by_side, take_steps
 from segcate.temporal._networks.tensors import PanelTensors
 from segcate.temporal._networks.training import train
-from segcate.temporal._panel.changes import Changes
 from segcate.temporal._panel.panel import Panel
 from segcate.temporal._panel.plan import TreatmentPlan
 

@@ -19,9 +19,9 @@ from torch import nn
 from segcate._inputs.parameters import check_option
 from segcate.temporal._models.estimator import TemporalEstimator, check_treatments, name_roles
 from segcate.temporal._models.model_file import damaged, read_model_file, write_model_file
+from segcate.temporal._networks.changes import Changes
 from segcate.temporal._networks.tensors import PanelTensors, panel_tensors
 from segcate.temporal._networks.training import TrainingSettings
-from segcate.temporal._panel.changes import Changes
 from segcate.temporal._panel.coding import (
     Scaling,
     TreatmentCoding,

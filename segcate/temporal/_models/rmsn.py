@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from segcate.temporal._models.neural import NeuralEstimator
 from segcate.temporal._networks.balanced import masked_mean
+from segcate.temporal._networks.changes import Changes
 from segcate.temporal._networks.layers import Linear
 from segcate.temporal._networks.loss_learner import LossLearner
 from segcate.temporal._networks.recurrent import (
@@ -24,10 +25,8 @@ from segcate.temporal._networks.recurrent import (
     take_steps,
     windows_of,
 )
-from segcate.temporal._networks.tensors import PanelTensors
+from segcate.temporal._networks.tensors import Inputs, PanelTensors
 from segcate.temporal._networks.training import train
-from segcate.temporal._networks.transformer import Inputs
-from segcate.temporal._panel.changes import Changes
 
 __all__ = ["RMSN"]
 

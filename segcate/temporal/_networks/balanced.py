@@ -11,8 +11,7 @@ from torch.nn import functional
 
 from segcate.temporal._networks.layers import ELUPair
 from segcate.temporal._networks.recurrent import Windows
-from segcate.temporal._networks.tensors import PanelTensors
-from segcate.temporal._networks.transformer import Inputs
+from segcate.temporal._networks.tensors import Inputs, PanelTensors
 
 __all__ = ["BalancedLearner", "BalancedNetwork", "adversary_weight"]
 

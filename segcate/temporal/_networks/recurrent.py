@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from segcate.temporal._networks.changes import Changes
 from segcate.temporal._networks.layers import Linear, dropout
-from segcate.temporal._networks.tensors import PanelTensors
-from segcate.temporal._networks.transformer import Inputs
-from segcate.temporal._panel.changes import Changes
+from segcate.temporal._networks.tensors import Inputs, PanelTensors
 
 __all__ = [
     "LSTM",

@@ -8,11 +8,39 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segcate.temporal._networks.transformer import Inputs
 from segcate.temporal._panel.coding import Scaling, TreatmentCoding
 from segcate.temporal._panel.panel import Panel
 
-__all__ = ["PanelTensors", "panel_tensors"]
+__all__ = ["Inputs", "PanelTensors", "panel_tensors"]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a network reads, positions along the third axis.
+
+    Attributes
+    ----------
+    prev_treatment : tensor of shape (n_models, n, t, d_a)
+        Treatment of the step before; zeros at the first position.
+    prev_outcome : tensor of shape (n_models, n, t, d_y)
+        Outcome of the step before; at the first position of a unit that of the position.
+    outcome : tensor of shape (n_models, n, t, d_y)
+        Outcome at the position.
+    covariates : tensor of shape (n_models, n, t, d_x), or None
+    static : tensor of shape (n_models, n, d_v)
+    known_until : int tensor of shape (n_models, n), or None
+        Covariates are known at positions before it; None: at all.
+    state : tensor of shape (n_models, n, width), or None
+        What an encoder knew before the first position; recurrent networks begin from it.
+    """
+
+    prev_treatment: Tensor
+    prev_outcome: Tensor
+    outcome: Tensor
+    covariates: Tensor | None
+    static: Tensor
+    known_until: Tensor | None = None
+    state: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

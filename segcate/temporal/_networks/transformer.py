@@ -13,39 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from segcate.temporal._networks.attention import attend, split_heads
+from segcate.temporal._networks.changes import Changes
 from segcate.temporal._networks.layers import LayerNorm, Linear, dropout
-from segcate.temporal._panel.changes import Changes
+from segcate.temporal._networks.tensors import Inputs
 
-__all__ = ["Inputs", "TransformerSize", "TransformerTrunk"]
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What a network reads, positions along the third axis.
-
-    Attributes
-    ----------
-    prev_treatment : tensor of shape (n_models, n, t, d_a)
-        Treatment of the step before; zeros at the first position.
-    prev_outcome : tensor of shape (n_models, n, t, d_y)
-        Outcome of the step before; at the first position of a unit that of the position.
-    outcome : tensor of shape (n_models, n, t, d_y)
-        Outcome at the position.
-    covariates : tensor of shape (n_models, n, t, d_x), or None
-    static : tensor of shape (n_models, n, d_v)
-    known_until : int tensor of shape (n_models, n), or None
-        Covariates are known at positions before it; None: at all.
-    state : tensor of shape (n_models, n, width), or None
-        What an encoder knew before the first position; recurrent networks begin from it.
-    """
-
-    prev_treatment: Tensor
-    prev_outcome: Tensor
-    outcome: Tensor
-    covariates: Tensor | None
-    static: Tensor
-    known_until: Tensor | None = None
-    state: Tensor | None = None
+__all__ = ["TransformerSize", "TransformerTrunk"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from segcate.temporal._networks.attention import attend_from
 from segcate.temporal._networks.balanced import BalancedNetwork
 from segcate.temporal._networks.recurrent import last_two_outcomes, take_steps
-from segcate.temporal._networks.transformer import Attention, Inputs, TransformerTrunk
+from segcate.temporal._networks.tensors import Inputs
+from segcate.temporal._networks.transformer import Attention, TransformerTrunk
 
 __all__ = ["roll_out"]
 

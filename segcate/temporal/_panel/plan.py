@@ -14,7 +14,7 @@ from segcate._inputs.listing import listed
 
 Float = npt.NDArray[np.float64]
 
-__all__ = ["TreatmentPlan", "read_plan"]
+__all__ = ["TreatmentPlan", "check_same_length", "read_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,15 @@ def read_plan(
             f"horizon of {longest}. Shorten it, or fit with `horizon={table.shape[1]}`."
         )
     return table
+
+
+def check_same_length(owner: str, plan: npt.NDArray[Any], reference: npt.NDArray[Any]) -> None:
+    """Raise unless both plans have the same number of days."""
+    if plan.shape[1] != reference.shape[1]:
+        raise ValueError(
+            f"{owner}: `plan` is {plan.shape[1]} steps long and `reference` {reference.shape[1]}; "
+            "both must be of one length. Fill the shorter one with 0 if that means no treatment."
+        )
 
 
 def _from_mapping(

@@ -21,10 +21,10 @@ from segcate._inputs.parameters import check_in_unit_interval
 from segcate.exceptions import SegcateWarning
 from segcate.temporal._models.average_effects import check_n_models
 from segcate.temporal._models.estimator import name_roles
-from segcate.temporal._panel.dials import check_count, check_same_length
+from segcate.temporal._panel.dials import check_count
 from segcate.temporal._panel.panel import Panel, read_panel, units_of_rows
-from segcate.temporal._panel.plan import TreatmentPlan, read_plan
-from segcate.temporal._segments.segment_effects import (
+from segcate.temporal._panel.plan import TreatmentPlan, check_same_length, read_plan
+from segcate.temporal._segments.plan_effects import (
     UnitEffects,
     check_ensemble,
     check_one_origin,

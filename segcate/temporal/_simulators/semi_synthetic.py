@@ -18,11 +18,11 @@ import pandas as pd
 from sklearn.utils import check_random_state
 
 from segcate.exceptions import SegcateWarning
-from segcate.temporal._panel.counterfactual_rows import CounterfactualRows
-from segcate.temporal._panel.covariates import Covariates, read_covariates, standardized
-from segcate.temporal._panel.dials import check_count, check_flag, check_same_length
-from segcate.temporal._panel.long_frame import long_frame, steps_frame
-from segcate.temporal._panel.plan import read_plan
+from segcate.temporal._panel.dials import check_count, check_flag
+from segcate.temporal._panel.plan import check_same_length, read_plan
+from segcate.temporal._simulators.counterfactual_rows import CounterfactualRows
+from segcate.temporal._simulators.covariates import Covariates, read_covariates, standardized
+from segcate.temporal._simulators.long_frame import long_frame, steps_frame
 from segcate.temporal._simulators.semi_model import (
     COVARIATE_ROLES,
     OUTCOME_NAMES,

@@ -17,10 +17,11 @@ import pandas as pd
 from sklearn.utils import check_random_state
 
 from segcate._inputs.parameters import check_option
-from segcate.temporal._panel.counterfactual_rows import CounterfactualRows
-from segcate.temporal._panel.dials import check_count, check_gamma, check_origin, check_same_length
-from segcate.temporal._panel.long_frame import long_frame, steps_frame
-from segcate.temporal._panel.plan import read_plan
+from segcate.temporal._panel.dials import check_count
+from segcate.temporal._panel.plan import check_same_length, read_plan
+from segcate.temporal._simulators.counterfactual_rows import CounterfactualRows
+from segcate.temporal._simulators.long_frame import long_frame, steps_frame
+from segcate.temporal._simulators.tumor_checks import check_gamma, check_origin
 from segcate.temporal._simulators.tumor_paths import (
     Draws,
     TumorDesign,

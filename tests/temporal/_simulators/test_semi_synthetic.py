@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from segcate.exceptions import SegcateWarning
 from segcate.temporal import SemiSynthetic, semi_synthetic, standin_covariates
-from segcate.temporal._panel.covariates import read_covariates
+from segcate.temporal._simulators.covariates import read_covariates
 from segcate.temporal._simulators.semi_model import (
     COVARIATE_ROLES,
     OUTCOMES,

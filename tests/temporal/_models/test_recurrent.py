@@ -10,8 +10,7 @@ torch = pytest.importorskip("torch", reason="the extra `temporal` is not install
 from segcate.temporal import CRN, RMSN, GNet, TreatmentPlan  # noqa: E402
 from segcate.temporal._models.gnet import _ResidualPool  # noqa: E402
 from segcate.temporal._networks.recurrent import LSTM, Windows, windows_of  # noqa: E402
-from segcate.temporal._networks.tensors import panel_tensors  # noqa: E402
-from segcate.temporal._networks.transformer import Inputs  # noqa: E402
+from segcate.temporal._networks.tensors import Inputs, panel_tensors  # noqa: E402
 from segcate.temporal._panel.panel import read_panel  # noqa: E402
 from tests.helpers.small_panels import SMALL, small_panel  # noqa: E402
 

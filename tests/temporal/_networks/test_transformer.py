@@ -8,13 +8,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra `temporal` is not installed")
 
 from segcate.temporal._networks.balanced import BalancedNetwork  # noqa: E402
-from segcate.temporal._networks.transformer import (  # noqa: E402
-    Inputs,
-    TransformerSize,
-    TransformerTrunk,
-)
+from segcate.temporal._networks.changes import Changes  # noqa: E402
+from segcate.temporal._networks.tensors import Inputs  # noqa: E402
+from segcate.temporal._networks.transformer import TransformerSize, TransformerTrunk  # noqa: E402
 from segcate.temporal._networks.transformer_rollout import roll_out  # noqa: E402
-from segcate.temporal._panel.changes import Changes  # noqa: E402
 
 D_A, D_Y, D_V = 4, 1, 1
 

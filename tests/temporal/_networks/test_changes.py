@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra `temporal` is not installed")
 
 from segcate.temporal import CausalTransformer, GNet, tumor_growth  # noqa: E402
-from segcate.temporal._panel.changes import Changes  # noqa: E402
+from segcate.temporal._networks.changes import Changes  # noqa: E402
 from tests.helpers.small_panels import SMALL, small_panel  # noqa: E402
 
 
