@@ -31,12 +31,10 @@ from segcate.effects._table.summary import (
     ESTIMAND_NAMES,
     Described,
     describe_adjustment,
-    describe_matching,
     describe_unmatched,
 )
-from segcate.matching import PropensityMatcher
+from segcate.matching import Matcher, PropensityMatcher
 from segcate.matching._design import Design
-from segcate.matching._propensity import CERTAIN_REMEDY, check_classifier
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +53,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
 
     Parameters
     ----------
-    matcher : PropensityMatcher, default=None
+    matcher : Matcher, default=None
         How to match; None is ``PropensityMatcher()``: three neighbours with replacement on the
         log-odds of a logistic regression fitted in the segment. Its own `segment` is ignored.
     estimand : {"att", "atc", "ate"}, default="att"
@@ -113,7 +111,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         The same for everyone: segments weighted by their matched rows.
     heterogeneity_ : Heterogeneity
         Cochran's Q, its p-value, tau^2, over segments with at least 20 matched rows.
-    matcher_ : PropensityMatcher
+    matcher_ : Matcher
         The fitted matcher: `propensity_`, `matched_`, `balance_`.
     balance_ : DataFrame
         That of the matcher.
@@ -175,7 +173,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
 
     def __init__(
         self,
-        matcher: PropensityMatcher | None = None,
+        matcher: Matcher | None = None,
         *,
         estimand: str = "att",
         adjustment: Any = "bias",
@@ -265,12 +263,12 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
             sample_weight=sample_weight,
             groups=groups,
             propensity=propensity,
-            takes_certain=matcher.score_scale == "probability",
-            propensity_remedy=CERTAIN_REMEDY,
+            takes_certain=matcher.takes_certain,
+            propensity_remedy=matcher.propensity_remedy,
             allow_missing=True,
         )
         takes = self._takes_missing(matcher, propensity is not None)
-        data, prepared = self._prepare(owner, data, takes, matcher._exact_positions(data))
+        data, prepared = self._prepare(owner, data, takes, matcher.exact_positions(data))
         data = present_rows(data)
         method = _choose_std_error(owner, self, matcher, data)
         if data.y is None:
@@ -283,7 +281,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         if method == "group" and data.groups is not None:
             warn_of_few_groups(owner, data.groups)
         design, estimates, _ = found[0]
-        matcher._store(design, self.estimand, prepared.filling)
+        matcher.adopt(design, prepared.filling)
         self.matcher_ = matcher
         self.std_error_method_ = _method_name(method, estimates)
         self.late_columns_ = late_columns
@@ -296,12 +294,12 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         self,
         owner: str,
         data: EffectData,
-        matcher: PropensityMatcher,
+        matcher: Matcher,
         method: str,
         prepared: Preparation,
     ) -> tuple[Design, list[SegmentEstimate], EffectTable]:
         """Match and estimate once: on the data, or on one imputation of them."""
-        design = matcher._make_design(data, self.estimand)
+        design = matcher.match(data, self.estimand)
         options = EstimateOptions(
             self.estimand,
             self.adjustment,
@@ -333,7 +331,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         matcher = self.matcher_
         above = [
             ("Estimand", f"{ESTIMAND_NAMES[self.estimand]}, {self.inference} inference"),
-            ("Matching", describe_matching(matcher)),
+            ("Matching", matcher.describe()),
             ("Adjustment", describe_adjustment(self.adjustment)),
             ("Standard error", self.std_error_method_),
         ]
@@ -350,9 +348,9 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         super().set_params(**params)
         return self
 
-    def _takes_missing(self, matcher: PropensityMatcher | None, has_propensity: bool) -> bool:
+    def _takes_missing(self, matcher: Matcher | None, has_propensity: bool) -> bool:
         """Tell whether both the propensity and the adjustment can do with NaN in X."""
-        knows_score = has_propensity or (matcher is not None and matcher._takes_missing())
+        knows_score = has_propensity or (matcher is not None and matcher.allows_missing)
         return knows_score and (self.adjustment is None or takes_missing(self.adjustment))
 
     def __sklearn_tags__(self) -> Any:
@@ -362,7 +360,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         tags.input_tags.allow_nan = takes or self.missing != "auto"
         return tags
 
-    def _check_parameters(self, owner: str) -> PropensityMatcher:
+    def _check_parameters(self, owner: str) -> Matcher:
         """Check our own parameters and return a fresh matcher."""
         self._check_shared_parameters(owner)
         check_option(owner, "std_error", self.std_error, STD_ERRORS)
@@ -378,12 +376,12 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
             self._check_regressor(owner)
         if self.matcher is None:
             return PropensityMatcher()
-        if not isinstance(self.matcher, PropensityMatcher):
+        if not isinstance(self.matcher, Matcher):
             raise TypeError(
-                f"{owner}: `matcher` must be a PropensityMatcher or None; got {self.matcher!r}."
+                f"{owner}: `matcher` must be a Matcher, such as PropensityMatcher(), or None; got {self.matcher!r}."
             )
-        check_classifier(type(self.matcher).__name__, self.matcher.estimator)
-        fresh: PropensityMatcher = clone(self.matcher)
+        self.matcher.check_parameters()
+        fresh: Matcher = clone(self.matcher)
         return fresh
 
     def _check_regressor(self, owner: str) -> None:
@@ -424,7 +422,7 @@ class _Rule(NamedTuple):
 
 
 def _choose_std_error(
-    owner: str, model: SegmentMatching, matcher: PropensityMatcher, data: EffectData
+    owner: str, model: SegmentMatching, matcher: Matcher, data: EffectData
 ) -> str:
     """Pick the valid method, or check the one asked for."""
     is_linear = isinstance(model.adjustment, str) and model.adjustment == "linear"
@@ -451,7 +449,7 @@ def _choose_std_error(
 def _rules(
     method: str,
     model: SegmentMatching,
-    matcher: PropensityMatcher,
+    matcher: Matcher,
     data: EffectData,
     is_linear: bool,
 ) -> list[_Rule]:

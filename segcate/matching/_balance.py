@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from segcate._kernels import kernel
 from segcate.matching._cell_order import sort_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Float = npt.NDArray[np.float64]
 
@@ -35,6 +40,21 @@ class Balance:
     difference: Float
     variance_ratio: Float
     ks: Float
+
+    def frame(self, segments: Sequence[Any]) -> pd.DataFrame:
+        """Write the table `balance_` of a matcher, one row a segment and covariate."""
+        import pandas as pd
+
+        index = pd.MultiIndex.from_product([segments, self.columns], names=["segment", "covariate"])
+        columns = {
+            "mean_treated": self.mean_treated[..., 1],
+            "mean_control": self.mean_control[..., 1],
+        }
+        for name in ("difference", "variance_ratio", "ks"):
+            short = "smd" if name == "difference" else name
+            for k, when in enumerate(("before", "after")):
+                columns[f"{short}_{when}"] = getattr(self, name)[..., k]
+        return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=index)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import heapq
 import numpy as np
 
 from segcate._kernels import kernel
+from segcate.matching._calipers import is_within
 from segcate.matching._cell_order import Float, Index
 
 ORDERS = ("largest", "smallest", "data", "random", "closest")
@@ -98,7 +99,7 @@ def _match_cells(score, rows, bounds, arm, k, caliper, order, keys, start, stop,
         for _ in range(k):
             for i in visit:
                 j = _nearest_free(score, i, f0, d0, place, rank, left, right)
-                if j >= 0 and abs(score[i] - score[d0 + j]) <= caliper[c]:
+                if j >= 0 and is_within(score[i], score[d0 + j], caliper[c]):
                     _take(j, left, right)
                     donors[stop[i]] = d0 + j
                     stop[i] += 1
@@ -199,7 +200,7 @@ def _match_closest(  # type: ignore[no-untyped-def]
             now = abs(score[i] - score[d0 + j])
             if now > distance:
                 heapq.heappush(heap, (now, row, i))  # type: ignore[misc]
-            elif now <= caliper:
+            elif is_within(score[i], score[d0 + j], caliper):
                 _take(j, left, right)
                 donors[stop[i]] = d0 + j
                 stop[i] += 1

@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
-from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
-
-from segcate._covariates.missing import Filling, missing_by_arm, treat_missing
-from segcate._inputs.effect_data import EffectData, check_effect_data
+from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import takes_missing
 from segcate._inputs.parameters import check_option
-from segcate._inputs.present_rows import present_rows
-from segcate._inputs.records import RecordedColumns
-from segcate._inputs.routing import DESIGN_REQUEST
 from segcate._inputs.segments import Segment
-from segcate._inputs.vectors import check_same_index
-from segcate._inputs.weights import GivenRows
-from segcate.matching._balance import (
-    Balance,
-    SortedColumn,
-    effective_sample_size,
-    measure_column,
-    sort_column,
+from segcate.matching._base import Matcher
+from segcate.matching._design import Design, design_covariates, nearest_design, score_space
+from segcate.matching._options import check_matching_options, describe_rules, matching_options
+from segcate.matching._propensity import (
+    CERTAIN_REMEDY,
+    SCORE_SCALES,
+    ScoreOptions,
+    check_classifier,
 )
-from segcate.matching._design import (
-    Design,
-    MatchingOptions,
-    exact_positions,
-    make_design,
-    row_ids,
-)
-from segcate.matching._propensity import CERTAIN_REMEDY, check_classifier
-from segcate.matching._sample import ZERO_WEIGHT, MatchedSample
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-Float = npt.NDArray[np.float64]
 
 
-class PropensityMatcher(RecordedColumns, BaseEstimator):
+class PropensityMatcher(Matcher):
     """Match treated and control rows on the propensity score, inside each segment.
 
     Use it to look at balance and overlap before any outcome is shown; hand an (unfitted) instance to
@@ -146,7 +122,8 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
     {'propensity': 0.03, 'x0': 0.02, 'x1': -0.06}
     """
 
-    __metadata_request__fit = DESIGN_REQUEST
+    estimates_score: ClassVar[bool] = True
+    propensity_remedy: ClassVar[str] = CERTAIN_REMEDY
 
     def __init__(
         self,
@@ -181,194 +158,45 @@ class PropensityMatcher(RecordedColumns, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(
-        self,
-        X: Any,
-        y: Any = None,
-        *,
-        treatment: Any = None,
-        sample_weight: Any = None,
-        propensity: Any = None,
-    ) -> PropensityMatcher:
-        """Match the treated rows of every segment with its control rows.
+    def check_parameters(self) -> None:
+        """Refuse parameters that no design can be made with, before any data are looked at."""
+        owner = type(self).__name__
+        check_classifier(owner, self.estimator)
+        check_matching_options(self)
+        check_option(owner, "pool_propensity", self.pool_propensity, (True, False))
+        check_option(owner, "score_scale", self.score_scale, SCORE_SCALES)
+        check_option(
+            owner, "common_support", self.common_support, (None, "treated", "control", "both")
+        )
+
+    def match(self, data: EffectData, estimand: str) -> Design:
+        """Find who is compared with whom, for an estimand; nothing is stored.
 
         Parameters
         ----------
-        X : frame or array-like of shape (n_samples, n_features)
-            Covariates and the segment column.
-        y : ignored
-            Present for scikit-learn; the design does not look at outcomes.
-        treatment : array-like of shape (n_samples,), values in {0, 1} or bool
-            Arm of each row; 1 is treated.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0. Equal weights are none; whole numbers from 1 are counts of rows; of
-            all others only ratios count; a row of weight 0 is not there.
-        propensity : array-like of shape (n_samples,), values inside (0, 1), default=None
-            Known or cross-fitted propensities; nothing is fitted then. 0 and 1 are taken with
-            ``score_scale="probability"``.
+        data : the checked input, rows of weight 0 left out; its `y` is not looked at
+        estimand : {"att", "atc", "ate"}
 
         Returns
         -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If an input is missing, misaligned or out of range.
-        OverlapError
-            If a propensity model gives exactly 0 or 1 and log-odds are asked for.
+        Design
         """
         owner = type(self).__name__
-        check_classifier(owner, self.estimator)
-        check_same_index(
-            owner, X=X, y=y, treatment=treatment, sample_weight=sample_weight,
-            propensity=propensity,
-        )  # fmt: skip
-        data = check_effect_data(
-            self,
-            X,
-            treatment=treatment,
-            segment=self.segment,
-            sample_weight=sample_weight,
-            propensity=propensity,
-            takes_certain=self.score_scale == "probability",
-            propensity_remedy=CERTAIN_REMEDY,
-            needs_outcome=False,
-            allow_missing=True,
-        )
-        shares = missing_by_arm(data)
-        data, filling = treat_missing(
-            type(self).__name__,
-            data,
-            self.missing,
-            takes_missing=propensity is not None or self._takes_missing(),
-            skip=self._exact_positions(data),
-            allowed=("auto", "indicator", "drop"),
-        )
-        self._store(self._make_design(present_rows(data), "att"), "att", filling)
-        self._missing_by_arm = shares
-        return self
+        options = matching_options(self, data, estimand)
+        covariates = design_covariates(owner, data, self.exact, estimand)
+        score = ScoreOptions(self.estimator, self.score_scale, self.pool_propensity, self.n_jobs)
+        return nearest_design(covariates, score_space(owner, covariates, score), options)
 
-    def _exact_positions(self, data: EffectData) -> list[int]:
-        """Positions of the columns matched exactly; a gap there is a value of its own."""
-        if self.exact is None:
-            return []
-        return exact_positions(type(self).__name__, data, self.exact)
-
-    def _takes_missing(self) -> bool:
-        """Tell whether the propensity model can be fitted with NaN in X."""
-        return takes_missing(self.estimator)
-
-    def __sklearn_tags__(self) -> Any:
-        """X may hold strings and categories in a frame, and NaN where the model takes it."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self._takes_missing() or self.missing != "auto"
-        return tags
-
-    def _make_design(self, data: EffectData, estimand: str) -> Design:
-        """Run the design stage for an estimand (SegmentMatching's way in)."""
-        check_option(type(self).__name__, "replacement", self.replacement, (True, False))
-        needs_priority = not self.replacement and self.order == "random"
-        if data.sample_weight is not None and not self.replacement:
-            raise ValueError(
-                f"{type(self).__name__}: `sample_weight` needs `replacement=True`: without replacement each row "
-                "stands for one, so weights have no meaning. Match with replacement, or leave the weights out."
-            )
-        options = MatchingOptions(
-            estimator=self.estimator,
-            n_neighbors=self.n_neighbors,
-            replacement=self.replacement,
-            caliper=self.caliper,
-            caliper_scale=self.caliper_scale,
-            score_scale=self.score_scale,
-            pool_propensity=self.pool_propensity,
-            order=self.order,
-            exact=self.exact,
-            common_support=self.common_support,
-            n_jobs=self.n_jobs,
-            priority=check_random_state(self.random_state).random_sample(data.n_rows)
-            if needs_priority
-            else None,
-            estimand=estimand,
-        )
-        return make_design(type(self).__name__, data, options)
-
-    def _store(self, design: Design, estimand: str, filling: Filling | None = None) -> None:
-        """Keep what is worth looking at of a design; covariates and input are let go."""
-        data, sample = design.data, design.sample
-        self.propensity_ = design.propensity.propensity
-        self.matched_ = sample
-        if data.given is not None:
-            self.propensity_ = data.given.spread(self.propensity_, np.nan)
-            self.matched_ = _among_given_rows(sample, data.given)
-        kinds = design.encoded.kinds
-        self._columns = kinds if filling is None else filling.records(kinds)
-        self.segment_labels_ = data.segment.labels
-        self._filling = filling
-        if filling is not None and filling.complete is not None:
-            self.complete_rows_ = filling.complete
-        labels = data.segment.labels.tolist()
-        self.score_notes_ = {
-            label: note for label, note in zip(labels, design.propensity.notes, strict=True) if note
-        }
-        self._balance, self.effective_sample_size_ = _measure_balance(design, estimand)
+    def describe(self) -> str:
+        """Say in one line how rows were matched."""
+        return f"{self.n_neighbors} nearest on the {self.score_scale} score, {describe_rules(self)}"
 
     @property
-    def balance_(self) -> pd.DataFrame:
-        """Balance of the arms before and after matching, one row a segment and covariate.
+    def takes_certain(self) -> bool:
+        """Whether `fit` takes propensities of exactly 0 and 1."""
+        return self.score_scale == "probability"
 
-        Columns: weighted means after matching, standardised mean difference (`smd_*`; unit: standard
-        deviation of the treated in the raw sample), variance ratio (treated over control; NaN for 0/1
-        columns) and Kolmogorov-Smirnov distance, each `_before` and `_after` matching.
-        """
-        import pandas as pd
-
-        found: Balance = self._balance
-        index = pd.MultiIndex.from_product(
-            [self.segment_labels_.tolist(), found.columns], names=["segment", "covariate"]
-        )
-        columns = {
-            "mean_treated": found.mean_treated[..., 1],
-            "mean_control": found.mean_control[..., 1],
-        }
-        for name in ("difference", "variance_ratio", "ks"):
-            short = "smd" if name == "difference" else name
-            for k, when in enumerate(("before", "after")):
-                columns[f"{short}_{when}"] = getattr(found, name)[..., k]
-        return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=index)
-
-
-def _among_given_rows(sample: MatchedSample, given: GivenRows) -> MatchedSample:
-    """Take up the row numbers of what was given, rows of weight 0 among them."""
-    return replace(
-        sample,
-        order=given.kept[sample.order].astype(np.int32),
-        status=given.spread(sample.status, ZERO_WEIGHT),
-        ids=row_ids(given.X),
-    )
-
-
-def _measure_balance(design: Design, estimand: str) -> tuple[Balance, Float]:
-    """Measure balance of the propensity and of every covariate, and the effective sample sizes."""
-    data, sample = design.data, design.sample
-    n_segments = data.segment.n_segments
-    whole = len(sample.order) == data.n_rows and len(sample.cell_segment) == n_segments
-    row_weights = None if whole and not design.encoded.names else sample.weights
-
-    def column(z: Float) -> SortedColumn:
-        return sort_column(
-            z, data.treatment, data.segment.codes, n_segments, data.sample_weight,
-            sample.weights if row_weights is None else row_weights,
-        )  # fmt: skip
-
-    if whole:  # the matched sample is already sorted by segment, arm and score
-        before = np.ones(data.n_rows) if sample.sample_weight is None else sample.sample_weight
-        score = design.propensity.propensity[sample.order]
-        first = SortedColumn(score, before, sample.sorted_weights, sample.bounds)
-    else:
-        first = column(np.nan_to_num(design.propensity.propensity, nan=0.5))
-    found = [measure_column(first, estimand)]
-    found += [measure_column(column(z), estimand) for z in design.encoded.values.T]
-    statistics = np.stack(found, axis=2)
-    names = ("propensity", *design.encoded.names)
-    return Balance(names, *statistics), effective_sample_size(first.after, first.bounds)
+    @property
+    def allows_missing(self) -> bool:
+        """Whether the propensity model can be fitted with NaN in X."""
+        return takes_missing(self.estimator)

@@ -1,6 +1,6 @@
 """Nearest neighbours on a sorted score: every matched set is a window of the other arm.
 
-All kernels work at sorted positions (see `_sort.sort_rows`). Within one cell the donors of a focal
+All kernels work at sorted positions (see `_cell_order.sort_rows`). Within one cell the donors of a focal
 row are a contiguous run `start:stop`, ties included, so nothing is ever stored pair by pair.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from segcate._kernels import kernel
+from segcate.matching._calipers import is_within
 from segcate.matching._cell_order import Float, Index
 
 # Weights that add up to the places wanted but for rounding fill them.
@@ -121,9 +122,9 @@ def _widen(score, x, lo, hi, first, last, reach, tolerance):  # type: ignore[no-
 @kernel
 def _trim(score, x, lo, hi, caliper):  # type: ignore[no-untyped-def]
     """Keep the donors of `lo:hi` within the caliper."""
-    while lo < hi and abs(x - score[lo]) > caliper:
+    while lo < hi and not is_within(x, score[lo], caliper):
         lo += 1
-    while hi > lo and abs(score[hi - 1] - x) > caliper:
+    while hi > lo and not is_within(score[hi - 1], x, caliper):
         hi -= 1
     return lo, hi
 

@@ -14,6 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from segcate._inputs import frames
 from segcate._inputs.effect_data import EffectData
+from segcate._inputs.encoding import EncodedColumns
 from segcate._inputs.listing import listed
 from segcate._inputs.weights import are_counts, effective_rows, mass_in_rows
 from segcate._statistics.columns import independent_columns
@@ -37,6 +38,7 @@ Rows = npt.NDArray[np.intp]
 CERTAIN_REMEDY = (
     "drop them and say so, or match on the probability itself, score_scale='probability'"
 )
+SCORE_SCALES = ("logit", "probability")
 # A segment whose smaller arm has fewer rows than this for each slope borrows the pooled slopes.
 ROWS_PER_SLOPE = 10
 # Ridge on a segment's departures from the pooled slopes, per standard deviation of the column:
@@ -44,6 +46,16 @@ ROWS_PER_SLOPE = 10
 _DEPARTURE_SD = 0.5
 # Ridge where the arms can be separated, so that no maximum exists: scikit-learn's default, C = 1.
 _SEPARATION_PENALTY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreOptions:
+    """How the propensity is made: the parameters of a matcher that fits one."""
+
+    estimator: Any = None
+    score_scale: str = "logit"
+    pool_propensity: bool = False
+    n_jobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,41 @@ class PropensityFit:
     logits: tuple[LogitFit | None, ...]
     notes: tuple[str, ...]
     is_ours: bool = False
+
+
+def fit_propensity(
+    owner: str,
+    data: EffectData,
+    encoded: EncodedColumns,
+    columns: ModelColumns,
+    sparse: npt.NDArray[np.bool_],
+    options: ScoreOptions,
+) -> PropensityFit:
+    """Take the propensity as handed in, or fit it: by our logistic regression, or by a classifier."""
+    if data.propensity is not None:
+        return given_propensity(data.propensity, data.segment.n_segments)
+    if columns.values.shape[1] == 0:
+        raise ValueError(
+            f"{owner}: X has no covariates beside the segment{left_out(encoded)}, so there is nothing to fit a "
+            "propensity on. Keep the covariates in X (segmenters pass them through), or hand in `propensity=`."
+        )
+    rows_of = rows_by_code(data.segment.codes, data.segment.n_segments)
+    how: dict[str, Any] = {"pooled": options.pool_propensity, "n_jobs": options.n_jobs}
+    if options.estimator is not None:
+        return classifier_propensity(owner, options.estimator, data, rows_of, **how)
+    return logit_propensity(data, columns, sparse, rows_of, **how)
+
+
+def left_out(encoded: EncodedColumns) -> str:
+    """Name the columns of X that say nothing, to follow "X has no covariates"."""
+    found = ", ".join(f"{kind.name!r} ({kind.note})" for kind in encoded.kinds[:5])
+    return f" that say anything (left out: {found})" if found else ""
+
+
+def rows_by_code(codes: Rows, n_codes: int) -> Sequence[Rows]:
+    """Return the rows of each code, ascending."""
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.searchsorted(codes[order], np.arange(1, n_codes)))
 
 
 def given_propensity(propensity: Float, n_segments: int) -> PropensityFit:

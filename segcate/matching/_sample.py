@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate.matching._calipers import REASONS, RowStatus
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -16,18 +18,6 @@ MOST_PAIRS = 20_000_000
 
 Float = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int32]
-
-MATCHED, NOT_FOCAL, OUTSIDE_SUPPORT, NO_DONOR, CALIPER, EXHAUSTED, ZERO_WEIGHT, NO_LEVEL = range(8)
-REASONS = (
-    "matched",
-    "not looking for a match",
-    "outside common support",
-    "no row of the other arm",
-    "no row within the caliper",
-    "rows of the other arm used up",
-    "weight zero",
-    "no donor in its level",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +82,10 @@ class MatchedSample:
     @property
     def reasons(self) -> tuple[str, ...]:
         """List what the codes of `status` mean."""
-        return (*REASONS[:NO_LEVEL], *(f"no donor in level of {name}" for name in self.level_names))
+        return (
+            *REASONS[: RowStatus.NO_LEVEL],
+            *(f"no donor in level of {name}" for name in self.level_names),
+        )
 
     @property
     def n_rows(self) -> int:
@@ -183,7 +176,7 @@ class MatchedSample:
         """List the rows that looked for a match in vain (`row`, `reason`), and the rows left out."""
         import pandas as pd
 
-        rows, reasons = np.flatnonzero(self.status >= OUTSIDE_SUPPORT), self.reasons
+        rows, reasons = np.flatnonzero(self.status >= RowStatus.OUTSIDE_SUPPORT), self.reasons
         names = np.arange(self.n_rows) if self.ids is None else self.ids
         return pd.DataFrame(
             {"row": names[rows], "reason": [reasons[code] for code in self.status[rows]]}

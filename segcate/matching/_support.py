@@ -144,6 +144,23 @@ def sparse_in_all(data: EffectData, columns: ModelColumns) -> list[bool]:
     ]
 
 
+def outside_support(data: EffectData, score: Float, which: str) -> Bool:
+    """Mark rows whose score lies outside the range of the other arm in their segment.
+
+    `which` names the arms looked at: "treated", "control" or "both".
+    """
+    codes, n = data.segment.codes, data.segment.n_segments
+    low, high = np.full((n, 2), np.inf), np.full((n, 2), -np.inf)
+    np.minimum.at(low, (codes, data.treatment), score)
+    np.maximum.at(high, (codes, data.treatment), score)
+    other = 1 - data.treatment
+    outside: Bool = (score < low[codes, other]) | (score > high[codes, other])
+    outside &= np.isfinite(low[codes, other])
+    if which != "both":
+        outside &= data.treatment == (1 if which == "treated" else 0)
+    return outside
+
+
 def _without_donors(
     data: EffectData,
     categories: tuple[Category, ...],

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs.segments import SegmentCodes
-from segcate.matching._sample import NO_LEVEL, OUTSIDE_SUPPORT, REASONS
+from segcate.matching._calipers import REASONS, RowStatus
 
 Float = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -80,10 +80,12 @@ def _arm_bars(
     scale = 1.0 / total if total > 0 else 0.0
     unmatched, reasons = np.zeros(len(counts)), {}
     if status is not None:
-        is_left = status >= OUTSIDE_SUPPORT
+        is_left = status >= RowStatus.OUTSIDE_SUPPORT
         left = None if weight is None else weight[is_left]
         unmatched = np.histogram(score[is_left], edges, weights=left)[0] * scale
-        codes, found = np.unique(np.minimum(status[is_left], NO_LEVEL), return_counts=True)
+        codes, found = np.unique(
+            np.minimum(status[is_left], RowStatus.NO_LEVEL), return_counts=True
+        )
         reasons = {
             REASONS[code]: int(n) for code, n in zip(codes.tolist(), found.tolist(), strict=True)
         }

@@ -10,7 +10,6 @@ replacement, which take any control within the tolerance at random.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import numpy as np
@@ -23,7 +22,7 @@ import segcate.matching._matcher
 from segcate._statistics.empirical_bayes import shrink
 from segcate.effects import SegmentMatching
 from segcate.matching import PropensityMatcher
-from segcate.matching._design import make_design
+from segcate.matching._options import matching_options
 from tests.helpers.naive_matching import MATCHING_TIES
 from tests.helpers.references import matching_call, matching_file, records, specs, study
 from tests.helpers.shared import shared_path
@@ -48,10 +47,10 @@ def with_ties_of_matching(monkeypatch):
     def switch_on(tolerance: float, n_rows: int) -> None:
         ours = tolerance * (n_rows - 1) / n_rows  # our unit has ddof 1
 
-        def tolerant(owner, data, options):
-            return make_design(owner, data, dataclasses.replace(options, tie_tolerance=ours))
+        def tolerant(matcher, data, estimand):
+            return matching_options(matcher, data, estimand, tie_tolerance=ours)
 
-        monkeypatch.setattr(segcate.matching._matcher, "make_design", tolerant)
+        monkeypatch.setattr(segcate.matching._matcher, "matching_options", tolerant)
 
     monkeypatch.setattr(segcate.effects._matched.adjustment, "DONORS_PER_PARAMETER", 0)
     return switch_on

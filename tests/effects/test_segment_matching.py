@@ -278,8 +278,8 @@ BAD_PARAMETERS = [
     ({"on_empty": None}, ValueError, "`on_empty` must be one of.*got None"),
     ({"confidence_level": 95}, ValueError, r"`confidence_level` .* inside \(0, 1\); got 95"),
     ({"n_variance_neighbors": -1}, ValueError, "`n_variance_neighbors` must be an integer.*-1"),
-    ({"matcher": "nearest"}, TypeError, "`matcher` must be a PropensityMatcher.*'nearest'"),
-    ({"matcher": PropensityMatcher}, TypeError, "`matcher` must be a PropensityMatcher or None"),
+    ({"matcher": "nearest"}, TypeError, "`matcher` must be a Matcher.*'nearest'"),
+    ({"matcher": PropensityMatcher}, TypeError, "`matcher` must be a Matcher, such as"),
     ({"segment": "region"}, ValueError, "no column 'region' for `segment`; its columns are 'z0'"),
 ]
 

@@ -26,7 +26,6 @@ from segcate.effects._matched.adjustment import Adjusted, adjust, matched_effect
 from segcate.effects._matched.estimate import score_model
 from segcate.effects._matched.view import SegmentView, segment_view
 from segcate.matching import PropensityMatcher
-from segcate.matching._design import MatchingOptions, make_design
 from tests.helpers.naive_effects import conditional_variance
 from tests.helpers.naive_matching import (
     MATCHING_TIES,
@@ -170,8 +169,8 @@ def design_of_score(score, treatment, estimand, k):
         PropensityMatcher(), np.zeros((len(score), 1)), treatment=treatment, segment=None,
         propensity=score, needs_outcome=False,
     )  # fmt: skip
-    options = MatchingOptions(n_neighbors=k, score_scale="probability", estimand=estimand)
-    return make_design("test", data, options)
+    matcher = PropensityMatcher(n_neighbors=k, score_scale="probability")
+    return matcher.match(data, estimand)
 
 
 def test_no_correction_without_our_own_logit():

@@ -40,7 +40,7 @@ from segcate.effects._table.segment_estimate import (
     with_effect,
 )
 from segcate.effects._thin_segments import FEWEST_DONORS, too_few_rows
-from segcate.matching import _sample
+from segcate.matching._calipers import RowStatus
 from segcate.matching._design import Design
 from segcate.matching._shrunken_score import Blocks, split_blocks
 
@@ -106,7 +106,7 @@ def _estimate_segment(
         variance = replace(variance, df=freedom_of_rows(_smaller_arm(is_treated)))
     notes = [
         view.weight_note,
-        "" if design.support.sparse[code].any() else design.propensity.notes[code],
+        "" if design.support.sparse[code].any() else design.notes[code],
         adjusted.note if adjusted else "",
         *level_notes(design.support, code, _shrinks(design, options)),
     ]
@@ -130,7 +130,7 @@ def _estimate_segment(
 def _shrinks(design: Design, options: EstimateOptions) -> bool:
     """Tell whether effects of sparse levels are shrunk: by our score, or by our bias regression."""
     is_bias = isinstance(options.adjustment, str) and options.adjustment == "bias"
-    return design.propensity.is_ours or is_bias
+    return is_bias or (design.propensity is not None and design.propensity.is_ours)
 
 
 def _smaller_arm(is_treated: npt.NDArray[np.bool_]) -> int:
@@ -196,9 +196,9 @@ def _without_estimate(design: Design, view: SegmentView, fewest: int) -> Segment
     if n_matched == 0:
         codes = design.sample.status[design.data.segment.codes == view.code]
         why = {
-            _sample.CALIPER: "caliper took all matches",
-            _sample.OUTSIDE_SUPPORT: "no overlap of scores",
-            _sample.NO_DONOR: "no rows of both arms in any cell of the exact columns",
+            RowStatus.CALIPER: "caliper took all matches",
+            RowStatus.OUTSIDE_SUPPORT: "no overlap of scores",
+            RowStatus.NO_DONOR: "no rows of both arms in any cell of the exact columns",
         }
         seen = [code for code in why if (codes == code).any()]
         return replace(found, status=why[seen[0]] if seen else "no matches")
@@ -318,6 +318,8 @@ def score_model(
     support or exact columns. Rows are near each other by their standardised covariates, or by the
     covariates as they came, as in Stata.
     """
+    if design.propensity is None:
+        return None
     fit = design.propensity.logits[view.code]
     limited = np.isfinite(design.sample.caliper[view.code]) or len(view.bounds) != 3
     left_out = len(view.rows) < design.counts[view.code].sum()

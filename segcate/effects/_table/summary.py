@@ -89,18 +89,6 @@ def _how_many_more(n: int, what: str) -> list[str]:
     return [f"  ... and {n - MOST_SHOWN:,} more {what}"] if n > MOST_SHOWN else []
 
 
-def describe_matching(matcher: Any) -> str:
-    """Say how rows were matched."""
-    text = f"{matcher.n_neighbors} nearest on the {matcher.score_scale} score, "
-    text += (
-        "with replacement" if matcher.replacement else f"without replacement, order {matcher.order}"
-    )
-    if matcher.caliper is not None:
-        unit = f"SD of the {matcher.score_scale}" if matcher.caliper_scale == "sd" else "(raw)"
-        text += f", caliper {matcher.caliper:g} {unit}"
-    return text
-
-
 def describe_adjustment(adjustment: Any) -> str:
     """Say how matched outcomes were adjusted."""
     if adjustment is None:

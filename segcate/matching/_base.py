@@ -1,0 +1,213 @@
+"""Matcher: what every matching or weighting design promises."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+
+from segcate._covariates.missing import Filling, missing_by_arm, treat_missing
+from segcate._inputs.effect_data import EffectData, check_effect_data
+from segcate._inputs.present_rows import present_rows
+from segcate._inputs.records import RecordedColumns
+from segcate._inputs.routing import DESIGN_REQUEST
+from segcate._inputs.segments import Segment
+from segcate._inputs.vectors import check_same_index
+from segcate.matching._balance import Balance
+from segcate.matching._cells import exact_positions
+from segcate.matching._design import Design, measure_balance
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Matcher(RecordedColumns, BaseEstimator):
+    """Promise of a design: `match` says who is compared with whom, and sees no outcome.
+
+    `segcate.effects.SegmentMatching` takes any instance. A new design derives from this class. It
+    stores its parameters in `__init__` and implements `check_parameters`, `match` and `describe`;
+    `fit`, the balance table and all that is stored are here.
+
+    Parameters of every design are `segment` and `missing`; `exact` where it has one.
+
+    Attributes
+    ----------
+    replacement : bool
+        Whether a row may serve as a match more than once; it decides which standard errors hold.
+    estimates_score : bool
+        Whether rows are matched on a propensity score alone, so that the standard error of Abadie &
+        Imbens (2016) may hold.
+    takes_certain : bool
+        Whether `fit` takes propensities of exactly 0 and 1.
+    propensity_remedy : str
+        What to do about propensities that `fit` refuses, for the message.
+    allows_missing : bool
+        Whether the design can be made with NaN in X.
+    propensity_ : float64 array of shape (n_samples,), or None
+        None where the design needs no propensity.
+    matched_ : MatchedSample
+    balance_ : DataFrame
+    effective_sample_size_ : float64 array of shape (n_segments, 2)
+    segment_labels_ : array of shape (n_segments,)
+    score_notes_ : dict of segment label to str
+
+    See Also
+    --------
+    PropensityMatcher : Nearest neighbours on the propensity score.
+    segcate.effects.SegmentMatching : Effects per segment from a design.
+    """
+
+    __metadata_request__fit = DESIGN_REQUEST
+
+    estimates_score: ClassVar[bool] = False
+    propensity_remedy: ClassVar[str] = "drop them and say so"
+    replacement: bool
+    segment: Segment
+    missing: str
+    exact: Any = None
+    segment_labels_: npt.NDArray[Any]
+    _balance: Balance
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        treatment: Any = None,
+        sample_weight: Any = None,
+        propensity: Any = None,
+    ) -> Self:
+        """Match the treated rows of every segment with its control rows.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Covariates and the segment column.
+        y : ignored
+            Present for scikit-learn; the design does not look at outcomes.
+        treatment : array-like of shape (n_samples,), values in {0, 1} or bool
+            Arm of each row; 1 is treated.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0. Equal weights are none; whole numbers from 1 are counts of rows; of
+            all others only ratios count; a row of weight 0 is not there.
+        propensity : array-like of shape (n_samples,), values inside (0, 1), default=None
+            Known or cross-fitted propensities; nothing is fitted then. 0 and 1 are taken with
+            ``score_scale="probability"``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If an input is missing, misaligned or out of range.
+        OverlapError
+            If a propensity model gives exactly 0 or 1 and log-odds are asked for.
+        """
+        owner = type(self).__name__
+        self.check_parameters()
+        check_same_index(
+            owner, X=X, y=y, treatment=treatment, sample_weight=sample_weight,
+            propensity=propensity,
+        )  # fmt: skip
+        data = check_effect_data(
+            self,
+            X,
+            treatment=treatment,
+            segment=self.segment,
+            sample_weight=sample_weight,
+            propensity=propensity,
+            takes_certain=self.takes_certain,
+            propensity_remedy=self.propensity_remedy,
+            needs_outcome=False,
+            allow_missing=True,
+        )
+        shares = missing_by_arm(data)
+        data, filling = treat_missing(
+            owner,
+            data,
+            self.missing,
+            takes_missing=propensity is not None or self.allows_missing,
+            skip=self.exact_positions(data),
+            allowed=("auto", "indicator", "drop"),
+        )
+        self.adopt(self.match(present_rows(data), "att"), filling)
+        self._missing_by_arm = shares
+        return self
+
+    def check_parameters(self) -> None:
+        """Refuse parameters that no design can be made with, before any data are looked at."""
+        raise NotImplementedError
+
+    def match(self, data: EffectData, estimand: str) -> Design:
+        """Find who is compared with whom, for an estimand; nothing is stored.
+
+        Parameters
+        ----------
+        data : the checked input, rows of weight 0 left out; its `y` is not looked at
+        estimand : {"att", "atc", "ate"}
+
+        Returns
+        -------
+        Design
+        """
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """Say in one line how rows were matched."""
+        raise NotImplementedError
+
+    @property
+    def takes_certain(self) -> bool:
+        """Whether `fit` takes propensities of exactly 0 and 1."""
+        return False
+
+    @property
+    def allows_missing(self) -> bool:
+        """Whether the design can be made with NaN in X."""
+        return False
+
+    def exact_positions(self, data: EffectData) -> list[int]:
+        """Return the positions of the columns matched exactly; a gap there is a value of its own."""
+        return exact_positions(type(self).__name__, data, self.exact)
+
+    def adopt(self, design: Design, filling: Filling | None = None) -> None:
+        """Keep what is worth looking at of a design; covariates and input are let go.
+
+        Parameters
+        ----------
+        design : from `match`
+        filling : what was done about gaps in the covariates, default=None
+        """
+        data = design.data
+        self.propensity_ = design.given_propensity()
+        self.matched_ = design.given_sample()
+        kinds = design.encoded.kinds
+        self._columns = kinds if filling is None else filling.records(kinds)
+        self.segment_labels_ = data.segment.labels
+        self._filling = filling
+        if filling is not None and filling.complete is not None:
+            self.complete_rows_ = filling.complete
+        labels = data.segment.labels.tolist()
+        self.score_notes_ = {
+            label: note for label, note in zip(labels, design.notes, strict=True) if note
+        }
+        self._balance, self.effective_sample_size_ = measure_balance(design)
+
+    @property
+    def balance_(self) -> pd.DataFrame:
+        """Balance of the arms before and after matching, one row a segment and covariate.
+
+        Columns: weighted means after matching, standardised mean difference (`smd_*`; unit: standard
+        deviation of the treated in the raw sample), variance ratio (treated over control; NaN for 0/1
+        columns) and Kolmogorov-Smirnov distance, each `_before` and `_after` matching.
+        """
+        return self._balance.frame(self.segment_labels_.tolist())
+
+    def __sklearn_tags__(self) -> Any:
+        """X may hold strings and categories in a frame, and NaN where the design takes it."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.allows_missing or self.missing != "auto"
+        return tags

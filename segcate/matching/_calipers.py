@@ -1,0 +1,149 @@
+"""The caliper: how wide it is, the one inclusive rule, and why a row is unmatched.
+
+Two rows may be matched where their scores differ by at most the width of the segment: `<=`.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate._inputs.parameters import check_option
+from segcate._kernels import kernel
+
+Float = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int32]
+
+
+class RowStatus(IntEnum):
+    """What became of a row; codes from NO_LEVEL on are categories, one each."""
+
+    MATCHED = 0
+    NOT_FOCAL = 1
+    OUTSIDE_SUPPORT = 2
+    NO_DONOR = 3
+    CALIPER = 4
+    EXHAUSTED = 5
+    ZERO_WEIGHT = 6
+    NO_LEVEL = 7
+
+
+# In the order of the codes.
+REASONS = (
+    "matched",
+    "not looking for a match",
+    "outside common support",
+    "no row of the other arm",
+    "no row within the caliper",
+    "rows of the other arm used up",
+    "weight zero",
+    "no donor in its level",
+)
+# As kernels read them.
+_NO_DONOR = int(RowStatus.NO_DONOR)
+_CALIPER = int(RowStatus.CALIPER)
+_EXHAUSTED = int(RowStatus.EXHAUSTED)
+
+
+def check_caliper(owner: str, width: Any, scale: Any) -> None:
+    """Refuse widths that are no number of at least 0, and unknown units."""
+    check_option(owner, "caliper_scale", scale, ("sd", "raw"))
+    is_number = isinstance(width, int | float | np.number) and not isinstance(width, bool)
+    if width is not None and not (is_number and 0 <= width < np.inf):
+        raise ValueError(
+            f"{owner}: `caliper` must be None or a number of at least 0 (in standard deviations of the score, or in "
+            f"its own units with caliper_scale='raw'); got {width!r}."
+        )
+
+
+def caliper_widths(caliper: float | None, scale: str, deviation: Float) -> Float:
+    """Return the width in each segment in units of the score; infinity for none.
+
+    Parameters
+    ----------
+    caliper : in standard deviations of the score, or in its own units; None for no limit
+    scale : "sd" or "raw"
+    deviation : float64 array of shape (n_segments,), from `score_deviations`
+    """
+    if caliper is None:
+        return np.full(len(deviation), np.inf)
+    return np.asarray(caliper * (deviation if scale == "sd" else np.ones(len(deviation))))
+
+
+def score_deviations(
+    score: Float,
+    weight: Float | None,
+    bounds: npt.NDArray[np.int64],
+    cell_segment: npt.NDArray[np.intp],
+    n_segments: int,
+) -> Float:
+    """Return the standard deviation (ddof 1) of the score over the rows of each segment that take part.
+
+    Positions are sorted by cell; a weight counts as that many rows.
+    """
+    out = np.zeros(n_segments)
+    for s in range(n_segments):
+        cells = np.flatnonzero(cell_segment == s)
+        if len(cells):
+            part = slice(bounds[2 * cells[0]], bounds[2 * cells[-1] + 2])
+            out[s] = _deviation(score[part], None if weight is None else weight[part])
+    return out
+
+
+def _deviation(score: Float, weight: Float | None) -> float:
+    if weight is None:
+        return float(score.std(ddof=1)) if len(score) > 1 else 0.0
+    total = float(weight.sum())
+    if total <= 1:
+        return 0.0
+    mean = weight @ score / total
+    return float(np.sqrt(weight @ (score - mean) ** 2 / (total - 1)))
+
+
+@kernel
+def is_within(one, other, width):  # type: ignore[no-untyped-def]
+    """Tell whether two scores are no farther apart than the caliper: the one rule."""
+    return abs(one - other) <= width
+
+
+@kernel
+def say_why_unmatched(  # type: ignore[no-untyped-def]
+    status, order, bounds, start, stop, score, sorted_score, caliper, replacement, focal
+):
+    """Write into `status` why focal positions have no match.
+
+    Parameters
+    ----------
+    status : int8 array of shape (n_rows,), changed in place
+    order, bounds, start, stop : as in `MatchedSample`
+    score : float64 array of shape (n_positions,)
+    sorted_score : the same, ascending within each slice of `bounds`
+    caliper : float64 array of shape (n_cells,)
+    replacement : bool
+    focal : bool array of shape (2,), whether controls and treated look for matches
+    """
+    for c in range(len(caliper)):
+        for arm in range(2):
+            if not focal[arm]:
+                continue
+            first, last = bounds[2 * c + 1 - arm], bounds[2 * c + 2 - arm]
+            for i in range(bounds[2 * c + arm], bounds[2 * c + arm + 1]):
+                if stop[i] > start[i]:
+                    continue
+                if first == last:
+                    status[order[i]] = _NO_DONOR
+                elif replacement or not _any_within(sorted_score[first:last], score[i], caliper[c]):
+                    status[order[i]] = _CALIPER
+                else:
+                    status[order[i]] = _EXHAUSTED
+
+
+@kernel
+def _any_within(scores, x, width):  # type: ignore[no-untyped-def]
+    """Tell whether any of some ascending scores lies within the caliper of x."""
+    at = np.searchsorted(scores, x)
+    below = at > 0 and is_within(x, scores[at - 1], width)
+    return below or (at < len(scores) and is_within(scores[at], x, width))

@@ -1,0 +1,95 @@
+"""How to match: the parameters that nearest-neighbour matchers share, checked, and the estimand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import check_random_state
+
+from segcate._inputs.effect_data import EffectData
+from segcate._inputs.parameters import check_count, check_option
+from segcate.matching._calipers import check_caliper
+from segcate.matching._greedy import ORDERS
+
+
+@dataclass(frozen=True, slots=True)
+class MatchingOptions:
+    """How to match, whatever the distance.
+
+    Attributes
+    ----------
+    n_neighbors, replacement, caliper, caliper_scale, order, common_support : as in the matchers
+    priority : float64 array of shape (n_rows,), who chooses first with ``order="random"``
+    estimand : "att", "atc" or "ate"
+    tie_tolerance : how much farther than the last neighbour, in squared distance, a row may lie and
+        still be tied with it; of a score in squared standard deviations
+    """
+
+    n_neighbors: int = 3
+    replacement: bool = True
+    caliper: float | None = None
+    caliper_scale: str = "sd"
+    order: str = "largest"
+    common_support: str | None = None
+    priority: npt.NDArray[np.float64] | None = None
+    estimand: str = "att"
+    tie_tolerance: float = 0.0
+
+
+def check_matching_options(matcher: Any) -> None:
+    """Refuse values that no matching can work with."""
+    owner = type(matcher).__name__
+    check_count(owner, "n_neighbors", matcher.n_neighbors, 1, optional=False)
+    check_option(owner, "replacement", matcher.replacement, (True, False))
+    check_option(owner, "order", matcher.order, ORDERS)
+    check_caliper(owner, matcher.caliper, matcher.caliper_scale)
+
+
+def matching_options(
+    matcher: Any, data: EffectData, estimand: str, *, tie_tolerance: float = 0.0
+) -> MatchingOptions:
+    """Read a matcher's parameters; refuse what does not go together."""
+    owner = type(matcher).__name__
+    if not matcher.replacement:
+        _refuse_without_replacement(owner, data, estimand)
+    priority = None
+    if not matcher.replacement and matcher.order == "random":
+        priority = check_random_state(matcher.random_state).random_sample(data.n_rows)
+    return MatchingOptions(
+        n_neighbors=int(matcher.n_neighbors),
+        replacement=bool(matcher.replacement),
+        caliper=matcher.caliper,
+        caliper_scale=matcher.caliper_scale,
+        order=matcher.order,
+        common_support=getattr(matcher, "common_support", None),
+        priority=priority,
+        estimand=estimand,
+        tie_tolerance=tie_tolerance,
+    )
+
+
+def _refuse_without_replacement(owner: str, data: EffectData, estimand: str) -> None:
+    if data.sample_weight is not None:
+        raise ValueError(
+            f"{owner}: `sample_weight` needs `replacement=True`: without replacement each row "
+            "stands for one, so weights have no meaning. Match with replacement, or leave the weights out."
+        )
+    if estimand == "ate":
+        raise ValueError(
+            f"{owner}: estimand='ate' needs `replacement=True`: without replacement the treated and the controls "
+            "would compete for each other. Use 'att' or 'atc', or match with replacement."
+        )
+
+
+def describe_rules(matcher: Any) -> str:
+    """Say whether rows serve more than once, who chooses first, and how wide the caliper is."""
+    text = "with replacement"
+    if not matcher.replacement:
+        text = f"without replacement, order {matcher.order}"
+    if matcher.caliper is not None:
+        unit = f"SD of the {matcher.score_scale}" if matcher.caliper_scale == "sd" else "(raw)"
+        text += f", caliper {matcher.caliper:g} {unit}"
+    return text
