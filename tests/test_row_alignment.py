@@ -259,6 +259,9 @@ def test_rows_that_line_up_are_never_called_misaligned(key):
 def test_every_argument_of_a_public_callable_is_classified():
     names = {key: set(names_of(thing)) for key, thing in CALLABLES.items()}
     unknown = {key: found - set(VALUES) - NOT_ALIGNED for key, found in names.items()}
+    unknown = {  # styles of marks hold no rows
+        key: {name for name in found if not name.endswith("_kw")} for key, found in unknown.items()
+    }
     assert not {key: found for key, found in unknown.items() if found}, (
         "is it row-aligned? Then it belongs into VALUES, else into NOT_ALIGNED"
     )

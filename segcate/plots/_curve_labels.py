@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from segcate.plots._drawing import FONT, fit_name, text_size
-
-Float = npt.NDArray[np.float64]
+from segcate.plots._drawing import FONT, Float, fit_name, text_size
 
 __all__ = ["NamedCurve", "label_curves", "line_style"]
 

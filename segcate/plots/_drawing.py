@@ -1,4 +1,4 @@
-"""What all displays share: inks, axes, titles, labels that fit."""
+"""Inks, axes and texts of a display; every text fits its place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 from segcate._inputs.arrays import Float
 from segcate._writing.label_texts import one_line, shortened
-from segcate.plots._matplotlib import pyplot
 
 INK = "#222222"
 MAIN = "#1f4e79"
@@ -23,17 +22,20 @@ _NAME_LINES = 2
 __all__ = [
     "FONT",
     "INK",
+    "LARGEST_FONT",
     "MAIN",
     "PALE",
     "SECOND",
-    "TITLE_FONT",
+    "SMALLEST_FONT",
     "WIDTH",
     "Float",
     "fit_name",
     "font_size",
+    "name_rows",
     "open_axes",
     "plain",
     "text_size",
+    "write_beside",
     "write_side",
     "write_texts",
 ]
@@ -58,8 +60,17 @@ def fit_name(name: Any, width: int = _NAME_WIDTH, lines: int = _NAME_LINES) -> s
 
 
 def open_axes(owner: str, ax: Any, height: float, width: float = WIDTH) -> Any:
-    """Return the axes to draw in: those given, or those of a new figure; no top and right spine."""
-    plt = pyplot(f"{owner}.plot")
+    """Return the axes to draw in: those given, or those of a new figure; no top and right spine.
+
+    Matplotlib is imported here, and nowhere before something is drawn.
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            f"{owner}.plot needs matplotlib, which is not installed here. "
+            "Install it with `pip install segcate[plot]`."
+        ) from error
     if ax is None:
         _, ax = plt.subplots(figsize=(width, height), layout="constrained")
     for side in ("top", "right"):
@@ -72,6 +83,21 @@ def font_size(ax: Any, n_lines: float) -> float:
     """Return the largest size, in points, at which `n_lines` lines of text do not touch."""
     points_high = ax.get_window_extent().height / ax.figure.dpi * 72.0
     return float(min(LARGEST_FONT, max(SMALLEST_FONT, 0.72 * points_high / max(n_lines, 1.0))))
+
+
+def name_rows(ax: Any, at: Any, names: list[str], size: float) -> None:
+    """Name the rows of a plot on its left, without ticks and without a spine."""
+    ax.set_yticks(at, names, fontsize=size, color=INK)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+
+
+def write_beside(ax: Any, x: float, y: float, text: str, size: float, **style: Any) -> None:
+    """Write a text beside row `y`; `x` is a share of the width of the axes."""
+    ax.text(
+        x, y, text, transform=ax.get_yaxis_transform(), fontsize=size, color=INK,
+        verticalalignment="center", **style,
+    )  # fmt: skip
 
 
 def write_texts(ax: Any, label: str, notes: list[str], title: str | None, default: str) -> None:

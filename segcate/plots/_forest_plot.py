@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,6 @@ from segcate.plots._drawing import plain
 MOST_ROWS = 50
 _LONGEST_NAME = 26
 _LONGEST_REASON = 64
-_REMARK_WIDTH = 92
 _NEEDED = ("effect", "ci_low", "ci_high")
 
 
@@ -176,4 +174,4 @@ def remarks(rows: list[Row]) -> str:
     text = "; ".join(f"{status} ({count})" for status, count in ordered[:3])
     if len(ordered) > 3:
         text += f"; and {len(ordered) - 3} more kinds"
-    return "\n".join(textwrap.wrap(one_line(f"Open squares: {text}."), _REMARK_WIDTH))
+    return one_line(f"Open squares: {text}.")

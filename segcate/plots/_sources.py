@@ -6,14 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.exceptions import NotFittedError
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.last_step import last_step
 
-Float = npt.NDArray[np.float64]
-
-__all__ = ["fitted_with", "named", "predicted_effects", "read_effects"]
+__all__ = [
+    "fitted_with",
+    "named",
+    "note_on_rows_without_effect",
+    "predicted_by_each",
+    "predicted_effects",
+    "read_effects",
+]
 
 
 def fitted_with(owner: str, estimator: Any, attribute: str, advice: str) -> Any:
@@ -55,6 +60,14 @@ def predicted_effects(owner: str, estimator: Any, X: Any) -> Float:
     return prediction.reshape(-1)
 
 
+def predicted_by_each(owner: str, estimators: Any, X: Any) -> dict[str, Float]:
+    """Predict by one estimator, named by its class, or by each of a mapping."""
+    return {
+        name or type(last_step(model)).__name__: predicted_effects(owner, model, X)
+        for name, model in named(owner, estimators, "estimators").items()
+    }
+
+
 def read_effects(owner: str, effects: Any) -> Float:
     """Read predicted effects, one a row; NaN stays, for the display to count."""
     values = np.asarray(effects)
@@ -76,6 +89,11 @@ def read_effects(owner: str, effects: Any) -> Float:
             f"{owner}: `prediction` is NaN in all {len(values)} rows; there is nothing to draw."
         )
     return values
+
+
+def note_on_rows_without_effect(n_rows: int) -> list[str]:
+    """Say how many rows are not drawn."""
+    return [f"{n_rows:,} rows without a predicted effect are not drawn."] if n_rows else []
 
 
 def named(owner: str, value: Any, what: str) -> dict[str, Any]:

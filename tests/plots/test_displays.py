@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import inspect
 import time
 import warnings
 
@@ -10,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgba_array
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -98,7 +100,79 @@ def test_a_picture_of_four_has_room_for_its_texts(name):
     assert_texts_fit(display)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n != "SegmentEffectDisplay"])
+@pytest.mark.parametrize("name", NAMES)
+def test_plot_takes_axes_by_position_and_all_else_by_keyword(name):
+    parameters = inspect.signature(getattr(plots, name).plot).parameters
+    assert list(parameters)[:2] == ["self", "ax"]
+    assert parameters["ax"].default is None
+    kinds = {parameters[other].kind for other in list(parameters)[2:]}
+    assert kinds == {inspect.Parameter.KEYWORD_ONLY}
+    display = drawing()[name]()
+    figure, ax = plt.subplots()
+    assert display.plot(ax) is display
+    assert display.ax_ is ax
+    assert display.figure_ is figure
+
+
+def kinds_of(name):
+    """List the kinds of marks that a display keeps and takes a style for."""
+    parameters = inspect.signature(getattr(plots, name).plot).parameters
+    return [other.removesuffix("_kw") for other in parameters if other.endswith("_kw")]
+
+
+# Marks that stand in a picture only sometimes.
+OPTIONAL_MARKS = {"unmatched", "overall"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_marks_are_kept_and_drawn_again_only_once(name):
+    display = drawing()[name]()
+    for _ in range(2):
+        for kind in kinds_of(name):
+            marks = getattr(display, f"{kind}_")
+            assert isinstance(marks, list)
+            assert marks or kind in OPTIONAL_MARKS, kind
+            assert all(mark.axes is display.ax_ for mark in marks)
+        display.plot()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_mark_takes_a_style_of_its_own(name):
+    """A style for one kind of mark reaches all marks of that kind, and no other."""
+    draw, kinds = drawing()[name], kinds_of(name)
+    display = draw()
+    for kind in kinds:
+        display.plot(**{f"{kind}_kw": {"alpha": 0.321}})
+        for other in kinds:
+            shown = {mark.get_alpha() == 0.321 for mark in getattr(display, f"{other}_")}
+            assert shown <= {other == kind}, (kind, other)
+        plt.close(display.figure_)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_styles_pass_through_the_other_ways_in_and_wrong_ones_are_named(name):
+    kind = kinds_of(name)[0]
+    display = drawing()[name](**{f"{kind}_kw": {"alpha": 0.321}})
+    assert {mark.get_alpha() for mark in getattr(display, f"{kind}_")} == {0.321}
+    with pytest.raises(TypeError, match=f"{name}.plot: `{kind}_kw` must be None or a dict"):
+        display.plot(**{f"{kind}_kw": "red"})
+    with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+        drawing()[name](colour="red")
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "SegmentProfileDisplay"])
+def test_a_colour_in_any_spelling_is_that_of_the_whole_mark(name):
+    kind = kinds_of(name)[0]
+    display = drawing()[name](**{f"{kind}_kw": {"c": "#123456", "lw": 3}})
+    for mark in getattr(display, f"{kind}_"):
+        found = mark.get_color() if hasattr(mark, "get_color") else mark.get_facecolor()
+        np.testing.assert_allclose(
+            to_rgba_array(found)[:, :3], [[0x12 / 255, 0x34 / 255, 0x56 / 255]]
+        )
+        assert np.unique(mark.get_linewidth()).tolist() == [3]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_title_is_the_users_or_none(name):
     assert title_of(drawing()[name](title="A title of our own")) == "A title of our own"
     assert title_of(drawing()[name](title="")) == ""

@@ -54,16 +54,11 @@ def matcher(users):
     return PropensityMatcher().fit(X, treatment=users.treatment)
 
 
-def circles(display, face_is_white):
-    """Means that are drawn: open circles before, filled ones after, in the order of the rows."""
-    found = [
-        (line.get_ydata()[0], line.get_xdata()[0])
-        for line in display.ax_.lines
-        if line.get_marker() == "o"
-        and (line.get_markerfacecolor() == "white") == face_is_white
-        and line.get_transform() == display.ax_.transData
-    ]
-    return [x for _, x in sorted(found)]
+def circles(display, when):
+    """Means that are drawn, in the order of the rows."""
+    lines = getattr(display, f"{when}_")
+    assert all(line.get_markevery() == [1] for line in lines)
+    return [line.get_xdata()[1] for line in lines]
 
 
 @pytest.mark.parametrize("n_segments", [1, 30])
@@ -79,17 +74,17 @@ def test_no_text_overlaps_or_leaves_the_picture(n_segments, n_covariates):
 def test_circles_stand_at_the_means_of_the_table():
     table = make_balance(3, ["a", "b"])
     display = LovePlotDisplay.from_predictions(table, order="given")
-    for white, column in ((True, "smd_before"), (False, "smd_after")):
-        means = table[column].abs().groupby(level="covariate", sort=False).mean()
-        np.testing.assert_allclose(circles(display, white), means, rtol=1e-12)
+    for when in ("before", "after"):
+        means = table[f"smd_{when}"].abs().groupby(level="covariate", sort=False).mean()
+        np.testing.assert_allclose(circles(display, when), means, rtol=1e-12)
+    assert all(line.get_markerfacecolor() == "white" for line in display.before_)
+    assert all(line.get_markerfacecolor() != "white" for line in display.after_)
 
 
 def test_lines_reach_from_the_smallest_to_the_largest_segment():
     table = make_balance(4, ["a"])
     display = LovePlotDisplay.from_predictions(table)
-    spans = [
-        tuple(np.sort(ln.get_xdata())) for ln in display.ax_.lines if ln.get_marker() == "None"
-    ]
+    spans = [tuple(line.get_xdata()[[0, 2]]) for line in (*display.before_, *display.after_)]
     for name in ("propensity", "a"):
         for column in ("smd_before", "smd_after"):
             values = table[column].abs().xs(name, level="covariate")
@@ -110,7 +105,7 @@ def test_one_segment_is_shown_alone():
     table = make_balance(3, ["a", "b"])
     display = LovePlotDisplay.from_predictions(table, segment=1, order="given")
     expected = table.loc[1, "smd_after"].abs()
-    np.testing.assert_allclose(circles(display, False), expected, rtol=1e-12)
+    np.testing.assert_allclose(circles(display, "after"), expected, rtol=1e-12)
     assert title_of(display) == "Balance before and after matching: 2 covariates, segment 1"
 
 
@@ -145,7 +140,7 @@ def test_values_that_do_not_exist_are_counted_and_infinite_ones_get_an_arrow():
     )
     assert [ln.get_marker() for ln in display.ax_.lines].count(">") == 1
     expected = table.loc[([1, 2], "a"), "smd_before"].abs().mean()
-    assert circles(display, True)[1] == pytest.approx(expected, rel=1e-12)
+    assert circles(display, "before")[1] == pytest.approx(expected, rel=1e-12)
 
 
 def test_covariate_without_any_value_after_says_none():
@@ -203,7 +198,7 @@ def test_bad_input_is_named(matcher):
         LovePlotDisplay.from_predictions(table.iloc[:0])
     with pytest.raises(ValueError, match="`segment` is 9, and `balance` has the segments 0, 1"):
         LovePlotDisplay.from_predictions(table, segment=9)
-    with pytest.raises(ValueError, match="`max_covariates` must be a whole number"):
+    with pytest.raises(ValueError, match=r"`max_covariates` must be .* at least 1; got 0"):
         LovePlotDisplay.from_predictions(table, max_covariates=0)
     with pytest.raises(ValueError, match="`order` must be one of"):
         LovePlotDisplay.from_predictions(table, order="size")

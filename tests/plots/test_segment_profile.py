@@ -175,7 +175,7 @@ def test_bad_input_is_named(people):
         SegmentProfileDisplay(profile[["n", "share"]]).plot()
     with pytest.raises(ValueError, match="`scale` must be one number for each of 6 covariates"):
         SegmentProfileDisplay(profile, scale=[1.0]).plot()
-    with pytest.raises(ValueError, match="`max_covariates` must be a whole number"):
+    with pytest.raises(ValueError, match=r"`max_covariates` must be .* at least 1; got True"):
         SegmentProfileDisplay(profile).plot(max_covariates=True)
     with pytest.raises(ValueError, match="`segment` has 3 labels, but X has 200 rows"):
         SegmentProfileDisplay.from_predictions(X, [1, 2, 3])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segcate.plots import SortedEffectDisplay
-from segcate.plots._sorted_effect import sort_effects
+from segcate.plots._sorted_effect_display import sort_effects
 from tests.helpers.pictures import (
     assert_reads_in_grey,
     assert_texts_fit,

@@ -9,7 +9,7 @@ import pytest
 
 from segcate import metrics
 from segcate.plots import UpliftCurveDisplay
-from segcate.plots._curve_band import band_limits, thin
+from segcate.plots._curve_display import band_limits, thin
 from tests.helpers.pictures import (
     assert_reads_in_grey,
     assert_texts_fit,

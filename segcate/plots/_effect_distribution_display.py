@@ -11,9 +11,11 @@ from segcate._inputs import frames
 from segcate._inputs.kinds import read_column
 from segcate._inputs.labels import label_values
 from segcate._inputs.listing import listed
+from segcate._inputs.parameters import check_count
 from segcate._inputs.vectors import check_same_index
 from segcate._inputs.weights import check_weights
 from segcate._writing.number_texts import decimals_of, write_decimals
+from segcate.plots._display import Display
 from segcate.plots._drawing import (
     INK,
     MAIN,
@@ -21,17 +23,21 @@ from segcate.plots._drawing import (
     SECOND,
     fit_name,
     font_size,
-    open_axes,
+    name_rows,
     plain,
-    write_texts,
+    write_beside,
 )
 from segcate.plots._effect_groups import EffectGroup, cut_column, describe_groups
-from segcate.plots._sources import predicted_effects, read_effects
+from segcate.plots._sources import (
+    note_on_rows_without_effect,
+    predicted_effects,
+    read_effects,
+)
 
 _ROW_INCHES = 0.42
 
 
-class EffectDistributionDisplay:
+class EffectDistributionDisplay(Display):
     """Distribution of predicted effects by a column: one ridge a value.
 
     Use it to see who is predicted to benefit: by age, by plan, by segment. A ridge is a density,
@@ -62,6 +68,8 @@ class EffectDistributionDisplay:
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
+    ridge_ : list of PolyCollection (densities) or LineCollection (distinct effects), one a group
+    half_, median_, mean_ : lists of Line2D, one a group: middle half, median and mean
 
     See Also
     --------
@@ -83,6 +91,11 @@ class EffectDistributionDisplay:
     >>> [label.get_text() for label in display.ax_.get_yticklabels()]
     ['free (2)', 'gold (2)']
     """
+
+    ridge_: list[Any]
+    half_: list[Any]
+    median_: list[Any]
+    mean_: list[Any]
 
     def __init__(
         self,
@@ -113,11 +126,7 @@ class EffectDistributionDisplay:
         *,
         by: Any,
         sample_weight: Any = None,
-        n_bands: int = 5,
-        max_groups: int = 30,
-        units: str | None = None,
-        title: str | None = None,
-        ax: Any = None,
+        **kwargs: Any,
     ) -> EffectDistributionDisplay:
         """Predict effects and draw their distribution by a column.
 
@@ -129,10 +138,10 @@ class EffectDistributionDisplay:
             Rows to predict.
         by : str, int or array-like of shape (n_samples,)
             Column of X by name or position, or one value a row.
-        sample_weight, n_bands, max_groups, units, title
+        sample_weight : array-like of shape (n_samples,), default=None
             See the class.
-        ax : matplotlib Axes, default=None
-            Where to draw.
+        **kwargs
+            All else that `from_predictions` takes.
 
         Returns
         -------
@@ -153,13 +162,7 @@ class EffectDistributionDisplay:
         return cls.from_predictions(
             predicted_effects(owner, estimator, X),
             column,
-            by_name=name,
-            sample_weight=sample_weight,
-            n_bands=n_bands,
-            max_groups=max_groups,
-            units=units,
-            title=title,
-            ax=ax,
+            **{"by_name": name, "sample_weight": sample_weight, **kwargs},
         )
 
     @classmethod
@@ -175,6 +178,7 @@ class EffectDistributionDisplay:
         units: str | None = None,
         title: str | None = None,
         ax: Any = None,
+        **kwargs: Any,
     ) -> EffectDistributionDisplay:
         """Draw the distribution of predicted effects by a column.
 
@@ -184,6 +188,8 @@ class EffectDistributionDisplay:
             See the class.
         ax : matplotlib Axes, default=None
             Where to draw.
+        **kwargs
+            Styles, see `plot`.
 
         Returns
         -------
@@ -206,20 +212,31 @@ class EffectDistributionDisplay:
             units=units,
             title=title,
         )
-        return display.plot(ax=ax)
+        return display.plot(ax, **kwargs)
 
-    def plot(self, *, ax: Any = None) -> EffectDistributionDisplay:
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        ridge_kw: dict[str, Any] | None = None,
+        half_kw: dict[str, Any] | None = None,
+        median_kw: dict[str, Any] | None = None,
+        mean_kw: dict[str, Any] | None = None,
+    ) -> EffectDistributionDisplay:
         """Draw the plot.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Where to draw. None: a new figure, high enough for all groups.
+        ridge_kw, half_kw, median_kw, mean_kw : dict, default=None
+            Matplotlib properties of the ridges, the bars of the middle halves, the ticks of the
+            medians and the diamonds of the means.
 
         Returns
         -------
         EffectDistributionDisplay
-            self, with `ax_` and `figure_`.
+            self, with `ax_`, `figure_` and the marks.
 
         Raises
         ------
@@ -230,11 +247,7 @@ class EffectDistributionDisplay:
         """
         owner = type(self).__name__
         for name in ("n_bands", "max_groups"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 2:
-                raise ValueError(
-                    f"{owner}: `{name}` must be a whole number, at least 2; got {value!r}."
-                )
+            check_count(owner, name, getattr(self, name), 2, optional=False)
         check_same_index(
             owner, prediction=self.prediction, by=self.by, sample_weight=self.sample_weight
         )
@@ -243,20 +256,23 @@ class EffectDistributionDisplay:
         column = _check_column(owner, self.by, self.prediction)
         codes, names, is_cut = cut_column(column, self.n_bands, self.max_groups)
         groups = describe_groups(effect, codes, names, weight)
-        ax = open_axes(owner, ax, 1.3 + _ROW_INCHES * (len(groups) + 0.3))
-        self.ax_, self.figure_ = ax, ax.figure
+        ax = self._open(
+            ax, 1.3 + _ROW_INCHES * (len(groups) + 0.3),
+            ridge=ridge_kw, half=half_kw, median=median_kw, mean=mean_kw,
+        )  # fmt: skip
         size = font_size(ax, 1.6 * (len(groups) + 1))
         self._write_frame(groups, effect, size)
         for y, group in enumerate(groups):
-            _draw_group(ax, group, float(y), size)
+            self._draw_group(group, float(y), size)
         self._write_figures(groups, size)
         n_without = int(np.isnan(effect).sum())
-        label = f"predicted effect in {self.units or 'units of y'}"
-        write_texts(
-            ax, label, _notes(n_without), self.title,
+        notes = ["Bar: middle half of the rows. Tick: median. Diamond: mean."]
+        self._write(
+            f"predicted effect in {self._units}",
+            [*notes, *note_on_rows_without_effect(n_without)],
             f"Predicted effect by {self._by_name()}"
             f"{' (cut at quantiles)' if is_cut else ''}, n = {len(effect) - n_without:,}",
-        )  # fmt: skip
+        )
         return self
 
     def _by_name(self) -> str:
@@ -272,9 +288,7 @@ class EffectDistributionDisplay:
         ax.locator_params(axis="x", nbins=5)  # numbers of thousands must not run into each other
         ax.set_ylim(len(groups) - 0.7, -1.1)
         names = [f"{fit_name(group.name, 24)} ({group.n:,})" for group in groups]
-        ax.set_yticks(range(len(groups)), names, fontsize=size, color=INK)
-        ax.tick_params(axis="y", length=0)
-        ax.spines["left"].set_visible(False)
+        name_rows(ax, range(len(groups)), names, size)
         if ax.get_xlim()[0] < 0 < ax.get_xlim()[1]:
             ax.axvline(0.0, color=INK, linewidth=0.8, zorder=0)
 
@@ -283,16 +297,9 @@ class EffectDistributionDisplay:
         ax = self.ax_
         widths = [0.5 * (group.high - group.low) for group in groups if group.high > group.low]
         decimals = decimals_of([min(widths)] if widths else [group.mean for group in groups])
-        style = {
-            "transform": ax.get_yaxis_transform(),
-            "fontsize": size,
-            "verticalalignment": "center",
-            "color": INK,
-        }
-        heading = dict(style, fontweight="bold")
         left = f"{fit_name(self._by_name(), 20, 1)} (rows)"
-        ax.text(-0.02, -0.85, left, horizontalalignment="right", **heading)
-        ax.text(1.03, -0.85, "mean (middle half)", **heading)
+        write_beside(ax, -0.02, -0.85, left, size, horizontalalignment="right", fontweight="bold")
+        write_beside(ax, 1.03, -0.85, "mean (middle half)", size, fontweight="bold")
         for y, group in enumerate(groups):
             if np.isnan(group.mean):
                 text = "no effect predicted"
@@ -301,14 +308,28 @@ class EffectDistributionDisplay:
                     write_decimals(value, decimals) for value in (group.mean, group.low, group.high)
                 )
                 text = f"{mean} ({low} to {high})"
-            ax.text(1.03, y - 0.1, plain(text), **style)
+            write_beside(ax, 1.03, y - 0.1, plain(text), size)
 
-
-def _notes(n_without: int) -> list[str]:
-    notes = ["Bar: middle half of the rows. Tick: median. Diamond: mean."]
-    if n_without:
-        notes.append(f"{n_without:,} rows without a predicted effect are not drawn.")
-    return notes
+    def _draw_group(self, group: EffectGroup, y: float, size: float) -> None:
+        """Draw ridge, middle half, median and mean of one group."""
+        ax, foot = self.ax_, y + 0.15
+        ax.axhline(foot, color="#d0d0d0", linewidth=0.6, zorder=0.5)
+        if np.isnan(group.mean):
+            return
+        top = foot - 0.72 * group.height
+        if group.is_discrete:
+            self._mark("ridge", ax.vlines, group.at, foot, top, color=MAIN, linewidth=2.2)
+        else:
+            face = {"facecolor": PALE, "edgecolor": MAIN, "linewidth": 0.9}
+            self._mark("ridge", ax.fill_between, group.at, foot, top, **face)
+        half = {"color": MAIN, "linewidth": 4.0, "zorder": 3}
+        self._mark("half", ax.plot, [group.low, group.high], [foot, foot], **half)
+        tick = {"color": INK, "linewidth": 1.4, "zorder": 4}
+        self._mark("median", ax.plot, [group.middle] * 2, [foot - 0.11, foot + 0.11], **tick)
+        self._mark(
+            "mean", ax.plot, [group.mean], [foot], marker="D", linestyle="none", color=SECOND,
+            markeredgecolor="white", markeredgewidth=0.7, markersize=0.62 * size, zorder=5,
+        )  # fmt: skip
 
 
 def _column(owner: str, X: Any, by: Any) -> tuple[str, npt.NDArray[Any]]:
@@ -353,24 +374,3 @@ def _check_column(owner: str, by: Any, reference: Any) -> npt.NDArray[Any]:
             f"shape {values.shape}."
         )
     return np.asarray(values)
-
-
-def _draw_group(ax: Any, group: EffectGroup, y: float, size: float) -> None:
-    """Draw ridge, middle half, median and mean of one group."""
-    foot = y + 0.15
-    ax.axhline(foot, color="#d0d0d0", linewidth=0.6, zorder=0.5)
-    if np.isnan(group.mean):
-        return
-    if group.is_discrete:
-        ax.vlines(group.at, foot, foot - 0.72 * group.height, color=MAIN, linewidth=2.2)
-    else:
-        ax.fill_between(
-            group.at, foot, foot - 0.72 * group.height, facecolor=PALE, edgecolor=MAIN,
-            linewidth=0.9,
-        )  # fmt: skip
-    ax.plot([group.low, group.high], [foot, foot], color=MAIN, linewidth=4.0, zorder=3)
-    ax.plot([group.middle] * 2, [foot - 0.11, foot + 0.11], color=INK, linewidth=1.4, zorder=4)
-    ax.plot(
-        [group.mean], [foot], "D", color=SECOND, markeredgecolor="white", markeredgewidth=0.7,
-        markersize=0.62 * size, zorder=5,
-    )  # fmt: skip

@@ -7,23 +7,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from segcate._inputs.last_step import last_step
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_option
 from segcate._inputs.vectors import check_same_index
 from segcate.metrics import cumulative_effect_curve, qini_curve, toc_curve, uplift_curve
 from segcate.metrics._targeting_curve import refine
-from segcate.plots._curve_band import (
-    arrays_of,
-    band_edges,
-    band_limits,
-    check_columns,
-    draw_band,
-    thin,
-)
-from segcate.plots._curve_labels import NamedCurve, label_curves, line_style
-from segcate.plots._drawing import INK, open_axes, write_side, write_texts
-from segcate.plots._sources import named, predicted_effects
+from segcate.plots._curve_display import CurveDisplay
+from segcate.plots._curve_labels import NamedCurve
+from segcate.plots._drawing import write_side
+from segcate.plots._sources import named, predicted_by_each
 
 Kind = Literal["uplift", "qini", "toc", "cumulative_effect"]
 
@@ -52,10 +44,9 @@ _MAKERS: dict[str, Callable[..., Any]] = {
 # Means of the first rows scatter widely; sums do not.
 _HEADS = {"uplift": 0.0, "qini": 0.0}
 _HEAD_OF_MEANS = 0.05
-_NEEDED = ("share", "value", "ci_low", "ci_high")
 
 
-class UpliftCurveDisplay:
+class UpliftCurveDisplay(CurveDisplay):
     """Curves of what treating the highest predicted effects first brings, with their bands.
 
     Use it to see whether a ranking is better than chance, and which of several models ranks best.
@@ -76,6 +67,8 @@ class UpliftCurveDisplay:
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
+    line_, band_ : lists of Line2D and PolyCollection, one a curve
+    chance_level_ : list of one Line2D
 
     See Also
     --------
@@ -103,6 +96,10 @@ class UpliftCurveDisplay:
     'gain over a random choice, per row of all, in kg'
     """
 
+    chance_level_: list[Any]
+    _height = "value"
+    _maker = "uplift_curve"
+
     def __init__(self, curves: Any, *, units: str | None = None, title: str | None = None) -> None:
         self.curves = curves
         self.units = units
@@ -115,15 +112,9 @@ class UpliftCurveDisplay:
         X: Any,
         *,
         pseudo_outcome: Any,
-        kind: Kind = "uplift",
         sample_weight: Any = None,
         groups: Any = None,
-        confidence_level: float = 0.95,
-        band: str = "pointwise",
-        random_state: Any = None,
-        units: str | None = None,
-        title: str | None = None,
-        ax: Any = None,
+        **kwargs: Any,
     ) -> UpliftCurveDisplay:
         """Predict effects and draw the curve of their ranking.
 
@@ -135,12 +126,10 @@ class UpliftCurveDisplay:
             Rows that no estimator was fitted on.
         pseudo_outcome : array-like of shape (n_samples,)
             Effect scores of the rows, from `segcate.metrics.effect_scores`.
-        kind, sample_weight, groups, confidence_level, band, random_state
+        sample_weight, groups : array-like of shape (n_samples,), default=None
             See `from_predictions`.
-        units, title
-            See the class.
-        ax : matplotlib Axes, default=None
-            Where to draw.
+        **kwargs
+            All else that `from_predictions` takes.
 
         Returns
         -------
@@ -156,27 +145,10 @@ class UpliftCurveDisplay:
             If matplotlib is not installed.
         """
         owner = f"{cls.__name__}.from_estimator"
-        check_same_index(
-            owner, X=X, pseudo_outcome=pseudo_outcome, sample_weight=sample_weight, groups=groups,
-        )  # fmt: skip
-        models = named(owner, estimator, "estimators")
-        predictions = {
-            name or type(last_step(model)).__name__: predicted_effects(owner, model, X)
-            for name, model in models.items()
-        }
-        return cls.from_predictions(
-            pseudo_outcome,
-            predictions,
-            kind=kind,
-            sample_weight=sample_weight,
-            groups=groups,
-            confidence_level=confidence_level,
-            band=band,
-            random_state=random_state,
-            units=units,
-            title=title,
-            ax=ax,
-        )
+        rows = {"pseudo_outcome": pseudo_outcome, "sample_weight": sample_weight, "groups": groups}
+        check_same_index(owner, X=X, **rows)
+        prediction = predicted_by_each(owner, estimator, X)
+        return cls.from_predictions(prediction=prediction, **rows, **kwargs)
 
     @classmethod
     def from_predictions(
@@ -193,6 +165,7 @@ class UpliftCurveDisplay:
         units: str | None = None,
         title: str | None = None,
         ax: Any = None,
+        **kwargs: Any,
     ) -> UpliftCurveDisplay:
         """Draw the curve of a ranking by predicted effect.
 
@@ -219,6 +192,8 @@ class UpliftCurveDisplay:
             See the class.
         ax : matplotlib Axes, default=None
             Where to draw.
+        **kwargs
+            Styles, see `plot`.
 
         Returns
         -------
@@ -250,20 +225,29 @@ class UpliftCurveDisplay:
             )
             for name, values in named(owner, prediction, "predictions").items()
         }
-        return cls(curves, units=units, title=title).plot(ax=ax)
+        return cls(curves, units=units, title=title).plot(ax, **kwargs)
 
-    def plot(self, *, ax: Any = None) -> UpliftCurveDisplay:
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        line_kw: dict[str, Any] | None = None,
+        band_kw: dict[str, Any] | None = None,
+        chance_level_kw: dict[str, Any] | None = None,
+    ) -> UpliftCurveDisplay:
         """Draw the plot.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Where to draw. None: a new figure.
+        line_kw, band_kw, chance_level_kw : dict, default=None
+            Matplotlib properties of the curves, the bands and the line of random treatment.
 
         Returns
         -------
         UpliftCurveDisplay
-            self, with `ax_` and `figure_`.
+            self, with `ax_`, `figure_` and the marks.
 
         Raises
         ------
@@ -275,79 +259,46 @@ class UpliftCurveDisplay:
             If matplotlib is not installed.
         """
         owner = type(self).__name__
-        curves = named(owner, self.curves, "curves")
-        kind = _common_kind(owner, curves)
+        models = named(owner, self.curves, "curves")
+        kind = self._common_kind(owner, list(models.values()))
         if kind in _BENT:
-            curves = {name: refine(curve) for name, curve in curves.items()}
-        ax = open_axes(owner, ax, 3.9)
-        self.ax_, self.figure_ = ax, ax.figure
+            models = {name: refine(curve) for name, curve in models.items()}
+        curves = list(models.values())
+        self._open(ax, 3.9, line=line_kw, band=band_kw, chance_level=chance_level_kw)
         drawn = [
-            _draw_curve(ax, name, curve, k, len(curves))
-            for k, (name, curve) in enumerate(curves.items())
+            self._draw_curve(name, curve, k, len(curves) == 1)
+            for k, (name, curve) in enumerate(models.items())
         ]
-        first = next(iter(curves.values()))
-        drawn.append(_draw_chance(ax, kind, float(np.asarray(first.value)[-1])))
-        _set_limits(ax, curves.values(), kind)
-        write_side(ax, f"{_LABELS[kind]} {self.units or 'units of y'}")
+        first = curves[0]
+        drawn.append(self._draw_chance(kind, float(np.asarray(first.value)[-1])))
+        self._set_limits(curves, _HEADS.get(kind, _HEAD_OF_MEANS), zero=kind not in ("qini", "toc"))
+        write_side(self.ax_, f"{_LABELS[kind]} {self._units}")
         level = f"{100 * first.confidence_level:g} %"
-        write_texts(
-            ax, "share of rows treated, largest predicted effect first (%)", [], self.title,
+        self._write(
+            "share of rows treated, largest predicted effect first (%)",
+            [],
             f"{_NAMES[kind]}, n = {first.n_rows:,}; bands: {level}, {first.band}",
-        )  # fmt: skip
-        edges = band_edges(first) if len(curves) == 1 else ()
-        label_curves(ax, [curve for curve in drawn if curve.name], edges=edges)
+        )
+        self._name_curves(drawn, curves)
         return self
 
+    def _common_kind(self, owner: str, curves: list[Any]) -> str:
+        """Check that curves belong into one picture, and return what they are."""
+        self._check_columns(owner, curves)
+        kinds = {str(curve.kind) for curve in curves}
+        if len(kinds) > 1 or not kinds <= set(_NAMES):
+            raise ValueError(
+                f"{owner}: curves must be of one kind out of {list(_NAMES)}; got "
+                f"{listed(sorted(kinds))}. Draw each kind into axes of its own."
+            )
+        advice = "Score all models with the same `pseudo_outcome` and weights."
+        self._check_same_rows(owner, curves, {curve.n_rows for curve in curves}, "rows", advice)
+        return kinds.pop()
 
-def _common_kind(owner: str, curves: dict[str, Any]) -> str:
-    """Check that curves belong into one picture, and return what they are."""
-    for curve in curves.values():
-        check_columns(owner, curve, _NEEDED, "uplift_curve")
-    kinds = {str(curve.kind) for curve in curves.values()}
-    if len(kinds) > 1 or not kinds <= set(_NAMES):
-        raise ValueError(
-            f"{owner}: curves must be of one kind out of {list(_NAMES)}; got "
-            f"{listed(sorted(kinds))}. Draw each kind into axes of its own."
-        )
-    sizes = {curve.n_rows for curve in curves.values()}
-    ends = np.array([float(np.asarray(curve.value)[-1]) for curve in curves.values()])
-    if len(sizes) > 1 or np.ptp(ends) > 1e-6 * max(1e-12, float(np.abs(ends).max())) + 1e-9:
-        raise ValueError(
-            f"{owner}: curves must be of the same rows, and these have {listed(sorted(sizes))} "
-            f"rows and end between {ends.min():.4g} and {ends.max():.4g}. Score all models with "
-            "the same `pseudo_outcome` and weights."
-        )
-    return kinds.pop()
-
-
-def _draw_curve(ax: Any, name: str, curve: Any, k: int, n_curves: int) -> NamedCurve:
-    """Draw curve and band."""
-    share, value, low, high = arrays_of(curve, _NEEDED)
-    at = thin(share)
-    share, value = share[at], value[at]
-    style = line_style(k)
-    draw_band(ax, 100 * share, low[at], high[at], style["color"], n_curves == 1)
-    ax.plot(100 * share, value, **style, zorder=3)
-    return NamedCurve(name, 100 * share, value, style["color"])
-
-
-def _draw_chance(ax: Any, kind: str, end: float) -> NamedCurve:
-    """Draw what treating rows at random brings."""
-    heights = {"uplift": [0.0, end], "qini": [0.0, 0.0], "toc": [0.0, 0.0]}
-    y = np.array(heights.get(kind, [end, end]))
-    x = np.array([0.0, 100.0])
-    ax.plot(x, y, color="#6b6b6b", linewidth=1.1, zorder=2)
-    return NamedCurve("at random", x, y, "#4a4a4a")
-
-
-def _set_limits(ax: Any, curves: Any, kind: str) -> None:
-    """Hold 0, all curves and their bands, but not the bands of the first means."""
-    ends = [0.0]
-    for curve in curves:
-        share, value, low, high = arrays_of(curve, _NEEDED)
-        ends += band_limits(share, value, low, high, _HEADS.get(kind, _HEAD_OF_MEANS))
-    margin = 0.07 * (max(ends) - min(ends)) or 1.0
-    ax.set_ylim(min(ends) - margin, max(ends) + margin)
-    ax.set_xlim(0.0, 100.0)
-    if kind not in ("qini", "toc"):
-        ax.axhline(0.0, color=INK, linewidth=0.8, zorder=0)
+    def _draw_chance(self, kind: str, end: float) -> NamedCurve:
+        """Draw the curve of treating rows at random."""
+        heights = {"uplift": [0.0, end], "qini": [0.0, 0.0], "toc": [0.0, 0.0]}
+        x, y = np.array([0.0, 100.0]), np.array(heights.get(kind, [end, end]))
+        style = {"color": "#6b6b6b", "linewidth": 1.1, "zorder": 2}
+        self._mark("chance_level", self.ax_.plot, x, y, **style)
+        return NamedCurve("at random", x, y, "#4a4a4a")

@@ -11,6 +11,7 @@ from segcate._inputs.listing import listed
 from segcate._inputs.vectors import check_same_index
 from segcate._writing.number_texts import decimals_of, write_decimals
 from segcate.metrics import effect_by_quantile
+from segcate.plots._display import Display
 from segcate.plots._drawing import (
     FONT,
     INK,
@@ -18,18 +19,19 @@ from segcate.plots._drawing import (
     SECOND,
     SMALLEST_FONT,
     fit_name,
-    open_axes,
     text_size,
     write_side,
-    write_texts,
 )
 from segcate.plots._sources import predicted_effects
 
 _NEEDED = ("n", "effect", "ci_low", "ci_high")
 _SMALLEST_LABEL = 6.0
+_ESTIMATE = {"marker": "s", "linestyle": "none", "color": MAIN, "markersize": 6}
+_PREDICTION = {"marker": "o", "linestyle": "none", "color": SECOND, "markersize": 6}
+_PREDICTION |= {"markerfacecolor": "white"}
 
 
-class EffectByQuantileDisplay:
+class EffectByQuantileDisplay(Display):
     """Estimated effect beside mean prediction, by quantile of the predicted effect.
 
     Use it to see whether users with a higher predicted effect have one (do the squares rise?) and
@@ -50,6 +52,9 @@ class EffectByQuantileDisplay:
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
+    point_ : list of Line2D, the estimates with an interval and those without
+    errorbar_ : list of one LineCollection, the intervals
+    prediction_ : list of Line2D, the mean predictions; empty where there are none
 
     See Also
     --------
@@ -73,6 +78,10 @@ class EffectByQuantileDisplay:
     Estimated and predicted effect in 4 groups of predicted effect, n = 500
     """
 
+    point_: list[Any]
+    errorbar_: list[Any]
+    prediction_: list[Any]
+
     def __init__(self, effects: Any, *, units: str | None = None, title: str | None = None) -> None:
         self.effects = effects
         self.units = units
@@ -85,13 +94,9 @@ class EffectByQuantileDisplay:
         X: Any,
         *,
         pseudo_outcome: Any,
-        n_groups: int = 5,
         sample_weight: Any = None,
         groups: Any = None,
-        confidence_level: float = 0.95,
-        units: str | None = None,
-        title: str | None = None,
-        ax: Any = None,
+        **kwargs: Any,
     ) -> EffectByQuantileDisplay:
         """Predict effects, cut rows at their quantiles and draw.
 
@@ -103,12 +108,10 @@ class EffectByQuantileDisplay:
             Rows that the estimator was not fitted on.
         pseudo_outcome : array-like of shape (n_samples,)
             Effect scores of the rows, from `segcate.metrics.effect_scores`.
-        n_groups, sample_weight, groups, confidence_level
+        sample_weight, groups
             See `from_predictions`.
-        units, title
-            See the class.
-        ax : matplotlib Axes, default=None
-            Where to draw.
+        **kwargs
+            All else that `from_predictions` takes.
 
         Returns
         -------
@@ -124,20 +127,10 @@ class EffectByQuantileDisplay:
             If matplotlib is not installed.
         """
         owner = f"{cls.__name__}.from_estimator"
-        check_same_index(
-            owner, X=X, pseudo_outcome=pseudo_outcome, sample_weight=sample_weight, groups=groups,
-        )  # fmt: skip
-        return cls.from_predictions(
-            pseudo_outcome,
-            predicted_effects(owner, estimator, X),
-            n_groups=n_groups,
-            sample_weight=sample_weight,
-            groups=groups,
-            confidence_level=confidence_level,
-            units=units,
-            title=title,
-            ax=ax,
-        )
+        rows = {"pseudo_outcome": pseudo_outcome, "sample_weight": sample_weight, "groups": groups}
+        check_same_index(owner, X=X, **rows)
+        prediction = predicted_effects(owner, estimator, X)
+        return cls.from_predictions(prediction=prediction, **rows, **kwargs)
 
     @classmethod
     def from_predictions(
@@ -152,6 +145,7 @@ class EffectByQuantileDisplay:
         units: str | None = None,
         title: str | None = None,
         ax: Any = None,
+        **kwargs: Any,
     ) -> EffectByQuantileDisplay:
         """Cut rows at quantiles of their predicted effect and draw.
 
@@ -174,6 +168,8 @@ class EffectByQuantileDisplay:
             See the class.
         ax : matplotlib Axes, default=None
             Where to draw.
+        **kwargs
+            Styles, see `plot`.
 
         Returns
         -------
@@ -194,20 +190,29 @@ class EffectByQuantileDisplay:
             groups=groups,
             confidence_level=confidence_level,
         )
-        return cls(effects, units=units, title=title).plot(ax=ax)
+        return cls(effects, units=units, title=title).plot(ax, **kwargs)
 
-    def plot(self, *, ax: Any = None) -> EffectByQuantileDisplay:
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        point_kw: dict[str, Any] | None = None,
+        errorbar_kw: dict[str, Any] | None = None,
+        prediction_kw: dict[str, Any] | None = None,
+    ) -> EffectByQuantileDisplay:
         """Draw the plot.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Where to draw. None: a new figure.
+        point_kw, errorbar_kw, prediction_kw : dict, default=None
+            Matplotlib properties of the estimates, their intervals and the mean predictions.
 
         Returns
         -------
         EffectByQuantileDisplay
-            self, with `ax_` and `figure_`.
+            self, with `ax_`, `figure_` and the marks.
 
         Raises
         ------
@@ -218,25 +223,46 @@ class EffectByQuantileDisplay:
         """
         owner = type(self).__name__
         table = _read(owner, self.effects)
-        ax = open_axes(owner, ax, 3.9)
-        self.ax_, self.figure_ = ax, ax.figure
+        ax = self._open(ax, 3.9, point=point_kw, errorbar=errorbar_kw, prediction=prediction_kw)
         has_prediction = "mean_prediction" in table.columns
         is_quantile = {"low", "high"} <= set(table.columns)
-        _draw_groups(ax, table, has_prediction)
+        self._draw_groups(table, has_prediction)
         _set_limits(ax, table, has_prediction)
         ax.axhline(0.0, color=INK, linewidth=0.8, zorder=0)
-        write_side(ax, f"effect in {self.units or 'units of y'}")
-        _draw_key(ax, self.effects.confidence_level, has_prediction)
+        write_side(ax, f"effect in {self._units}")
+        level = f"{100 * self.effects.confidence_level:g} %"
+        key = [(self._style("point", **_ESTIMATE), f"estimate, {level} interval")]
+        if has_prediction:
+            key.append((self._style("prediction", **_PREDICTION), "mean prediction"))
+        self._write_key(key, 0.955, ax.transAxes)
         label = "group, lowest predicted effect first" if is_quantile else "group"
         noun = "group" if len(table) == 1 else "groups"
         by = f"{noun} of predicted effect" if is_quantile else noun
         what = "Estimated and predicted" if has_prediction else "Estimated"
         notes = _name_groups(ax, table, is_quantile)
-        write_texts(
-            ax, f"{label}{notes[0]}", notes[1:], self.title,
+        self._write(
+            f"{label}{notes[0]}",
+            notes[1:],
             f"{what} effect in {len(table)} {by}, n = {int(table['n'].sum()):,}",
-        )  # fmt: skip
+        )
         return self
+
+    def _draw_groups(self, table: pd.DataFrame, has_prediction: bool) -> None:
+        """Draw estimates with intervals, and predictions to their right."""
+        ax = self.ax_
+        at = np.arange(len(table)) - (0.09 if has_prediction else 0.0)
+        low, high = table["ci_low"].to_numpy(), table["ci_high"].to_numpy()
+        sure = np.isfinite(low) & np.isfinite(high)
+        interval = {"color": MAIN, "linewidth": 1.6}
+        self._mark("errorbar", ax.vlines, at[sure], low[sure], high[sure], **interval)
+        effect = table["effect"].to_numpy()
+        self._mark("point", ax.plot, at[sure], effect[sure], **_ESTIMATE, zorder=3)
+        hollow = {**_ESTIMATE, "markerfacecolor": "white"}
+        self._mark("point", ax.plot, at[~sure], effect[~sure], **hollow, zorder=3)
+        if has_prediction:
+            prediction = table["mean_prediction"].to_numpy()
+            style = {**_PREDICTION, "markeredgewidth": 1.4}
+            self._mark("prediction", ax.plot, at + 0.18, prediction, **style, zorder=3)
 
 
 def _read(owner: str, effects: Any) -> pd.DataFrame:
@@ -256,25 +282,6 @@ def _read(owner: str, effects: Any) -> pd.DataFrame:
     return table
 
 
-def _draw_groups(ax: Any, table: pd.DataFrame, has_prediction: bool) -> None:
-    """Draw estimates with intervals, and predictions to their right."""
-    at = np.arange(len(table)) - (0.09 if has_prediction else 0.0)
-    low, high = table["ci_low"].to_numpy(), table["ci_high"].to_numpy()
-    has_interval = np.isfinite(low) & np.isfinite(high)
-    ax.vlines(at[has_interval], low[has_interval], high[has_interval], color=MAIN, linewidth=1.6)
-    effect = table["effect"].to_numpy()
-    for mask, face in ((has_interval, MAIN), (~has_interval, "white")):
-        ax.plot(
-            at[mask], effect[mask], "s", color=MAIN, markerfacecolor=face, markersize=6, zorder=3
-        )
-    if has_prediction:
-        prediction = table["mean_prediction"].to_numpy()
-        ax.plot(
-            at + 0.18, prediction, "o", color=SECOND, markerfacecolor="white", markersize=6,
-            markeredgewidth=1.4, zorder=3,
-        )  # fmt: skip
-
-
 def _set_limits(ax: Any, table: pd.DataFrame, has_prediction: bool) -> None:
     """Hold 0 and everything drawn, with room for the key above."""
     names = ["effect", "ci_low", "ci_high", *(["mean_prediction"] if has_prediction else [])]
@@ -284,25 +291,6 @@ def _set_limits(ax: Any, table: pd.DataFrame, has_prediction: bool) -> None:
     span = (high - low) or 1.0
     ax.set_ylim(low - 0.05 * span, high + 0.17 * span)
     ax.set_xlim(-0.6, len(table) - 0.4)
-
-
-def _draw_key(ax: Any, level: float, has_prediction: bool) -> None:
-    """Say which mark is which, above all groups."""
-    entries = [("s", MAIN, MAIN, f"estimate, {100 * level:g} % interval")]
-    if has_prediction:
-        entries.append(("o", SECOND, "white", "mean prediction"))
-    x = 0.02
-    for mark, ink, face, text in entries:
-        ax.plot(
-            [x], [0.955], mark, transform=ax.transAxes, color=ink, markerfacecolor=face,
-            markersize=6,
-        )  # fmt: skip
-        ax.text(
-            x + 0.025, 0.955, text, transform=ax.transAxes, fontsize=FONT, color=ink,
-            verticalalignment="center",
-        )  # fmt: skip
-        ax.figure.draw_without_rendering()
-        x += 0.07 + text_size(ax, text, FONT)[0] / ax.get_window_extent().width
 
 
 def _name_groups(ax: Any, table: pd.DataFrame, is_quantile: bool) -> list[str]:

@@ -16,16 +16,18 @@ from segcate._inputs.treatment import check_treatment
 from segcate._inputs.vectors import check_same_index
 from segcate._inputs.weights import check_weights
 from segcate.plots import _overlap_counts
+from segcate.plots._display import Display
 from segcate.plots._drawing import (
     INK,
     MAIN,
     PALE,
+    Float,
     fit_name,
     font_size,
-    open_axes,
-    write_texts,
+    name_rows,
+    write_beside,
 )
-from segcate.plots._overlap_counts import ArmBars, Float
+from segcate.plots._overlap_counts import ArmBars
 from segcate.plots._sources import fitted_with
 
 Scale = Literal["probability", "logit"]
@@ -39,7 +41,7 @@ _ADVICE = (
 )
 
 
-class OverlapDisplay:
+class OverlapDisplay(Display):
     """Overlap plot: the propensity of the treated above, of the controls below.
 
     Use it before any outcome is looked at: where one side is empty there is nobody to compare with.
@@ -68,6 +70,8 @@ class OverlapDisplay:
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
+    treated_, control_ : lists of StepPatch, the bars of an arm in one segment each
+    unmatched_ : list of StepPatch, the parts of them without a match
 
     See Also
     --------
@@ -94,6 +98,10 @@ class OverlapDisplay:
     >>> display.ax_.get_xlabel().splitlines()[0]
     'propensity (probability of treatment)'
     """
+
+    treated_: list[Any]
+    control_: list[Any]
+    unmatched_: list[Any]
 
     def __init__(
         self,
@@ -123,9 +131,7 @@ class OverlapDisplay:
         treatment: Any,
         segment: Any = None,
         sample_weight: Any = None,
-        scale: Scale = "probability",
-        title: str | None = None,
-        ax: Any = None,
+        **kwargs: Any,
     ) -> OverlapDisplay:
         """Draw the propensities of a fitted design or classifier.
 
@@ -138,10 +144,10 @@ class OverlapDisplay:
             Rows for a classifier with `predict_proba`. A matcher does not look at it.
         treatment : array-like of shape (n_samples,), values in {0, 1}
             Arm of each row, in the order of the fit or of X.
-        segment, sample_weight, scale, title
+        segment, sample_weight : array-like of shape (n_samples,), default=None
             See the class.
-        ax : matplotlib Axes, default=None
-            Where to draw.
+        **kwargs
+            All else that `from_predictions` takes.
 
         Returns
         -------
@@ -170,16 +176,9 @@ class OverlapDisplay:
                 owner, getattr(estimator, "matcher_", estimator), "matched_", _ADVICE
             )
             propensity, status = step.propensity_, step.matched_.status
-        return cls.from_predictions(
-            propensity,
-            treatment,
-            segment=segment,
-            sample_weight=sample_weight,
-            status=status,
-            scale=scale,
-            title=title,
-            ax=ax,
-        )
+        kwargs = {"status": status, **kwargs}
+        rows = {"segment": segment, "sample_weight": sample_weight}
+        return cls.from_predictions(propensity, treatment, **rows, **kwargs)
 
     @classmethod
     def from_predictions(
@@ -193,6 +192,7 @@ class OverlapDisplay:
         scale: Scale = "probability",
         title: str | None = None,
         ax: Any = None,
+        **kwargs: Any,
     ) -> OverlapDisplay:
         """Draw propensities.
 
@@ -202,6 +202,8 @@ class OverlapDisplay:
             See the class.
         ax : matplotlib Axes, default=None
             Where to draw.
+        **kwargs
+            Styles, see `plot`.
 
         Returns
         -------
@@ -224,20 +226,30 @@ class OverlapDisplay:
             scale=scale,
             title=title,
         )
-        return display.plot(ax=ax)
+        return display.plot(ax, **kwargs)
 
-    def plot(self, *, ax: Any = None) -> OverlapDisplay:
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        treated_kw: dict[str, Any] | None = None,
+        control_kw: dict[str, Any] | None = None,
+        unmatched_kw: dict[str, Any] | None = None,
+    ) -> OverlapDisplay:
         """Draw the plot.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Where to draw. None: a new figure, high enough for all segments.
+        treated_kw, control_kw, unmatched_kw : dict, default=None
+            Matplotlib properties of the bars of the treated, of the controls, and of the parts of
+            both without a match.
 
         Returns
         -------
         OverlapDisplay
-            self, with `ax_` and `figure_`.
+            self, with `ax_`, `figure_` and the marks.
 
         Raises
         ------
@@ -273,20 +285,38 @@ class OverlapDisplay:
                 )
             )
         pitch = _ALONE_INCHES if len(panels) == 1 else _ROW_INCHES
-        ax = open_axes(owner, ax, 1.1 + pitch * len(panels))
-        self.ax_, self.figure_ = ax, ax.figure
+        height = 1.1 + pitch * len(panels)
+        ax = self._open(
+            ax, height, treated=treated_kw, control=control_kw, unmatched=unmatched_kw
+        )  # fmt: skip
         size = font_size(ax, 3.0 * len(panels))
         tallest = max(float(arm.share.max()) for panel in panels for arm in panel) or 1.0
         for y, panel in enumerate(panels):
-            _draw_panel(ax, edges, panel, float(y), tallest)
+            self._draw_panel(edges, panel, float(y), tallest)
             _write_counts(ax, panel, float(y), size, status is not None)
         self._write_frame(codes, edges, size)
-        write_texts(
-            ax, _LABELS[self.scale], self._notes(panels, int((~known).sum())), self.title,
+        self._write(
+            _LABELS[self.scale],
+            self._notes(panels, int((~known).sum())),
             f"Overlap of the arms: {int(is_treated.sum()):,} treated above, "
             f"{int((~is_treated).sum()):,} controls below",
-        )  # fmt: skip
+        )
         return self
+
+    def _draw_panel(
+        self, edges: Float, panel: tuple[ArmBars, ArmBars], y: float, tallest: float
+    ) -> None:
+        """Draw the arms of one segment: treated upwards, controls downwards."""
+        ax, line = self.ax_, {"baseline": y, "fill": True, "edgecolor": INK, "linewidth": 0.5}
+        for arm, kind, side, face in zip(
+            panel, ("treated", "control"), (-1.0, 1.0), (MAIN, PALE), strict=True
+        ):
+            scale = 0.44 * side / tallest
+            self._mark(kind, ax.stairs, y + scale * arm.share, edges, facecolor=face, **line)
+            if arm.unmatched.any():
+                hatched = {**line, "facecolor": "white", "hatch": _HATCH}
+                self._mark("unmatched", ax.stairs, y + scale * arm.unmatched, edges, **hatched)
+        ax.plot([edges[0], edges[-1]], [y, y], color=INK, linewidth=0.8)
 
     def _write_frame(self, codes: SegmentCodes, edges: Float, size: float) -> None:
         """Name the segments and set limits."""
@@ -299,9 +329,7 @@ class OverlapDisplay:
         else:
             ax.invert_yaxis()
         names = ["" if is_one else fit_name(label, 24) for label in codes.labels.tolist()]
-        ax.set_yticks(range(codes.n_segments), names, fontsize=size, color=INK)
-        ax.tick_params(axis="y", length=0)
-        ax.spines["left"].set_visible(False)
+        name_rows(ax, range(codes.n_segments), names, size)
 
     def _notes(self, panels: list[tuple[ArmBars, ArmBars]], n_without: int) -> list[str]:
         notes = ["Bars: share of the arm, on one scale."]
@@ -397,24 +425,6 @@ def _check_status(owner: str, status: Any, n_rows: int) -> Any:
     return codes
 
 
-def _draw_panel(
-    ax: Any, edges: Float, panel: tuple[ArmBars, ArmBars], y: float, tallest: float
-) -> None:
-    """Draw the arms of one segment: treated upwards, controls downwards."""
-    for arm, side, face in zip(panel, (-1.0, 1.0), (MAIN, PALE), strict=True):
-        scale = 0.44 * side / tallest
-        ax.stairs(
-            y + scale * arm.share, edges, baseline=y, fill=True, facecolor=face, edgecolor=INK,
-            linewidth=0.5,
-        )  # fmt: skip
-        if arm.unmatched.any():
-            ax.stairs(
-                y + scale * arm.unmatched, edges, baseline=y, fill=True, facecolor="white",
-                edgecolor=INK, hatch=_HATCH, linewidth=0.5,
-            )  # fmt: skip
-    ax.plot([edges[0], edges[-1]], [y, y], color=INK, linewidth=0.8)
-
-
 def _write_counts(
     ax: Any, panel: tuple[ArmBars, ArmBars], y: float, size: float, is_matched: bool
 ) -> None:
@@ -423,7 +433,4 @@ def _write_counts(
         text = f"{arm.n:,} {name}\n{arm.n_outside:,} beyond the other arm"
         if is_matched and arm.reasons:
             text += f"\n{sum(arm.reasons.values()):,} without a match"
-        ax.text(
-            1.02, y + shift, text, transform=ax.get_yaxis_transform(), fontsize=0.85 * size,
-            color=INK, verticalalignment="center", linespacing=1.05,
-        )  # fmt: skip
+        write_beside(ax, 1.02, y + shift, text, 0.85 * size, linespacing=1.05)

@@ -11,21 +11,14 @@ from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_option
 from segcate._writing.number_texts import decimals_of, write_decimals
 from segcate.plots._balance_lines import BalanceLine, balance_lines, order_lines
-from segcate.plots._drawing import (
-    INK,
-    MAIN,
-    fit_name,
-    font_size,
-    open_axes,
-    plain,
-    write_texts,
-)
+from segcate.plots._display import Display
+from segcate.plots._drawing import INK, MAIN, fit_name, font_size, name_rows, write_beside
 from segcate.plots._sources import fitted_with
 
 Statistic = Literal["smd", "ks"]
 Order = Literal["before", "after", "given"]
 
-_BEFORE = "#6a6a6a"
+_INKS = {"before": "#6a6a6a", "after": MAIN}
 _ROW_INCHES = 0.27
 _LABELS = {
     "smd": "standardised mean difference, in SD",
@@ -33,7 +26,7 @@ _LABELS = {
 }
 
 
-class LovePlotDisplay:
+class LovePlotDisplay(Display):
     """Love plot: the difference between the arms, before and after matching.
 
     Use it to judge a design before any outcome is looked at. One row a covariate: an open circle
@@ -62,6 +55,10 @@ class LovePlotDisplay:
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
+    before_, after_ : lists of Line2D
+        One a covariate with a finite value, from the first row to the last: a line over the
+        segments with a circle at their mean.
+    threshold_ : list of Line2D, empty without a threshold
 
     See Also
     --------
@@ -91,6 +88,10 @@ class LovePlotDisplay:
     Balance before and after matching: 2 covariates, 1 segment, n = 300
     """
 
+    before_: list[Any]
+    after_: list[Any]
+    threshold_: list[Any]
+
     def __init__(
         self,
         balance: pd.DataFrame,
@@ -115,14 +116,8 @@ class LovePlotDisplay:
         cls,
         estimator: Any,
         *,
-        statistic: Statistic = "smd",
         segment: Any = None,
-        absolute: bool = True,
-        threshold: float | None = 0.1,
-        order: Order = "before",
-        max_covariates: int = 40,
-        title: str | None = None,
-        ax: Any = None,
+        **kwargs: Any,
     ) -> LovePlotDisplay:
         """Draw the balance of a fitted design.
 
@@ -130,10 +125,10 @@ class LovePlotDisplay:
         ----------
         estimator : fitted PropensityMatcher or SegmentMatching
             Or a Pipeline or fitted search that ends in one.
-        statistic, segment, absolute, threshold, title
-            See the class.
-        order, max_covariates, ax
-            See `plot`.
+        segment : label, default=None
+            The one segment to show. None: all of them.
+        **kwargs
+            All else that `from_predictions` takes.
 
         Returns
         -------
@@ -155,18 +150,9 @@ class LovePlotDisplay:
             "Pass a PropensityMatcher or SegmentMatching, or the table to `from_predictions`.",
         )
         matched = getattr(getattr(step, "matcher_", step), "matched_", None)
-        return cls.from_predictions(
-            step.balance_,
-            statistic=statistic,
-            segment=segment,
-            absolute=absolute,
-            threshold=threshold,
-            n_rows=None if matched is None or segment is not None else matched.n_rows,
-            order=order,
-            max_covariates=max_covariates,
-            title=title,
-            ax=ax,
-        )
+        n_rows = None if matched is None or segment is not None else matched.n_rows
+        kwargs = {"n_rows": n_rows, **kwargs}
+        return cls.from_predictions(step.balance_, segment=segment, **kwargs)
 
     @classmethod
     def from_predictions(
@@ -178,10 +164,9 @@ class LovePlotDisplay:
         absolute: bool = True,
         threshold: float | None = 0.1,
         n_rows: int | None = None,
-        order: Order = "before",
-        max_covariates: int = 40,
         title: str | None = None,
         ax: Any = None,
+        **kwargs: Any,
     ) -> LovePlotDisplay:
         """Draw a table of balance.
 
@@ -189,8 +174,10 @@ class LovePlotDisplay:
         ----------
         balance, statistic, segment, absolute, threshold, n_rows, title
             See the class.
-        order, max_covariates, ax
-            See `plot`.
+        ax : matplotlib Axes, default=None
+            Where to draw.
+        **kwargs
+            Order, limit and styles, see `plot`.
 
         Returns
         -------
@@ -212,28 +199,37 @@ class LovePlotDisplay:
             n_rows=n_rows,
             title=title,
         )
-        return display.plot(order=order, max_covariates=max_covariates, ax=ax)
+        return display.plot(ax, **kwargs)
 
     def plot(
-        self, *, order: Order = "before", max_covariates: int = 40, ax: Any = None
+        self,
+        ax: Any = None,
+        *,
+        order: Order = "before",
+        max_covariates: int = 40,
+        before_kw: dict[str, Any] | None = None,
+        after_kw: dict[str, Any] | None = None,
+        threshold_kw: dict[str, Any] | None = None,
     ) -> LovePlotDisplay:
         """Draw the plot.
 
         Parameters
         ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure, high enough for all rows.
         order : {"before", "after", "given"}, default="before"
             Largest mean before matching first, largest value of a segment after matching first, or
             as in the table. The propensity always comes first.
         max_covariates : int, default=40
             Most rows, at least 1; of more covariates those worst after matching are shown, and the
             picture says how many are not.
-        ax : matplotlib Axes, default=None
-            Where to draw. None: a new figure, high enough for all rows.
+        before_kw, after_kw, threshold_kw : dict, default=None
+            Matplotlib properties of the marks before and after matching, and of the dotted line.
 
         Returns
         -------
         LovePlotDisplay
-            self, with `ax_` and `figure_`.
+            self, with `ax_`, `figure_` and the marks.
 
         Raises
         ------
@@ -245,45 +241,65 @@ class LovePlotDisplay:
         owner = type(self).__name__
         check_option(owner, "statistic", self.statistic, _LABELS)
         check_option(owner, "order", order, ["before", "after", "given"])
-        if isinstance(max_covariates, bool) or max_covariates < 1:
-            raise ValueError(
-                f"{owner}: `max_covariates` must be a whole number, at least 1; got "
-                f"{max_covariates!r}."
-            )
+        check_count(owner, "max_covariates", max_covariates, 1, optional=False)
         _check_threshold(owner, self.threshold)
-        check_count(owner, "n_rows", self.n_rows, 0)
+        check_count(owner, "n_rows", self.n_rows, 0, optional=True)
         found = balance_lines(owner, self.balance, self.statistic, self.segment, self.absolute)
         lines, n_hidden = order_lines(found, order, max_covariates)
         names = [fit_name(line.covariate) for line in lines]
-        pitch = _ROW_INCHES + 0.1 * any("\n" in name for name in names)
-        ax = open_axes(owner, ax, 1.5 + pitch * (len(lines) + 1))
-        self.ax_, self.figure_ = ax, ax.figure
         lines_a_row = 2 if any("\n" in name for name in names) else 1
+        height = 1.5 + (_ROW_INCHES + 0.1 * (lines_a_row - 1)) * (len(lines) + 1)
+        ax = self._open(ax, height, before=before_kw, after=after_kw, threshold=threshold_kw)
         size = font_size(ax, (len(lines) + 1.6) * lines_a_row)
         limits = _limits(lines, self.threshold, self.absolute)
         ax.set_xlim(*limits)
         ax.set_ylim(len(lines) - 0.4, -1.1)
         for y, line in enumerate(lines):
-            _draw_line(ax, line, float(y), limits, size)
+            self._draw_line(line, float(y), limits, size)
         self._write_frame(names, size)
         self._write_figures(lines, size)
-        _draw_key(ax, size)
-        notes = self._notes(found, n_hidden)
-        write_texts(ax, self._label(), notes, self.title, self._default_title(found))
+        self._write_key(
+            [(self._style(when, **self._circle(when, size)), when) for when in _INKS],
+            -0.85, ax.get_yaxis_transform(), size,
+        )  # fmt: skip
+        self._write(self._label(), self._notes(found, n_hidden), self._default_title(found))
         return self
+
+    def _circle(self, when: str, size: float) -> dict[str, Any]:
+        """Return how a circle is drawn: open before matching, filled after."""
+        style = {"color": _INKS[when], "linewidth": 1.1, "marker": "o", "markersize": 0.58 * size}
+        return style | ({"markerfacecolor": "white"} if when == "before" else {})
+
+    def _draw_line(
+        self, line: BalanceLine, y: float, limits: tuple[float, float], size: float
+    ) -> None:
+        """Draw one covariate: before above, after below the middle of its row."""
+        for when, values, mean, shift in (
+            ("before", line.before, line.mean_before, -0.14),
+            ("after", line.after, line.mean_after, 0.14),
+        ):
+            plot, finite = self.ax_.plot, values[np.isfinite(values)]
+            if len(finite):
+                x = [finite.min(), mean, finite.max()]
+                self._mark(
+                    when, plot, x, [y + shift] * 3, markevery=[1], **self._circle(when, size)
+                )
+            if np.isinf(values).any():
+                side = int(np.nanmax(values) == np.inf)
+                arrow = {"marker": "<>"[side], "markersize": 0.5 * size, "clip_on": False}
+                plot([limits[side]], [y + shift], color=_INKS[when], **arrow)
 
     def _write_frame(self, names: list[str], size: float) -> None:
         """Write names, and lines at 0 and at the threshold."""
-        ax = self.ax_
-        marks = {0.0: "-"}
+        ax, ends = self.ax_, [len(names) - 0.4, -0.5]
+        line = {"color": INK, "linewidth": 0.8, "zorder": 0}
+        ax.plot([0.0, 0.0], ends, **line)
         if self.threshold is not None:
-            marks |= {self.threshold: ":", self.threshold * (1 if self.absolute else -1): ":"}
-        for at, style in marks.items():
-            ends = [len(names) - 0.4, -0.5]
-            ax.plot([at, at], ends, color=INK, linewidth=0.8, linestyle=style, zorder=0)
-        ax.set_yticks(range(len(names)), names, fontsize=size, color=INK)
-        ax.tick_params(axis="y", length=0)
-        ax.spines["left"].set_visible(False)
+            for at in dict.fromkeys(
+                [self.threshold, self.threshold * (1 if self.absolute else -1)]
+            ):
+                self._mark("threshold", ax.plot, [at, at], ends, linestyle=":", **line)
+        name_rows(ax, range(len(names)), names, size)
         ax.grid(axis="y", color="#e3e3e3", linewidth=0.6, zorder=-1)
         ax.set_axisbelow(True)
 
@@ -292,19 +308,13 @@ class LovePlotDisplay:
         is_one = len(lines[0].segments) == 1
         worst = [line.worst_after for line in lines]
         decimals = max(2, decimals_of([w[0] for w in worst if w is not None], 2))
-        style = {
-            "transform": self.ax_.get_yaxis_transform(),
-            "fontsize": size,
-            "verticalalignment": "center",
-            "color": INK,
-        }
         heading = "after" if is_one else "largest after (segment)"
-        self.ax_.text(1.03, -0.85, heading, fontweight="bold", **style)
+        write_beside(self.ax_, 1.03, -0.85, heading, size, fontweight="bold")
         for y, found in enumerate(worst):
             text = "none" if found is None else _value(found[0], min(decimals, 3))
             if found is not None and not is_one:
                 text += f" ({fit_name(found[1], 14, 1)})"
-            self.ax_.text(1.03, y, text, **style)
+            write_beside(self.ax_, 1.03, y, text, size)
 
     def _label(self) -> str:
         size = "absolute " if self.absolute and self.statistic == "smd" else ""
@@ -369,36 +379,3 @@ def _limits(
     low, high = min([*marks, *values]), max([*marks, *values])
     margin = 0.04 * (high - low) if high > low else 1.0
     return low - margin, high + margin
-
-
-def _draw_line(
-    ax: Any, line: BalanceLine, y: float, limits: tuple[float, float], size: float
-) -> None:
-    """Draw one covariate: before above, after below the middle of its row."""
-    for values, mean, shift, ink, face in (
-        (line.before, line.mean_before, -0.14, _BEFORE, "white"),
-        (line.after, line.mean_after, 0.14, MAIN, MAIN),
-    ):
-        finite = values[np.isfinite(values)]
-        if len(finite) > 1:
-            ax.plot([finite.min(), finite.max()], [y + shift] * 2, color=ink, linewidth=1.1)
-        if np.isinf(values).any():
-            side = limits[1] if np.nanmax(values) == np.inf else limits[0]
-            arrow = ">" if side == limits[1] else "<"
-            ax.plot([side], [y + shift], arrow, color=ink, markersize=0.5 * size, clip_on=False)
-        if len(finite):
-            ax.plot(
-                [mean], [y + shift], "o", color=ink, markersize=0.58 * size, markerfacecolor=face
-            )
-
-
-def _draw_key(ax: Any, size: float) -> None:
-    """Say which circle is which, above the rows."""
-    style = {"fontsize": size, "color": INK, "verticalalignment": "center"}
-    where = ax.get_yaxis_transform()
-    for at, face, ink, text in ((0.0, "white", _BEFORE, "before"), (0.28, MAIN, MAIN, "after")):
-        ax.plot(
-            [at + 0.015], [-0.85], "o", transform=where, color=ink, markerfacecolor=face,
-            markersize=0.58 * size,
-        )  # fmt: skip
-        ax.text(at + 0.04, -0.85, plain(text), transform=where, **style)

@@ -9,10 +9,11 @@ import pandas as pd
 
 from segcate._inputs.containers import refuse_no_table
 from segcate._inputs.last_step import last_step
-from segcate._inputs.parameters import check_option
+from segcate._inputs.parameters import check_count, check_option
 from segcate._inputs.vectors import check_same_index
 from segcate._writing.number_texts import decimals_of, write_decimals
 from segcate.base import SegmenterMixin
+from segcate.plots._display import Display
 from segcate.plots._drawing import (
     FONT,
     INK,
@@ -21,10 +22,8 @@ from segcate.plots._drawing import (
     WIDTH,
     Float,
     fit_name,
-    open_axes,
     plain,
     text_size,
-    write_texts,
 )
 from segcate.plots._profile_cells import ProfileCells, profile_cells, scale_of_rows
 from segcate.segmentation import segment_profile
@@ -40,7 +39,7 @@ _EVEN_LUMINANCE = 0.21
 _SHADES = ("#fbfbe0", "#c9e4b9", "#73bdb5", "#2f7ea6", "#12305f")
 
 
-class SegmentProfileDisplay:
+class SegmentProfileDisplay(Display):
     """Heat map of covariate means by segment: who is in a segment.
 
     Use it to name segments and to see that they differ. The shade is the distance from the mean of
@@ -62,6 +61,9 @@ class SegmentProfileDisplay:
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
+    mesh_ : list of one QuadMesh, the cells
+    text_ : list of Text, the means row by row; empty where cells are too small
+    colorbar_ : matplotlib Colorbar
 
     See Also
     --------
@@ -83,6 +85,10 @@ class SegmentProfileDisplay:
     Means by segment: 2 covariates, 3 segments, n = 400
     """
 
+    mesh_: list[Any]
+    text_: list[Any]
+    colorbar_: Any
+
     def __init__(
         self,
         profile: pd.DataFrame,
@@ -103,10 +109,7 @@ class SegmentProfileDisplay:
         X: Any,
         *,
         sample_weight: Any = None,
-        order: Order = "given",
-        max_covariates: int = 40,
-        title: str | None = None,
-        ax: Any = None,
+        **kwargs: Any,
     ) -> SegmentProfileDisplay:
         """Label rows by a fitted segmenter and draw who is where.
 
@@ -120,10 +123,8 @@ class SegmentProfileDisplay:
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of
             rows; of all others only ratios count; a row of weight 0 is not there.
-        title
-            See the class.
-        order, max_covariates, ax
-            See `plot`.
+        **kwargs
+            All else that `from_predictions` takes.
 
         Returns
         -------
@@ -146,15 +147,8 @@ class SegmentProfileDisplay:
                 "such as `pipeline[:-1]`."
             )
         check_same_index(f"{cls.__name__}.from_estimator", X=X, sample_weight=sample_weight)
-        return cls.from_predictions(
-            X,
-            estimator.predict(X),
-            sample_weight=sample_weight,
-            order=order,
-            max_covariates=max_covariates,
-            title=title,
-            ax=ax,
-        )
+        segment = estimator.predict(X)
+        return cls.from_predictions(X, segment, sample_weight=sample_weight, **kwargs)
 
     @classmethod
     def from_predictions(
@@ -163,10 +157,9 @@ class SegmentProfileDisplay:
         segment: Any,
         *,
         sample_weight: Any = None,
-        order: Order = "given",
-        max_covariates: int = 40,
         title: str | None = None,
         ax: Any = None,
+        **kwargs: Any,
     ) -> SegmentProfileDisplay:
         """Draw who is in the segments of labelled rows.
 
@@ -181,8 +174,10 @@ class SegmentProfileDisplay:
             rows; of all others only ratios count; a row of weight 0 is not there.
         title
             See the class.
-        order, max_covariates, ax
-            See `plot`.
+        ax : matplotlib Axes, default=None
+            Where to draw.
+        **kwargs
+            Order, limit and styles, see `plot`.
 
         Returns
         -------
@@ -200,27 +195,36 @@ class SegmentProfileDisplay:
         profile = segment_profile(X, segment, sample_weight=sample_weight)
         overall, scale = scale_of_rows(X, profile, sample_weight)
         display = cls(profile, overall=overall, scale=scale, title=title)
-        return display.plot(order=order, max_covariates=max_covariates, ax=ax)
+        return display.plot(ax, **kwargs)
 
     def plot(
-        self, *, order: Order = "given", max_covariates: int = 40, ax: Any = None
+        self,
+        ax: Any = None,
+        *,
+        order: Order = "given",
+        max_covariates: int = 40,
+        mesh_kw: dict[str, Any] | None = None,
+        text_kw: dict[str, Any] | None = None,
     ) -> SegmentProfileDisplay:
         """Draw the plot.
 
         Parameters
         ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure, large enough for all cells.
         order : {"given", "spread"}, default="given"
             Covariates as in the table, or those that tell segments apart most first.
         max_covariates : int, default=40
             Most rows, at least 1; of more covariates those that tell segments apart most are
             shown, and the picture says how many are not.
-        ax : matplotlib Axes, default=None
-            Where to draw. None: a new figure, large enough for all cells.
+        mesh_kw, text_kw : dict, default=None
+            Matplotlib properties of the cells, such as ``{"cmap": "Greys"}``, and of the means in
+            them.
 
         Returns
         -------
         SegmentProfileDisplay
-            self, with `ax_` and `figure_`.
+            self, with `ax_`, `figure_` and the marks.
 
         Raises
         ------
@@ -231,22 +235,17 @@ class SegmentProfileDisplay:
         """
         owner = type(self).__name__
         check_option(owner, "order", order, ["given", "spread"])
-        if isinstance(max_covariates, bool) or max_covariates < 1:
-            raise ValueError(
-                f"{owner}: `max_covariates` must be a whole number, at least 1; got "
-                f"{max_covariates!r}."
-            )
+        check_count(owner, "max_covariates", max_covariates, 1, optional=False)
         cells = profile_cells(owner, self.profile, self.overall, self.scale, order, max_covariates)
         n_rows, n_columns = cells.means.shape
         width = max(WIDTH, _NAME_INCHES + _COLUMN_INCHES * n_columns)
         height, is_ours = 1.9 + _ROW_INCHES * n_rows, ax is None
-        ax = open_axes(owner, ax, height, width)
-        self.ax_, self.figure_ = ax, ax.figure
-        mesh = _draw_cells(ax, cells)
+        ax = self._open(ax, height, width, mesh=mesh_kw, text=text_kw)
+        self._draw_cells(cells)
         added = _name_cells(ax, cells)
         if is_ours:
             ax.figure.set_figheight(height + added)
-        _draw_key(ax, mesh, cells.is_exact)
+        self.colorbar_ = _draw_key(ax, self.mesh_[0], cells.is_exact)
         noun = "segment" if n_columns == 1 else "segments"
         covariates = "covariate" if n_rows + cells.n_hidden == 1 else "covariates"
         default = (
@@ -254,26 +253,48 @@ class SegmentProfileDisplay:
             f"n = {sum(cells.n):,}"
         )
         notes = _notes(cells)
-        write_texts(ax, "", notes, self.title, default)
-        if not _write_means(ax, cells, mesh):
+        self._write("", notes, default)
+        if not self._write_means(cells):
             notes.append("Cells are too small to write the means into.")
-            write_texts(ax, "", notes, self.title, default)
+            self._write("", notes, default)
         return self
 
+    def _draw_cells(self, cells: ProfileCells) -> None:
+        from matplotlib.colors import LinearSegmentedColormap
 
-def _draw_cells(ax: Any, cells: ProfileCells) -> Any:
-    from matplotlib.colors import LinearSegmentedColormap
+        ax, shades = self.ax_, LinearSegmentedColormap.from_list("segcate", _SHADES)
+        self._mark(
+            "mesh", ax.pcolormesh, _clipped(cells), cmap=shades,
+            vmin=-_MOST_DEVIATIONS, vmax=_MOST_DEVIATIONS, edgecolor="white", linewidth=0.8,
+        )  # fmt: skip
+        ax.invert_yaxis()
+        for side in ax.spines.values():
+            side.set_visible(False)
+        ax.tick_params(length=0)
 
-    shades = LinearSegmentedColormap.from_list("segcate", _SHADES)
-    mesh = ax.pcolormesh(
-        np.clip(cells.distances, -_MOST_DEVIATIONS, _MOST_DEVIATIONS), cmap=shades,
-        vmin=-_MOST_DEVIATIONS, vmax=_MOST_DEVIATIONS, edgecolors="white", linewidth=0.8,
-    )  # fmt: skip
-    ax.invert_yaxis()
-    for side in ax.spines.values():
-        side.set_visible(False)
-    ax.tick_params(length=0)
-    return mesh
+    def _write_means(self, cells: ProfileCells) -> bool:
+        """Write means into the cells; False, and nothing, where they would not be legible."""
+        ax, texts = self.ax_, [_write_row(row) for row in cells.means]
+        n_rows, n_columns = cells.means.shape
+        box = ax.get_window_extent()
+        longest = max((text for row in texts for text in row), key=len)
+        width, height = text_size(ax, longest or "0", 10.0)
+        room = min(0.9 * box.width / n_columns / width, 0.8 * box.height / n_rows / height)
+        size = min(10.0 * room, LARGEST_FONT)
+        if size < _SMALLEST_CELL_FONT:
+            return False
+        shades = self.mesh_[0].to_rgba(_clipped(cells))
+        for i, row in enumerate(texts):
+            for j, text in enumerate(row):
+                self._mark(
+                    "text", ax.text, j + 0.5, i + 0.5, plain(text), color=_ink_on(shades[i, j]),
+                    fontsize=size, horizontalalignment="center", verticalalignment="center",
+                )  # fmt: skip
+        return True
+
+
+def _clipped(cells: ProfileCells) -> Float:
+    return np.clip(cells.distances, -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
 
 
 def _name_cells(ax: Any, cells: ProfileCells) -> float:
@@ -309,34 +330,15 @@ def _name_cells(ax: Any, cells: ProfileCells) -> float:
     return text_size(ax, longest, size)[0] / float(ax.figure.dpi) if is_narrow else 0.0
 
 
-def _draw_key(ax: Any, mesh: Any, is_exact: bool) -> None:
+def _draw_key(ax: Any, mesh: Any, is_exact: bool) -> Any:
+    """Draw the scale of the shades."""
     key = ax.figure.colorbar(mesh, ax=ax, fraction=0.04, pad=0.02, extend="both")
     key.outline.set_visible(False)
     key.ax.tick_params(labelsize=FONT, colors=INK)
     key.set_ticks([-2, -1, 0, 1, 2], labels=[write_decimals(k, 0) for k in (-2, -1, 0, 1, 2)])
     of = "" if is_exact else " between segments"
     key.set_label(f"distance from the mean\nof all rows, in SD{of}", fontsize=FONT, color=INK)
-
-
-def _write_means(ax: Any, cells: ProfileCells, mesh: Any) -> bool:
-    """Write means into the cells; False, and nothing, where they would not be legible."""
-    texts = [_write_row(row) for row in cells.means]
-    n_rows, n_columns = cells.means.shape
-    box = ax.get_window_extent()
-    longest = max((text for row in texts for text in row), key=len)
-    width, height = text_size(ax, longest or "0", 10.0)
-    room = min(0.9 * box.width / n_columns / width, 0.8 * box.height / n_rows / height)
-    size = min(10.0 * room, LARGEST_FONT)
-    if size < _SMALLEST_CELL_FONT:
-        return False
-    shades = mesh.to_rgba(np.clip(cells.distances, -_MOST_DEVIATIONS, _MOST_DEVIATIONS))
-    for i, row in enumerate(texts):
-        for j, text in enumerate(row):
-            ax.text(
-                j + 0.5, i + 0.5, plain(text), color=_ink_on(shades[i, j]), fontsize=size,
-                horizontalalignment="center", verticalalignment="center",
-            )  # fmt: skip
-    return True
+    return key
 
 
 def _ink_on(shade: Float) -> str:

@@ -7,33 +7,16 @@ from typing import Any
 import numpy as np
 
 from segcate._inputs import frames
-from segcate._inputs.last_step import last_step
-from segcate._inputs.listing import listed
 from segcate._inputs.vectors import check_same_index
 from segcate._writing.number_texts import decimals_of, write_decimals
 from segcate.metrics import profit_curve
 from segcate.metrics._profit_curve import check_budget, check_share
-from segcate.plots._curve_band import (
-    arrays_of,
-    band_edges,
-    band_limits,
-    check_columns,
-    draw_band,
-    thin,
-)
-from segcate.plots._curve_labels import NamedCurve, label_curves, line_style
-from segcate.plots._drawing import (
-    INK,
-    open_axes,
-    write_side,
-    write_texts,
-)
-from segcate.plots._sources import named, predicted_effects
-
-_NEEDED = ("share", "profit", "ci_low", "ci_high")
+from segcate.plots._curve_display import CurveDisplay
+from segcate.plots._drawing import INK, write_side
+from segcate.plots._sources import named, predicted_by_each
 
 
-class ProfitCurveDisplay:
+class ProfitCurveDisplay(CurveDisplay):
     """Profit against the share of rows treated, highest predicted effect first.
 
     Use it to see how far down a ranking treatment pays. The diamond is the best point on these
@@ -60,6 +43,7 @@ class ProfitCurveDisplay:
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
+    line_, band_, best_ : lists of Line2D, PolyCollection and Line2D, one a curve
 
     See Also
     --------
@@ -82,6 +66,10 @@ class ProfitCurveDisplay:
     >>> display.ax_.get_ylabel()
     'profit per row of all, in EUR'
     """
+
+    best_: list[Any]
+    _height = "profit"
+    _maker = "profit_curve"
 
     def __init__(
         self,
@@ -109,14 +97,9 @@ class ProfitCurveDisplay:
         pseudo_outcome: Any,
         value: Any = 1.0,
         cost: Any = 0.0,
-        budget: float | None = None,
-        max_share: float | None = None,
         sample_weight: Any = None,
         groups: Any = None,
-        confidence_level: float = 0.95,
-        units: str | None = None,
-        title: str | None = None,
-        ax: Any = None,
+        **kwargs: Any,
     ) -> ProfitCurveDisplay:
         """Predict effects and draw the profit of treating by them.
 
@@ -128,12 +111,10 @@ class ProfitCurveDisplay:
             Rows that no estimator was fitted on.
         pseudo_outcome : array-like of shape (n_samples,)
             Effect scores of the rows, from `segcate.metrics.effect_scores`.
-        value, cost, budget, max_share, sample_weight, groups, confidence_level
+        value, cost, sample_weight, groups
             See `from_predictions`.
-        units, title
-            See the class.
-        ax : matplotlib Axes, default=None
-            Where to draw.
+        **kwargs
+            All else that `from_predictions` takes.
 
         Returns
         -------
@@ -149,28 +130,11 @@ class ProfitCurveDisplay:
             If matplotlib is not installed.
         """
         owner = f"{cls.__name__}.from_estimator"
-        check_same_index(
-            owner, X=X, pseudo_outcome=pseudo_outcome, value=value, cost=cost,
-            sample_weight=sample_weight, groups=groups,
-        )  # fmt: skip
-        predictions = {
-            name or type(last_step(model)).__name__: predicted_effects(owner, model, X)
-            for name, model in named(owner, estimator, "estimators").items()
-        }
-        return cls.from_predictions(
-            pseudo_outcome,
-            predictions,
-            value=value,
-            cost=cost,
-            budget=budget,
-            max_share=max_share,
-            sample_weight=sample_weight,
-            groups=groups,
-            confidence_level=confidence_level,
-            units=units,
-            title=title,
-            ax=ax,
-        )
+        rows = {"pseudo_outcome": pseudo_outcome, "value": value, "cost": cost}
+        rows |= {"sample_weight": sample_weight, "groups": groups}
+        check_same_index(owner, X=X, **rows)
+        prediction = predicted_by_each(owner, estimator, X)
+        return cls.from_predictions(prediction=prediction, **rows, **kwargs)
 
     @classmethod
     def from_predictions(
@@ -188,6 +152,7 @@ class ProfitCurveDisplay:
         units: str | None = None,
         title: str | None = None,
         ax: Any = None,
+        **kwargs: Any,
     ) -> ProfitCurveDisplay:
         """Draw the profit of treating by predicted effect.
 
@@ -212,6 +177,8 @@ class ProfitCurveDisplay:
             See the class.
         ax : matplotlib Axes, default=None
             Where to draw.
+        **kwargs
+            Styles, see `plot`.
 
         Returns
         -------
@@ -251,20 +218,29 @@ class ProfitCurveDisplay:
             units=units,
             title=title,
         )
-        return display.plot(ax=ax)
+        return display.plot(ax, **kwargs)
 
-    def plot(self, *, ax: Any = None) -> ProfitCurveDisplay:
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        line_kw: dict[str, Any] | None = None,
+        band_kw: dict[str, Any] | None = None,
+        best_kw: dict[str, Any] | None = None,
+    ) -> ProfitCurveDisplay:
         """Draw the plot.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Where to draw. None: a new figure.
+        line_kw, band_kw, best_kw : dict, default=None
+            Matplotlib properties of the curves, the bands and the diamonds at the best points.
 
         Returns
         -------
         ProfitCurveDisplay
-            self, with `ax_` and `figure_`.
+            self, with `ax_`, `figure_` and the marks.
 
         Raises
         ------
@@ -278,74 +254,36 @@ class ProfitCurveDisplay:
         owner = type(self).__name__
         check_budget(owner, self.budget)
         check_share(owner, self.max_share)
-        curves = named(owner, self.curves, "curves")
-        _check_same_rows(owner, curves)
-        ax = open_axes(owner, ax, 4.1)
-        self.ax_, self.figure_ = ax, ax.figure
-        drawn = [
-            _draw_curve(ax, name, curve, k, len(curves))
-            for k, (name, curve) in enumerate(curves.items())
-        ]
-        _set_limits(ax, curves.values())
-        first = next(iter(curves.values()))
-        ends = _limits_of_treatment(first, self.budget, self.max_share)
-        for at, _ in ends:
-            ax.axvline(at, color=INK, linewidth=1.0, linestyle=":", zorder=0)
+        models = named(owner, self.curves, "curves")
+        curves = list(models.values())
+        self._check_columns(owner, curves)
+        sizes = {curve.n_units for curve in curves}
+        advice = "Make all of them from the same scores, weights and costs."
+        self._check_same_rows(owner, curves, sizes, "rows and costs", advice)
+        ax = self._open(ax, 4.1, line=line_kw, band=band_kw, best=best_kw)
+        drawn = []
+        for k, (name, curve) in enumerate(models.items()):
+            at = [curve.best_idx]
+            drawn.append(self._draw_curve(name, curve, k, len(curves) == 1, at))
+            self._mark(
+                "best", ax.plot, [100 * curve.best_share], [curve.best_profit], marker="D",
+                color=drawn[-1].colour, markersize=7, markeredgecolor="white", linestyle="none",
+                zorder=4, clip_on=False,
+            )  # fmt: skip
+        self._set_limits(curves)
+        ends = _limits_of_treatment(curves[0], self.budget, self.max_share)
+        for x, _ in ends:
+            ax.axvline(x, color=INK, linewidth=1.0, linestyle=":", zorder=0)
         write_side(ax, f"profit per row of all, in {self.units or 'units of money'}")
-        n = first.n_units if self.n_rows is None else self.n_rows
-        write_texts(
-            ax, "share of rows treated, highest predicted effect first (%)",
-            [*(f"Dotted line: {text}." for _, text in ends), _best_note(curves)], self.title,
+        n = curves[0].n_units if self.n_rows is None else self.n_rows
+        self._write(
+            "share of rows treated, highest predicted effect first (%)",
+            [*(f"Dotted line: {text}." for _, text in ends), _best_note(models)],
             f"Profit by share treated, n = {n:,}; bands: "
-            f"{100 * first.confidence_level:g} %, pointwise",
-        )  # fmt: skip
-        label_curves(
-            ax,
-            [curve for curve in drawn if curve.name],
-            avoid=tuple(at for at, _ in ends),
-            edges=band_edges(first) if len(curves) == 1 else (),
+            f"{100 * curves[0].confidence_level:g} %, pointwise",
         )
+        self._name_curves(drawn, curves, tuple(x for x, _ in ends))
         return self
-
-
-def _check_same_rows(owner: str, curves: dict[str, Any]) -> None:
-    for curve in curves.values():
-        check_columns(owner, curve, _NEEDED, "profit_curve")
-    ends = np.array([float(curve.profit[-1]) for curve in curves.values()])
-    sizes = {curve.n_units for curve in curves.values()}
-    if len(sizes) > 1 or np.ptp(ends) > 1e-9 + 1e-6 * float(np.abs(ends).max()):
-        raise ValueError(
-            f"{owner}: curves must be of the same rows and costs, and these have "
-            f"{listed(sorted(sizes))} independent rows and end between {ends.min():.4g} and "
-            f"{ends.max():.4g}. Make all of them from the same scores, weights and costs."
-        )
-
-
-def _draw_curve(ax: Any, name: str, curve: Any, k: int, n_curves: int) -> NamedCurve:
-    """Draw curve, band and best point."""
-    share, profit, low, high = arrays_of(curve, _NEEDED)
-    at = np.union1d(thin(share), curve.best_idx)
-    share, profit = share[at], profit[at]
-    style = line_style(k)
-    draw_band(ax, 100 * share, low[at], high[at], style["color"], n_curves == 1)
-    ax.plot(100 * share, profit, **style, zorder=3)
-    ax.plot(
-        [100 * curve.best_share], [curve.best_profit], "D", color=style["color"], markersize=7,
-        markeredgecolor="white", zorder=4, clip_on=False,
-    )  # fmt: skip
-    return NamedCurve(name, 100 * share, profit, style["color"])
-
-
-def _set_limits(ax: Any, curves: Any) -> None:
-    """Hold 0, all curves and their bands."""
-    ends = [0.0]
-    for curve in curves:
-        share, profit, low, high = arrays_of(curve, _NEEDED)
-        ends += band_limits(share, profit, low, high, 0.0)
-    margin = 0.07 * (max(ends) - min(ends)) or 1.0
-    ax.set_ylim(min(ends) - margin, max(ends) + margin)
-    ax.set_xlim(0.0, 100.0)
-    ax.axhline(0.0, color=INK, linewidth=0.8, zorder=0)
 
 
 def _limits_of_treatment(

@@ -12,15 +12,13 @@ from segcate._inputs.vectors import check_same_index
 from segcate._inputs.weights import check_weights
 from segcate._writing.number_texts import decimals_of, write_decimals
 from segcate.plots._curve_labels import NamedCurve, label_curves, line_style
-from segcate.plots._drawing import (
-    FONT,
-    INK,
-    Float,
-    open_axes,
-    write_side,
-    write_texts,
+from segcate.plots._display import Display
+from segcate.plots._drawing import FONT, INK, Float, write_side
+from segcate.plots._sources import (
+    note_on_rows_without_effect,
+    predicted_effects,
+    read_effects,
 )
-from segcate.plots._sources import predicted_effects, read_effects
 
 _N_POINTS = 500
 
@@ -78,7 +76,7 @@ def sort_effects(prediction: Float, weight: Float | None, mark: float) -> Sorted
     )
 
 
-class SortedEffectDisplay:
+class SortedEffectDisplay(Display):
     """Predicted effects sorted from the largest down, with their cumulative mean.
 
     Use it to see how much predicted effects differ, and what treating only the most affected would
@@ -103,6 +101,7 @@ class SortedEffectDisplay:
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
+    line_, mean_ : lists of one Line2D: the effects, and their cumulative mean
 
     See Also
     --------
@@ -126,6 +125,9 @@ class SortedEffectDisplay:
     ['top 20 %: mean 0.900', 'bottom 20 %: mean −0.200']
     """
 
+    line_: list[Any]
+    mean_: list[Any]
+
     def __init__(
         self,
         prediction: Any,
@@ -148,10 +150,7 @@ class SortedEffectDisplay:
         X: Any,
         *,
         sample_weight: Any = None,
-        mark: float = 0.2,
-        units: str | None = None,
-        title: str | None = None,
-        ax: Any = None,
+        **kwargs: Any,
     ) -> SortedEffectDisplay:
         """Predict effects and draw them sorted.
 
@@ -161,10 +160,10 @@ class SortedEffectDisplay:
             Or a Pipeline or fitted search that ends in one.
         X : array-like of shape (n_samples, n_features)
             Rows to predict.
-        sample_weight, mark, units, title
+        sample_weight : array-like of shape (n_samples,), default=None
             See the class.
-        ax : matplotlib Axes, default=None
-            Where to draw.
+        **kwargs
+            All else that `from_predictions` takes.
 
         Returns
         -------
@@ -181,14 +180,8 @@ class SortedEffectDisplay:
         """
         owner = f"{cls.__name__}.from_estimator"
         check_same_index(owner, X=X, sample_weight=sample_weight)
-        return cls.from_predictions(
-            predicted_effects(owner, estimator, X),
-            sample_weight=sample_weight,
-            mark=mark,
-            units=units,
-            title=title,
-            ax=ax,
-        )
+        prediction = predicted_effects(owner, estimator, X)
+        return cls.from_predictions(prediction, sample_weight=sample_weight, **kwargs)
 
     @classmethod
     def from_predictions(
@@ -200,6 +193,7 @@ class SortedEffectDisplay:
         units: str | None = None,
         title: str | None = None,
         ax: Any = None,
+        **kwargs: Any,
     ) -> SortedEffectDisplay:
         """Draw predicted effects sorted.
 
@@ -209,6 +203,8 @@ class SortedEffectDisplay:
             See the class.
         ax : matplotlib Axes, default=None
             Where to draw.
+        **kwargs
+            Styles, see `plot`.
 
         Returns
         -------
@@ -222,20 +218,28 @@ class SortedEffectDisplay:
             If matplotlib is not installed.
         """
         display = cls(prediction, sample_weight=sample_weight, mark=mark, units=units, title=title)
-        return display.plot(ax=ax)
+        return display.plot(ax, **kwargs)
 
-    def plot(self, *, ax: Any = None) -> SortedEffectDisplay:
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        line_kw: dict[str, Any] | None = None,
+        mean_kw: dict[str, Any] | None = None,
+    ) -> SortedEffectDisplay:
         """Draw the plot.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Where to draw. None: a new figure.
+        line_kw, mean_kw : dict, default=None
+            Matplotlib properties of the sorted effects and of their cumulative mean.
 
         Returns
         -------
         SortedEffectDisplay
-            self, with `ax_` and `figure_`.
+            self, with `ax_`, `figure_` and the marks.
 
         Raises
         ------
@@ -254,34 +258,27 @@ class SortedEffectDisplay:
         prediction = read_effects(owner, self.prediction)
         weight = check_weights(owner, self.sample_weight, self.prediction)
         found = sort_effects(prediction, weight, self.mark)
-        ax = open_axes(owner, ax, 3.9)
-        self.ax_, self.figure_ = ax, ax.figure
-        self._draw(found)
-        notes = []
-        if found.n_without:
-            notes.append(f"{found.n_without:,} rows without a predicted effect are not drawn.")
-        write_texts(
-            ax, "share of rows, largest predicted effect first (%)", notes, self.title,
+        ax = self._open(ax, 3.9, line=line_kw, mean=mean_kw)
+        drawn = self._draw(found)
+        self._write(
+            "share of rows, largest predicted effect first (%)",
+            note_on_rows_without_effect(found.n_without),
             f"Predicted effect of the treatment, sorted, n = {found.n_rows:,}; "
             f"mean {write_decimals(found.mean, decimals_of([found.mean], 3))}",
-        )  # fmt: skip
-        names = ("predicted effect", "mean of all rows up to here")
-        values = (found.effect, found.cumulative_mean)
-        label_curves(
-            ax,
-            [
-                NamedCurve(name, 100 * found.share, y, line_style(k)["color"])
-                for k, (name, y) in enumerate(zip(names, values, strict=True))
-            ],
-            avoid=(100 * self.mark, 100 - 100 * self.mark),
         )
+        label_curves(ax, drawn, avoid=(100 * self.mark, 100 - 100 * self.mark))
         return self
 
-    def _draw(self, found: SortedEffects) -> None:
-        """Draw both curves, the marks and what the ends gain."""
+    def _draw(self, found: SortedEffects) -> list[NamedCurve]:
+        """Draw both curves, the marks and the mean effects of both ends."""
         ax, percent = self.ax_, 100 * found.share
-        ax.plot(percent, found.effect, **line_style(0))
-        ax.plot(percent, found.cumulative_mean, **line_style(1))
+        drawn = []
+        for k, (kind, name, y) in enumerate((
+            ("line", "predicted effect", found.effect),
+            ("mean", "mean of all rows up to here", found.cumulative_mean),
+        )):  # fmt: skip
+            (line,) = self._mark(kind, ax.plot, percent, y, **line_style(k))
+            drawn.append(NamedCurve(name, percent, y, line.get_color()))
         low, high = min(0.0, found.effect.min()), max(0.0, found.effect.max())
         span = (high - low) or 1.0
         ax.set_xlim(0.0, 100.0)
@@ -297,4 +294,5 @@ class SortedEffectDisplay:
             ax.axvline(at, ymax=0.9, color=INK, linewidth=0.8, linestyle=":", zorder=0)
             text = f"{name} {share}: mean {write_decimals(value, decimals_of([value], 3))}"
             ax.text(x, 0.985, text, transform=where, horizontalalignment=side, **style)
-        write_side(ax, f"effect in {self.units or 'units of y'}")
+        write_side(ax, f"effect in {self._units}")
+        return drawn
