@@ -3,28 +3,49 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
-from segcate._covariates.leakage import find_leaks
+from segcate._covariates.leakage import Leak, find_leaks
 from segcate._inputs import frames
-from segcate._inputs.arrays import Float
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.effect_data import EffectData
+from segcate._inputs.outcome import is_zero_one
 from segcate.exceptions import OverlapError, SegcateWarning
 
-__all__ = ["check_late_columns"]
+__all__ = ["check_late_columns", "columns_were_checked", "deciding_column"]
+
+_WERE_CHECKED: ContextVar[bool] = ContextVar("segcate_columns_were_checked", default=False)
 
 
-def check_late_columns(owner: str, data: EffectData, y: Float) -> dict[str, str]:
+@contextmanager
+def columns_were_checked() -> Iterator[None]:
+    """Fit a model inside an estimator that has looked at the columns of all rows already."""
+    token = _WERE_CHECKED.set(True)
+    try:
+        yield
+    finally:
+        _WERE_CHECKED.reset(token)
+
+
+def check_late_columns(
+    owner: str, data: EffectData, y: Float, *, stacklevel: int = 3
+) -> dict[str, str]:
     """Look for columns that tell the outcome or the treatment; to be called by `fit` itself.
 
-    Rows of weight 0 are left out.
+    Rows of weight 0 are left out. With more than two arms each is compared with the control. Doses
+    have no arms that a column could decide, so nothing is looked for.
 
     Parameters
     ----------
     owner : class that a message names
     data : checked rows
     y : float64 array of shape (n_rows,), the outcome
+    stacklevel : int, default=3
+        Calls from the warning to the user's own code; 3 where `fit` calls.
 
     Returns
     -------
@@ -41,11 +62,9 @@ def check_late_columns(owner: str, data: EffectData, y: Float) -> dict[str, str]
     SegcateWarning
         If a column was probably measured after the treatment.
     """
-    X, treatment = data.X, data.treatment
-    if data.sample_weight is not None and not data.sample_weight.all():
-        there = np.flatnonzero(data.sample_weight)
-        X, y, treatment = frames.take_rows(X, there), y[there], treatment[there]
-    found = find_leaks(X, data.covariates, y, treatment, screen=True)
+    if _WERE_CHECKED.get():
+        return {}
+    found = _leaks(data, y, _rows_with_weight(data))
     for leak in found:
         if leak.decides and data.propensity is None:
             raise OverlapError(
@@ -61,9 +80,42 @@ def check_late_columns(owner: str, data: EffectData, y: Float) -> dict[str, str]
             f"{owner}: X has columns that were probably measured after the treatment ({listing}{more}). "
             "Effects are wrong if they were: leave them out unless they were measured before.",
             SegcateWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
     return {
         leak.column: ("measured after the treatment? " if leak.is_strong else "") + leak.text
         for leak in found
     }
+
+
+def deciding_column(data: EffectData, y: Float, rows: Int) -> str | None:
+    """Return the name of a column that decides the treatment among some rows; None if there is none."""
+    return next((leak.column for leak in _leaks(data, y, rows) if leak.decides), None)
+
+
+def _rows_with_weight(data: EffectData) -> Int | None:
+    """Return the positions of the rows of positive weight; None where all have it."""
+    if data.sample_weight is None or data.sample_weight.all():
+        return None
+    return np.flatnonzero(data.sample_weight)
+
+
+def _leaks(data: EffectData, y: Float, rows: Int | None) -> list[Leak]:
+    """Find conspicuous columns, arm by arm against the control; the first finding of each column."""
+    treatment = data.treatment if rows is None else data.treatment[rows]
+    if treatment.dtype.kind == "f" and not is_zero_one(treatment):
+        return []
+    found: dict[str, Leak] = {}
+    n_arms = int(treatment.max()) + 1
+    for arm in range(1, n_arms):
+        part = rows
+        if n_arms > 2:
+            there = np.flatnonzero((treatment == 0) | (treatment == arm))
+            part = there if rows is None else rows[there]
+        X, outcome, arms = data.X, y, data.treatment
+        if part is not None:
+            X, outcome, arms = frames.take_rows(X, part), y[part], arms[part]
+        for leak in find_leaks(X, data.covariates, outcome, arms, screen=True):
+            if leak.column not in found or leak.decides:
+                found[leak.column] = leak
+    return list(found.values())

@@ -242,9 +242,9 @@ def complete_data(data: EffectData, filling: Filling | None, rng: Any) -> list[E
 def _check_how(owner: str, how: str, allowed: Sequence[str]) -> None:
     if how == "impute" and "impute" not in allowed:
         raise ValueError(
-            f"{owner}: missing='impute' draws what is missing from treatment and outcome, and no outcome is used "
-            "here. Use 'indicator' or 'drop', or impute in an effect estimator, for example "
-            "SegmentMatching(missing='impute')."
+            f"{owner}: `missing` must be one of {list(allowed)}; got 'impute', which draws values from treatment "
+            f"and outcome and pools five fits; {owner} does not. Use 'indicator' or 'drop', or an estimator that "
+            "imputes, for example SegmentMatching(missing='impute')."
         )
     check_option(owner, "missing", how, allowed)
 

@@ -12,14 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
-from segcate._inputs.effect_data import EffectData, check_effect_data
-from segcate._inputs.encoding import fit_encoding
-from segcate._inputs.features import check_features, takes_missing
-from segcate._inputs.parameters import check_in_unit_interval
+from segcate._inputs.effect_data import EffectData
+from segcate._inputs.features import takes_missing
 from segcate._inputs.present_rows import present_rows
 from segcate._nuisance.cross_fit import check_models
 from segcate._nuisance.nuisances import (
@@ -28,7 +25,7 @@ from segcate._nuisance.nuisances import (
     fit_nuisances,
     warn_of_clipped,
 )
-from segcate.base import EffectEstimatorMixin
+from segcate.cate._estimator import CATEEstimator
 from segcate.cate._forest.honest_forest import grow_forest, read_forest, read_left_out
 from segcate.cate._forest.parameters import check_forest_parameters, forest_shape
 from segcate.cate._forest.pilot import ask_for_trend, grow_pilot
@@ -46,7 +43,7 @@ _FEWEST_UNITS = 4
 _LEAST_LEFT = 1e-12
 
 
-class CausalForest(EffectEstimatorMixin, BaseEstimator):
+class CausalForest(CATEEstimator):
     """Average effects over honest trees that adjust for confounding first.
 
     Use it when effects may bend, jump and interact in X, from about a thousand rows on, in
@@ -106,6 +103,8 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
         the deeper; of a category the sum over its levels. All 0 if no tree was split. With a
         `trend` those of a pilot of 100 trees, grown before the line was taken out.
     treatment_kind_ : {"binary", "continuous"}
+    late_columns_ : dict of str
+        For each column of X that tells the outcome or the treatment, what was found.
     covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
@@ -273,28 +272,22 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
         TypeError
             If a model is not an estimator of the kind needed.
         OverlapError
-            If, with `clip=0`, a modelled chance of treatment is exactly 0 or 1.
+            If a column of X decides a 0/1 treatment and no `propensity` says otherwise, or if, with
+            `clip=0`, a modelled chance of treatment is exactly 0 or 1.
 
         Warns
         -----
         SegcateWarning
-            If modelled chances of treatment were clipped.
+            If modelled chances of treatment were clipped, or X has columns that were probably
+            measured after the treatment.
         """
         owner = type(self).__name__
         check_forest_parameters(owner, self)
         kind = treatment_kind_of(owner, self.treatment_kind, treatment)
-        data = check_effect_data(
-            self,
-            X,
-            y,
-            treatment=treatment,
-            segment=None,
-            sample_weight=sample_weight,
-            groups=groups,
+        data = self._check_rows(
+            X, y, kind, treatment=treatment, sample_weight=sample_weight, groups=groups,
             propensity=propensity,
-            allow_missing=self._takes_missing(),
-            treatment_kind=kind,
-        )
+        )  # fmt: skip
         data = present_rows(data)
         weight = data.sample_weight
         self._check_design(owner, data, kind)
@@ -303,13 +296,11 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
         _check_units(owner, unit, data)
         rng = check_random_state(self.random_state)
         t, y_left = self._center(owner, data, kind, int(rng.randint(2**31 - 1)))
-        encoding, values = fit_encoding(data.X, range(data.X.shape[1]), owner=owner)
+        values = self._encode_rows(data.X)
         _refuse_explained_away(owner, t, data.treatment, weight)
-        self._encoding = encoding
-        self._columns = encoding.kinds
         importance = self._grow(owner, values, t, y_left, weight, unit, rng)
         self.treatment_kind_ = "continuous" if kind == "continuous" else "binary"
-        found = np.bincount(encoding.source, weights=importance, minlength=data.X.shape[1])
+        found = np.bincount(self._encoding.source, weights=importance, minlength=data.X.shape[1])
         self.feature_importances_ = found / found.sum() if found.sum() > 0 else found
         return self
 
@@ -340,7 +331,7 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
         -----
         Rows of the fit are predicted with trees that saw them.
         """
-        return self._read(X, with_variance=False)[0]
+        return self._estimate(X, with_variance=False)[0]
 
     def predict_interval(self, X: Any, *, confidence_level: float = 0.95) -> Float:
         """Return a confidence interval of the effect on each row.
@@ -357,17 +348,10 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
             Pointwise, around `predict(X)`. It does not count the forest's bias, see Notes of the
             class.
         """
-        owner = type(self).__name__
-        check_in_unit_interval(f"{owner}.predict_interval", "confidence_level", confidence_level)
-        effect, variance = self._read(X, with_variance=True)
-        half = float(ndtri(0.5 + confidence_level / 2)) * np.sqrt(variance)
+        level = self._level(confidence_level)
+        effect, variance = self._estimate(X, with_variance=True)
+        half = float(ndtri(0.5 + level / 2)) * np.sqrt(variance)
         return np.column_stack([effect - half, effect + half])
-
-    def __sklearn_tags__(self) -> Any:
-        """X may hold strings and categories in a frame, and NaN where the models take it."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self._takes_missing()
-        return tags
 
     def _takes_missing(self) -> bool:
         models = (self.outcome_model, self.propensity_model)
@@ -432,11 +416,9 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
             self._shrinkage = fit_shrinkage(t, y, w, left_out, unit)
         return self._forest.importance if importance is None else importance
 
-    def _read(self, X: Any, *, with_variance: bool) -> tuple[Float, Float]:
-        check_is_fitted(self)
-        owner = type(self).__name__
-        X = check_features(self, X, reset=False, allow_missing=self._takes_missing())
-        values = self._encoding.encode(owner, X)
+    def _estimate(self, X: Any, *, with_variance: bool) -> tuple[Float, Float]:
+        """Return the effect on each row and the variance of its estimate (NaN unless wanted)."""
+        _, values = self._read(X)
         effect, variance = read_forest(
             self._forest,
             values,
@@ -449,7 +431,7 @@ class CausalForest(EffectEstimatorMixin, BaseEstimator):
         n_unknown = int(np.isnan(effect).sum())
         if n_unknown:
             warnings.warn(
-                f"{owner}: the effect of {n_unknown} of {len(effect)} rows is NaN: all rows of the "
+                f"{type(self).__name__}: the effect of {n_unknown} of {len(effect)} rows is NaN: all rows of the "
                 "fit in their leaves had the same treatment. Leave such rows out, or raise "
                 "`min_samples_leaf`.",
                 SegcateWarning,

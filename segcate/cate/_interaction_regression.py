@@ -8,18 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._covariates.missing import treat_missing
-from segcate._inputs.effect_data import EffectData, check_effect_data
-from segcate._inputs.encoding import fit_encoding
+from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import check_features, takes_missing
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_in_unit_interval, check_option
 from segcate._statistics.intervals import Law
-from segcate.base import EffectEstimatorMixin
 from segcate.cate._children import fit_regressor, refuse_nested_of_none, regressor_predict
+from segcate.cate._estimator import CATEEstimator, treated_arms
 from segcate.cate._robust_regression import (
     InteractionFit,
     effect_std_error,
@@ -37,7 +35,7 @@ Int = npt.NDArray[np.intp]
 STD_ERRORS = ("auto", "HC0", "HC1", "HC2", "HC3", "group")
 
 
-class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
+class InteractionRegression(CATEEstimator):
     """Regress the outcome on the treatment, the covariates and their products.
 
     The plainest model of individual effects, with intervals: the effect is a line in the
@@ -82,6 +80,8 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
     std_error_method_ : str; None for a regressor handed in
     at_ : float; None unless for doses
     estimator_ : the fitted regressor; None for least squares
+    late_columns_ : dict of str
+        For each column of X that tells the outcome or the treatment, what was found.
     covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
@@ -186,7 +186,8 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
             Clusters of dependent rows, for the standard error. A regressor handed in has none and
             leaves them unused.
         propensity : array-like of shape (n_samples,), default=None
-            Unused: the regression adjusts for X itself.
+            The regression adjusts for X itself and does not use it; that it is known says that both
+            arms could have come about where a column seems to decide the treatment.
 
         Returns
         -------
@@ -198,47 +199,39 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
             If an input or parameter is missing, misaligned or out of range.
         TypeError
             If `estimator` is not a regressor.
+        OverlapError
+            If a column of X decides a 0/1 treatment, or an arm against the control, and no
+            `propensity` says otherwise.
 
         Warns
         -----
         SegcateWarning
-            If least squares has no rows left for the variance, so that intervals are NaN.
+            If least squares has no rows left for the variance, so that intervals are NaN, or X has
+            columns that were probably measured after the treatment.
         """
         owner = type(self).__name__
         self._check_parameters(owner)
         kind = treatment_kind_of(owner, self.treatment_kind, treatment)
-        data = check_effect_data(
-            self,
-            X,
-            y,
-            treatment=treatment,
-            segment=None,
-            sample_weight=sample_weight,
-            groups=groups,
-            propensity=propensity,
-            allow_missing=True,
-            treatment_kind=kind,
-        )
+        data = self._check_rows(
+            X, y, kind, treatment=treatment, sample_weight=sample_weight, groups=groups,
+            propensity=propensity, allow_missing=True,
+        )  # fmt: skip
         data, self._filling = treat_missing(
             owner,
             data,
             self.missing,
-            takes_missing=self._takes_missing(),
+            takes_missing=self._regressor_takes_missing(),
             allowed=("auto", "indicator", "drop"),
         )
         D = _treatment_columns(owner, data, kind)
         moderators = self._moderators(owner, data.X)
-        self._encoding, Z = fit_encoding(
-            data.X, range(data.X.shape[1]), owner=owner, may_be_empty=True
-        )
+        Z = self._encode_rows(data.X, may_be_empty=True)
         self._moderators_idx = np.flatnonzero(np.isin(self._encoding.source, moderators))
-        self._columns = self._encoding.kinds
         if self._filling is not None:
             self._columns = self._filling.records(self._columns)
         self.treatment_kind_ = kind
-        is_dose = kind == "continuous"
-        self.arms_ = np.arange(1, 1 if is_dose else D.shape[1] + 1)
-        self.at_ = self._start(data) if is_dose else None
+        self.arms_ = treated_arms(data.treatment)
+        self.at_ = self._start(data) if kind == "continuous" else None
         self.estimator_: Any = None
         self.std_error_method_: str | None = None
         self._fit: InteractionFit | None = None
@@ -266,8 +259,9 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
             `arms_`, each against the control. For doses the effect of `step` units more.
         """
         Z = self._encode(X)
-        effects = self._differences(Z) if self._fit is None else self._slopes(self._fit, Z)
-        return effects if self._has_many_columns() else effects[:, 0]
+        return self._by_arm(
+            self._differences(Z) if self._fit is None else self._slopes(self._fit, Z)
+        )
 
     def predict_interval(self, X: Any, *, confidence_level: float | None = None) -> Float:
         """Return a confidence interval of the effect on each row.
@@ -290,15 +284,12 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
         TypeError
             If a regressor was handed in: differences of its predictions have no interval.
         """
-        owner = type(self).__name__
-        level = self.confidence_level if confidence_level is None else confidence_level
-        check_in_unit_interval(f"{owner}.predict_interval", "confidence_level", level)
+        level = self._level(confidence_level)
         Z = self._encode(X)
         fit = self._least_squares("predict_interval")
         effects = self._slopes(fit, Z)
         ends = Law(fit.effect_dof).interval(effects, effect_std_error(fit, Z) * self._unit(), level)
-        interval = np.stack(ends, axis=2)
-        return interval if self._has_many_columns() else interval[:, 0]
+        return self._by_arm(np.stack(ends, axis=2))
 
     @property
     def coefficients_(self) -> pd.DataFrame:
@@ -330,13 +321,10 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
         super().set_params(**params)
         return self
 
-    def __sklearn_tags__(self) -> Any:
-        """X may hold strings and categories in a frame, and NaN where the regressor takes it."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self._takes_missing() or self.missing == "indicator"
-        return tags
-
     def _takes_missing(self) -> bool:
+        return self._regressor_takes_missing() or self.missing == "indicator"
+
+    def _regressor_takes_missing(self) -> bool:
         return self.estimator is not None and takes_missing(self.estimator)
 
     def _check_parameters(self, owner: str) -> None:
@@ -400,7 +388,7 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         owner, filling = type(self).__name__, self._filling
         fills = filling is not None and filling.how != "drop"
-        takes = self._takes_missing() and self.missing == "auto"
+        takes = self._regressor_takes_missing() and self.missing == "auto"
         X = check_features(self, X, reset=False, allow_missing=takes or fills)
         Z = self._encoding.encode(
             owner, X if filling is None or not fills else filling.apply(owner, X)
@@ -432,12 +420,9 @@ class InteractionRegression(EffectEstimatorMixin, BaseEstimator):
     def _unit(self) -> float:
         return float(self.step) if self.treatment_kind_ == "continuous" else 1.0
 
-    def _has_many_columns(self) -> bool:
-        return self.treatment_kind_ == "arms" and len(self.arms_) > 1
-
     def _term_names(self) -> list[str]:
         treatments = ["treatment"]
-        if self._has_many_columns():
+        if len(self.arms_) > 1:
             treatments = [f"arm {arm}" for arm in self.arms_.tolist()]
         names = list(self._encoding.names)
         products = [f"{d}:{names[j]}" for d in treatments for j in self._moderators_idx]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
+from segcate._covariates.late_columns import columns_were_checked
 from segcate._inputs import frames
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.effect_data import EffectData
@@ -77,7 +78,7 @@ def _fit(estimator: Any, rows: Rows, part: Int) -> Any:
             keywords[name] = values[part]
     model = _told_the_kind(clone(estimator), rows.kind)
     is_part = len(part) < len(rows.y)
-    with routing(), part_of_rows() if is_part else nullcontext():
+    with routing(), columns_were_checked(), part_of_rows() if is_part else nullcontext():
         model.fit(frames.take_rows(rows.X, part), rows.y[part], **keywords)
     return model
 

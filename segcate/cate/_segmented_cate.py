@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from segcate._covariates.late_columns import deciding_column
 from segcate._inputs import frames
-from segcate._inputs.effect_data import EffectData, check_effect_data
+from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import check_features, takes_missing
 from segcate._inputs.kinds import columns_as_they_came
 from segcate._inputs.listing import listed
@@ -20,8 +20,8 @@ from segcate._inputs.part_of_rows import part_of_rows
 from segcate._inputs.present_rows import present_rows
 from segcate._inputs.segments import Segment, SegmentCodes, code_segments
 from segcate._nuisance.nuisances import check_cross_fitting
-from segcate.base import EffectEstimatorMixin
 from segcate.cate._children import refuse_nested_of_none
+from segcate.cate._estimator import CATEEstimator, treated_arms
 from segcate.cate._interaction_regression import InteractionRegression
 from segcate.cate._interval import predict_interval
 from segcate.cate._segment_models import (
@@ -43,7 +43,7 @@ Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
 
-class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
+class SegmentedCATE(CATEEstimator):
     """Fit one model of effects per segment, and shrink it towards a pooled one.
 
     Use it where segments may differ in what moves the effect, and some are small: the pooled model
@@ -61,13 +61,14 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
         As in `InteractionRegression`; handed to an `estimator` that would guess.
     min_arm_size : int >= 1, default=50
         Rows of positive weight that a segment needs in every arm (of doses: in all) for a model of
-        its own; below, it gets the pooled one, and `segments_` says so.
+        its own; below, it gets the pooled one, and `segments_` says so. So it does where a column
+        decides the treatment within the segment.
     shrinkage : "auto", float in [0, 1] or None, default="auto"
         Share of the pooled model in a segment's effects. "auto": by the data, see Notes. None: 0,
         own models as they are.
     on_empty : {"overall", "nan", "raise"}, default="overall"
-        What a segment too small for a model, or first seen by `predict`, gets: the pooled model's
-        effects, NaN, or an error.
+        What a segment without a model of its own, or first seen by `predict`, gets: the pooled
+        model's effects, NaN, or an error.
     cv : int >= 2, default=5
         Folds of ``shrinkage="auto"``.
     random_state : int, RandomState instance or None, default=None
@@ -87,6 +88,8 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
     shrinkage_factor_ : float, from 0 (own models) to infinity (pooled); NaN unless "auto" chose it
     treatment_kind_ : {"binary", "arms", "continuous"}
     arms_ : int64 array of shape (n_arms - 1,), codes of the arms but the control; empty for doses
+    late_columns_ : dict of str
+        For each column of X that tells the outcome or the treatment, what was found.
     covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
@@ -204,29 +207,30 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
             If an input or parameter is missing, misaligned or out of range.
         TypeError
             If `estimator` has no `fit` and `predict`.
+        OverlapError
+            If a column of X decides a 0/1 treatment, or an arm against the control, and no
+            `propensity` says otherwise.
         EmptySegmentError
-            If a segment is too small and ``on_empty="raise"``.
+            If a segment is too small, or a column decides the treatment in it, and
+            ``on_empty="raise"``.
+
+        Warns
+        -----
+        SegcateWarning
+            If X has columns that were probably measured after the treatment.
         """
         owner = type(self).__name__
         estimator = self._check_parameters(owner)
         kind = treatment_kind_of(owner, self.treatment_kind, treatment)
-        data = check_effect_data(
-            self,
-            X,
-            y,
-            treatment=treatment,
-            segment=self.segment,
-            sample_weight=sample_weight,
-            groups=groups,
-            propensity=propensity,
-            allow_missing=takes_missing(estimator),
-            treatment_kind=kind,
-        )
+        data = self._check_rows(
+            X, y, kind, segment=self.segment, treatment=treatment, sample_weight=sample_weight,
+            groups=groups, propensity=propensity,
+        )  # fmt: skip
         data = present_rows(data)
         _check_covariates(owner, data, kind)
         rows = rows_of(data, kind)
         parts = _parts(data.segment)
-        gaps = self._gaps(owner, rows, data.segment, parts)
+        gaps = self._gaps(owner, data, rows, parts)
         shrinkage = self._choose(owner, estimator, rows, data.segment, parts, gaps)
         with_own = [part for part, gap in zip(parts, gaps, strict=True) if not gap]
         models = fit_models(estimator, rows, [np.arange(data.n_rows), *with_own], self.n_jobs)
@@ -238,11 +242,10 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
         self.shrinkage_factor_ = shrinkage.factor
         self.segment_labels_ = data.segment.labels
         self.treatment_kind_ = kind
-        self.arms_ = np.arange(1, max(rows.n_arms, 1))
+        self.arms_ = treated_arms(data.treatment)
         self._gap = gaps
         self._counts = np.array([_counts(rows, part) for part in parts])
         self._segment_position = data.segment.position
-        self._allows_missing = takes_missing(estimator)
         return self
 
     def predict(self, X: Any) -> Float:
@@ -269,7 +272,7 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
         SegcateWarning
             If rows are of segments that `fit` did not see, and get the pooled effect or NaN.
         """
-        covariates, segment = self._read(X, "predict")
+        covariates, segment = self._split(X, "predict")
         effects = self._blank((len(segment),))
         # also where its effect has no weight: it alone knows every level, and refuses unseen ones
         self._fill(effects, np.ones(len(segment), dtype=bool), self.pooled_.predict, covariates)
@@ -317,7 +320,7 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
                 f"pooled model, and have no confidence interval (shrinkage={self.shrinkage!r}). "
                 "Fit with shrinkage=None for intervals of the segments' own models."
             )
-        covariates, segment = self._read(X, "predict_interval")
+        covariates, segment = self._split(X, "predict_interval")
         interval = self._blank((len(segment), 2))
         self.pooled_.predict(covariates)  # refuses levels that no model saw
 
@@ -354,11 +357,8 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
         super().set_params(**params)
         return self
 
-    def __sklearn_tags__(self) -> Any:
-        """X may hold strings and categories in a frame, and NaN where the estimator takes it."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.estimator is not None and takes_missing(self.estimator)
-        return tags
+    def _takes_missing(self) -> bool:
+        return self.estimator is not None and takes_missing(self.estimator)
 
     def _check_parameters(self, owner: str) -> Any:
         """Check our own parameters and return the estimator to clone."""
@@ -386,22 +386,25 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
             )
         return model
 
-    def _gaps(self, owner: str, rows: Rows, segment: SegmentCodes, parts: list[Int]) -> list[str]:
+    def _gaps(self, owner: str, data: EffectData, rows: Rows, parts: list[Int]) -> list[str]:
         """Say of each segment why it has no model of its own; empty where it has one."""
         if len(parts) == 1:
             return ["the only segment"]
-        gaps = [_why_pooled(rows, part, int(self.min_arm_size)) for part in parts]
+        smallest = int(self.min_arm_size)
+        gaps = [
+            _why_pooled(rows, part, smallest) or _why_no_overlap(data, rows, part) for part in parts
+        ]
         small = [
             f"{label!r} ({gap})"
-            for label, gap in zip(segment.labels.tolist(), gaps, strict=True)
+            for label, gap in zip(data.segment.labels.tolist(), gaps, strict=True)
             if gap
         ]
         if small and self.on_empty == "raise":
             more = f" and {len(small) - 5} more" if len(small) > 5 else ""
             raise EmptySegmentError(
-                f"{owner}: {len(small)} of {len(gaps)} segments are too small for a model of their "
-                f"own: {', '.join(small[:5])}{more}. Merge them into others, lower `min_arm_size`, "
-                "or set on_empty='overall' or 'nan'."
+                f"{owner}: {len(small)} of {len(gaps)} segments cannot have a model of their own: "
+                f"{', '.join(small[:5])}{more}. Merge them into others, lower `min_arm_size`, or set "
+                "on_empty='overall' or 'nan'."
             )
         return gaps
 
@@ -439,7 +442,7 @@ class SegmentedCATE(EffectEstimatorMixin, BaseEstimator):
             n_folds=self.cv,
         )
 
-    def _read(self, X: Any, where: str) -> tuple[Any, Int]:
+    def _split(self, X: Any, where: str) -> tuple[Any, Int]:
         """Return the covariates, and the segment's position; that of unseen ones is the last."""
         check_is_fitted(self)
         position = self._segment_position
@@ -518,6 +521,12 @@ def _why_pooled(rows: Rows, part: Int, smallest: int) -> str:
         return ""
     word = ("control", "treated")[least] if rows.n_arms == 2 else f"in arm {least}"
     return f"{counts[least]} {word}, fewer than min_arm_size={smallest}"
+
+
+def _why_no_overlap(data: EffectData, rows: Rows, part: Int) -> str:
+    """Say which column decides the treatment in a segment; empty if none does, or the chance is known."""
+    column = None if data.propensity is not None else deciding_column(data, rows.y, part)
+    return "" if column is None else f"column {column!r} decides the treatment"
 
 
 def _check_covariates(owner: str, data: EffectData, kind: str) -> None:

@@ -439,7 +439,7 @@ def test_clipped_chances_are_counted(study):
 def test_rows_without_variation_of_treatment_get_nan_and_a_warning():
     X = np.repeat([[-1.0], [1.0]], 100, axis=0)
     treatment = np.where(X[:, 0] < 0, 1, np.arange(200) % 2)
-    y = treatment * X[:, 0] + 0.1 * np.random.default_rng(0).normal(size=200)
+    y = treatment * X[:, 0] + 1.0 * np.random.default_rng(0).normal(size=200)
     model = small(propensity_model=None, outcome_model=DummyRegressor())
     model.fit(X, y, treatment=treatment, propensity=np.full(200, 0.5))
     with pytest.warns(SegcateWarning, match="effect of 100 of 200 rows is NaN"):

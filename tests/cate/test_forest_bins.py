@@ -62,7 +62,7 @@ def test_neighbouring_floats_and_huge_values_are_told_apart():
 
 
 def test_borders_of_very_many_rows_come_from_a_sample(monkeypatch):
-    from segcate.cate._forest.honest_forest import bins
+    from segcate.cate._forest import bins
 
     X = rng().normal(size=(20_000, 1))
     (every,) = bin_edges(X, rng())

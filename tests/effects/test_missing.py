@@ -330,7 +330,9 @@ def test_the_matcher_fills_drops_and_refuses_to_impute():
     with pytest.raises(ValueError, match=r"missing='drop' takes the complete rows") as error:
         PropensityMatcher().fit(bad, treatment=t)
     assert "impute" not in str(error.value)
-    with pytest.raises(ValueError, match=r"missing='impute' draws .* no outcome is used here"):
+    with pytest.raises(
+        ValueError, match=r"`missing` must be one of \['auto', 'indicator', 'drop'\]; got 'impute'"
+    ):
         PropensityMatcher(missing="impute").fit(bad, treatment=t)
     filled = PropensityMatcher(missing="indicator").fit(bad, treatment=t)
     assert "a: missing" in filled.balance_.index.get_level_values("covariate")

@@ -14,12 +14,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from segcate._inputs.arrays import Float
-from segcate._inputs.effect_data import EffectData, check_effect_data
-from segcate._inputs.encoding import fit_encoding
-from segcate._inputs.features import check_features, takes_missing
+from segcate._inputs.effect_data import EffectData
+from segcate._inputs.features import takes_missing
 from segcate._inputs.listing import listed
 from segcate._inputs.outcome import is_zero_one
 from segcate._nuisance.cross_fit import check_models
@@ -30,6 +28,7 @@ from segcate._nuisance.nuisances import (
     warn_of_clipped,
 )
 from segcate.cate._adapters.wrapping import WrappingEstimator, learners_take_missing, library_of
+from segcate.cate._estimator import treated_arms
 
 __all__ = ["CausalMLEstimator"]
 
@@ -109,6 +108,8 @@ class CausalMLEstimator(WrappingEstimator):
         Chance of each arm that the model was given; None where it uses none in fit.
     propensity_model_ : classifier or None
         Of an X-learner: the model of the treatment that weighs its two estimates in `predict`.
+    late_columns_ : dict of str
+        For each column of X that tells the outcome or the treatment, what was found.
     covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
@@ -214,36 +215,36 @@ class CausalMLEstimator(WrappingEstimator):
         ValueError
             If an input is missing, misaligned or out of range; if `model` was fitted before, or
             cannot take what was passed.
+        OverlapError
+            If a column of X decides a 0/1 treatment, or an arm against the control, and no
+            `propensity` says otherwise.
 
         Warns
         -----
         SegcateWarning
-            If modelled chances of treatment were clipped.
+            If modelled chances of treatment were clipped, or X has columns that were probably
+            measured after the treatment.
         """
         owner = type(self).__name__
         family = _family_of(owner, self.model)
         _refuse_used(owner, self.model)
         check_cross_fitting(owner, self.cv, self.clip)
         check_models(owner, None, self.propensity_model, is_binary=False)
-        data = check_effect_data(
-            self, X, y, treatment=treatment, segment=None, sample_weight=sample_weight,
-            groups=groups, propensity=propensity, allow_missing=self._takes_missing(),
-            treatment_kind="arms",
+        data = self._check_rows(
+            X, y, "arms", treatment=treatment, sample_weight=sample_weight, groups=groups,
+            propensity=propensity,
         )  # fmt: skip
         _refuse_unused(owner, self.model, family, data)
-        encoding, values = fit_encoding(data.X, range(data.X.shape[1]), owner=owner)
+        values = self._encode_rows(data.X)
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(np.iinfo(np.int32).max))
-        self.arms_ = np.arange(1, int(data.treatment.max()) + 1)
+        self.arms_ = treated_arms(data.treatment)
         self.propensity_model_ = self._model_of_arms(family, data, values)
         chances = self._chances(owner, family, data, values, seed)
         model = self._fresh_model(None if self.random_state is None else rng)
         _fit_model(owner, model, family, data, values, chances, _fold_seed(self.random_state, rng))
         self.propensity_ = chances
         self.model_ = model
-        self._encoding = encoding
-        self._columns = encoding.kinds
-        self._allows_missing = self._takes_missing()
         return self
 
     def predict(self, X: Any) -> Float:
@@ -259,10 +260,7 @@ class CausalMLEstimator(WrappingEstimator):
         effect : float64 array of shape (n_samples,), or (n_samples, n_arms - 1)
             In units of y; with more than two arms one column an arm, in the order of `arms_`.
         """
-        check_is_fitted(self, "model_")
-        owner = type(self).__name__
-        X = check_features(self, X, reset=False, allow_missing=self._allows_missing)
-        values = self._encoding.encode(owner, X)
+        X, values = self._read(X)
         keywords = {}
         if self.propensity_model_ is not None:
             keywords["p"] = _among_two(self._modelled_chances(X, values))
@@ -270,7 +268,7 @@ class CausalMLEstimator(WrappingEstimator):
         effect = effect.reshape(len(values), -1)
         if effect.shape[1] > len(self.arms_):  # an uplift tree gives the mean of each arm
             effect = effect[:, 1:] - effect[:, [0]]
-        return effect[:, 0] if len(self.arms_) == 1 else effect
+        return self._by_arm(effect)
 
     def _modelled_chances(self, X: Any, values: Float) -> Float:
         """Predict the chance of each arm for an X-learner, inside (0, 1) however `clip` is set."""
@@ -319,12 +317,6 @@ class CausalMLEstimator(WrappingEstimator):
         """Tell whether the model, and that of the propensity where it is used, can do with NaN."""
         is_able = takes_missing(self.model) or learners_take_missing(self.model)
         return is_able and (self.propensity_model is None or takes_missing(self.propensity_model))
-
-    def __sklearn_tags__(self) -> Any:
-        """X may hold NaN where all learners inside take it."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self._takes_missing()
-        return tags
 
 
 def _family_of(owner: str, model: Any) -> _Family:

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from segcate._inputs.arrays import Float
-from segcate._inputs.effect_data import EffectData, check_effect_data
-from segcate._inputs.encoding import fit_encoding
-from segcate._inputs.features import check_features
+from segcate._inputs.effect_data import EffectData
 from segcate._inputs.parameters import check_in_unit_interval
+from segcate._inputs.treatment import TreatmentKind
 from segcate.cate._adapters.wrapping import WrappingEstimator, fit_arguments, library_of
+from segcate.cate._estimator import treated_arms
 
 __all__ = ["EconMLEstimator"]
 
@@ -55,6 +54,8 @@ class EconMLEstimator(WrappingEstimator):
         The fitted copy of `model`.
     arms_ : int64 array of shape (n_arms - 1,)
         Codes of the arms but the control; empty for a continuous treatment.
+    late_columns_ : dict of str
+        For each column of X that tells the outcome or the treatment, what was found.
     covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
@@ -140,28 +141,34 @@ class EconMLEstimator(WrappingEstimator):
         ValueError
             If an input is missing, misaligned or out of range; if `model` was fitted before, or
             cannot take what was passed.
+        OverlapError
+            If a column of X decides a 0/1 treatment, or an arm against the control, and no
+            `propensity` says otherwise.
+
+        Warns
+        -----
+        SegcateWarning
+            If X has columns that were probably measured after the treatment.
         """
         owner = type(self).__name__
         _check_model(owner, self.model)
         check_in_unit_interval(owner, "confidence_level", self.confidence_level)
-        is_dose = not getattr(self.model, "discrete_treatment", True)
-        data = check_effect_data(
-            self, X, y, treatment=treatment, segment=None, sample_weight=sample_weight,
-            groups=groups, propensity=propensity, allow_missing=self._takes_missing(),
-            treatment_kind="continuous" if is_dose else "arms",
+        kind: TreatmentKind = "arms"
+        if not getattr(self.model, "discrete_treatment", True):
+            kind = "continuous"
+        data = self._check_rows(
+            X, y, kind, treatment=treatment, sample_weight=sample_weight, groups=groups,
+            propensity=propensity,
         )  # fmt: skip
         keywords = _fit_keywords(owner, self.model, data)
         if self.inference is not None:
             keywords["inference"] = self.inference
-        encoding, values = fit_encoding(data.X, range(data.X.shape[1]), owner=owner)
+        values = self._encode_rows(data.X)
         seed = None if self.random_state is None else check_random_state(self.random_state)
         model = self._fresh_model(seed)
         model.fit(data.y, data.treatment, X=values, **keywords)
-        self.arms_ = np.arange(1, 1 if is_dose else int(data.treatment.max()) + 1)
+        self.arms_ = treated_arms(data.treatment)
         self.model_ = model
-        self._encoding = encoding
-        self._columns = encoding.kinds
-        self._allows_missing = self._takes_missing()
         self._has_groups = data.groups is not None
         return self
 
@@ -178,12 +185,11 @@ class EconMLEstimator(WrappingEstimator):
         effect : float64 array of shape (n_samples,), or (n_samples, n_arms - 1)
             In units of y; with more than two arms one column an arm, in the order of `arms_`.
         """
-        values = self._encoded(X)
+        _, values = self._read(X)
         if len(self.arms_) == 0:
             return np.asarray(self.model_.effect(values, T0=0, T1=1), dtype=np.float64)
         # One column an arm; `effect` would do, but refuses NaN even where the model takes it.
-        effect = np.asarray(self.model_.const_marginal_effect(values), dtype=np.float64)
-        return effect[:, 0] if len(self.arms_) == 1 else effect
+        return self._by_arm(np.asarray(self.model_.const_marginal_effect(values), dtype=np.float64))
 
     def predict_interval(self, X: Any, *, confidence_level: float | None = None) -> Float:
         """Return a confidence interval for the effect on each row, as EconML makes it.
@@ -208,9 +214,8 @@ class EconMLEstimator(WrappingEstimator):
             If it was fitted on `groups`, or `confidence_level` is outside (0, 1).
         """
         owner = type(self).__name__
-        values = self._encoded(X)
-        level = self.confidence_level if confidence_level is None else confidence_level
-        check_in_unit_interval(owner, "confidence_level", level)
+        _, values = self._read(X)
+        level = self._level(confidence_level)
         if self._has_groups:
             raise ValueError(
                 f"{owner}.predict_interval: fit was given `groups`, and EconML's intervals take rows as independent. "
@@ -229,22 +234,10 @@ class EconMLEstimator(WrappingEstimator):
         interval = np.stack([np.asarray(bound, dtype=np.float64) for bound in bounds], axis=-1)
         return interval[:, 0] if len(self.arms_) == 1 else interval
 
-    def _encoded(self, X: Any) -> Float:
-        check_is_fitted(self, "model_")
-        X = check_features(self, X, reset=False, allow_missing=self._allows_missing)
-        values: Float = self._encoding.encode(type(self).__name__, X)
-        return values
-
     def _takes_missing(self) -> bool:
         """Tell whether the model was told that X may hold NaN."""
         is_told = bool(getattr(self.model, "allow_missing", False))
         return is_told and type(self.model).__name__ in _TAKES_MISSING_X
-
-    def __sklearn_tags__(self) -> Any:
-        """X may hold NaN where the model was told so."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self._takes_missing()
-        return tags
 
 
 def _check_model(owner: str, model: Any) -> None:

@@ -13,11 +13,11 @@ from copy import deepcopy
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.utils import get_tags
 
 from segcate._inputs.listing import listed
-from segcate.base import EffectEstimatorMixin
+from segcate.cate._estimator import CATEEstimator
 
 __all__ = [
     "WrappingEstimator",
@@ -89,7 +89,7 @@ def _learners_in(value: Any) -> Iterator[tuple[int | None, Any]]:
             yield part, member
 
 
-class WrappingEstimator(EffectEstimatorMixin, BaseEstimator):
+class WrappingEstimator(CATEEstimator):
     """An effect estimator around a model of another library, its parameter `model`."""
 
     model: Any
