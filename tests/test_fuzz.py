@@ -47,6 +47,7 @@ ELSEWHERE = {
     "CRN": "tests/temporal", "MSM": "tests/temporal", "RMSN": "tests/temporal", "GNet": "tests/temporal",
     "CausalTransformer": "tests/temporal", "TrajectorySegmenter": "tests/temporal",
     "cross_fit_segment_effects": "tests/temporal", "segment_effects": "tests/temporal",
+    "Network": "tests/temporal", "Training": "tests/temporal",
 }  # fmt: skip
 
 LABELS = {"groups", "segment", "group", "labels", "by"}

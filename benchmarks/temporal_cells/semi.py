@@ -9,9 +9,9 @@ authors' corrected table, on records of intensive care: 1,000 patients of up to 
 with covariates that are measured together with the outcome to be predicted. "floor" is a forecast that
 knows how the data were made; no model comes closer.
 
-Widths, batches and learning rates are the authors', as far as the constructors have them: one
-learning rate for all networks of a model (theirs of the encoder), one layer, one width of both
-propensity networks (theirs of the denominator). A quarter of the training units is held out, and the
+Widths, batches and learning rates are the authors', except for these: one learning rate for all
+networks of a model (theirs of the encoder), one layer, one width of both propensity networks (theirs
+of the denominator). A quarter of the training units is held out, and the
 epoch of the lowest factual error there is kept.
 
 `small`: 400 training units of 60 hours; 60 epochs of CT, whose lowest factual error comes at about 40
@@ -25,6 +25,7 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ SIZES = {
 
 def build(name: str, size: Size, seed: int, covariates: list[str]) -> Any:
     """Return an unfitted model: with a direct head as in the papers, or a residual one."""
-    from segcate.temporal import CRN, MSM, RMSN, CausalTransformer, GNet
+    from segcate.temporal import CRN, MSM, RMSN, CausalTransformer, GNet, Network, Training
 
     kind, *options = name.split()
     roles = {
@@ -93,33 +94,39 @@ def build(name: str, size: Size, seed: int, covariates: list[str]) -> Any:
     common = {
         **roles,
         "outcome_head": "residual" if "residual" in options else "direct",
-        "n_epochs": size.epochs[kind],
-        "validation_share": VALIDATION_SHARE,
-        # Never before the end, and the weights of the best epoch.
-        "patience": size.epochs[kind],
-        "verbose": False,
         "random_state": seed,
     }
-    decoder = {"decoder_epochs": size.epochs["decoder"]}
+    training = partial(
+        Training, n_epochs=size.epochs[kind], validation_share=VALIDATION_SHARE, verbose=False,
+        # Never before the end, and the weights of the best epoch.
+        patience=size.epochs[kind],
+    )  # fmt: skip
+    decoder_epochs = size.epochs["decoder"]
     if kind == "CT":
         return CausalTransformer(
-            **common, balancing="cdc" if "cdc" in options else None, hidden=24, representation=44,
-            head=22, longest_distance=20, batch_size=64, learning_rate=0.01,
+            **common, balancing="cdc" if "cdc" in options else None,
+            network=Network(hidden=24, representation=44, head=22, longest_distance=20),
+            training=training(batch_size=64, learning_rate=0.01),
         )  # fmt: skip
     if kind == "CRN":
         return CRN(
-            **common, **decoder, hidden=74, representation=74, head=37, decoder_representation=98,
-            decoder_head=98, batch_size=64, decoder_batch_size=256, learning_rate=0.001,
+            **common, network=Network(hidden=74, representation=74, head=37),
+            decoder=Network(representation=98, head=98),
+            training=training(batch_size=64, learning_rate=0.001),
+            decoder_training=Training(n_epochs=decoder_epochs, batch_size=256),
         )  # fmt: skip
     if kind == "RMSN":
         return RMSN(
-            **common, **decoder, hidden=74, decoder_hidden=196, propensity_hidden=74,
-            max_gradient=0.5, batch_size=64, decoder_batch_size=1024, learning_rate=0.001,
-            propensity_epochs=size.epochs["propensity"],
+            **common, network=Network(hidden=74), decoder=Network(hidden=196),
+            propensity=Network(hidden=74),
+            training=training(batch_size=64, learning_rate=0.001, max_gradient=0.5),
+            decoder_training=Training(n_epochs=decoder_epochs, batch_size=1024),
+            propensity_training=Training(n_epochs=size.epochs["propensity"]),
         )  # fmt: skip
     return GNet(
-        **common, hidden=148, representation=74, head=74, batch_size=256, learning_rate=0.01
-    )
+        **common, network=Network(hidden=148, representation=74, head=74),
+        training=training(batch_size=256, learning_rate=0.01),
+    )  # fmt: skip
 
 
 def cohort(size: Size, seed: int) -> tuple[Any, bool]:

@@ -67,7 +67,7 @@ def build(name: str, size: Size, seed: int) -> Any:
     That is a residual head on the cube root, trained for longer and to the end, the transformer without
     dropout: effects are learned last. The others keep the weights of their best epoch.
     """
-    from segcate.temporal import CRN, MSM, RMSN, CausalTransformer, GNet
+    from segcate.temporal import CRN, MSM, RMSN, CausalTransformer, GNet, Training
 
     kind, *options = name.split()
     if kind == "MSM":
@@ -77,17 +77,19 @@ def build(name: str, size: Size, seed: int) -> Any:
         **ROLES,
         "outcome_head": "residual" if is_cbrt else "direct",
         "outcome_transform": "cbrt" if is_cbrt else None,
-        "n_epochs": size.epochs["cbrt" if is_cbrt else kind],
-        "batch_size": 64 if is_cbrt else 128,
-        "patience": None if is_cbrt else size.epochs[kind],
-        "verbose": False,
+        "training": Training(
+            n_epochs=size.epochs["cbrt" if is_cbrt else kind],
+            batch_size=64 if is_cbrt else 128,
+            dropout=0.0 if is_cbrt and kind == "CT" else 0.1,
+            early_stopping=not is_cbrt,
+            patience=size.epochs[kind],
+            verbose=False,
+        ),
         "random_state": seed,
     }
-    decoder = {"decoder_epochs": size.epochs["decoder"]}
+    decoder = {"decoder_training": Training(n_epochs=size.epochs["decoder"])}
     if kind == "CT":
-        balancing = "cdc" if "cdc" in options else None
-        dropout = 0.0 if is_cbrt else 0.1
-        return CausalTransformer(**common, balancing=balancing, dropout=dropout)
+        return CausalTransformer(**common, balancing="cdc" if "cdc" in options else None)
     if kind == "CRN":
         return CRN(**common, **decoder)
     if kind == "RMSN":

@@ -21,7 +21,7 @@ panel.head()
 # One part of the patients teaches the model and the segments, the others say what the effects are.
 # The cube root of a volume is a diameter, which changes by a like amount each day; that is the scale to
 # learn on. Five networks are trained side by side: their disagreement is part of every interval.
-from segcate.temporal import GNet
+from segcate.temporal import GNet, Training
 
 design, others = panel[panel["id"] % 3 > 0], panel[panel["id"] % 3 == 0]
 model = GNet(
@@ -30,18 +30,15 @@ model = GNet(
     static=["type"],
     horizon=5,
     outcome_transform="cbrt",
+    training=Training(n_epochs=60, batch_size=32, dropout=0.0, early_stopping=False),
     n_models=5,
-    n_epochs=60,
-    batch_size=32,
-    dropout=0.0,
-    patience=None,
     random_state=0,
 ).fit(design)
 
 # %%
 # The error should have stopped falling: effects are small beside volumes, and are learned last. That on
 # held-out patients hangs on a few large tumours, so it is looked at, and not stopped by
-# (`patience=None`).
+# (`early_stopping=False`).
 import matplotlib.pyplot as plt
 
 figure, ax = plt.subplots(figsize=(6.4, 3.6))

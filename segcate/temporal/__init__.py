@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from segcate._publishing import publish
 from segcate.temporal._models.msm import MSM
+from segcate.temporal._models.settings import Network, Training
 from segcate.temporal._panel.plan import TreatmentPlan
 from segcate.temporal._segments.cross_fit import (
     CrossFitSegmentEffects,
@@ -47,8 +48,10 @@ __all__ = [
     "CrossFitSegmentEffects",
     "DenseRows",
     "GNet",
+    "Network",
     "SemiSynthetic",
     "SimulatedState",
+    "Training",
     "TrajectorySegmenter",
     "TreatmentPlan",
     "TumorGrowth",

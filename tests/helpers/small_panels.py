@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-SMALL = {"horizon": 3, "n_epochs": 2, "batch_size": 16, "random_state": 0, "verbose": False}
+from segcate.temporal import Training
+
+
+def small(horizon=3, **training):
+    """Return parameters of a network that is learned in a blink, with fields of its training."""
+    training = {"n_epochs": 2, "batch_size": 16, "verbose": False, **training}
+    return {"horizon": horizon, "random_state": 0, "training": Training(**training)}
 
 
 def small_panel(

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from segcate._inputs.parameters import check_option
-from segcate.temporal._models.neural import NeuralEstimator
-from segcate.temporal._networks.balanced import BalancedLearner, BalancedNetwork
+from segcate.temporal._models.balanced_estimator import BalancedEstimator
+from segcate.temporal._models.settings import TRAINING, Network, Training
+from segcate.temporal._networks.balanced import BalancedNetwork
 from segcate.temporal._networks.tensors import PanelTensors
-from segcate.temporal._networks.training import train
 from segcate.temporal._networks.transformer import TransformerSize, TransformerTrunk
 from segcate.temporal._networks.transformer_rollout import roll_out
 
 __all__ = ["CausalTransformer"]
 
-BALANCING = (None, "cdc", "grad_reverse")
 
-
-class CausalTransformer(NeuralEstimator):
+class CausalTransformer(BalancedEstimator):
     """Predict outcomes under treatment plans by attention over treatments, outcomes and covariates.
 
     Use it on many units seen at equal steps, whose treatment at a step follows from what was seen
@@ -43,12 +40,6 @@ class CausalTransformer(NeuralEstimator):
         Columns, or index levels, of the unit and of the time.
     horizon : int, default=6
         Longest plan, in steps.
-    balancing : None, "cdc" or "grad_reverse", default=None
-        How the representation is kept from telling the treatment: not at all; counterfactual domain
-        confusion; gradient reversal. In the authors' corrected tables None is as good or better in
-        most cells.
-    alpha : float, default=0.01
-        Weight of the balancing loss at the end of training, >= 0.
     outcome_head : {"residual", "direct"}, default="residual"
         "residual": networks read the last change of the outcome beside it and predict the next
         change, in units of its standard deviation; the transformer's stream of outcomes also reads
@@ -58,29 +49,19 @@ class CausalTransformer(NeuralEstimator):
         Scale on which the outcome is learned. The cube root suits volumes.
     treatment_coding : {"auto", "combination", "flags"}, default="auto"
         One column a combination of treatments (auto: up to three), or one a treatment.
-    hidden, representation, head : int, default=16, 12, 24
-        Widths of the streams, of the representation, and of the hidden layer of the heads.
-    n_blocks, n_heads : int, default=1, 2
-        Blocks, and attention heads in each; `n_heads` divides `hidden`.
-    longest_distance : int, default=15
-        Positions further back than this share one relative position.
-    dropout : float in [0, 1), default=0.1
+    balancing : None, "cdc" or "grad_reverse", default=None
+        How the representation is kept from telling the treatment: not at all; counterfactual domain
+        confusion; gradient reversal. In the authors' corrected tables None is as good or better in
+        most cells.
+    alpha : float, default=0.01
+        Weight of the balancing loss at the end of training, >= 0.
+    network : Network, default=None
+        Widths, heads and blocks; None, and every field that is None: as listed in `Network`.
+    training : Training, default=None
+        Epochs, learning rate, early stopping and so on; None, and every field that is None: as
+        listed in `Training`.
     n_models : int, default=1
         Networks trained side by side, each with validation units of its own. Intervals need two.
-    n_epochs, batch_size, learning_rate : default=100, 128, 0.01
-    validation_share : float in [0, 1), default=0.15
-        Share of units held out to stop by the factual error of the next outcome.
-    patience : int or None, default=15
-        Epochs without a better validation error after which training stops, each model keeping its
-        best weights. None: all epochs, the learning rate falling to 0 along half a cosine, and the last
-        weights. Prefer None for effects where a few units hold most of the error, as with
-        tumours: on which epoch those few are predicted best is chance.
-    checkpoint : path, default=None
-        File written after each epoch; a fit that finds it goes on from there.
-    device : str, default="auto"
-        "auto": a GPU where torch finds one.
-    verbose : bool or "auto", default="auto"
-        Progress on standard error; "auto": on a terminal.
     random_state : int, RandomState instance or None, default=None
 
     Attributes
@@ -95,6 +76,7 @@ class CausalTransformer(NeuralEstimator):
 
     See Also
     --------
+    Network, Training : The nested parameters, and the defaults of every model.
     TrajectorySegmenter : Segments of trajectories.
 
     Notes
@@ -110,15 +92,23 @@ class CausalTransformer(NeuralEstimator):
 
     Examples
     --------
-    >>> from segcate.temporal import CausalTransformer, tumor_growth
+    >>> from segcate.temporal import CausalTransformer, Training, tumor_growth
     >>> panel = tumor_growth(60, gamma=2, random_state=0).panel
     >>> model = CausalTransformer(
-    ...     treatment=["chemo", "radio"], outcome="volume", horizon=3, n_epochs=2,
-    ...     outcome_transform="cbrt", random_state=0)
+    ...     treatment=["chemo", "radio"], outcome="volume", horizon=3,
+    ...     outcome_transform="cbrt", training=Training(n_epochs=2), random_state=0)
     >>> plan = {"chemo": [1, 1, 1], "radio": [0, 0, 0]}
     >>> model.fit(panel).predict(panel, plan, origin=2).shape
     (180, 4)
     """
+
+    _defaults: ClassVar[dict[str, dict[str, Any]]] = {
+        "network": {
+            "hidden": 16, "representation": 12, "head": 24,
+            "n_blocks": 1, "n_heads": 2, "longest_distance": 15,
+        },
+        "training": {**TRAINING, "moving_average": None},
+    }  # fmt: skip
 
     def __init__(
         self,
@@ -130,86 +120,47 @@ class CausalTransformer(NeuralEstimator):
         id: str = "id",
         time: str = "t",
         horizon: int = 6,
-        balancing: str | None = None,
-        alpha: float = 0.01,
         outcome_head: str = "residual",
         outcome_transform: Any = None,
         treatment_coding: str = "auto",
-        hidden: int = 16,
-        representation: int = 12,
-        head: int = 24,
-        n_blocks: int = 1,
-        n_heads: int = 2,
-        longest_distance: int = 15,
-        dropout: float = 0.1,
+        balancing: str | None = None,
+        alpha: float = 0.01,
+        network: Network | None = None,
+        training: Training | None = None,
         n_models: int = 1,
-        n_epochs: int = 100,
-        batch_size: int = 128,
-        learning_rate: float = 0.01,
-        validation_share: float = 0.15,
-        patience: int | None = 15,
-        checkpoint: Any = None,
-        device: str = "auto",
-        verbose: Any = "auto",
         random_state: Any = None,
     ) -> None:
-        self.treatment = treatment
-        self.outcome = outcome
-        self.covariates = covariates
-        self.static = static
-        self.id = id
-        self.time = time
-        self.horizon = horizon
-        self.balancing = balancing
-        self.alpha = alpha
-        self.outcome_head = outcome_head
-        self.outcome_transform = outcome_transform
-        self.treatment_coding = treatment_coding
-        self.hidden = hidden
-        self.representation = representation
-        self.head = head
-        self.n_blocks = n_blocks
-        self.n_heads = n_heads
-        self.longest_distance = longest_distance
-        self.dropout = dropout
-        self.n_models = n_models
-        self.n_epochs = n_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.validation_share = validation_share
-        self.patience = patience
-        self.checkpoint = checkpoint
-        self.device = device
-        self.verbose = verbose
-        self.random_state = random_state
+        super().__init__(
+            treatment, outcome, covariates=covariates, static=static, id=id, time=time,
+            horizon=horizon, outcome_head=outcome_head, outcome_transform=outcome_transform,
+            balancing=balancing, alpha=alpha, treatment_coding=treatment_coding,
+            network=network, training=training, n_models=n_models, random_state=random_state,
+        )  # fmt: skip
 
     def _check_parameters(self, owner: str) -> None:
         super()._check_parameters(owner)
-        check_option(owner, "balancing", self.balancing, BALANCING)
-        if not self.alpha >= 0:
-            raise ValueError(f"{owner}: `alpha` must be at least 0; got {self.alpha!r}.")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"{owner}: `dropout` must be in [0, 1); got {self.dropout!r}.")
-        if self.hidden % self.n_heads:
+        size = self._filled("network")
+        if size.hidden % size.n_heads:
             raise ValueError(
-                f"{owner}: `hidden` must be a multiple of `n_heads`; got {self.hidden} and "
-                f"{self.n_heads}."
+                f"{owner}: `network__hidden` must be a multiple of `network__n_heads`; got "
+                f"{size.hidden} and {size.n_heads}."
             )
 
     def _build(
         self, widths: tuple[int, int, int, int], generator: torch.Generator
     ) -> BalancedNetwork:
+        asked = self._filled("network")
         size = TransformerSize(
-            hidden=self.hidden,
-            representation=self.representation,
-            head=self.head,
-            blocks=self.n_blocks,
-            heads=self.n_heads,
-            longest=self.longest_distance,
-            dropout=self.dropout,
+            hidden=asked.hidden,
+            representation=asked.representation,
+            head=asked.head,
+            blocks=asked.n_blocks,
+            heads=asked.n_heads,
+            longest=asked.longest_distance,
+            dropout=self._filled("training").dropout,
         )
         trunk = TransformerTrunk(self.n_models, widths, size, self._changes(), generator)
-        heads = (self.representation, self.head, widths[0])
+        heads = (asked.representation, asked.head, widths[0])
         return BalancedNetwork(trunk, self.n_models, heads, generator)
 
     def _train(
@@ -219,17 +170,8 @@ class CausalTransformer(NeuralEstimator):
         units: tuple[Tensor, Tensor | None],
         generator: torch.Generator,
     ) -> tuple[Any, list[tuple[float, ...]]]:
-        learner = BalancedLearner(
-            network,
-            data,
-            balancing=self.balancing,
-            alpha=self.alpha,
-            is_one_hot=self.coding_.kind == "combination",
-            learning_rate=self.learning_rate,
-            decay=0.99,
-            hides_covariates=True,
-        )
-        history = train(learner, *units, self._settings(), generator, type(self).__name__)
+        learner = self._learner(network, data, hides_covariates=True)
+        history = self._learn(learner, units, generator)
         return learner.result, history
 
     def _roll_out(self, network: Any, data: PanelTensors, origins: Tensor, plans: Tensor) -> Tensor:

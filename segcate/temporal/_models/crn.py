@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from segcate._inputs.parameters import check_option
-from segcate.temporal._models.causal_transformer import BALANCING
-from segcate.temporal._models.neural import NeuralEstimator
-from segcate.temporal._networks.balanced import BalancedLearner, BalancedNetwork
+from segcate.temporal._models.balanced_estimator import BalancedEstimator
+from segcate.temporal._models.settings import TRAINING, Network, Training
+from segcate.temporal._networks.balanced import BalancedNetwork
 from segcate.temporal._networks.recurrent import (
     RecurrentTrunk,
     Windows,
@@ -21,12 +19,11 @@ from segcate.temporal._networks.recurrent import (
     windows_of,
 )
 from segcate.temporal._networks.tensors import PanelTensors
-from segcate.temporal._networks.training import train
 
 __all__ = ["CRN"]
 
 
-class CRN(NeuralEstimator):
+class CRN(BalancedEstimator):
     """Predict outcomes under treatment plans by an encoder and a decoder LSTM, both balanced.
 
     A baseline of the Causal Transformer. The encoder reads the history and predicts one step; the
@@ -35,23 +32,18 @@ class CRN(NeuralEstimator):
     Parameters
     ----------
     treatment, outcome, covariates, static, id, time, horizon : as in `CausalTransformer`
+    outcome_head, outcome_transform, treatment_coding : as in `CausalTransformer`
     balancing : {"grad_reverse", "cdc", None}, default="grad_reverse"
         How representations are kept from telling the treatment: gradient reversal as in the paper.
     alpha : float, default=1.0
         Weight of the balancing loss at the end of training, >= 0 (with "cdc" take 0.01).
-    outcome_head, outcome_transform, treatment_coding : as in `CausalTransformer`
-    hidden, representation, head : int, default=24, 18, 36
-        Widths of the encoder's LSTM, of its representation (and so of the decoder's LSTM), and of
-        the hidden layer of the heads.
-    decoder_representation, decoder_head : int, default=18, 36
-        The decoder's likewise.
-    dropout : float in [0, 1), default=0.1
-    n_models, n_epochs, batch_size, learning_rate : default=1, 100, 128, 0.01
-    decoder_epochs, decoder_batch_size : int, default=30, 1024
-        Of the decoder; its batches are windows after an origin.
-    validation_share, patience, checkpoint, device, verbose, random_state : as in
-        `CausalTransformer`
-        With a `checkpoint` the decoder writes to a second file, ending in ".decoder".
+    network, decoder : Network, default=None
+        Widths of the encoder and of the decoder; None, and every field that is None: as listed in
+        `Network`.
+    training, decoder_training : Training, default=None
+        How the encoder and the decoder learn. A field that is None in `decoder_training` is the
+        decoder's default (epochs, batches) or as in `training` (all else), see `Training`.
+    n_models, random_state : as in `CausalTransformer`
 
     Attributes
     ----------
@@ -65,14 +57,22 @@ class CRN(NeuralEstimator):
 
     Examples
     --------
-    >>> from segcate.temporal import CRN, tumor_growth
+    >>> from segcate.temporal import CRN, Training, tumor_growth
     >>> panel = tumor_growth(60, gamma=2, random_state=0).panel
-    >>> model = CRN(["chemo", "radio"], "volume", horizon=3, n_epochs=2, decoder_epochs=2,
-    ...             outcome_transform="cbrt", random_state=0)
+    >>> model = CRN(["chemo", "radio"], "volume", horizon=3, outcome_transform="cbrt",
+    ...             training=Training(n_epochs=2), decoder_training=Training(n_epochs=2),
+    ...             random_state=0)
     >>> plan = {"chemo": [1, 1, 1], "radio": [0, 0, 0]}
     >>> model.fit(panel).predict(panel, plan, origin=2).shape
     (180, 4)
     """
+
+    _defaults: ClassVar[dict[str, dict[str, Any]]] = {
+        "network": {"hidden": 24, "representation": 18, "head": 36},
+        "decoder": {"representation": 18, "head": 36},
+        "training": {**TRAINING, "moving_average": None},
+        "decoder_training": {"n_epochs": 30, "batch_size": 1024},
+    }
 
     def __init__(
         self,
@@ -84,85 +84,45 @@ class CRN(NeuralEstimator):
         id: str = "id",
         time: str = "t",
         horizon: int = 6,
-        balancing: str | None = "grad_reverse",
-        alpha: float = 1.0,
         outcome_head: str = "residual",
         outcome_transform: Any = None,
         treatment_coding: str = "auto",
-        hidden: int = 24,
-        representation: int = 18,
-        head: int = 36,
-        decoder_representation: int = 18,
-        decoder_head: int = 36,
-        dropout: float = 0.1,
+        balancing: str | None = "grad_reverse",
+        alpha: float = 1.0,
+        network: Network | None = None,
+        decoder: Network | None = None,
+        training: Training | None = None,
+        decoder_training: Training | None = None,
         n_models: int = 1,
-        n_epochs: int = 100,
-        batch_size: int = 128,
-        learning_rate: float = 0.01,
-        decoder_epochs: int = 30,
-        decoder_batch_size: int = 1024,
-        validation_share: float = 0.15,
-        patience: int | None = 15,
-        checkpoint: Any = None,
-        device: str = "auto",
-        verbose: Any = "auto",
         random_state: Any = None,
     ) -> None:
-        self.treatment = treatment
-        self.outcome = outcome
-        self.covariates = covariates
-        self.static = static
-        self.id = id
-        self.time = time
-        self.horizon = horizon
-        self.balancing = balancing
-        self.alpha = alpha
-        self.outcome_head = outcome_head
-        self.outcome_transform = outcome_transform
-        self.treatment_coding = treatment_coding
-        self.hidden = hidden
-        self.representation = representation
-        self.head = head
-        self.decoder_representation = decoder_representation
-        self.decoder_head = decoder_head
-        self.dropout = dropout
-        self.n_models = n_models
-        self.n_epochs = n_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.decoder_epochs = decoder_epochs
-        self.decoder_batch_size = decoder_batch_size
-        self.validation_share = validation_share
-        self.patience = patience
-        self.checkpoint = checkpoint
-        self.device = device
-        self.verbose = verbose
-        self.random_state = random_state
-
-    def _check_parameters(self, owner: str) -> None:
-        super()._check_parameters(owner)
-        check_option(owner, "balancing", self.balancing, BALANCING)
-        if not self.alpha >= 0:
-            raise ValueError(f"{owner}: `alpha` must be at least 0; got {self.alpha!r}.")
+        super().__init__(
+            treatment, outcome, covariates=covariates, static=static, id=id, time=time,
+            horizon=horizon, outcome_head=outcome_head, outcome_transform=outcome_transform,
+            balancing=balancing, alpha=alpha, treatment_coding=treatment_coding,
+            network=network, training=training, n_models=n_models, random_state=random_state,
+        )  # fmt: skip
+        self.decoder = decoder
+        self.decoder_training = decoder_training
 
     def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> nn.Module:
-        n, rate, changes = self.n_models, self.dropout, self._changes()
-        encoder = RecurrentTrunk(
-            n, widths, self.hidden, self.representation, rate, changes, generator
-        )
+        n, changes = self.n_models, self._changes()
+        encoder, decoder = self._filled("network"), self._filled("decoder")
         without_covariates = (widths[0], widths[1], 0, widths[3])
-        decoder = RecurrentTrunk(
-            n, without_covariates, self.representation, self.decoder_representation,
-            rate, changes, generator,
+        trunks = (
+            RecurrentTrunk(
+                n, widths, encoder.hidden, encoder.representation,
+                self._filled("training").dropout, changes, generator,
+            ),
+            RecurrentTrunk(
+                n, without_covariates, encoder.representation, decoder.representation,
+                self._filled("decoder_training").dropout, changes, generator,
+            ),
         )  # fmt: skip
-        sizes = (
-            (encoder, self.representation, self.head),
-            (decoder, self.decoder_representation, self.decoder_head),
-        )
         return _EncoderDecoder(
             *(
-                BalancedNetwork(trunk, n, (d_r, d_h, widths[0]), generator)
-                for trunk, d_r, d_h in sizes
+                BalancedNetwork(trunk, n, (size.representation, size.head, widths[0]), generator)
+                for trunk, size in zip(trunks, (encoder, decoder), strict=True)
             )
         )
 
@@ -173,37 +133,14 @@ class CRN(NeuralEstimator):
         units: tuple[Tensor, Tensor | None],
         generator: torch.Generator,
     ) -> tuple[nn.Module, list[tuple[float, ...]]]:
-        settings = self._settings()
         encoder = self._learner(network.encoder, data)
-        history = train(encoder, *units, settings, generator, "CRN encoder")
-        encoder.result.eval()
+        history = self._learn(encoder, units, generator, "encoder")
         windows = encoded_windows(encoder.result, data, self.n_models, max(self.horizon - 1, 1))
-        decoder = self._learner(network.decoder, windows)
-        settings = replace(
-            settings,
-            n_epochs=self.decoder_epochs,
-            batch_size=self.decoder_batch_size,
-            checkpoint=settings.checkpoint and settings.checkpoint.with_suffix(".decoder"),
-        )
-        train_part, validation_part = (
-            None if part is None else windows.of_units(part) for part in units
-        )
-        if train_part is not None:
-            history += train(
-                decoder, train_part, validation_part, settings, generator, "CRN decoder"
-            )
+        decoder = self._learner(network.decoder, windows, "decoder_training")
+        numbers = windows.of_parts(units)
+        if numbers[0] is not None:
+            history += self._learn(decoder, numbers, generator, "decoder", "decoder_training")
         return _EncoderDecoder(encoder.result, decoder.result), history
-
-    def _learner(self, network: BalancedNetwork, data: Any) -> BalancedLearner:
-        return BalancedLearner(
-            network,
-            data,
-            balancing=self.balancing,
-            alpha=self.alpha,
-            is_one_hot=self.coding_.kind == "combination",
-            learning_rate=self.learning_rate,
-            decay=0.99,
-        )
 
     def _represent(self, network: Any, data: PanelTensors) -> Tensor:
         found: Tensor = network.encoder.trunk(data.inputs(self._all_units(data)))
@@ -229,7 +166,7 @@ class CRN(NeuralEstimator):
 
 
 class _EncoderDecoder(nn.Module):
-    """The two networks under one roof, for storing."""
+    """Encoder and decoder as one module, so that they are stored together."""
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()

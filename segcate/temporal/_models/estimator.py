@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,19 +34,30 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
     `scaling_`; `_simulate` makes the predictions.
     """
 
-    treatment: Any
-    outcome: Any
-    covariates: Any
-    static: Any
-    id: str
-    time: str
-    horizon: int
-
     _roles: Roles
     _static_names: tuple[str, ...]
     _step: float
     coding_: TreatmentCoding
     scaling_: Scaling
+
+    def __init__(
+        self,
+        treatment: str | Sequence[str],
+        outcome: str | Sequence[str],
+        *,
+        covariates: Sequence[str],
+        static: Sequence[str],
+        id: str,
+        time: str,
+        horizon: int,
+    ) -> None:
+        self.treatment = treatment
+        self.outcome = outcome
+        self.covariates = covariates
+        self.static = static
+        self.id = id
+        self.time = time
+        self.horizon = horizon
 
     @abstractmethod
     def _simulate(self, panel: Panel, origins: Int, plans: Float) -> Float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from segcate._inputs.listing import listed
+from segcate._inputs.parameters import check_count
 from segcate.temporal._models.neural import NeuralEstimator, inside
+from segcate.temporal._models.settings import TRAINING, Network, Training
 from segcate.temporal._networks.balanced import masked_mean
 from segcate.temporal._networks.changes import Changes
 from segcate.temporal._networks.layers import ELUPair, Linear
 from segcate.temporal._networks.loss_learner import LossLearner
 from segcate.temporal._networks.recurrent import LSTM, State, side_by_side, take_steps
 from segcate.temporal._networks.tensors import PanelTensors
-from segcate.temporal._networks.training import train
 from segcate.temporal._panel.panel import Panel
 from segcate.temporal._panel.plan import TreatmentPlan
 
@@ -64,16 +65,11 @@ class GNet(NeuralEstimator):
     treatment, outcome, covariates, static, id, time, horizon : as in `CausalTransformer`
     outcome_head, outcome_transform, treatment_coding : as in `CausalTransformer`
         A residual head predicts the changes of the covariates, too.
-    hidden, representation, head : int, default=24, 18, 72
-        Widths of the LSTM, of the representation and of the head's hidden layer.
-    dropout : float in [0, 1), default=0.1
+    network, training, n_models, random_state : as in `CausalTransformer`
+        `training__validation_share` is above 0: errors of the units held out are what simulation
+        adds. The futures of `predict` are drawn from a seed of the fit: the same call gives the same.
     n_simulations : int, default=50
         Futures simulated for each unit, origin and plan.
-    n_models, n_epochs, batch_size, learning_rate : default=1, 100, 128, 0.01
-    validation_share : float in (0, 1), default=0.15
-        Share of units held out: to stop by, and for the errors that simulation adds.
-    patience, checkpoint, device, verbose, random_state : as in `CausalTransformer`
-        The futures of `predict` are drawn from a seed of the fit: the same call gives the same.
     legacy : bool, default=False
         True adds the same errors in all futures of a unit, as published code did: one noisy rollout.
 
@@ -96,16 +92,22 @@ class GNet(NeuralEstimator):
 
     Examples
     --------
-    >>> from segcate.temporal import GNet, tumor_growth
+    >>> import numpy as np
+    >>> from segcate.temporal import GNet, Training, tumor_growth
     >>> panel = tumor_growth(60, gamma=2, random_state=0).panel
-    >>> model = GNet(["chemo", "radio"], "volume", horizon=3, n_epochs=2, n_simulations=10,
-    ...              outcome_transform="cbrt", random_state=0).fit(panel)
+    >>> model = GNet(["chemo", "radio"], "volume", horizon=3, outcome_transform="cbrt",
+    ...              training=Training(n_epochs=2), n_simulations=10, random_state=0).fit(panel)
     >>> def treat_large(state):
     ...     is_large = state.outcome[:, 0] > 1.0
     ...     return np.column_stack([is_large, is_large])
     >>> model.predict(panel, treat_large, origin=2).shape
     (180, 4)
     """
+
+    _defaults: ClassVar[dict[str, dict[str, Any]]] = {
+        "network": {"hidden": 24, "representation": 18, "head": 72},
+        "training": TRAINING,
+    }
 
     def __init__(
         self,
@@ -120,69 +122,38 @@ class GNet(NeuralEstimator):
         outcome_head: str = "residual",
         outcome_transform: Any = None,
         treatment_coding: str = "auto",
-        hidden: int = 24,
-        representation: int = 18,
-        head: int = 72,
-        dropout: float = 0.1,
+        network: Network | None = None,
+        training: Training | None = None,
         n_simulations: int = 50,
         n_models: int = 1,
-        n_epochs: int = 100,
-        batch_size: int = 128,
-        learning_rate: float = 0.01,
-        validation_share: float = 0.15,
-        patience: int | None = 15,
-        checkpoint: Any = None,
-        device: str = "auto",
-        verbose: Any = "auto",
         random_state: Any = None,
         legacy: bool = False,
     ) -> None:
-        self.treatment = treatment
-        self.outcome = outcome
-        self.covariates = covariates
-        self.static = static
-        self.id = id
-        self.time = time
-        self.horizon = horizon
-        self.outcome_head = outcome_head
-        self.outcome_transform = outcome_transform
+        super().__init__(
+            treatment, outcome, covariates=covariates, static=static, id=id, time=time,
+            horizon=horizon, outcome_head=outcome_head, outcome_transform=outcome_transform,
+            network=network, training=training, n_models=n_models, random_state=random_state,
+        )  # fmt: skip
         self.treatment_coding = treatment_coding
-        self.hidden = hidden
-        self.representation = representation
-        self.head = head
-        self.dropout = dropout
         self.n_simulations = n_simulations
-        self.n_models = n_models
-        self.n_epochs = n_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.validation_share = validation_share
-        self.patience = patience
-        self.checkpoint = checkpoint
-        self.device = device
-        self.verbose = verbose
-        self.random_state = random_state
         self.legacy = legacy
 
     def _check_parameters(self, owner: str) -> None:
         super()._check_parameters(owner)
-        if self.validation_share == 0:
+        if self._filled("training").validation_share == 0:
             raise ValueError(
-                f"{owner}: `validation_share` must be above 0, as simulation adds the errors of "
-                "held-out units; got 0."
+                f"{owner}: `training__validation_share` must be above 0, as simulation adds the "
+                "errors of held-out units; got 0."
             )
-        n = self.n_simulations
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise ValueError(
-                f"{owner}: `n_simulations` must be an integer of at least 1; got {n!r}."
-            )
+        check_count(owner, "n_simulations", self.n_simulations, 1, optional=False)
 
     def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> _GNetwork:
+        size = self._filled("network")
         return _GNetwork(
             self.n_models,
             widths,
-            (self.hidden, self.representation, self.head),
-            self.dropout,
+            (size.hidden, size.representation, size.head),
+            self._filled("training").dropout,
             (self._changes(), self._changes(with_covariates=True)),
             generator,
         )
@@ -198,10 +169,9 @@ class GNet(NeuralEstimator):
             errors, counts = network.errors(data, units)
             return masked_mean(errors**2, counts)
 
-        learner = LossLearner(network, loss, learning_rate=self.learning_rate)
-        history = train(learner, *units, self._settings(), generator, type(self).__name__)
+        learner = LossLearner(network, loss, self._descent())
+        history = self._learn(learner, units, generator)
         held_out = units[1] if units[1] is not None else units[0]
-        network.eval()
         with torch.no_grad():
             errors, counts = network.errors(data, held_out)
         errors = torch.where(counts.unsqueeze(-1) > 0, errors, torch.nan)

@@ -84,13 +84,10 @@ class MSM(TemporalEstimator):
         clip: float = 0.01,
         legacy: bool = False,
     ) -> None:
-        self.treatment = treatment
-        self.outcome = outcome
-        self.covariates = covariates
-        self.static = static
-        self.id = id
-        self.time = time
-        self.horizon = horizon
+        super().__init__(
+            treatment, outcome, covariates=covariates, static=static, id=id, time=time,
+            horizon=horizon,
+        )  # fmt: skip
         self.outcome_transform = outcome_transform
         self.clip = clip
         self.legacy = legacy

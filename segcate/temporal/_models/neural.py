@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import sys
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +17,20 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from segcate._inputs.parameters import check_option
+from segcate._inputs.parameters import check_count, check_option
 from segcate.temporal._models.estimator import TemporalEstimator, check_treatments, name_roles
 from segcate.temporal._models.model_file import damaged, read_model_file, write_model_file
+from segcate.temporal._models.settings import (
+    Network,
+    Training,
+    check_settings,
+    fill,
+    settings_type,
+)
 from segcate.temporal._networks.changes import Changes
+from segcate.temporal._networks.descent import Descent
 from segcate.temporal._networks.tensors import PanelTensors, panel_tensors
-from segcate.temporal._networks.training import TrainingSettings
+from segcate.temporal._networks.training import Learner, TrainingSettings, train
 from segcate.temporal._panel.coding import (
     Scaling,
     TreatmentCoding,
@@ -51,7 +60,7 @@ _MOST_FUTURES = 5_000
 
 # Parameters that may differ between a fit and the one that goes on from its checkpoint; the outcome
 # transform is seen in the scaled outcomes, the random state in the seed drawn from it.
-_FREE = ("checkpoint", "device", "outcome_transform", "patience", "random_state", "verbose")
+_FREE = {"checkpoint", "device", "outcome_transform", "patience", "random_state", "verbose"}
 
 
 class NeuralEstimator(TemporalEstimator):
@@ -62,20 +71,31 @@ class NeuralEstimator(TemporalEstimator):
     """
 
     treatment_coding: str
-    outcome_head: str
-    outcome_transform: Any
-    n_models: int
-    n_epochs: int
-    batch_size: int
-    learning_rate: float
-    validation_share: float
-    patience: int | None
-    checkpoint: Any
-    device: str
-    verbose: Any
-    random_state: Any
+    # Fields of each nested parameter that the model uses, and their defaults.
+    _defaults: ClassVar[dict[str, dict[str, Any]]]
 
     weights_: dict[str, npt.NDArray[Any]]
+
+    def __init__(
+        self,
+        treatment: Any,
+        outcome: Any,
+        *,
+        outcome_head: str,
+        outcome_transform: Any,
+        network: Network | None,
+        training: Training | None,
+        n_models: int,
+        random_state: Any,
+        **roles: Any,
+    ) -> None:
+        super().__init__(treatment, outcome, **roles)
+        self.outcome_head = outcome_head
+        self.outcome_transform = outcome_transform
+        self.network = network
+        self.training = training
+        self.n_models = n_models
+        self.random_state = random_state
 
     @abstractmethod
     def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> nn.Module:
@@ -215,10 +235,9 @@ class NeuralEstimator(TemporalEstimator):
                 f"{owner}: `outcome_transform` is a pair of functions, which a file without code "
                 "cannot hold. Fit with 'cbrt' or 'log1p', or pickle the estimator."
             )
-        parameters = {**self.get_params(deep=False), "checkpoint": None, "random_state": None}
         header = {
             "class": owner,
-            "parameters": parameters,
+            "parameters": self._plain_parameters(),
             "roles": asdict(self._roles),
             "static_names": self._static_names,
             "step": self._step,
@@ -269,7 +288,11 @@ class NeuralEstimator(TemporalEstimator):
     @classmethod
     def _from_file(cls, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Any:
         """Put a fitted estimator together from what a file holds."""
-        found = cls(**header["parameters"])
+        parameters = {
+            name: settings_type(name)(**value) if isinstance(value, dict) else value
+            for name, value in header["parameters"].items()
+        }
+        found = cls(**parameters)
         roles: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in header["roles"].items()
         }
@@ -284,6 +307,16 @@ class NeuralEstimator(TemporalEstimator):
         found.weights_ = {name.removeprefix("weight."): arrays.pop(name) for name in names}
         found._take_extra_arrays(arrays)
         return found
+
+    def _plain_parameters(self) -> dict[str, Any]:
+        """Return parameters that a file can hold: nested ones as dicts, no seed and no path."""
+        parameters = {**self.get_params(deep=False), "random_state": None}
+        for name in self._defaults:
+            if parameters[name] is not None:
+                parameters[name] = parameters[name].get_params()
+        if self.training is not None:
+            parameters["training"]["checkpoint"] = None
+        return parameters
 
     def _extra_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Arrays to store beside the weights."""
@@ -336,30 +369,80 @@ class NeuralEstimator(TemporalEstimator):
                 parts.append(found.cpu().numpy())
         return self.scaling_.decode_outcome(np.concatenate(parts, axis=1).astype(np.float64))
 
-    def _device(self) -> torch.device:
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return torch.device(self.device)
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters; a field of a nested one that is None makes one with that field.
 
-    def _settings(self) -> TrainingSettings:
-        is_shown = sys.stderr.isatty() if self.verbose == "auto" else bool(self.verbose)
-        return TrainingSettings(
-            n_epochs=self.n_epochs,
-            batch_size=self.batch_size,
-            patience=self.patience,
-            checkpoint=None if self.checkpoint is None else Path(self.checkpoint),
+        Parameters
+        ----------
+        **params : parameters
+            `training__n_epochs` sets `n_epochs` of `training`.
+
+        Returns
+        -------
+        self
+        """
+        for name in {key.partition("__")[0] for key in params if "__" in key}:
+            if name in self._defaults and params.get(name, getattr(self, name)) is None:
+                setattr(self, name, settings_type(name)())
+        return super().set_params(**params)
+
+    def _filled(self, name: str) -> Any:
+        """Return a nested parameter, its open fields filled by the model's defaults."""
+        defaults = self._defaults[name]
+        if name.endswith("_training"):
+            defaults = {**self._filled("training").get_params(), **defaults}
+        return fill(type(self).__name__, name, getattr(self, name), defaults)
+
+    def _device(self) -> torch.device:
+        wanted = self._filled("training").device
+        if wanted == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(wanted)
+
+    def _descent(self, name: str = "training") -> Descent:
+        """Say how the weights of a network follow its loss."""
+        asked = self._filled(name)
+        return Descent(asked.learning_rate, asked.weight_decay, asked.max_gradient)
+
+    def _learn(
+        self,
+        learner: Learner,
+        units: Sequence[torch.Tensor | None],
+        generator: torch.Generator,
+        part: str = "",
+        name: str = "training",
+    ) -> list[tuple[float, ...]]:
+        """Train one network of the model on units, or on windows; return its epochs."""
+        asked, path = self._filled(name), self._filled("training").checkpoint
+        if path is not None:
+            path = Path(path) if part in ("", "encoder") else Path(path).with_suffix(f".{part}")
+        shown = self._filled("training").verbose
+        settings = TrainingSettings(
+            n_epochs=asked.n_epochs,
+            batch_size=asked.batch_size,
+            patience=asked.patience if asked.early_stopping else None,
+            checkpoint=path,
             digest=self._digest,
-            is_shown=is_shown,
+            is_shown=sys.stderr.isatty() if shown == "auto" else bool(shown),
         )
+        label = f"{type(self).__name__} {part}".strip()
+        history = train(learner, units[0], units[1], settings, generator, label)
+        learner.result.eval()
+        return history
 
     def _fit_digest(
         self, data: PanelTensors, units: tuple[torch.Tensor, torch.Tensor | None], seed: int
     ) -> str:
         """Sum up data, parameters and seed, so that a checkpoint serves no other fit."""
-        if self.checkpoint is None:
+        if self._filled("training").checkpoint is None:
             return ""
-        parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in _FREE}
-        parameters["stops_early"] = self.patience is not None
+        filled = {name: self._filled(name).get_params() for name in self._defaults}
+        parameters = {**self.get_params(deep=False), **filled}
+        parameters = {
+            name: {k: v for k, v in value.items() if k not in _FREE} if name in filled else value
+            for name, value in parameters.items()
+            if name not in _FREE
+        }
         digest = hashlib.sha256(repr((type(self).__name__, seed, parameters)).encode())
         tensors = (data.treatment, data.outcome, data.covariates, data.static, data.n_steps, *units)
         for tensor in tensors:
@@ -370,12 +453,14 @@ class NeuralEstimator(TemporalEstimator):
     def _split(self, owner: str, n: int, rng: np.random.RandomState) -> tuple[Int, Int | None]:
         """Choose validation units, for each model its own: two arrays (n_models, n_units)."""
         order = np.stack([rng.permutation(n) for _ in range(self.n_models)])
-        n_validation = round(self.validation_share * n)
+        share = self._filled("training").validation_share
+        n_validation = round(share * n)
         if n_validation == 0:
-            if self.patience is not None:
+            trainings = [name for name in self._defaults if name.endswith("training")]
+            if any(self._filled(name).early_stopping for name in trainings):
                 raise ValueError(
-                    f"{owner}: validation_share={self.validation_share} of {n} units leaves none to "
-                    "stop early by. Raise it, or set `patience=None`."
+                    f"{owner}: validation_share={share} of {n} units leaves none to stop early by. "
+                    "Raise it, or set `early_stopping=False` in `training`."
                 )
             return np.sort(order, axis=1), None
         if n - n_validation < 2:
@@ -385,20 +470,9 @@ class NeuralEstimator(TemporalEstimator):
         return np.sort(order[:, n_validation:], axis=1), np.sort(order[:, :n_validation], axis=1)
 
     def _check_parameters(self, owner: str) -> None:
-        for name in ("n_models", "n_epochs", "batch_size"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(
-                    f"{owner}: `{name}` must be an integer of at least 1; got {value!r}."
-                )
-        if not 0 <= self.validation_share < 1:
-            raise ValueError(
-                f"{owner}: `validation_share` must be in [0, 1); got {self.validation_share!r}."
-            )
-        if not self.learning_rate > 0:
-            raise ValueError(
-                f"{owner}: `learning_rate` must be above 0; got {self.learning_rate!r}."
-            )
+        check_count(owner, "n_models", self.n_models, 1, optional=False)
+        for name in self._defaults:
+            check_settings(owner, name, self._filled(name))
         check_option(owner, "outcome_head", self.outcome_head, HEADS)
         check_option(
             owner, "treatment_coding", self.treatment_coding, ("auto", "combination", "flags")

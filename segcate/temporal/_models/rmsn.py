@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from segcate.temporal._models.neural import NeuralEstimator
+from segcate.temporal._models.settings import TRAINING, Network, Training
 from segcate.temporal._networks.balanced import masked_mean
 from segcate.temporal._networks.changes import Changes
 from segcate.temporal._networks.layers import Linear
@@ -26,7 +26,6 @@ from segcate.temporal._networks.recurrent import (
     windows_of,
 )
 from segcate.temporal._networks.tensors import Inputs, PanelTensors
-from segcate.temporal._networks.training import train
 
 __all__ = ["RMSN"]
 
@@ -42,21 +41,15 @@ class RMSN(NeuralEstimator):
     ----------
     treatment, outcome, covariates, static, id, time, horizon : as in `CausalTransformer`
     outcome_head, outcome_transform : as in `CausalTransformer`
-    hidden, decoder_hidden, propensity_hidden : int, default=24, 32, 12
-        Widths of the LSTMs.
-    dropout : float in [0, 1), default=0.1
     clip : float in [0, 0.5), default=0.01
         Weights are cut off at this quantile and at its mirror image.
-    max_gradient : float, default=1.0
-        Largest norm of a model's gradient, > 0.
-    n_models, n_epochs, batch_size, learning_rate : default=1, 100, 128, 0.01
-    decoder_epochs, decoder_batch_size : int, default=30, 1024
-        Of the decoder; its batches are windows after an origin.
-    propensity_epochs : int, default=30
-        Of the two networks of the treatments.
-    validation_share, patience, checkpoint, device, verbose, random_state : as in
-        `CausalTransformer`
-        With a `checkpoint` the other networks write to files of their own beside it.
+    network, decoder, propensity : Network, default=None
+        Widths of the encoder, of the decoder and of the two networks of the treatments; None, and
+        every field that is None: as listed in `Network`.
+    training, decoder_training, propensity_training : Training, default=None
+        How they learn. A field that is None in the last two is that network's default (epochs, the
+        decoder's batches) or as in `training` (all else), see `Training`.
+    n_models, random_state : as in `CausalTransformer`
     legacy : bool, default=False
         True weighs by the chance of being treated whatever was given, as published code did; False
         by the chance of the treatment that was given.
@@ -75,16 +68,25 @@ class RMSN(NeuralEstimator):
 
     Examples
     --------
-    >>> from segcate.temporal import RMSN, tumor_growth
+    >>> from segcate.temporal import RMSN, Training, tumor_growth
     >>> panel = tumor_growth(60, gamma=2, random_state=0).panel
-    >>> model = RMSN(["chemo", "radio"], "volume", horizon=3, n_epochs=2, decoder_epochs=2,
-    ...              propensity_epochs=2, outcome_transform="cbrt", random_state=0)
+    >>> two = Training(n_epochs=2)
+    >>> model = RMSN(["chemo", "radio"], "volume", horizon=3, outcome_transform="cbrt",
+    ...              training=two, decoder_training=two, propensity_training=two, random_state=0)
     >>> plan = {"chemo": [1, 1, 1], "radio": [0, 0, 0]}
     >>> model.fit(panel).predict(panel, plan, origin=2).shape
     (180, 4)
     """
 
     treatment_coding = "flags"
+    _defaults: ClassVar[dict[str, dict[str, Any]]] = {
+        "network": {"hidden": 24},
+        "decoder": {"hidden": 32},
+        "propensity": {"hidden": 12},
+        "training": {**TRAINING, "max_gradient": 1.0},
+        "decoder_training": {"n_epochs": 30, "batch_size": 1024},
+        "propensity_training": {"n_epochs": 30},
+    }
 
     def __init__(
         self,
@@ -98,55 +100,27 @@ class RMSN(NeuralEstimator):
         horizon: int = 6,
         outcome_head: str = "residual",
         outcome_transform: Any = None,
-        hidden: int = 24,
-        decoder_hidden: int = 32,
-        propensity_hidden: int = 12,
-        dropout: float = 0.1,
         clip: float = 0.01,
-        max_gradient: float = 1.0,
+        network: Network | None = None,
+        decoder: Network | None = None,
+        propensity: Network | None = None,
+        training: Training | None = None,
+        decoder_training: Training | None = None,
+        propensity_training: Training | None = None,
         n_models: int = 1,
-        n_epochs: int = 100,
-        batch_size: int = 128,
-        learning_rate: float = 0.01,
-        decoder_epochs: int = 30,
-        decoder_batch_size: int = 1024,
-        propensity_epochs: int = 30,
-        validation_share: float = 0.15,
-        patience: int | None = 15,
-        checkpoint: Any = None,
-        device: str = "auto",
-        verbose: Any = "auto",
         random_state: Any = None,
         legacy: bool = False,
     ) -> None:
-        self.treatment = treatment
-        self.outcome = outcome
-        self.covariates = covariates
-        self.static = static
-        self.id = id
-        self.time = time
-        self.horizon = horizon
-        self.outcome_head = outcome_head
-        self.outcome_transform = outcome_transform
-        self.hidden = hidden
-        self.decoder_hidden = decoder_hidden
-        self.propensity_hidden = propensity_hidden
-        self.dropout = dropout
+        super().__init__(
+            treatment, outcome, covariates=covariates, static=static, id=id, time=time,
+            horizon=horizon, outcome_head=outcome_head, outcome_transform=outcome_transform,
+            network=network, training=training, n_models=n_models, random_state=random_state,
+        )  # fmt: skip
         self.clip = clip
-        self.max_gradient = max_gradient
-        self.n_models = n_models
-        self.n_epochs = n_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.decoder_epochs = decoder_epochs
-        self.decoder_batch_size = decoder_batch_size
-        self.propensity_epochs = propensity_epochs
-        self.validation_share = validation_share
-        self.patience = patience
-        self.checkpoint = checkpoint
-        self.device = device
-        self.verbose = verbose
-        self.random_state = random_state
+        self.decoder = decoder
+        self.propensity = propensity
+        self.decoder_training = decoder_training
+        self.propensity_training = propensity_training
         self.legacy = legacy
 
     def _check_parameters(self, owner: str) -> None:
@@ -156,23 +130,24 @@ class RMSN(NeuralEstimator):
 
     def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> nn.Module:
         d_a, d_y, d_x, d_v = widths
-        n, rate = self.n_models, self.dropout
-        changes = self._changes()
+        n, changes = self.n_models, self._changes()
+        parts = ("network", "decoder", "propensity")
+        encoder, decoder, propensity = (self._filled(name).hidden for name in parts)
+        rates = ("training", "decoder_training", "propensity_training")
+        encoder_rate, decoder_rate, rate = (self._filled(name).dropout for name in rates)
+        n_read = sum(widths) + changes.n_added
         return nn.ModuleDict(
             {
-                "numerator": _Reader(n, d_a, self.propensity_hidden, d_a, rate, generator),
-                "denominator": _Reader(
-                    n, sum(widths) + changes.n_added, self.propensity_hidden, d_a, rate, generator
-                ),
+                "numerator": _Reader(n, d_a, propensity, d_a, rate, generator),
+                "denominator": _Reader(n, n_read, propensity, d_a, rate, generator),
                 "encoder": _OutcomeReader(
-                    n, (d_a, d_y, d_x, d_v), self.hidden, None, changes, rate, generator
+                    n, (d_a, d_y, d_x, d_v), encoder, None, changes, encoder_rate, generator
                 ),
                 "decoder": _OutcomeReader(
-                    n, (d_a, d_y, 0, d_v), self.decoder_hidden, self.hidden, changes, rate,
-                    generator,
+                    n, (d_a, d_y, 0, d_v), decoder, encoder, changes, decoder_rate, generator
                 ),
             }
-        )  # fmt: skip
+        )
 
     def _train(
         self,
@@ -193,7 +168,7 @@ class RMSN(NeuralEstimator):
             weights = torch.nan_to_num(weight[model, units])
             return masked_mean((predicted - target) ** 2, counts * weights)
 
-        history += self._learn(network["encoder"], encoder_loss, units, generator, "encoder")
+        history += self._fit_part(network, "encoder", encoder_loss, units, generator)
         windows = self._windows(network["encoder"], data)
         window_weight = self._window_weights(windows)
 
@@ -203,30 +178,25 @@ class RMSN(NeuralEstimator):
             model = torch.arange(len(numbers), device=numbers.device).unsqueeze(1)
             return masked_mean((predicted - target) ** 2, counts * window_weight[model, numbers])
 
-        numbers = [None if part is None else windows.of_units(part) for part in units]
+        numbers = windows.of_parts(units)
         if numbers[0] is not None:
-            history += self._learn(network["decoder"], decoder_loss, numbers, generator, "decoder")
+            history += self._fit_part(
+                network, "decoder", decoder_loss, numbers, generator, "decoder_training"
+            )
         return network, history
 
-    def _learn(
-        self, network: nn.Module, loss: Any, units: Any, generator: torch.Generator, name: str
+    def _fit_part(
+        self,
+        network: Any,
+        part: str,
+        loss: Any,
+        units: Sequence[Tensor | None],
+        generator: torch.Generator,
+        name: str = "training",
     ) -> list[tuple[float, ...]]:
         """Train one of the networks."""
-        settings = self._settings()
-        if settings.checkpoint is not None:
-            settings = replace(settings, checkpoint=settings.checkpoint.with_suffix(f".{name}"))
-        if name == "decoder":
-            settings = replace(
-                settings, n_epochs=self.decoder_epochs, batch_size=self.decoder_batch_size
-            )
-        elif name != "encoder":
-            settings = replace(settings, n_epochs=self.propensity_epochs)
-        learner = LossLearner(
-            network, loss, learning_rate=self.learning_rate, clip=self.max_gradient
-        )
-        found = train(learner, units[0], units[1], settings, generator, f"RMSN {name}")
-        network.eval()
-        return found
+        learner = LossLearner(network[part], loss, self._descent(name))
+        return self._learn(learner, units, generator, part, name)
 
     def _weights(
         self,
@@ -258,7 +228,7 @@ class RMSN(NeuralEstimator):
                 )
                 return masked_mean(nll, counts)
 
-            history += self._learn(network[name], loss, units, generator, name)
+            history += self._fit_part(network, name, loss, units, generator, "propensity_training")
         everyone = self._all_units(data)
         _, treatment, counts = data.targets(everyone)
         with torch.no_grad():

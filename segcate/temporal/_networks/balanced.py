@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from segcate.temporal._networks.descent import Descent
 from segcate.temporal._networks.layers import ELUPair
 from segcate.temporal._networks.recurrent import Windows
 from segcate.temporal._networks.tensors import Inputs, PanelTensors
@@ -85,14 +86,14 @@ class BalancedLearner:
         balancing: str | None,
         alpha: float,
         is_one_hot: bool,
-        learning_rate: float,
+        descent: Descent,
         decay: float,
         hides_covariates: bool = False,
     ) -> None:
         self.network, self.data, self.balancing = network, data, balancing
         self.hides_covariates = hides_covariates
         self.alpha, self.is_one_hot = alpha, is_one_hot
-        self.learning_rate = learning_rate
+        self.descent, self.learning_rate = descent, descent.learning_rate
         self.average = copy.deepcopy(network).requires_grad_(False)
         # In the order of the network: an optimiser's stored state is matched to them by position.
         named = list(network.named_parameters())
@@ -101,9 +102,8 @@ class BalancedLearner:
         parts = [[*self._rest, *self._head]] if balancing == "grad_reverse" else [self._rest]
         if balancing == "cdc":
             parts.append(self._head)
-        self.optimisers = [torch.optim.Adam(part, lr=learning_rate) for part in parts]
-        self._ema = _MovingAverage(0.0 if balancing == "grad_reverse" else decay)
-        self._ema_head = _MovingAverage(decay)
+        self.optimisers = [descent.optimiser(part) for part in parts]
+        self._ema, self._ema_head = _MovingAverage(decay), _MovingAverage(decay)
 
     def step(self, units: Tensor, progress: tuple[int, int]) -> Tensor:
         """Take one optimisation step on a batch; return the outcome loss of each model."""
@@ -123,7 +123,7 @@ class BalancedLearner:
         elif self.balancing == "grad_reverse":
             logits = self.network.treatment_head(_ReverseGradient.apply(phi, weight))
             total = total + self._guess(logits, treatment, counts).sum()
-        self._descend(0, total)
+        self.descent.step(self.optimisers[0], total, len(loss))
         self._ema.update(self.average, self.network, self._is_rest)
         if self.balancing == "cdc":
             self._step_of_head(inputs, treatment, counts, weight)
@@ -135,7 +135,8 @@ class BalancedLearner:
         with torch.no_grad():
             phi = self.average.trunk(inputs)
         logits = self.network.treatment_head(phi)
-        self._descend(1, weight * self._guess(logits, treatment, counts).sum())
+        loss = weight * self._guess(logits, treatment, counts)
+        self.descent.step(self.optimisers[1], loss.sum(), len(loss))
         self._ema_head.update(self.average, self.network, self._is_head)
 
     def _batch(self, units: Tensor) -> tuple[Inputs, Tensor, Tensor, Tensor]:
@@ -169,12 +170,6 @@ class BalancedLearner:
             even = torch.full_like(logits, 0.5)
             nll = functional.binary_cross_entropy_with_logits(logits, even, reduction="none")
         return masked_mean(nll, counts)
-
-    def _descend(self, which: int, loss: Tensor) -> None:
-        optimiser = self.optimisers[which]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
 
     @staticmethod
     def _is_head(name: str) -> bool:

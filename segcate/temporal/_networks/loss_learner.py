@@ -8,39 +8,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from segcate.temporal._networks.descent import Descent
+
 __all__ = ["LossLearner"]
 
 
 class LossLearner:
-    """Minimise ``loss(network, units)``, one number a model, by Adam.
-
-    Parameters
-    ----------
-    clip : largest norm of a model's gradient; None: any
-    """
+    """Minimise ``loss(network, units)``, one number a model."""
 
     def __init__(
-        self,
-        network: nn.Module,
-        loss: Callable[[Any, Tensor], Tensor],
-        *,
-        learning_rate: float,
-        clip: float | None = None,
+        self, network: nn.Module, loss: Callable[[Any, Tensor], Tensor], descent: Descent
     ) -> None:
-        self.network, self.loss, self.clip = network, loss, clip
-        self.learning_rate = learning_rate
-        self.optimisers = [torch.optim.Adam(network.parameters(), lr=learning_rate)]
+        self.network, self.loss, self.descent = network, loss, descent
+        self.learning_rate = descent.learning_rate
+        self.optimisers = [descent.optimiser(network.parameters())]
 
     def step(self, units: Tensor, progress: tuple[int, int]) -> Tensor:
         """Take one optimisation step on a batch; return the loss of each model."""
         self.network.train()
         loss = self.loss(self.network, units)
-        (optimiser,) = self.optimisers
-        optimiser.zero_grad(set_to_none=True)
-        loss.sum().backward()
-        if self.clip is not None:
-            _clip_gradients(self.network, len(loss), self.clip)
-        optimiser.step()
+        self.descent.step(self.optimisers[0], loss.sum(), len(loss))
         return loss.detach()
 
     @torch.no_grad()
@@ -61,12 +48,3 @@ class LossLearner:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
         self.network.load_state_dict(state["network"])
-
-
-def _clip_gradients(network: nn.Module, n_models: int, most: float) -> None:
-    """Shrink the gradient of each model whose norm exceeds `most`."""
-    grads = [p.grad for p in network.parameters() if p.grad is not None]
-    squares = sum((g.reshape(n_models, -1) ** 2).sum(1) for g in grads)
-    factor = (most / (torch.sqrt(torch.as_tensor(squares)) + 1e-6)).clamp(max=1.0)
-    for g in grads:
-        g.mul_(factor.repeat_interleave(len(g) // n_models).view(-1, *[1] * (g.dim() - 1)))

@@ -6,6 +6,7 @@ Hochreiter & Schmidhuber (1997); dropout masks are drawn once a sequence (Gal & 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -181,6 +182,10 @@ class Windows:
         numbers = [torch.nonzero(row[self.unit]).squeeze(1) for row in is_wanted]
         fewest = min(len(found) for found in numbers)
         return torch.stack([found[:fewest] for found in numbers]) if fewest else None
+
+    def of_parts(self, parts: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """Return the windows of training and of validation units; None stays None."""
+        return [None if units is None else self.of_units(units) for units in parts]
 
     def _positions(self, windows: Tensor) -> tuple[Tensor, Tensor]:
         """Return unit and step of each position, (n_models, n, length)."""

@@ -22,3 +22,27 @@ def check_flag(owner: str, name: str, value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{owner}: `{name}` must be True or False; got {value!r}.")
     return bool(value)
+
+
+def check_number(
+    owner: str,
+    name: str,
+    value: Any,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> None:
+    """Raise unless a value is a number inside the bounds."""
+    is_inside = (
+        isinstance(value, int | float | np.number)
+        and not isinstance(value, bool)
+        and (least is None or value >= least)
+        and (above is None or value > above)
+        and (below is None or value < below)
+    )
+    if not is_inside:
+        allowed = (
+            "in [0, 1)" if below else f"above {above:g}" if above is not None else "at least 0"
+        )
+        raise ValueError(f"{owner}: `{name}` must be a number {allowed}; got {value!r}.")

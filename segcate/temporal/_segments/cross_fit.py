@@ -172,7 +172,7 @@ def cross_fit_segment_effects(
     effects towards 0. An epoch of 300 units, 15 % of them held out, is one step of learning in batches
     of 128; give few units smaller batches, or more epochs.
 
-    A `checkpoint` of the estimator is that of the fit on all units; those of the folds lie beside
+    A `checkpoint` of the estimator's `training` is that of the fit on all units; those of the folds lie beside
     it, with ".fold0", ".fold1", ... behind the name.
 
     References
@@ -185,11 +185,11 @@ def cross_fit_segment_effects(
 
     Examples
     --------
-    >>> from segcate.temporal import (GNet, TrajectorySegmenter, cross_fit_segment_effects,
-    ...                               tumor_growth)
+    >>> from segcate.temporal import (GNet, TrajectorySegmenter, Training,
+    ...                               cross_fit_segment_effects, tumor_growth)
     >>> panel = tumor_growth(80, gamma=2, random_state=0).panel
-    >>> model = GNet(["chemo", "radio"], "volume", horizon=3, n_epochs=2, n_models=2,
-    ...              n_simulations=5, outcome_transform="cbrt", random_state=0)
+    >>> model = GNet(["chemo", "radio"], "volume", horizon=3, training=Training(n_epochs=2),
+    ...              n_models=2, n_simulations=5, outcome_transform="cbrt", random_state=0)
     >>> chemo, radio = {"chemo": [1, 1, 1]}, {"radio": [1, 1, 1]}
     >>> segmenter = TrajectorySegmenter(model, features="contrasts", plan=chemo, reference=radio)
     >>> found = cross_fit_segment_effects(model, segmenter, panel, chemo, radio, random_state=0)
@@ -314,8 +314,8 @@ def _cross_fit(
     others, panel = folds.parts(k)
     own = clone(estimator)
     own.set_params(random_state=int(rng.randint(2**31 - 1)))
-    if own.checkpoint is not None:
-        own.set_params(checkpoint=f"{Path(own.checkpoint)}.fold{k}")
+    if own.training is not None and own.training.checkpoint is not None:
+        own.set_params(training__checkpoint=f"{Path(own.training.checkpoint)}.fold{k}")
     fitted = _fit(own, segmenter, others)
     match = align_segments(fitted.labels_, wanted[folds.fold != k])
     found = fitted.predict(panel)

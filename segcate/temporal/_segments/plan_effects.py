@@ -107,11 +107,12 @@ def segment_effects(
 
     Examples
     --------
-    >>> from segcate.temporal import GNet, TrajectorySegmenter, segment_effects, tumor_growth
+    >>> from segcate.temporal import (GNet, TrajectorySegmenter, Training, segment_effects,
+    ...                               tumor_growth)
     >>> panel = tumor_growth(120, gamma=2, random_state=0).panel
     >>> design, others = panel[panel["id"] < 60], panel[panel["id"] >= 60]
-    >>> model = GNet(["chemo", "radio"], "volume", horizon=3, n_epochs=2, n_models=2,
-    ...              n_simulations=5, outcome_transform="cbrt", random_state=0).fit(design)
+    >>> model = GNet(["chemo", "radio"], "volume", horizon=3, training=Training(n_epochs=2),
+    ...              n_models=2, n_simulations=5, outcome_transform="cbrt", random_state=0).fit(design)
     >>> chemo, radio = {"chemo": [1, 1, 1]}, {"radio": [1, 1, 1]}
     >>> segmenter = TrajectorySegmenter(model, features="contrasts", plan=chemo, reference=radio)
     >>> table = segment_effects(model, segmenter.fit(design), others, chemo, radio)

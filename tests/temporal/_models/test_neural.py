@@ -13,18 +13,18 @@ from sklearn.exceptions import NotFittedError
 
 torch = pytest.importorskip("torch", reason="the extra `temporal` is not installed")
 
-from segcate.temporal import CRN, RMSN, CausalTransformer, GNet  # noqa: E402
-from tests.helpers.small_panels import SMALL, small_panel  # noqa: E402
+from segcate.temporal import CRN, RMSN, CausalTransformer, GNet, Network, Training  # noqa: E402
+from tests.helpers.small_panels import small, small_panel  # noqa: E402
 
 RICH = {
     "treatment": ["a0", "a1"], "outcome": ["y0", "y1"], "covariates": ["x0", "x1"],
-    "static": ["kind", "age"], **SMALL,
+    "static": ["kind", "age"], **small(),
 }  # fmt: skip
-SHORT = {"decoder_epochs": 1, "decoder_batch_size": 32}
+SHORT = {"decoder_training": Training(n_epochs=1, batch_size=32)}
 MODELS = {
     "transformer": CausalTransformer(**RICH, n_models=2),
     "crn": CRN(**RICH, **SHORT, n_models=2),
-    "rmsn": RMSN(**RICH, **SHORT, propensity_epochs=1, n_models=2),
+    "rmsn": RMSN(**RICH, **SHORT, propensity_training=Training(n_epochs=1), n_models=2),
     "gnet": GNet(**RICH, n_simulations=3, n_models=2),
 }
 PLAN, OTHER = {"a0": [1, 0, 1]}, {"a1": [0, 1, 1]}
@@ -65,7 +65,7 @@ def test_random_states_of_the_caller_stay_where_they_are(model, panel):
 
 def test_parameters_are_those_of_the_constructor(model):
     copy = clone(model)
-    assert copy.get_params() == model.get_params()
+    assert str(copy.get_params()) == str(model.get_params())
     assert copy.set_params(horizon=2).horizon == 2
     with pytest.raises(NotFittedError):
         copy.predict(pd.DataFrame(), PLAN)
@@ -239,7 +239,7 @@ def test_any_number_of_treatments_and_nothing_else(name, n_treatments):
     panel = small_panel(20, n_treatments=n_treatments)
     names = [f"a{j}" for j in range(n_treatments)]
     model = clone(MODELS[name]).set_params(
-        treatment=names, outcome="y", covariates=(), static=(), n_models=1, n_epochs=1
+        treatment=names, outcome="y", covariates=(), static=(), n_models=1, training__n_epochs=1
     )
     table = model.fit(panel).predict(panel, np.ones((3, n_treatments)))
     assert np.isfinite(table["y"]).all()
@@ -253,7 +253,12 @@ def test_any_number_of_treatments_and_nothing_else(name, n_treatments):
 def test_every_coding_and_balancing_learns(kind, coding, balancing):
     panel = small_panel(24, n_covariates=1)
     model = kind(
-        ["a0", "a1"], "y", covariates=["x0"], treatment_coding=coding, balancing=balancing, **SMALL
+        ["a0", "a1"],
+        "y",
+        covariates=["x0"],
+        treatment_coding=coding,
+        balancing=balancing,
+        **small(),
     ).fit(panel)
     assert np.isfinite(model.history_).all()
     assert np.isfinite(model.predict(panel, PLAN)["y"]).all()
@@ -261,7 +266,7 @@ def test_every_coding_and_balancing_learns(kind, coding, balancing):
 
 def test_more_epochs_predict_better_than_the_last_outcome():
     panel = small_panel(150, 10)
-    settings = {**SMALL, "n_epochs": 25, "learning_rate": 0.02, "horizon": 1, "batch_size": 32}
+    settings = small(horizon=1, n_epochs=25, learning_rate=0.02, batch_size=32)
     change = panel.groupby("id")["y"].diff().dropna()
     for kind in (CausalTransformer, GNet):
         model = kind(["a0", "a1"], "y", **settings).fit(panel)
@@ -273,35 +278,43 @@ def test_more_epochs_predict_better_than_the_last_outcome():
     ("options", "message"),
     [
         ({"n_models": 0}, "`n_models` must be an integer of at least 1; got 0"),
-        ({"n_epochs": 2.5}, "`n_epochs` must be an integer"),
-        ({"batch_size": True}, "`batch_size` must be an integer"),
-        ({"validation_share": 1.0}, r"`validation_share` must be in \[0, 1\)"),
-        ({"validation_share": 0.0}, "leaves none to stop early by.*patience=None"),
+        ({"n_epochs": 2.5}, "`training__n_epochs` must be .* at least 1; got 2.5"),
+        ({"batch_size": True}, "`training__batch_size` must be .* at least 1; got True"),
+        ({"patience": 0}, "`training__patience` must be .* at least 1; got 0"),
+        ({"validation_share": 1.0}, r"`training__validation_share` must be .*\[0, 1\)"),
+        ({"validation_share": 0.0}, "leaves none to stop early by.*early_stopping=False"),
         ({"validation_share": 0.99}, "30 units are too few to learn from"),
-        ({"learning_rate": 0}, "`learning_rate` must be above 0"),
+        ({"learning_rate": 0}, "`training__learning_rate` must be .*above 0"),
+        ({"learning_rate": "fast"}, "`training__learning_rate` must be .*above 0; got 'fast'"),
+        ({"weight_decay": -1e-3}, "`training__weight_decay` must be .*at least 0"),
+        ({"max_gradient": 0.0}, "`training__max_gradient` must be .*above 0"),
+        ({"moving_average": 1.0}, r"`training__moving_average` must be .*\[0, 1\)"),
         ({"treatment_coding": "dummy"}, "`treatment_coding`"),
         ({"balancing": "cdr"}, "`balancing`"),
         ({"outcome_head": "deep"}, "`outcome_head`"),
-        ({"dropout": 1.0}, r"`dropout` must be in \[0, 1\)"),
-        ({"hidden": 15}, "`hidden` must be a multiple of `n_heads`; got 15 and 2"),
+        ({"dropout": 1.0}, r"`training__dropout` must be .*\[0, 1\)"),
+        ({"network": Network(hidden=15)}, "`network__hidden` must be a multiple of .*got 15 and 2"),
+        ({"network": Network(head=0)}, "`network__head` must be .*at least 1; got 0"),
         ({"horizon": 0}, "`horizon` must be an integer of at least 1"),
         ({"outcome_transform": "log1p"}, "`outcome_transform` gives NaN"),
     ],
 )
 def test_parameters_are_checked(options, message):
-    model = CausalTransformer(**{**SMALL, "treatment": "a0", "outcome": "y", **options})
+    training = {k: v for k, v in options.items() if k in Training().get_params()}
+    options = {k: v for k, v in options.items() if k not in training}
+    model = CausalTransformer("a0", "y", **{**small(**training), **options})
     with pytest.raises(ValueError, match=f"CausalTransformer: .*{message}"):
         model.fit(small_panel())
 
 
 def test_a_treatment_that_is_never_given_is_refused():
     with pytest.raises(ValueError, match="GNet: treatment 'a0' is never given"):
-        GNet("a0", "y", **SMALL).fit(small_panel().assign(a0=0))
+        GNet("a0", "y", **small()).fit(small_panel().assign(a0=0))
 
 
 def test_progress_is_shown_on_request(capsys):
-    model = GNet("a0", "y", **{**SMALL, "verbose": True}, n_simulations=2)
+    model = GNet("a0", "y", **small(verbose=True), n_simulations=2)
     model.fit(small_panel())
     assert "GNet [####################] 2/2 loss" in capsys.readouterr().err
-    model.set_params(verbose=False).fit(small_panel())
+    model.set_params(training__verbose=False).fit(small_panel())
     assert capsys.readouterr().err == ""

@@ -7,12 +7,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `temporal` is not installed")
 
-from segcate.temporal import CRN, RMSN, GNet, TreatmentPlan  # noqa: E402
+from segcate.temporal import CRN, RMSN, GNet, Training, TreatmentPlan  # noqa: E402
 from segcate.temporal._models.gnet import _ResidualPool  # noqa: E402
 from segcate.temporal._networks.recurrent import LSTM, Windows, windows_of  # noqa: E402
 from segcate.temporal._networks.tensors import Inputs, panel_tensors  # noqa: E402
 from segcate.temporal._panel.panel import read_panel  # noqa: E402
-from tests.helpers.small_panels import SMALL, small_panel  # noqa: E402
+from tests.helpers.small_panels import small, small_panel  # noqa: E402
 
 COLUMNS = {
     "treatment": ["a0", "a1"], "outcome": ["y0", "y1"], "covariates": ["x0"], "static": ["kind"]
@@ -25,8 +25,13 @@ def panel(**options):
     return small_panel(n_units=20, n_outcomes=2, n_covariates=1, **options)
 
 
-def fitted(kind, **options):
-    return kind(**COLUMNS, **{**SMALL, "n_models": 2, **options}).fit(panel())
+def fitted(kind, n_epochs=2, decoder=None, propensity=None, **options):
+    """Fit on the small panel; with epochs of each network."""
+    epochs = {"decoder_training": decoder, "propensity_training": propensity}
+    epochs = {name: Training(n_epochs=n) for name, n in epochs.items() if n is not None}
+    return kind(**COLUMNS, **{**small(n_epochs=n_epochs), **epochs, "n_models": 2, **options}).fit(
+        panel()
+    )
 
 
 def rolled_out(model, n=4, n_origins=3, horizon=3):
@@ -72,7 +77,7 @@ def each(origins, plans):
 @torch.no_grad()
 @pytest.mark.parametrize("head", ["residual", "direct"])
 def test_crn_equals_its_networks_over_full_sequences(head):
-    model = fitted(CRN, outcome_head=head, decoder_epochs=1)
+    model = fitted(CRN, outcome_head=head, decoder=1)
     network, data, origins, plans, found = rolled_out(model)
     for i, j, origin, plan in each(origins, plans):
         known = past(data, i, origin)
@@ -95,7 +100,7 @@ def test_crn_equals_its_networks_over_full_sequences(head):
 @torch.no_grad()
 @pytest.mark.parametrize("head", ["residual", "direct"])
 def test_rmsn_equals_its_networks_over_full_sequences(head):
-    model = fitted(RMSN, outcome_head=head, decoder_epochs=1, propensity_epochs=1)
+    model = fitted(RMSN, outcome_head=head, decoder=1, propensity=1)
     network, data, origins, plans, found = rolled_out(model)
     for i, j, origin, plan in each(origins, plans):
         known = past(data, i, origin)
@@ -228,7 +233,7 @@ def weights_by_hand(model, legacy):
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_rmsn_weighs_by_the_chance_of_what_was_given_with_mean_one(legacy):
-    model = fitted(RMSN, legacy=legacy, decoder_epochs=1, propensity_epochs=8)
+    model = fitted(RMSN, legacy=legacy, decoder=1, propensity=8)
     found = model.step_weights_
     np.testing.assert_allclose(found, weights_by_hand(model, legacy), rtol=1e-4)
     np.testing.assert_allclose(np.nanmean(found, axis=(1, 2)), 1.0, rtol=1e-5)
@@ -237,7 +242,7 @@ def test_rmsn_weighs_by_the_chance_of_what_was_given_with_mean_one(legacy):
 
 
 def test_rmsn_window_weights_are_products_from_the_origin_with_mean_one_by_step():
-    model = fitted(RMSN, decoder_epochs=1, propensity_epochs=2, clip=0.0)
+    model = fitted(RMSN, decoder=1, propensity=2, clip=0.0)
     data = read_panel("test", panel(), model._roles)
     tensors = panel_tensors(data, model.scaling_, model.coding_, torch.device("cpu"))
     unit, origin = windows_of(tensors)
@@ -332,7 +337,11 @@ def test_a_rule_must_answer_for_every_path(answer):
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        (GNet, {"validation_share": 0}, "`validation_share` must be above 0"),
+        (
+            GNet,
+            {"training": Training(validation_share=0)},
+            "`training__validation_share` must be above 0",
+        ),
         (GNet, {"n_simulations": 0}, "`n_simulations` must be an integer of at least 1"),
         (RMSN, {"clip": 0.5}, r"`clip` must be in \[0, 0.5\)"),
         (CRN, {"alpha": -1}, "`alpha` must be at least 0"),
@@ -345,4 +354,4 @@ def test_parameters_are_checked(kind, options, message):
 
 
 def test_networks_of_rmsn_read_flags():
-    assert fitted(RMSN, decoder_epochs=1, propensity_epochs=1).coding_.kind == "flags"
+    assert fitted(RMSN, decoder=1, propensity=1).coding_.kind == "flags"

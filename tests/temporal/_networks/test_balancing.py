@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 torch = pytest.importorskip("torch", reason="the extra `temporal` is not installed")
 
-from segcate.temporal import CausalTransformer, tumor_growth  # noqa: E402
+from segcate.temporal import CausalTransformer, Training, tumor_growth  # noqa: E402
 from segcate.temporal._networks.tensors import panel_tensors  # noqa: E402
 from segcate.temporal._panel.panel import read_panel  # noqa: E402
 
@@ -47,9 +47,12 @@ def test_confusion_shrinks_what_tells_the_treatment_and_no_balancing_does_not():
     found = {}
     for balancing, n_epochs in ((None, 30), ("cdc", 60)):
         model = CausalTransformer(
-            ["chemo", "radio"], "volume", static=["type"], horizon=1, n_epochs=n_epochs,
-            patience=None, batch_size=32, balancing=balancing, alpha=10.0,
-            outcome_transform="cbrt", random_state=0, verbose=False, validation_share=0.0,
+            ["chemo", "radio"], "volume", static=["type"], horizon=1,
+            balancing=balancing, alpha=10.0, outcome_transform="cbrt", random_state=0,
+            training=Training(
+                n_epochs=n_epochs, early_stopping=False, batch_size=32, verbose=False,
+                validation_share=0.0,
+            ),
         ).fit(train)  # fmt: skip
         found[balancing] = [explained(model, known, new, p) for p in (at_its_scale, rescaled)]
     print(found)

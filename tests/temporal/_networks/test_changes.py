@@ -7,9 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `temporal` is not installed")
 
-from segcate.temporal import CausalTransformer, GNet, tumor_growth  # noqa: E402
+from segcate.temporal import CausalTransformer, GNet, Training, tumor_growth  # noqa: E402
 from segcate.temporal._networks.changes import Changes  # noqa: E402
-from tests.helpers.small_panels import SMALL, small_panel  # noqa: E402
+from tests.helpers.small_panels import small, small_panel  # noqa: E402
 
 
 def outcomes(seed=0):
@@ -44,7 +44,7 @@ def test_what_is_read_survives_storing(tmp_path):
     """The scale of changes is not among the weights: it comes back from the stored scaling."""
     columns = {"treatment": ["a0", "a1"], "outcome": ["y"], "static": ["kind"]}
     panel = small_panel(n_units=20)
-    model = GNet(**columns, **SMALL).fit(panel)
+    model = GNet(**columns, **small()).fit(panel)
     model.save(tmp_path / "model.npz")
     again = GNet.load(tmp_path / "model.npz")
     np.testing.assert_array_equal(again.scaling_.change, model.scaling_.change)
@@ -53,8 +53,8 @@ def test_what_is_read_survives_storing(tmp_path):
 
 
 EFFECTS = {
-    "G-Net": (GNet, {"n_models": 3, "n_simulations": 20, "batch_size": 64}),
-    "CT": (CausalTransformer, {"dropout": 0.0, "batch_size": 32}),
+    "G-Net": (GNet, {"n_models": 3, "n_simulations": 20}, {"batch_size": 64}),
+    "CT": (CausalTransformer, {}, {"dropout": 0.0, "batch_size": 32}),
 }
 
 
@@ -62,12 +62,13 @@ EFFECTS = {
 @pytest.mark.parametrize("name", EFFECTS)
 def test_the_effect_of_radio_against_chemo_is_found(name):
     """Networks that predict volumes as published get its sign wrong; see the table of the guide."""
-    kind, options = EFFECTS[name]
+    kind, options, settings = EFFECTS[name]
     training = tumor_growth(1000, gamma=2, random_state=10).panel
     training = training[training.groupby("id")["t"].transform("size") > 1]
     model = kind(
         ["chemo", "radio"], "volume", static=["type"], horizon=5, outcome_transform="cbrt",
-        n_epochs=120, patience=None, verbose=False, random_state=0, **options,
+        random_state=0, **options,
+        training=Training(n_epochs=120, early_stopping=False, verbose=False, **settings),
     ).fit(training)  # fmt: skip
     fresh = tumor_growth(1000, gamma=2, random_state=2000)
     panel = fresh.panel[fresh.panel.groupby("id")["t"].transform("max") >= 20]

@@ -7,10 +7,11 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 torch = pytest.importorskip("torch", reason="the extra `temporal` is not installed")
 
-from segcate.temporal import CRN, RMSN, CausalTransformer, GNet  # noqa: E402
+from segcate.temporal import CRN, RMSN, CausalTransformer, GNet, Training  # noqa: E402
 from segcate.temporal._networks import training  # noqa: E402
 from segcate.temporal._networks.balanced import (  # noqa: E402
     _MovingAverage,
@@ -20,7 +21,7 @@ from segcate.temporal._networks.balanced import (  # noqa: E402
 )
 from segcate.temporal._networks.layers import Linear  # noqa: E402
 from segcate.temporal._networks.training import TrainingSettings, train  # noqa: E402
-from tests.helpers.small_panels import SMALL, small_panel  # noqa: E402
+from tests.helpers.small_panels import small, small_panel  # noqa: E402
 
 ROLES = {"treatment": ["a0", "a1"], "outcome": "y"}
 
@@ -150,12 +151,13 @@ def test_batches_visit_units_once_in_orders_of_their_own():
     assert not torch.equal(visited[0], visited[1])
 
 
+DECODER = Training(n_epochs=2, batch_size=32)
 MODELS = [
-    CausalTransformer(**ROLES, **SMALL, balancing="cdc", n_models=2),
-    CausalTransformer(**ROLES, **SMALL, covariates=["x0"]),
-    CRN(**ROLES, **SMALL, decoder_epochs=2, decoder_batch_size=32),
-    RMSN(**ROLES, **SMALL, decoder_epochs=2, decoder_batch_size=32, propensity_epochs=2),
-    GNet(**ROLES, **SMALL, n_simulations=3),
+    CausalTransformer(**ROLES, **small(), balancing="cdc", n_models=2),
+    CausalTransformer(**ROLES, **small(), covariates=["x0"]),
+    CRN(**ROLES, **small(), decoder_training=DECODER),
+    RMSN(**ROLES, **small(), decoder_training=DECODER, propensity_training=Training(n_epochs=2)),
+    GNet(**ROLES, **small(), n_simulations=3),
 ]
 
 
@@ -165,10 +167,9 @@ def test_a_fit_that_was_cut_off_goes_on_as_if_it_had_not_been(
     model, n_written, tmp_path, monkeypatch
 ):
     panel = small_panel(n_covariates=1)
-    model = model.__class__(**model.get_params())
-    expected = model.__class__(**{**model.get_params(), "checkpoint": tmp_path / "whole"})
-    expected.fit(panel)
-    model.set_params(checkpoint=tmp_path / "part")
+    model, expected = clone(model), clone(model)
+    expected.set_params(training__checkpoint=tmp_path / "whole").fit(panel)
+    model.set_params(training__checkpoint=tmp_path / "part")
     save, written = training._save, []
 
     def save_and_stop(*args):
@@ -190,14 +191,14 @@ def test_a_fit_that_was_cut_off_goes_on_as_if_it_had_not_been(
 
 def test_a_checkpoint_serves_no_other_fit(tmp_path):
     panel = small_panel()
-    model = GNet(**ROLES, **SMALL, n_simulations=3, checkpoint=tmp_path / "file").fit(panel)
+    model = GNet(**ROLES, **small(checkpoint=tmp_path / "file"), n_simulations=3).fit(panel)
     other = panel.assign(y=panel["y"] + panel["a0"])
     with pytest.raises(ValueError, match=r"GNet: the checkpoint .* written by a fit on other data"):
         model.fit(other)
     with pytest.raises(ValueError, match="other parameters or another seed"):
         model.set_params(random_state=1).fit(panel)
     with pytest.raises(ValueError, match="other parameters or another seed"):
-        model.set_params(random_state=0, learning_rate=0.1).fit(panel)
+        model.set_params(random_state=0, training__learning_rate=0.1).fit(panel)
 
 
 def spoil_weights(content):
@@ -233,7 +234,7 @@ def drop_a_part(content):
 )
 def test_a_damaged_checkpoint_is_named(tmp_path, damage, message):
     path = tmp_path / "file"
-    model = GNet(**ROLES, **SMALL, n_simulations=3, checkpoint=path).fit(small_panel())
+    model = GNet(**ROLES, **small(checkpoint=path), n_simulations=3).fit(small_panel())
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(
         ValueError, match=f"GNet: the {message}" if "checkpoint" in message else message
@@ -266,9 +267,12 @@ class _Nothing:
 
 def test_history_has_a_row_an_epoch_of_every_network():
     panel = small_panel()
-    model = CausalTransformer(**ROLES, **SMALL).fit(panel)
+    model = CausalTransformer(**ROLES, **small()).fit(panel)
     assert model.history_.shape == (2, 3)
     np.testing.assert_array_equal(model.history_[:, 0], [0, 1])
     assert np.isfinite(model.history_).all()
-    rmsn = RMSN(**ROLES, **SMALL, decoder_epochs=1, propensity_epochs=3).fit(panel)
+    rmsn = RMSN(
+        **ROLES, **small(), decoder_training=Training(n_epochs=1),
+        propensity_training=Training(n_epochs=3),
+    ).fit(panel)  # fmt: skip
     np.testing.assert_array_equal(rmsn.history_[:, 0], [0, 1, 2, 0, 1, 2, 0, 1, 0])

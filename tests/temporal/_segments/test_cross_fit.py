@@ -12,12 +12,18 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 from segcate.exceptions import SegcateWarning
-from segcate.temporal import MSM, TrajectorySegmenter, TreatmentPlan, cross_fit_segment_effects
+from segcate.temporal import (
+    MSM,
+    Training,
+    TrajectorySegmenter,
+    TreatmentPlan,
+    cross_fit_segment_effects,
+)
 from segcate.temporal._models.average_effects import average_effects
 from segcate.temporal._models.estimator import TemporalEstimator, name_roles
 from segcate.temporal._panel.panel import read_panel
 from segcate.temporal._segments.cross_fit import align_segments
-from tests.helpers.small_panels import SMALL, small_panel
+from tests.helpers.small_panels import small, small_panel
 
 PLAN, OTHER = {"a0": [1, 1, 0]}, {"a0": [0, 0, 0]}
 
@@ -41,7 +47,7 @@ class Recorder(TemporalEstimator):
         time="t",
         horizon=3,
         n_models=3,
-        checkpoint=None,
+        training=None,
         random_state=None,
     ):
         self.treatment = treatment
@@ -52,7 +58,7 @@ class Recorder(TemporalEstimator):
         self.time = time
         self.horizon = horizon
         self.n_models = n_models
-        self.checkpoint = checkpoint
+        self.training = training
         self.random_state = random_state
 
     def fit(self, panel, y=None):
@@ -333,11 +339,11 @@ def test_row_order_and_container_change_nothing(panel):
 
 
 def test_the_models_passed_in_stay_as_they_are(panel):
-    estimator = Recorder(random_state=3, checkpoint="best")
+    estimator = Recorder(random_state=3, training=Training(checkpoint="best"))
     found = cross_fit(panel, estimator)
     assert not hasattr(estimator, "seen_")
     model = found.segmenter.estimator
-    assert (model.random_state, model.checkpoint) == (3, "best")
+    assert (model.random_state, model.training.checkpoint) == (3, "best")
     np.testing.assert_array_equal(model.seen_, np.arange(60))
     again = cross_fit(panel, Recorder(random_state=3))
     pd.testing.assert_frame_equal(again.units, found.units)
@@ -349,11 +355,11 @@ def test_folds_have_seeds_and_checkpoints_of_their_own(panel, monkeypatch):
     plain = Recorder.fit
 
     def fit(self, panel, y=None):
-        seen.append((self.random_state, self.checkpoint))
+        seen.append((self.random_state, self.training.checkpoint))
         return plain(self, panel)
 
     monkeypatch.setattr(Recorder, "fit", fit)
-    cross_fit(panel, Recorder(random_state=3, checkpoint="run/best.pt"))
+    cross_fit(panel, Recorder(random_state=3, training=Training(checkpoint="run/best.pt")))
     assert seen[0] == (3, "run/best.pt")
     assert [path for _, path in seen[1:]] == ["run/best.pt.fold0", "run/best.pt.fold1"]
     assert len({seed for seed, _ in seen}) == 3
@@ -403,7 +409,7 @@ def test_networks_and_plans_that_are_functions(panel, tmp_path):
         return np.column_stack([state.outcome[:, 0] > 0, np.zeros(len(state.outcome))])
 
     model = GNet(
-        ["a0", "a1"], "y", **SMALL, n_models=2, n_simulations=2, checkpoint=tmp_path / "best"
+        ["a0", "a1"], "y", **small(checkpoint=tmp_path / "best"), n_models=2, n_simulations=2
     )
     segmenter = TrajectorySegmenter(model, KMeans(2, n_init=2, random_state=0), min_size=2)
     options = {"random_state": 0}

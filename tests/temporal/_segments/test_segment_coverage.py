@@ -46,12 +46,12 @@ def two_kinds(seed):
 
 def errors_and_hits(seed):
     """Cross-fit on one data set; return errors, truths and which intervals hold the truth."""
-    from segcate.temporal import GNet
+    from segcate.temporal import GNet, Training
 
     panel, truth = two_kinds(seed)
     model = GNet(
-        "a", "y", static=["kind"], horizon=3, n_models=5, n_epochs=40, batch_size=32,
-        n_simulations=10, patience=None, verbose=False, random_state=seed,
+        "a", "y", static=["kind"], horizon=3, n_models=5, n_simulations=10, random_state=seed,
+        training=Training(n_epochs=40, batch_size=32, early_stopping=False, verbose=False),
     )  # fmt: skip
     segmenter = TrajectorySegmenter(model, KMeans(3, n_init=10, random_state=0), origin=4)
     found = cross_fit_segment_effects(

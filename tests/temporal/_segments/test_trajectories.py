@@ -12,7 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from segcate.segmentation import HDBSCANSegmenter
 from segcate.temporal import MSM, TrajectorySegmenter, segment_effects
 from segcate.temporal._models.average_effects import average_effects
-from tests.helpers.small_panels import SMALL, small_panel
+from tests.helpers.small_panels import small, small_panel
 
 PLAN, OTHER = {"a0": [1, 1, 0]}, {"a0": [0, 0, 0]}
 
@@ -146,7 +146,7 @@ def gnet(panel):
     pytest.importorskip("torch", reason="the extra `temporal` is not installed")
     from segcate.temporal import GNet
 
-    return GNet(["a0", "a1"], "y", **SMALL, n_models=3, n_simulations=2).fit(panel)
+    return GNet(["a0", "a1"], "y", **small(), n_models=3, n_simulations=2).fit(panel)
 
 
 @pytest.fixture(scope="module")

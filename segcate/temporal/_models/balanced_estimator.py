@@ -1,0 +1,57 @@
+"""What the models share whose representation may be kept from telling the treatment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segcate._inputs.parameters import check_option
+from segcate.temporal._models.neural import NeuralEstimator
+from segcate.temporal._networks.balanced import BalancedLearner, BalancedNetwork
+from segcate.temporal._networks.recurrent import Windows
+from segcate.temporal._networks.tensors import PanelTensors
+
+__all__ = ["BalancedEstimator"]
+
+_BALANCING = (None, "cdc", "grad_reverse")
+_DECAY = 0.99
+
+
+class BalancedEstimator(NeuralEstimator):
+    """An ensemble of networks whose representation may be kept from telling the treatment."""
+
+    def __init__(
+        self, *roles: Any, balancing: str | None, alpha: float, treatment_coding: str, **others: Any
+    ) -> None:
+        super().__init__(*roles, **others)
+        self.balancing = balancing
+        self.alpha = alpha
+        self.treatment_coding = treatment_coding
+
+    def _check_parameters(self, owner: str) -> None:
+        super()._check_parameters(owner)
+        check_option(owner, "balancing", self.balancing, _BALANCING)
+        if not self.alpha >= 0:
+            raise ValueError(f"{owner}: `alpha` must be at least 0; got {self.alpha!r}.")
+
+    def _learner(
+        self,
+        network: BalancedNetwork,
+        data: PanelTensors | Windows,
+        name: str = "training",
+        *,
+        hides_covariates: bool = False,
+    ) -> BalancedLearner:
+        """Set up how a network is learned, by the nested parameter of this name."""
+        decay = self._filled(name).moving_average
+        if decay is None:
+            decay = 0.0 if self.balancing == "grad_reverse" else _DECAY
+        return BalancedLearner(
+            network,
+            data,
+            balancing=self.balancing,
+            alpha=self.alpha,
+            is_one_hot=self.coding_.kind == "combination",
+            descent=self._descent(name),
+            decay=decay,
+            hides_covariates=hides_covariates,
+        )
