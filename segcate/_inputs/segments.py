@@ -11,6 +11,7 @@ import numpy.typing as npt
 from segcate._inputs import frames
 from segcate._inputs.labels import label_values
 from segcate._inputs.listing import listed
+from segcate._inputs.parameters import is_whole
 
 __all__ = ["Segment", "SegmentCodes", "code_segments", "find_segment_column"]
 
@@ -30,7 +31,7 @@ def find_segment_column(owner: str, X: Any, segment: Segment) -> int | None:
                 "column holds the segments, `segment=-1` for the last one, or `segment=None` for one segment."
             )
         return _named_segment(owner, names, segment)
-    if isinstance(segment, bool) or not isinstance(segment, int | np.integer):
+    if not is_whole(segment):
         raise TypeError(
             f"{owner}: `segment` must be 'auto', a column name, a position or None; got {segment!r}."
         )

@@ -15,6 +15,7 @@ from segcate._inputs import frames
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.listing import listed
 from segcate._inputs.outcome import is_zero_one
+from segcate._inputs.parameters import check_count, check_number
 from segcate._inputs.weights import present
 from segcate._nuisance.cross_fit import Fold, Target, cross_fit
 from segcate._nuisance.default_models import encoded_covariates
@@ -173,11 +174,8 @@ def fit_nuisances(
 
 def check_cross_fitting(owner: str, cv: Any, clip: Any) -> None:
     """Refuse a number of folds below 2, and a bound on chances outside [0, 0.5)."""
-    if isinstance(cv, bool) or not isinstance(cv, int | np.integer) or cv < 2:
-        raise ValueError(f"{owner}: `cv` must be a number of folds, at least 2; got {cv!r}.")
-    is_number = isinstance(clip, int | float | np.number) and not isinstance(clip, bool)
-    if not is_number or not 0 <= clip < 0.5:
-        raise ValueError(f"{owner}: `clip` must be a number in [0, 0.5); got {clip!r}.")
+    check_count(owner, "cv", cv, 2, advice="It is the number of folds.")
+    check_number(owner, "clip", clip, least=0, below=0.5)
 
 
 def warn_of_clipped(

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 from sklearn.base import is_classifier
-from sklearn.utils import check_random_state
 
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import takes_missing
+from segcate._inputs.parameters import check_seed
 from segcate._inputs.present_rows import present_rows
 from segcate._nuisance.cross_fit import check_models
 from segcate._nuisance.nuisances import (
@@ -294,7 +294,7 @@ class CausalForest(CATEEstimator):
         _refuse_explained_away(owner, data.treatment, data.treatment, weight)
         unit = np.arange(data.n_rows) if data.groups is None else data.groups
         _check_units(owner, unit, data)
-        rng = check_random_state(self.random_state)
+        rng = check_seed(owner, self.random_state)
         t, y_left = self._center(owner, data, kind, int(rng.randint(2**31 - 1)))
         values = self._encode_rows(data.X)
         _refuse_explained_away(owner, t, data.treatment, weight)

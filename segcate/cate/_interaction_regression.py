@@ -14,7 +14,7 @@ from segcate._covariates.missing import treat_missing
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import check_features, takes_missing
 from segcate._inputs.listing import listed
-from segcate._inputs.parameters import check_in_unit_interval, check_option
+from segcate._inputs.parameters import check_in_unit_interval, check_number, check_option
 from segcate._statistics.intervals import Law
 from segcate.cate._children import fit_regressor, refuse_nested_of_none, regressor_predict
 from segcate.cate._estimator import CATEEstimator, treated_arms
@@ -338,13 +338,8 @@ class InteractionRegression(CATEEstimator):
                 f"{owner}: `estimator` must be None or a regressor (an instance with `fit` and "
                 f"`predict`); got {model!r}."
             )
-        if not _is_number(self.step) or self.step <= 0:
-            raise ValueError(
-                f"{owner}: `step` must be a number above 0, in units of the dose; got "
-                f"{self.step!r}."
-            )
-        if self.at is not None and not _is_number(self.at):
-            raise ValueError(f"{owner}: `at` must be a dose or None; got {self.at!r}.")
+        check_number(owner, "step", self.step, above=0, advice="It is in units of the dose.")
+        check_number(owner, "at", self.at, optional=True, advice="It is a dose.")
 
     def _moderators(self, owner: str, X: Any) -> Int:
         if self.interactions is None:
@@ -438,11 +433,6 @@ class InteractionRegression(CATEEstimator):
                 "for intervals of a flexible model."
             )
         return self._fit
-
-
-def _is_number(value: Any) -> bool:
-    is_real = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    return is_real and bool(np.isfinite(np.float64(value)))
 
 
 def _outcome(data: EffectData) -> Float:

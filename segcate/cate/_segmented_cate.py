@@ -15,7 +15,12 @@ from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import check_features, takes_missing
 from segcate._inputs.kinds import columns_as_they_came
 from segcate._inputs.listing import listed
-from segcate._inputs.parameters import check_in_unit_interval, check_option
+from segcate._inputs.parameters import (
+    check_count,
+    check_in_unit_interval,
+    check_number,
+    check_option,
+)
 from segcate._inputs.part_of_rows import part_of_rows
 from segcate._inputs.present_rows import present_rows
 from segcate._inputs.segments import Segment, SegmentCodes, code_segments
@@ -363,21 +368,13 @@ class SegmentedCATE(CATEEstimator):
     def _check_parameters(self, owner: str) -> Any:
         """Check our own parameters and return the estimator to clone."""
         check_option(owner, "on_empty", self.on_empty, ("overall", "nan", "raise"))
-        size = self.min_arm_size
-        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-            raise ValueError(
-                f"{owner}: `min_arm_size` must be a number of rows, at least 1; got {size!r}."
-            )
+        check_count(owner, "min_arm_size", self.min_arm_size, 1)
         check_cross_fitting(owner, self.cv, 0.0)
-        share = self.shrinkage
-        is_share = isinstance(share, int | float | np.number) and not isinstance(share, bool)
-        if not (share is None or (isinstance(share, str) and share == "auto")) and (
-            not is_share or not 0 <= share <= 1
-        ):
-            raise ValueError(
-                f"{owner}: `shrinkage` must be 'auto', a share of the pooled model in [0, 1], or "
-                f"None; got {share!r}."
-            )
+        if not (isinstance(self.shrinkage, str) and self.shrinkage == "auto"):
+            check_number(
+                owner, "shrinkage", self.shrinkage, least=0, most=1, optional=True,
+                advice="It is the share of the pooled model; 'auto' learns it.",
+            )  # fmt: skip
         model = InteractionRegression() if self.estimator is None else self.estimator
         if isinstance(model, type) or not hasattr(model, "fit") or not hasattr(model, "predict"):
             raise TypeError(

@@ -288,5 +288,5 @@ def _count(text: str) -> int:
     except ValueError:
         value = 0
     if value < 2:
-        raise argparse.ArgumentTypeError(f"must be a whole number, at least 2; got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 2; got {text!r}")
     return value

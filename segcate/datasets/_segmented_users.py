@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch
 
+from segcate._inputs.parameters import check_seed
 from segcate.datasets._simulated_design import (
     LEVELS,
     Design,
@@ -218,7 +219,7 @@ def make_segmented_users(
         assignment=assignment,
         categories=categories,
     )
-    rng = check_random_state(random_state)
+    rng = check_seed("make_segmented_users", random_state)
     users = _draw_users(design, rng, n_features, separation, n_groups, assignment, categories)
     index = prognosis * users.need + curvature * (users.need**2 - 1) / np.sqrt(2)
     if categories:

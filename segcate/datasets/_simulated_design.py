@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from segcate._inputs.parameters import check_option
+from segcate._inputs.parameters import check_count, check_number, check_option
 from segcate.datasets._truth import intercept_for
 
 Float = npt.NDArray[np.float64]
@@ -81,27 +80,16 @@ def check_numbers(**values: Any) -> None:
     """Check counts (named n_*) and finite numbers."""
     for name, value in values.items():
         if name.startswith("n_"):
-            if value is None and name == "n_groups":
-                continue
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-                raise ValueError(
-                    f"{_OWNER}: `{name}` must be a whole number, at least 1; got {value!r}."
-                )
-        elif (
-            isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value))
-        ):
-            raise ValueError(f"{_OWNER}: `{name}` must be a finite number; got {value!r}.")
-        elif name in ("noise", "group_sd", "separation") and value < 0:
-            raise ValueError(
-                f"{_OWNER}: `{name}` is a spread and must be at least 0; got {value!r}."
-            )
+            check_count(_OWNER, name, value, 1, optional=name == "n_groups")
+        else:
+            is_spread = name in ("noise", "group_sd", "separation")
+            check_number(_OWNER, name, value, least=0 if is_spread else None)
 
 
 def check_choices(outcome: Any, assignment: Any, missing: Any, mixed_array: bool) -> None:
     check_option(_OWNER, "outcome", outcome, ["continuous", "binary"])
     check_option(_OWNER, "assignment", assignment, ["user", "group"])
-    if isinstance(missing, bool) or not isinstance(missing, Real) or not 0 <= float(missing) < 1:
-        raise ValueError(f"{_OWNER}: `missing` is a share and must be in [0, 1); got {missing!r}.")
+    check_number(_OWNER, "missing", missing, least=0, below=1)
     if mixed_array:
         raise ValueError(
             f"{_OWNER}: categories=True adds text columns, which need a frame. Pass "
@@ -176,23 +164,16 @@ def _effects(effects: Any, n_segments: int, outcome: str) -> Float:
 def _slope(heterogeneity: Any) -> float:
     if isinstance(heterogeneity, str) and heterogeneity == "constant":
         return 0.0
-    if (
-        isinstance(heterogeneity, bool)
-        or not isinstance(heterogeneity, Real)
-        or not np.isfinite(float(heterogeneity))
-    ):
-        raise ValueError(
-            f"{_OWNER}: `heterogeneity` must be 'constant' or a number (change of the effect per "
-            f"SD of the need); got {heterogeneity!r}."
-        )
+    check_number(
+        _OWNER, "heterogeneity", heterogeneity,
+        advice="It is the change of the effect per SD of the need, or 'constant'.",
+    )  # fmt: skip
     return float(heterogeneity)
 
 
 def _dial(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 10:
-        raise ValueError(
-            f"{_OWNER}: `{name}` is an SD of the logit score and must be in [0, 10]; got {value!r}."
-        )
+    advice = "It is an SD of the logit score."
+    check_number(_OWNER, name, value, least=0, most=10, advice=advice)
     return float(value)
 
 

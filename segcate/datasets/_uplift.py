@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, ndtr, softmax
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch
 
-from segcate._inputs.parameters import check_option
+from segcate._inputs.parameters import check_count, check_number, check_option, check_seed
 
 Float = npt.NDArray[np.float64]
 
@@ -142,17 +141,17 @@ def make_uplift(
     check_option(_OWNER, "design", design, ["experiment", "observational"])
     check_option(_OWNER, "outcome", outcome, ["continuous", "binary"])
     check_option(_OWNER, "effect_shape", effect_shape, ["smooth", "step"])
-    _check_count("n_samples", n_samples, 1)
-    _check_count("n_features", n_features, _FEWEST_FEATURES)
-    _check_count("n_arms", n_arms, 2)
-    _check_between("noise", noise, 0.0, np.inf)
-    _check_between("confounding", confounding, 0.0, 10.0)
+    check_count(_OWNER, "n_samples", n_samples, 1)
+    check_count(_OWNER, "n_features", n_features, _FEWEST_FEATURES)
+    check_count(_OWNER, "n_arms", n_arms, 2)
+    check_number(_OWNER, "noise", noise, least=0)
+    check_number(_OWNER, "confounding", confounding, least=0, most=10)
     average, spread = _DEFAULTS[outcome]
     averages = _averages(average if average_effect is None else average_effect, n_arms)
     spread = spread if heterogeneity is None else heterogeneity
-    _check_between("heterogeneity", spread, 0.0, np.inf)
+    check_number(_OWNER, "heterogeneity", spread, least=0)
 
-    rng = check_random_state(random_state)
+    rng = check_seed(_OWNER, random_state)
     X = rng.standard_normal((n_samples, n_features))
     strength = confounding if design == "observational" else 0.0
     truth = _truth(X, averages, float(spread), strength, effect_shape, outcome == "binary")
@@ -238,20 +237,6 @@ def _labelled(name: str, values: Any, n_treatments: int) -> Any:
         return pd.Series(values, name=name)
     first = n_treatments + 1 - values.shape[1]
     return pd.DataFrame(values, columns=[f"arm{k}" for k in range(first, n_treatments + 1)])
-
-
-def _check_count(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-        raise ValueError(
-            f"{_OWNER}: `{name}` must be a whole number, at least {least}; got {value!r}."
-        )
-
-
-def _check_between(name: str, value: Any, low: float, high: float) -> None:
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not is_number or not np.isfinite(float(value)) or not low <= float(value) <= high:
-        allowed = f"in [{low:g}, {high:g}]" if np.isfinite(high) else f"of at least {low:g}"
-        raise ValueError(f"{_OWNER}: `{name}` must be a finite number {allowed}; got {value!r}.")
 
 
 def _averages(value: Any, n_arms: int) -> Float:

@@ -192,7 +192,7 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         check_option(owner, "estimand", self.estimand, estimands)
         check_option(owner, "on_empty", self.on_empty, ("raise", "nan", "overall"))
         check_in_unit_interval(owner, "confidence_level", self.confidence_level)
-        check_count(owner, "min_per_arm", self.min_per_arm, 2)
+        check_count(owner, "min_per_arm", self.min_per_arm, 2, optional=True)
 
     def _prepare(
         self, owner: str, data: EffectData, takes_missing: bool, skip: Sequence[int] = ()

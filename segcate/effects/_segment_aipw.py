@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 
 from segcate._covariates.late_columns import check_late_columns
 from segcate._covariates.missing import complete_data
@@ -16,7 +15,7 @@ from segcate._inputs.effect_data import EffectData, check_effect_data
 from segcate._inputs.features import takes_missing
 from segcate._inputs.listing import listed
 from segcate._inputs.outcome import is_zero_one
-from segcate._inputs.parameters import check_option
+from segcate._inputs.parameters import check_flag, check_seed
 from segcate._inputs.segments import Segment
 from segcate._nuisance.cross_fit import check_models
 from segcate._nuisance.folds import check_splits
@@ -368,7 +367,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
 
     def _check_parameters(self, owner: str) -> None:
         self._check_shared_parameters(owner, ("ate", "att"))
-        check_option(owner, "pool_nuisances", self.pool_nuisances, (True, False))
+        check_flag(owner, "pool_nuisances", self.pool_nuisances)
         check_cross_fitting(owner, self.cv if _is_number(self.cv) else 2, self.clip)
 
     def _options(self, owner: str, data: EffectData, y: Float) -> AIPWOptions:
@@ -386,7 +385,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             treatment=self.propensity_model,
             cv=int(self.cv) if splits is None else len(splits),
             clip=None,
-            random_state=int(check_random_state(self.random_state).randint(2**31 - 1)),
+            random_state=int(check_seed(owner, self.random_state).randint(2**31 - 1)),
             n_jobs=self.n_jobs,
             remedy="" if self.pool_nuisances else ", or set pool_nuisances=True",
         )

@@ -14,7 +14,7 @@ from segcate._covariates.missing import complete_data
 from segcate._inputs.effect_data import EffectData, check_effect_data
 from segcate._inputs.features import takes_missing
 from segcate._inputs.listing import listed
-from segcate._inputs.parameters import check_option
+from segcate._inputs.parameters import check_count, check_option
 from segcate._inputs.present_rows import present_rows
 from segcate._inputs.segments import Segment
 from segcate.effects._matched.estimate import NOT_VALID, EstimateOptions, estimate_segments
@@ -365,11 +365,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         self._check_shared_parameters(owner)
         check_option(owner, "std_error", self.std_error, STD_ERRORS)
         check_option(owner, "inference", self.inference, ("population", "sample"))
-        j = self.n_variance_neighbors
-        if isinstance(j, bool) or not isinstance(j, int | np.integer) or j < 0:
-            raise ValueError(
-                f"{owner}: `n_variance_neighbors` must be an integer of at least 0; got {j!r}."
-            )
+        check_count(owner, "n_variance_neighbors", self.n_variance_neighbors, 0)
         if isinstance(self.adjustment, str):
             check_option(owner, "adjustment", self.adjustment, ("bias", "linear"))
         elif self.adjustment is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcate._inputs.parameters import check_option
+from segcate._inputs.parameters import check_number, check_option
 from segcate._kernels import kernel
 
 Float = npt.NDArray[np.float64]
@@ -51,12 +51,10 @@ _EXHAUSTED = int(RowStatus.EXHAUSTED)
 def check_caliper(owner: str, width: Any, scale: Any) -> None:
     """Refuse widths that are no number of at least 0, and unknown units."""
     check_option(owner, "caliper_scale", scale, ("sd", "raw"))
-    is_number = isinstance(width, int | float | np.number) and not isinstance(width, bool)
-    if width is not None and not (is_number and 0 <= width < np.inf):
-        raise ValueError(
-            f"{owner}: `caliper` must be None or a number of at least 0 (in standard deviations of the score, or in "
-            f"its own units with caliper_scale='raw'); got {width!r}."
-        )
+    check_number(
+        owner, "caliper", width, least=0, optional=True,
+        advice="It counts standard deviations of the score, or its own units with caliper_scale='raw'.",
+    )  # fmt: skip
 
 
 def caliper_widths(caliper: float | None, scale: str, deviation: Float) -> Float:

@@ -12,6 +12,7 @@ from segcate._inputs import frames
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.labels import label_values
 from segcate._inputs.listing import listed
+from segcate._inputs.parameters import is_whole
 
 Int = npt.NDArray[np.intp]
 
@@ -33,8 +34,7 @@ def _position(owner: str, X: Any, column: Any) -> int:
     n_columns = X.shape[1]
     if isinstance(column, str) and names is not None and column in names:
         return names.index(column)
-    is_number = isinstance(column, int | np.integer) and not isinstance(column, bool)
-    if is_number and -n_columns <= column < n_columns:
+    if is_whole(column) and -n_columns <= column < n_columns:
         return int(column % n_columns)
     known = "X is an array without names" if names is None else f"its columns are {listed(names)}"
     raise ValueError(

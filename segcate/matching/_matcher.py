@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import takes_missing
-from segcate._inputs.parameters import check_option
+from segcate._inputs.parameters import check_flag, check_option
 from segcate._inputs.segments import Segment
 from segcate.matching._base import Matcher
 from segcate.matching._design import Design, design_covariates, nearest_design, score_space
@@ -163,7 +163,7 @@ class PropensityMatcher(Matcher):
         owner = type(self).__name__
         check_classifier(owner, self.estimator)
         check_matching_options(self)
-        check_option(owner, "pool_propensity", self.pool_propensity, (True, False))
+        check_flag(owner, "pool_propensity", self.pool_propensity)
         check_option(owner, "score_scale", self.score_scale, SCORE_SCALES)
         check_option(
             owner, "common_support", self.common_support, (None, "treated", "control", "both")

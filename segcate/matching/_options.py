@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import check_random_state
 
 from segcate._inputs.effect_data import EffectData
-from segcate._inputs.parameters import check_count, check_option
+from segcate._inputs.parameters import check_count, check_flag, check_option, check_seed
 from segcate.matching._calipers import check_caliper
 from segcate.matching._greedy import ORDERS
 
@@ -42,8 +41,8 @@ class MatchingOptions:
 def check_matching_options(matcher: Any) -> None:
     """Refuse values that no matching can work with."""
     owner = type(matcher).__name__
-    check_count(owner, "n_neighbors", matcher.n_neighbors, 1, optional=False)
-    check_option(owner, "replacement", matcher.replacement, (True, False))
+    check_count(owner, "n_neighbors", matcher.n_neighbors, 1)
+    check_flag(owner, "replacement", matcher.replacement)
     check_option(owner, "order", matcher.order, ORDERS)
     check_caliper(owner, matcher.caliper, matcher.caliper_scale)
 
@@ -57,7 +56,7 @@ def matching_options(
         _refuse_without_replacement(owner, data, estimand)
     priority = None
     if not matcher.replacement and matcher.order == "random":
-        priority = check_random_state(matcher.random_state).random_sample(data.n_rows)
+        priority = check_seed(owner, matcher.random_state).random_sample(data.n_rows)
     return MatchingOptions(
         n_neighbors=int(matcher.n_neighbors),
         replacement=bool(matcher.replacement),

@@ -17,7 +17,7 @@ from segcate._inputs.containers import refuse_no_table
 from segcate._inputs.encoding import encode_columns
 from segcate._inputs.groups import check_groups
 from segcate._inputs.kinds import described_name
-from segcate._inputs.parameters import check_in_unit_interval
+from segcate._inputs.parameters import check_in_unit_interval, check_number
 from segcate._inputs.vectors import check_same_index, check_vector
 from segcate._inputs.weights import check_weights
 from segcate._statistics.multiplicity import holm
@@ -163,7 +163,7 @@ def clan(
     3      plan=b   covariate   0.53   0.55         1.0
     """
     check_in_unit_interval(_OWNER, "confidence_level", confidence_level)
-    _check_share(share)
+    check_number(_OWNER, "share", share, above=0, most=0.5, advice="0.2 compares the outer fifths.")
     refuse_no_table(_OWNER, X)
     check_same_index(
         _OWNER, X=X, prediction=prediction, pseudo_outcome=pseudo_outcome,
@@ -193,15 +193,6 @@ def clan(
         role=roles,
         values=np.column_stack([table, adjusted]),
     )
-
-
-def _check_share(share: Any) -> None:
-    is_number = isinstance(share, int | float | np.number) and not isinstance(share, bool)
-    if not is_number or not 0 < share <= 0.5:
-        raise ValueError(
-            f"{_OWNER}: `share` must be a number in (0, 0.5], so that the two groups do not overlap; "
-            f"got {share!r}. 0.2 compares the outer fifths."
-        )
 
 
 def _rows(

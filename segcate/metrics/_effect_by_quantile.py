@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from segcate._inputs import frames
-from segcate._inputs.parameters import check_in_unit_interval
+from segcate._inputs.parameters import check_count, check_in_unit_interval
 from segcate._inputs.vectors import as_column, check_same_index
 from segcate.exceptions import SegcateWarning
 from segcate.metrics._group_effects import EffectByGroup, EffectByQuantile, estimate_groups
@@ -206,13 +206,11 @@ def effect_by_group(
 
 
 def check_n_groups(owner: str, n_groups: Any, rows: ScoredRows) -> None:
-    """Raise unless the number of quantile groups is an integer between 1 and the rows."""
-    is_integer = isinstance(n_groups, int | np.integer) and not isinstance(n_groups, bool)
-    if not is_integer or not 1 <= n_groups <= rows.n_rows:
-        raise ValueError(
-            f"{owner}: `n_groups` must be an integer from 1 to the number of rows "
-            f"({rows.n_rows}); got {n_groups!r}. 5 or 10 are usual."
-        )
+    """Raise unless the number of quantile groups is a whole number from 1 to that of rows."""
+    check_count(
+        owner, "n_groups", n_groups, 1, rows.n_rows,
+        advice=f"There are {rows.n_rows} rows; 5 or 10 groups are usual.",
+    )  # fmt: skip
 
 
 def _check_labels(owner: str, group: Any, reference: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from segcate._inputs.arrays import Float, Int
-from segcate._inputs.parameters import check_in_unit_interval
+from segcate._inputs.parameters import check_in_unit_interval, check_number
 from segcate._inputs.vectors import as_numbers, check_same_index
 from segcate._writing.number_texts import write_number
 from segcate.metrics._policy_value import check_costs
@@ -281,23 +281,15 @@ def check_unit_value(owner: str, value: Any, n_rows: int) -> Float:
 
 def check_budget(owner: str, budget: Any) -> None:
     """Raise unless the budget is None or a finite number of at least 0."""
-    if budget is None:
-        return
-    is_number = isinstance(budget, int | float | np.number) and not isinstance(budget, bool)
-    if not is_number or not 0 <= budget < np.inf:
-        raise ValueError(
-            f"{owner}: `budget` must be a number of at least 0, money per row of all rows; got "
-            f"{budget!r}. Divide a total by the number of rows; None means no limit."
-        )
+    check_number(
+        owner, "budget", budget, least=0, optional=True,
+        advice="It is money per row of all rows: divide a total by the number of rows.",
+    )  # fmt: skip
 
 
 def check_share(owner: str, max_share: Any) -> None:
     """Raise unless the largest share is None or a number in [0, 1]."""
-    if max_share is None:
-        return
-    is_number = isinstance(max_share, int | float | np.number) and not isinstance(max_share, bool)
-    if not is_number or not 0 <= max_share <= 1:
-        raise ValueError(
-            f"{owner}: `max_share` must be a number in [0, 1]; got {max_share!r}. 0.2 treats at "
-            "most a fifth of the rows; None means no limit."
-        )
+    check_number(
+        owner, "max_share", max_share, least=0, most=1, optional=True,
+        advice="0.2 treats at most a fifth of the rows; None means no limit.",
+    )  # fmt: skip

@@ -9,10 +9,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import check_random_state
 
 from segcate._inputs.arrays import Float, Int
-from segcate._inputs.parameters import check_option
+from segcate._inputs.parameters import check_count, check_number, check_option, check_seed
 from segcate._ranking.formulas import (
     RankScore,
     area_value_and_influence,
@@ -122,12 +121,11 @@ class Scored:
 
 def check_k(owner: str, k: Any) -> None:
     """Refuse a share that is not in (0, 1]."""
-    is_number = isinstance(k, int | float | np.number) and not isinstance(k, bool)
-    if not is_number or not 0 < k <= 1:
-        raise ValueError(
-            f"{owner}: `k` must be a share of the rows in (0, 1], such as 0.3 for the best 30 %; got "
-            f"{k!r}. For a number of rows pass k=n / len(prediction)."
-        )
+    check_number(
+        owner, "k", k, above=0, most=1,
+        advice="It is a share of the rows, such as 0.3 for the best 30 %; for a number of rows pass "
+        "k=n / len(prediction).",
+    )  # fmt: skip
 
 
 def check_scoring(
@@ -136,14 +134,10 @@ def check_scoring(
     """Check how rankings are to be scored."""
     check_k(owner, k)
     check_option(owner, "std_error", std_error, get_args(StdError))
-    is_count = isinstance(n_draws, int | np.integer) and not isinstance(n_draws, bool)
-    if not is_count or n_draws < 2:
-        raise ValueError(
-            f"{owner}: `n_draws` must be a number of half-samples, at least 2; got {n_draws!r}."
-        )
+    check_count(owner, "n_draws", n_draws, 2)
     seed = 0
     if std_error == "half-sample":
-        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        seed = int(check_seed(owner, random_state).randint(2**31 - 1))
     return Scoring(metric, float(k), std_error, int(n_draws), seed)
 
 

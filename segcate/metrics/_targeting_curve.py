@@ -11,7 +11,12 @@ from scipy.special import ndtr, stdtrit
 from sklearn.utils import check_random_state
 
 from segcate._inputs.arrays import Float
-from segcate._inputs.parameters import check_in_unit_interval, check_option
+from segcate._inputs.parameters import (
+    check_count,
+    check_in_unit_interval,
+    check_number,
+    check_option,
+)
 
 Band = Literal["pointwise", "uniform"]
 
@@ -137,13 +142,11 @@ class TargetingCurve:
             If the share is no number, or outside the curve.
         """
         starts_at_zero = self.kind in _STARTS_AT_ZERO
-        is_number = isinstance(share, int | float | np.number) and not isinstance(share, bool)
-        if not is_number or not (0 < share <= 1 or (share == 0 and starts_at_zero)):
-            raise ValueError(
-                f"TargetingCurve.at: `share` must be a number {'from 0' if starts_at_zero else 'above 0'}"
-                f" to 1, the share of rows treated; got {share!r}. 0.3 reads the curve at the best "
-                "30 %."
-            )
+        check_number(
+            "TargetingCurve.at", "share", share, most=1,
+            least=0 if starts_at_zero else None, above=None if starts_at_zero else 0,
+            advice="0.3 reads the curve at the best 30 %.",
+        )  # fmt: skip
         columns = self.share, *(getattr(self, name) for name in _COLUMNS[1:])
         at = int(np.searchsorted(self.share, share))
         if self.share[at] != share:
@@ -176,15 +179,8 @@ def check_curve_options(
     """Refuse options of a curve that are out of range."""
     check_in_unit_interval(owner, "confidence_level", confidence_level)
     check_option(owner, "band", band, get_args(Band))
-    if n_points is None:
-        return
-    is_count = isinstance(n_points, int | np.integer) and not isinstance(n_points, bool)
-    if not is_count or not 1 <= n_points <= _MOST_POINTS:
-        raise ValueError(
-            f"{owner}: `n_points` must be a number of points of at least 1 and at most {_MOST_POINTS:,}, or None; "
-            f"got {n_points!r}."
-        )
-    if band == "uniform" and n_points > _MOST_UNIFORM_POINTS:
+    check_count(owner, "n_points", n_points, 1, _MOST_POINTS, optional=True)
+    if band == "uniform" and n_points is not None and n_points > _MOST_UNIFORM_POINTS:
         raise ValueError(
             f"{owner}: a uniform band takes at most {_MOST_UNIFORM_POINTS} points; got n_points="
             f"{n_points}. Ask for fewer, or for band='pointwise'."

@@ -13,14 +13,13 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_random_state
 
 from segcate._inputs import frames
 from segcate._inputs.arrays import Int
 from segcate._inputs.groups import check_groups, refuse_groups_that_are_arms
 from segcate._inputs.listing import listed
 from segcate._inputs.outcome import check_outcome
-from segcate._inputs.parameters import check_in_unit_interval
+from segcate._inputs.parameters import check_in_unit_interval, check_seed
 from segcate._inputs.propensity import check_propensity
 from segcate._inputs.routing import routing
 from segcate._inputs.treatment import check_treatment
@@ -211,7 +210,7 @@ def honest_effects(
         sample_weight=sample_weight, pseudo_outcome=pseudo_outcome,
     )  # fmt: skip
     rows = _checked(X, y, treatment, groups, propensity, sample_weight)
-    rng = check_random_state(random_state)
+    rng = check_seed(_OWNER, random_state)
     design_idx, estimation_idx = _halves(rows, design_size, rng)
     seed = int(rng.randint(2**31 - 1))
     if pseudo_outcome is not None:

@@ -13,7 +13,7 @@ from sklearn.model_selection import BaseCrossValidator, StratifiedShuffleSplit
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.groups import check_groups
 from segcate._inputs.outcome import check_outcome
-from segcate._inputs.parameters import check_seed
+from segcate._inputs.parameters import check_count, check_seed, is_number
 from segcate._inputs.routing import SPLIT_REQUEST, how_to_pass
 from segcate._inputs.treatment import check_arms, check_dose
 from segcate._inputs.vectors import as_array, check_same_index
@@ -109,11 +109,7 @@ class _TreatmentSplitter(BaseCrossValidator):  # type: ignore[misc]
     def _check_parameters(self, owner: str) -> None:
         fewest = 1 if isinstance(self, TreatmentStratifiedShuffleSplit) else 2
         for name, least in (("n_splits", fewest), ("n_outcome_bins", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise ValueError(
-                    f"{owner}: `{name}` must be an integer of at least {least}; got {value!r}."
-                )
+            check_count(owner, name, getattr(self, name), least)
 
     def _checked_groups(self, owner: str, groups: Any, X: Any) -> Int | None:
         if groups is not None:
@@ -348,8 +344,7 @@ class TreatmentStratifiedShuffleSplit(_TreatmentSplitter):
         """Return the shares of the rows to score on and to fit on."""
         for name in ("test_size", "train_size"):
             size = getattr(self, name)
-            is_number = isinstance(size, int | float | np.number) and not isinstance(size, bool)
-            if size is not None and not is_number:
+            if size is not None and not is_number(size):
                 raise TypeError(
                     f"{type(self).__name__}: `{name}` must be a share inside (0, 1), a number of rows or "
                     f"None; got {size!r}."

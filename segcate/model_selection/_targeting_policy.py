@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
-from sklearn.utils import check_random_state, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._inputs import frames
@@ -16,7 +16,12 @@ from segcate._inputs.features import check_features
 from segcate._inputs.groups import check_groups
 from segcate._inputs.listing import listed
 from segcate._inputs.outcome import check_outcome
-from segcate._inputs.parameters import check_in_unit_interval, check_option
+from segcate._inputs.parameters import (
+    check_count,
+    check_in_unit_interval,
+    check_option,
+    check_seed,
+)
 from segcate._inputs.routing import FIT_REQUEST, SCORE_REQUEST
 from segcate._inputs.segments import SegmentCodes, code_segments, find_segment_column
 from segcate._inputs.treatment import check_arms
@@ -262,7 +267,7 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         if propensity is not None:
             given["propensity"] = np.asarray(propensity)
         self.n_arms_ = len(cost) + 1
-        rng = check_random_state(self.random_state)
+        rng = check_seed(owner, self.random_state)
         psi = self._scores(X, y, given, pseudo_outcome, rng)
         segments = self._code_segments(owner, X)
         self.effect_estimator_ = fit_child(self.effect_estimator, X, y, given)
@@ -462,12 +467,12 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
                 f"`predict`); got {self.effect_estimator!r}."
             )
         is_number = isinstance(self.cv, bool | int | float | np.number | str)
-        is_count = isinstance(self.cv, int | np.integer) and not isinstance(self.cv, bool)
-        if is_number and (not is_count or self.cv < 2):
-            raise ValueError(
-                f"{owner}: `cv` must be a number of folds, at least 2, pairs of training and test "
-                f"rows, or None for no `value_`; got {self.cv!r}."
-            )
+        if is_number:
+            check_count(
+                owner, "cv", self.cv, 2,
+                advice="It is the number of folds; or pass pairs of training and test rows, or None for no "
+                "`value_`.",
+            )  # fmt: skip
         cost = np.broadcast_to(
             check_costs(owner, self.cost, np.empty((1, n_arms - 1))), (1, n_arms - 1)
         ).ravel()

@@ -11,7 +11,7 @@ from segcate._inputs import frames
 from segcate._inputs.kinds import read_column
 from segcate._inputs.labels import label_values
 from segcate._inputs.listing import listed
-from segcate._inputs.parameters import check_count
+from segcate._inputs.parameters import check_count, is_whole
 from segcate._inputs.vectors import check_same_index
 from segcate._inputs.weights import check_weights
 from segcate._writing.number_texts import decimals_of, write_decimals
@@ -247,7 +247,7 @@ class EffectDistributionDisplay(Display):
         """
         owner = type(self).__name__
         for name in ("n_bands", "max_groups"):
-            check_count(owner, name, getattr(self, name), 2, optional=False)
+            check_count(owner, name, getattr(self, name), 2)
         check_same_index(
             owner, prediction=self.prediction, by=self.by, sample_weight=self.sample_weight
         )
@@ -344,7 +344,7 @@ def _column(owner: str, X: Any, by: Any) -> tuple[str, npt.NDArray[Any]]:
             )
         return by, _values(owner, X, names.index(by))
     n_columns = np.shape(X)[1]
-    if isinstance(by, bool) or not isinstance(by, int | np.integer):
+    if not is_whole(by):
         raise TypeError(
             f"{owner}: `by` must be the name or position of a column of X, or one value a row; got "
             f"{by!r}."

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from segcate._inputs.listing import listed
-from segcate._inputs.parameters import check_count, check_option
+from segcate._inputs.parameters import check_count, check_number, check_option
 from segcate._writing.number_texts import decimals_of, write_decimals
 from segcate.plots._balance_lines import BalanceLine, balance_lines, order_lines
 from segcate.plots._display import Display
@@ -241,8 +241,11 @@ class LovePlotDisplay(Display):
         owner = type(self).__name__
         check_option(owner, "statistic", self.statistic, _LABELS)
         check_option(owner, "order", order, ["before", "after", "given"])
-        check_count(owner, "max_covariates", max_covariates, 1, optional=False)
-        _check_threshold(owner, self.threshold)
+        check_count(owner, "max_covariates", max_covariates, 1)
+        check_number(
+            owner, "threshold", self.threshold, optional=True,
+            advice="It is a distance between the arms; None draws no line.",
+        )  # fmt: skip
         check_count(owner, "n_rows", self.n_rows, 0, optional=True)
         found = balance_lines(owner, self.balance, self.statistic, self.segment, self.absolute)
         lines, n_hidden = order_lines(found, order, max_covariates)
@@ -355,16 +358,6 @@ def _value(value: float, decimals: int) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
-def _check_threshold(owner: str, threshold: Any) -> None:
-    """Refuse a threshold that no line can be drawn at."""
-    is_number = isinstance(threshold, int | float | np.number) and not isinstance(threshold, bool)
-    if threshold is not None and not (is_number and np.isfinite(threshold)):
-        raise ValueError(
-            f"{owner}: `threshold` must be None or a finite number, a distance between the arms; got "
-            f"{threshold!r}."
-        )
 
 
 def _limits(

@@ -235,7 +235,7 @@ class SegmentProfileDisplay(Display):
         """
         owner = type(self).__name__
         check_option(owner, "order", order, ["given", "spread"])
-        check_count(owner, "max_covariates", max_covariates, 1, optional=False)
+        check_count(owner, "max_covariates", max_covariates, 1)
         cells = profile_cells(owner, self.profile, self.overall, self.scale, order, max_covariates)
         n_rows, n_columns = cells.means.shape
         width = max(WIDTH, _NAME_INCHES + _COLUMN_INCHES * n_columns)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from segcate._inputs.parameters import check_in_unit_interval
+from segcate._inputs.parameters import check_number
 from segcate._inputs.vectors import check_same_index
 from segcate._inputs.weights import check_weights
 from segcate._writing.number_texts import decimals_of, write_decimals
@@ -249,11 +249,9 @@ class SortedEffectDisplay(Display):
             If matplotlib is not installed.
         """
         owner = type(self).__name__
-        check_in_unit_interval(owner, "mark", self.mark)
-        if self.mark > 0.5:
-            raise ValueError(
-                f"{owner}: `mark` must be at most 0.5, or both ends would overlap; got {self.mark}."
-            )
+        check_number(
+            owner, "mark", self.mark, above=0, most=0.5, advice="Above 0.5 both ends would overlap."
+        )
         check_same_index(owner, prediction=self.prediction, sample_weight=self.sample_weight)
         prediction = read_effects(owner, self.prediction)
         weight = check_weights(owner, self.sample_weight, self.prediction)

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin, clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_random_state
 
 from segcate._inputs import frames
 from segcate._inputs.kinds import ColumnKind, columns_as_they_came
-from segcate._inputs.parameters import check_count, check_option
+from segcate._inputs.parameters import check_count, check_option, check_seed
 from segcate.segmentation._clustering import ClusteringOptions, last_step
 from segcate.segmentation._clustering_segmenter import ClusteringSegmenter
 
@@ -132,14 +131,14 @@ class ClusterSegmenter(ClusteringSegmenter):
         owner = type(self).__name__
         _check_clusterer(owner, self.clusterer)
         check_option(owner, "noise", self.noise, ["segment", "nearest"])
-        check_count(owner, "min_size", self.min_size, 1)
-        check_count(owner, "max_fit_samples", self.max_fit_samples, 2)
+        check_count(owner, "min_size", self.min_size, 1, optional=True)
+        check_count(owner, "max_fit_samples", self.max_fit_samples, 2, optional=True)
         return ClusteringOptions(self.noise, self.min_size, self.max_fit_samples)
 
     def _new_clusterer(self, rows: Any) -> Any:
         clusterer = clone(self.clusterer)
         if self.random_state is not None:
-            _seed(clusterer, check_random_state(self.random_state))
+            _seed(clusterer, check_seed(type(self).__name__, self.random_state))
         return clusterer
 
     def _clustered_columns(self, X: Any) -> Any:

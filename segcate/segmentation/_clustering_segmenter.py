@@ -10,10 +10,10 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_random_state
 
 from segcate._inputs.features import check_features
 from segcate._inputs.kinds import ColumnKind, with_note
+from segcate._inputs.parameters import check_seed
 from segcate._inputs.vectors import check_same_index
 from segcate.base import SegmenterMixin
 from segcate.exceptions import SegcateWarning
@@ -77,7 +77,7 @@ class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
         rows = self._clustered_columns(X)
         if self._fills_gaps:
             rows = self._learn_gaps(rows)
-        rng = check_random_state(self.random_state)
+        rng = check_seed(owner, self.random_state)
         with blame_rows(owner, rows, fitting=True):
             clusterer = self._new_clusterer(rows)
             self._clustering, self.labels_ = fit_clustering(clusterer, rows, options, rng)

@@ -128,7 +128,7 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
         if self.by is None:
             raise ValueError(f"{owner}: `by` must name the columns to group by; got None.")
         self.column_positions_ = resolve_columns(owner, X, self.by, argument="by")
-        check_count(owner, "min_size", self.min_size, 1)
+        check_count(owner, "min_size", self.min_size, 1, optional=True)
         if self.min_size is not None and self.default is None:
             raise ValueError(
                 f"{owner}: min_size={self.min_size} needs a segment for the rows of small groups. Name it, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from segcate._inputs import frames
-from segcate._inputs.parameters import check_count, check_option
+from segcate._inputs.parameters import check_count, check_number, check_option
 from segcate.segmentation._clustering import ClusteringOptions
 from segcate.segmentation._clustering_segmenter import (
     ClusteringSegmenter,
@@ -161,21 +161,17 @@ class HDBSCANSegmenter(ClusteringSegmenter):
 
     def _options(self) -> ClusteringOptions:
         owner = type(self).__name__
-        check_count(owner, "min_cluster_size", self.min_cluster_size, 2, optional=False)
-        check_count(owner, "min_samples", self.min_samples, 1)
-        check_count(owner, "min_size", self.min_size, 1)
-        check_count(owner, "max_fit_samples", self.max_fit_samples, 2)
+        check_count(owner, "min_cluster_size", self.min_cluster_size, 2)
+        check_count(owner, "min_samples", self.min_samples, 1, optional=True)
+        check_count(owner, "min_size", self.min_size, 1, optional=True)
+        check_count(owner, "max_fit_samples", self.max_fit_samples, 2, optional=True)
         check_option(owner, "metric", self.metric, _METRICS)
         check_option(
             owner, "cluster_selection_method", self.cluster_selection_method, ["eom", "leaf"]
         )
         check_option(owner, "noise", self.noise, ["segment", "nearest"])
         epsilon = self.cluster_selection_epsilon
-        if isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or not epsilon >= 0:
-            raise ValueError(
-                f"{owner}: `cluster_selection_epsilon` must be a number of at least 0; got "
-                f"{epsilon!r}."
-            )
+        check_number(owner, "cluster_selection_epsilon", epsilon, least=0)
         return ClusteringOptions(self.noise, self.min_size, self.max_fit_samples)
 
     def _new_clusterer(self, rows: Any) -> Any:

@@ -174,8 +174,8 @@ class KMeansSegmenter(ClusteringSegmenter):
 
     def _options(self) -> ClusteringOptions:
         owner = type(self).__name__
-        check_count(owner, "n_clusters", self.n_clusters, 1, optional=False)
-        check_count(owner, "min_size", self.min_size, 1)
+        check_count(owner, "n_clusters", self.n_clusters, 1)
+        check_count(owner, "min_size", self.min_size, 1, optional=True)
         return ClusteringOptions(min_size=self.min_size)
 
     def _new_clusterer(self, rows: Any) -> Any:

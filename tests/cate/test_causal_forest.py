@@ -341,7 +341,7 @@ def test_it_stands_in_one_search_with_segment_matching(study):
     [
         ({"n_estimators": 10, "bag_size": 4}, ValueError, r"multiple of `bag_size`.*got 10 and 4"),
         ({"n_estimators": 4, "bag_size": 4}, ValueError, r"at least twice it.*n_estimators=8"),
-        ({"bag_size": 1}, ValueError, r"`bag_size` must be a whole number, at least 2; got 1"),
+        ({"bag_size": 1}, ValueError, r"`bag_size` must be a whole number of at least 2; got 1"),
         ({"min_samples_leaf": 0}, ValueError, "`min_samples_leaf`.*at least 1; got 0"),
         ({"min_samples_leaf": 2.5}, ValueError, "whole number.*got 2.5"),
         ({"max_depth": 0}, ValueError, "`max_depth`"),

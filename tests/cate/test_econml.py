@@ -131,7 +131,7 @@ def test_intervals_need_inference_and_can_be_bootstrapped(study):
     booted.fit(study["X"], study["y"], treatment=study["treatment"])
     low, high = booted.predict_interval(study["new"]).T
     assert (low < high).all()
-    with pytest.raises(ValueError, match=r"`confidence_level` must be a number inside \(0, 1\)"):
+    with pytest.raises(ValueError, match=r"`confidence_level` must be a number in \(0, 1\)"):
         booted.predict_interval(study["new"], confidence_level=95)
 
 

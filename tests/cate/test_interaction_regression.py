@@ -400,9 +400,9 @@ def test_auto_tells_the_kind_from_the_values(values, kind):
     [
         ({"treatment_kind": "dose"}, "`treatment_kind` must be one of"),
         ({"std_error": "HC4"}, "`std_error` must be one of"),
-        ({"confidence_level": 95}, r"`confidence_level` must be a number inside \(0, 1\); got 95"),
+        ({"confidence_level": 95}, r"`confidence_level` must be a number in \(0, 1\); got 95"),
         ({"step": 0}, "`step` must be a number above 0"),
-        ({"at": "mean"}, "`at` must be a dose or None; got 'mean'"),
+        ({"at": "mean"}, "`at` must be a finite number or None; got 'mean'"),
         ({"interactions": ["x9"]}, "holds names"),
         ({"interactions": [9]}, "`interactions` holds positions 9"),
         ({"std_error": "group"}, "std_error='group' needs `groups=`"),

@@ -112,7 +112,5 @@ def test_model_without_intervals_names_those_that_have_them(data):
 def test_level_outside_its_range(data):
     model = fitted(InteractionRegression(), data)
     for level in (0, 1, 95, "high"):
-        with pytest.raises(
-            ValueError, match=r"`confidence_level` must be a number inside \(0, 1\)"
-        ):
+        with pytest.raises(ValueError, match=r"`confidence_level` must be a number in \(0, 1\)"):
             predict_interval(model, data.X, confidence_level=level)

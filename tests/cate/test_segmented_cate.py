@@ -277,12 +277,12 @@ def test_whole_groups_that_are_segments_leave_nothing_to_learn_from(X, users):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"shrinkage": 1.5}, "`shrinkage` must be 'auto', a share .* got 1.5"),
-        ({"shrinkage": "none"}, "`shrinkage` must be 'auto'"),
-        ({"shrinkage": True}, "`shrinkage` must be 'auto'"),
-        ({"min_arm_size": 0}, "`min_arm_size` must be a number of rows, at least 1; got 0"),
+        ({"shrinkage": 1.5}, "`shrinkage` must be a number in .0, 1. or None; got 1.5.*'auto'"),
+        ({"shrinkage": "none"}, "`shrinkage` must be a number in .*'auto'"),
+        ({"shrinkage": True}, "`shrinkage` must be a number in .*'auto'"),
+        ({"min_arm_size": 0}, "`min_arm_size` must be a whole number of at least 1; got 0"),
         ({"on_empty": "drop"}, "`on_empty` must be one of"),
-        ({"cv": 1}, "`cv` must be a number of folds"),
+        ({"cv": 1}, "`cv` must be a whole number of at least 2"),
         ({"segment": "region"}, "X has no column 'region'"),
         ({"treatment_kind": "dose"}, "`treatment_kind` must be one of"),
     ],

@@ -443,7 +443,7 @@ def test_debug_shows_where_an_error_came_from(file):
     ("arguments", "message"),
     [
         (["run"], "the following arguments are required"),
-        (["run", "a.csv", *BASIC, "--n-clusters", "1"], "must be a whole number, at least 2"),
+        (["run", "a.csv", *BASIC, "--n-clusters", "1"], "must be a whole number of at least 2"),
         (["run", "a.csv", *BASIC, "--covariates", " , "], "names no column"),
         (["run", "a.csv", *BASIC, "--estimand", "late"], "invalid choice: 'late'"),
         ([], "the following arguments are required"),

@@ -415,8 +415,8 @@ def test_columns_that_are_named_by_numbers():
     ("options", "error", "message"),
     [
         ({"estimand": "atc"}, ValueError, r"`estimand` must be one of \['ate', 'att'\]; got 'atc'"),
-        ({"cv": 1}, ValueError, "`cv` must be a number of folds, at least 2; got 1"),
-        ({"cv": 2.5}, ValueError, r"`cv` must be a number of folds, at least 2; got 2\.5"),
+        ({"cv": 1}, ValueError, "`cv` must be a whole number of at least 2; got 1"),
+        ({"cv": 2.5}, ValueError, r"`cv` must be a whole number of at least 2; got 2\.5"),
         ({"cv": "loo"}, TypeError, r"`cv` must be a number of folds, or pairs of arrays.*'loo'"),
         (
             {"cv": [([0, 1], [2, 3])]}, ValueError,
@@ -427,7 +427,7 @@ def test_columns_that_are_named_by_numbers():
             r"39 rows would be predicted by models that saw them",
         ),
         ({"clip": 0.5}, ValueError, r"`clip` must be a number in \[0, 0\.5\); got 0\.5"),
-        ({"pool_nuisances": "no"}, ValueError, r"`pool_nuisances` must be one of \[True, False\]"),
+        ({"pool_nuisances": "no"}, TypeError, r"`pool_nuisances` must be True or False; got 'no'"),
         ({"outcome_model": LinearRegression}, TypeError, "`outcome_model` must be .*an instance"),
         ({"propensity_model": LinearRegression()}, TypeError, "classifier with `predict_proba`"),
         ({"outcome_model": LogisticRegression()}, ValueError, "is a classifier.*y is not 0/1"),

@@ -278,7 +278,7 @@ def test_fewer_groups_than_parameters_give_no_standard_error():
         ({"std_error": "hc4"}, "`std_error` must be one of .*got 'hc4'"),
         ({"inference": "both"}, "`inference` must be one of .*got 'both'"),
         ({"on_empty": "drop"}, "`on_empty` must be one of .*got 'drop'"),
-        ({"confidence_level": 95}, r"`confidence_level` must be a number inside \(0, 1\); got 95"),
+        ({"confidence_level": 95}, r"`confidence_level` must be a number in \(0, 1\); got 95"),
         ({"std_error": "group"}, "std_error='group' needs `groups=` in fit"),
     ],
 )

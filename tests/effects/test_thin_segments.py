@@ -246,7 +246,9 @@ def test_without_covariates_the_first_segment_receives():
 @pytest.mark.parametrize("bad", [1, 0, 2.5, True, "10"])
 def test_min_per_arm_is_a_whole_number_of_at_least_two(make, bad):
     X, y, t = study()
-    with pytest.raises(ValueError, match="`min_per_arm` must be an integer of at least 2 or None"):
+    with pytest.raises(
+        ValueError, match="`min_per_arm` must be a whole number of at least 2 or None"
+    ):
         make(min_per_arm=bad).fit(X, y, treatment=t)
 
 

@@ -133,7 +133,7 @@ def test_bad_input_is_named():
         calibration_error([1.0, 2.0, 3.0], [1, 2, 3], n_groups=3)
     with pytest.raises(ValueError, match=r"`method` must be one of"):
         calibration_error([1.0, 2.0, 3.0], [1, 2, 3], n_groups=1, method="loo")
-    with pytest.raises(ValueError, match=r"`n_groups` must be an integer from 1"):
+    with pytest.raises(ValueError, match=r"`n_groups` must be a whole number from 1"):
         calibration_error([1.0, 2.0, 3.0], [1, 2, 3])
     with pytest.raises(ValueError, match=r"`prediction` is NaN"):
         calibration_error([1.0, 2.0], [1, np.nan], n_groups=1)

@@ -290,7 +290,7 @@ def test_ties_that_empty_groups_are_told():
 
 @pytest.mark.parametrize("n_groups", [0, -1, 5, 2.5, True, "5", None])
 def test_number_of_groups_is_checked(n_groups):
-    with pytest.raises(ValueError, match=r"`n_groups` must be an integer from 1 to the number of"):
+    with pytest.raises(ValueError, match=r"`n_groups` must be a whole number from 1 to"):
         effect_by_quantile([1.0, 2.0, 3.0, 4.0], [1, 2, 3, 4], n_groups=n_groups)
 
 
@@ -301,7 +301,7 @@ def test_arrays_are_checked():
         effect_by_quantile([1.0, np.inf, 3.0], [1, 2, 3], n_groups=2)
     with pytest.raises(ValueError, match=r"`prediction` has 2 values for 3 rows"):
         effect_by_quantile([1.0, 2.0, 3.0], [1, 2], n_groups=2)
-    with pytest.raises(ValueError, match=r"`confidence_level` must be a number inside \(0, 1\)"):
+    with pytest.raises(ValueError, match=r"`confidence_level` must be a number in \(0, 1\)"):
         effect_by_quantile([1.0, 2.0], [1, 2], n_groups=2, confidence_level=95)
     with pytest.raises(ValueError, match=r"1 rows with weight above 0"):
         effect_by_quantile([1.0, 2.0], [1, 2], n_groups=1, sample_weight=[0, 1])

@@ -195,7 +195,7 @@ def test_a_share_outside_its_range_is_named(rows, k):
         lambda: rank_test(psi, prediction, kind="uplift_at_k", k=k),
         lambda: compare_scores(psi, {"a": psi, "b": prediction}, metric="uplift_at_k", k=k),
     ):
-        with pytest.raises(ValueError, match=r"`k` must be a share of the rows in \(0, 1\]"):
+        with pytest.raises(ValueError, match=r"`k` must be a number in \(0, 1\]"):
             call()
 
 
@@ -265,7 +265,7 @@ def test_options_out_of_range_are_named(rows):
     with pytest.raises(ValueError, match="`std_error` must be one of"):
         rank_test(psi, prediction, std_error="bootstrap")
     for n_draws in (1, 2.5, True):
-        with pytest.raises(ValueError, match="`n_draws` must be a number of half-samples, at lea"):
+        with pytest.raises(ValueError, match="`n_draws` must be a whole number of at least 2"):
             rank_test(psi, prediction, n_draws=n_draws)
 
 

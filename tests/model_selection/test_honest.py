@@ -367,7 +367,7 @@ def test_bad_searches_are_named(data):
         ({"treatment": None}, "needs `treatment`, but none came"),
         ({"treatment": np.zeros(401)}, "of the 200 rows of the design half, 0 are treated"),
         ({"treatment": np.arange(400) % 2}, "`treatment` has 400 values"),
-        ({"design_size": 1.0}, r"`design_size` must be a number inside \(0, 1\); got 1.0"),
+        ({"design_size": 1.0}, r"`design_size` must be a number in \(0, 1\); got 1.0"),
         ({"groups": np.zeros(401)}, "`groups` holds one group only"),
         ({"groups": np.arange(401) // 4}, "given `groups`.*TreatmentStratifiedGroupKFold"),
         ({"propensity": np.ones(401)}, r"`propensity` must lie strictly inside"),

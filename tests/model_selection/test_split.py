@@ -263,7 +263,7 @@ def test_missing_and_few_groups():
 )
 def test_parameters_are_checked(splitter, name):
     X, y, treatment = experiment(100)
-    with pytest.raises(ValueError, match=rf"`{name}` must be an integer of at least"):
+    with pytest.raises(ValueError, match=rf"`{name}` must be a whole number of at least"):
         next(splitter.split(X, y, None, treatment))
 
 

@@ -379,9 +379,9 @@ def test_weight_zero_rows_do_not_matter(data):
         ({"value": 0}, r"`value` must be finite and above 0"),
         ({"by": "row"}, r"`by` must be one of \['user', 'segment'\]"),
         ({"threshold": 0.1}, r"`threshold` must be one of \['cost', 'profit'\]"),
-        ({"cv": 1}, r"`cv` must be a number of folds, at least 2, pairs"),
+        ({"cv": 1}, r"`cv` must be a whole number of at least 2; got 1\.[^\"]*pairs"),
         ({"by": "segment"}, r"segment='auto' needs column names"),
-        ({"confidence_level": 95}, r"`confidence_level` must be a number inside"),
+        ({"confidence_level": 95}, r"`confidence_level` must be a number in"),
     ],
 )
 def test_parameters_are_checked(data, keywords, message):

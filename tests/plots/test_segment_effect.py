@@ -214,7 +214,7 @@ def test_bad_input_is_named():
         SegmentEffectDisplay.from_predictions(make_table(2), overall={"effect": 1, "ci_high": 2})
     with pytest.raises(ValueError, match="`overall` must have one row; it has 2"):
         SegmentEffectDisplay.from_predictions(make_table(2), overall=make_table(2))
-    with pytest.raises(ValueError, match="`confidence_level` must be a number inside"):
+    with pytest.raises(ValueError, match="`confidence_level` must be a number in"):
         SegmentEffectDisplay.from_predictions(make_table(2), confidence_level=95)
 
 

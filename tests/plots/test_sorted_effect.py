@@ -102,9 +102,9 @@ def test_texts_name_both_ends_in_units_and_can_be_read():
 
 
 def test_bad_input_is_named():
-    with pytest.raises(ValueError, match=r"`mark` must be a number inside \(0, 1\)"):
+    with pytest.raises(ValueError, match=r"`mark` must be a number in \(0, 0.5\]; got 0"):
         SortedEffectDisplay.from_predictions([1.0], mark=0.0)
-    with pytest.raises(ValueError, match=r"`mark` must be at most 0.5"):
+    with pytest.raises(ValueError, match=r"`mark` must be a number in \(0, 0.5\]; got 0.6"):
         SortedEffectDisplay.from_predictions([1.0], mark=0.6)
     with pytest.raises(ValueError, match="NaN in all 2 rows"):
         SortedEffectDisplay.from_predictions([np.nan, np.nan])

@@ -307,9 +307,9 @@ def test_what_is_no_clusterer_is_named(X, clusterer, message):
     ("parameters", "message"),
     [
         ({"noise": "drop"}, "`noise` must be one of"),
-        ({"min_size": 0}, "`min_size` must be an integer of at least 1 or None; got 0"),
-        ({"min_size": 0.1}, "`min_size` must be an integer"),
-        ({"max_fit_samples": True}, "`max_fit_samples` must be an integer"),
+        ({"min_size": 0}, "`min_size` must be a whole number of at least 1 or None; got 0"),
+        ({"min_size": 0.1}, "`min_size` must be a whole number"),
+        ({"max_fit_samples": True}, "`max_fit_samples` must be a whole number"),
         ({"column": ""}, "`column` must be a string that is not empty"),
         (
             {"clusterer": DBSCAN(metric="precomputed")},

@@ -178,5 +178,5 @@ def test_the_default_may_be_an_observed_group(X):
 def test_small_groups_need_a_default(X):
     with pytest.raises(ValueError, match=r"min_size=2 needs a segment .*default='other'"):
         GroupSegmenter("region", min_size=2).fit(X)
-    with pytest.raises(ValueError, match="`min_size` must be an integer of at least 1 or None"):
+    with pytest.raises(ValueError, match="`min_size` must be a whole number of at least 1 or None"):
         GroupSegmenter("region", default="other", min_size=0).fit(X)

@@ -127,10 +127,10 @@ def test_all_noise_warns():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"min_cluster_size": 1}, "`min_cluster_size` must be an integer of at least 2; got 1"),
-        ({"min_cluster_size": None}, "`min_cluster_size` must be an integer"),
-        ({"min_samples": 0}, "`min_samples` must be an integer of at least 1 or None; got 0"),
-        ({"max_fit_samples": 1.5}, "`max_fit_samples` must be an integer of at least 2"),
+        ({"min_cluster_size": 1}, "`min_cluster_size` must be a whole number of at least 2; got 1"),
+        ({"min_cluster_size": None}, "`min_cluster_size` must be a whole number"),
+        ({"min_samples": 0}, "`min_samples` must be a whole number of at least 1 or None; got 0"),
+        ({"max_fit_samples": 1.5}, "`max_fit_samples` must be a whole number of at least 2"),
         ({"metric": "precomputed"}, "`metric` must be one of"),
         ({"cluster_selection_method": "best"}, "`cluster_selection_method` must be one of"),
         ({"noise": "drop"}, r"`noise` must be one of \['segment', 'nearest'\]; got 'drop'"),

@@ -136,5 +136,5 @@ def test_small_segments_merge_into_the_nearest(X):
 
 @pytest.mark.parametrize("bad", [0, 2.5, True])
 def test_min_size_is_a_count(X, bad):
-    with pytest.raises(ValueError, match="`min_size` must be an integer of at least 1 or None"):
+    with pytest.raises(ValueError, match="`min_size` must be a whole number of at least 1 or None"):
         KMeansSegmenter(3, min_size=bad).fit(X)

@@ -13,13 +13,13 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_random_state
 
 from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import takes_missing
 from segcate._inputs.listing import listed
 from segcate._inputs.outcome import is_zero_one
+from segcate._inputs.parameters import check_seed
 from segcate._nuisance.cross_fit import check_models
 from segcate._nuisance.nuisances import (
     NuisanceModels,
@@ -236,7 +236,7 @@ class CausalMLEstimator(WrappingEstimator):
         )  # fmt: skip
         _refuse_unused(owner, self.model, family, data)
         values = self._encode_rows(data.X)
-        rng = check_random_state(self.random_state)
+        rng = check_seed(owner, self.random_state)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         self.arms_ = treated_arms(data.treatment)
         self.propensity_model_ = self._model_of_arms(family, data, values)

@@ -7,11 +7,10 @@ import inspect
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import EffectData
-from segcate._inputs.parameters import check_in_unit_interval
+from segcate._inputs.parameters import check_in_unit_interval, check_seed
 from segcate._inputs.treatment import TreatmentKind
 from segcate.cate._adapters.wrapping import WrappingEstimator, fit_arguments, library_of
 from segcate.cate._estimator import treated_arms
@@ -164,7 +163,7 @@ class EconMLEstimator(WrappingEstimator):
         if self.inference is not None:
             keywords["inference"] = self.inference
         values = self._encode_rows(data.X)
-        seed = None if self.random_state is None else check_random_state(self.random_state)
+        seed = None if self.random_state is None else check_seed(owner, self.random_state)
         model = self._fresh_model(seed)
         model.fit(data.y, data.treatment, X=values, **keywords)
         self.arms_ = treated_arms(data.treatment)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from segcate._inputs.parameters import check_count, check_flag, check_number, is_number, is_whole
 from segcate._nuisance.nuisances import check_cross_fitting
 from segcate.cate._forest.honest_forest import ForestShape
 
@@ -16,9 +16,8 @@ __all__ = ["check_forest_parameters", "forest_shape"]
 def check_forest_parameters(owner: str, model: Any) -> None:
     """Refuse parameters that are out of range or do not fit together."""
     for name, least in (("n_estimators", 4), ("bag_size", 2), ("min_samples_leaf", 1)):
-        _check_count(owner, name, getattr(model, name), least)
-    if model.max_depth is not None:
-        _check_count(owner, "max_depth", model.max_depth, 1)
+        check_count(owner, name, getattr(model, name), least)
+    check_count(owner, "max_depth", model.max_depth, 1, optional=True)
     n_trees, size = int(model.n_estimators), int(model.bag_size)
     if n_trees % size or n_trees < 2 * size:
         nearest = max(2, round(n_trees / size)) * size
@@ -26,12 +25,10 @@ def check_forest_parameters(owner: str, model: Any) -> None:
             f"{owner}: `n_estimators` must be a multiple of `bag_size`, at least twice it; got "
             f"{n_trees} and {size}. Take n_estimators={nearest}, or another bag_size."
         )
-    _check_share(owner, "subsample", model.subsample, "(0, 0.5]", lambda v: 0 < v <= 0.5)
-    _check_share(owner, "min_balance", model.min_balance, "[0, 0.5)", lambda v: 0 <= v < 0.5)
+    check_number(owner, "subsample", model.subsample, above=0, most=0.5)
+    check_number(owner, "min_balance", model.min_balance, least=0, below=0.5)
     for name in ("honest", "shrink"):
-        value = getattr(model, name)
-        if not isinstance(value, bool | np.bool_):
-            raise TypeError(f"{owner}: `{name}` must be True or False; got {value!r}.")
+        check_flag(owner, name, getattr(model, name))
     if model.trend is not None and model.trend not in ("auto", "linear"):
         raise ValueError(
             f"{owner}: `trend` must be 'auto', 'linear' or None; got {model.trend!r}. 'auto' lets the "
@@ -61,30 +58,13 @@ def _count_features(owner: str, max_features: Any, n_columns: int) -> int:
     if isinstance(max_features, str) and max_features in ("sqrt", "log2"):
         root = np.sqrt(n_columns) if max_features == "sqrt" else np.log2(n_columns)
         return max(1, int(root))
-    is_number = isinstance(max_features, int | float | np.number)
-    if is_number and not isinstance(max_features, bool):
-        if isinstance(max_features, float | np.floating):
-            if 0 < max_features <= 1:
-                return max(1, int(max_features * n_columns))
-        elif 1 <= max_features <= n_columns:
+    if is_whole(max_features):
+        if 1 <= max_features <= n_columns:
             return int(max_features)
+    elif is_number(max_features) and 0 < max_features <= 1:
+        return max(1, int(max_features * n_columns))
     raise ValueError(
         f"{owner}: `max_features` must be a count from 1 to the {n_columns} columns of X (categories "
         "count one column for each level but the first), a share in (0, 1], 'sqrt', 'log2' or None; "
         f"got {max_features!r}. None tries all."
     )
-
-
-def _check_count(owner: str, name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(
-            f"{owner}: `{name}` must be a whole number, at least {least}; got {value!r}."
-        )
-
-
-def _check_share(
-    owner: str, name: str, value: Any, allowed: str, is_inside: Callable[[float], bool]
-) -> None:
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not is_inside(float(value)):
-        raise ValueError(f"{owner}: `{name}` must be a number in {allowed}; got {value!r}.")
