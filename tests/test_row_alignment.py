@@ -61,7 +61,7 @@ NOT_ALIGNED = set(
     by_name categories center clip confidence_level confounding control cov covariates
     covariates_at_outcome_time critical curvature cv data_home deep design design_size
     download effect_shape effects estimand estimator fill_overall func gamma greater_is_better
-    group_sd heterogeneity horizon id input_features k kind kwargs labels mark matrix
+    group_sd heterogeneity horizon id input_features k kind kwargs labels level mark matrix
     max_covariates max_groups max_share metadata method metric missing n_arms n_bands n_draws
     n_features n_folds n_groups n_jobs n_patients n_plans n_points n_rows n_samples n_segments
     n_steps n_units name noise normalize order origin outcome_model overall overlap_loss panel

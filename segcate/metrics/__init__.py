@@ -5,17 +5,20 @@ from segcate._ranking.formulas import RankScore
 from segcate.metrics._blp import BestLinearPrediction, blp, blp_from_outcome
 from segcate.metrics._calibration_error import calibration_error
 from segcate.metrics._clan import Clan, clan
-from segcate.metrics._compare_scores import ScoreComparison, compare_scores
+from segcate.metrics._compare_scores import ScoreComparison, compare_scores, rank_test
 from segcate.metrics._curves import cumulative_effect_curve, qini_curve, toc_curve, uplift_curve
 from segcate.metrics._effect_by_quantile import effect_by_group, effect_by_quantile
 from segcate.metrics._effect_scores import effect_scores
-from segcate.metrics._group_effects import EffectByGroup, EffectByQuantile, GroupCalibration
-from segcate.metrics._group_order import Monotonicity
+from segcate.metrics._group_effects import (
+    EffectByGroup,
+    EffectByQuantile,
+    GroupCalibration,
+    Monotonicity,
+)
 from segcate.metrics._losses import dr_loss, dr_score, r_loss, r_score
-from segcate.metrics._metric_estimate import MetricEstimate
 from segcate.metrics._policy_value import PolicyValue, policy_value
 from segcate.metrics._profit_curve import ProfitCurve, profit_curve
-from segcate.metrics._rank_test import rank_test
+from segcate.metrics._scored_rows import MetricEstimate
 from segcate.metrics._scorers import (
     autoc_experiment_scorer,
     autoc_scorer,

@@ -11,16 +11,22 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from segcate._inputs.arrays import Float
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.groups import refuse_groups_that_are_arms
-from segcate._inputs.outcome import check_outcome
-from segcate._inputs.parameters import check_in_unit_interval, check_option
+from segcate._inputs.parameters import check_option
 from segcate._inputs.propensity import check_propensity
 from segcate._inputs.treatment import check_treatment
-from segcate._inputs.vectors import check_same_index, check_vector
-from segcate.metrics._robust_line import CovarianceKind, Line, check_covariance_kind, fit_line
-from segcate.metrics._scored_rows import ScoredRows, check_rows, t_quantile, two_sided_p
+from segcate._inputs.vectors import check_vector
+from segcate._statistics.intervals import Law
+from segcate._statistics.sandwich import (
+    FULL_LEVERAGE,
+    cluster_factor,
+    left_out_sums,
+    sums_by_group,
+)
+from segcate.metrics._scored_rows import ScoredRows, check_rows
 
+StdError = Literal["hc3", "hc1", "const"]
 BlpStrategy = Literal["weighted", "horvitz-thompson", "residual"]
 
 __all__ = ["BestLinearPrediction", "blp", "blp_from_outcome"]
@@ -83,7 +89,7 @@ def blp(
     *,
     sample_weight: Any = None,
     groups: Any = None,
-    cov: CovarianceKind = "HC3",
+    std_error: StdError = "hc3",
     confidence_level: float = 0.95,
 ) -> BestLinearPrediction:
     r"""Regress effect scores on the predicted effect: average effect and calibration slope.
@@ -101,9 +107,10 @@ def blp(
         Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
         of all others only ratios count; a row of weight 0 is not there.
     groups : array-like of shape (n_samples,), default=None
-        Clusters of dependent rows, at least two: HC1 and HC3 are then those of clusters.
-    cov : {"HC3", "HC1", "const"}, default="HC3"
-        Robust covariance (HC3 leaves each row, or cluster, out in turn), or one error variance for
+        Clusters of dependent rows, at least two: "hc1" and "hc3" are then those of
+        clusters.
+    std_error : {"hc3", "hc1", "const"}, default="hc3"
+        Robust covariance ("hc3" leaves each row, or cluster, out in turn), or one error variance for
         all rows.
     confidence_level : float, default=0.95
         Of the intervals, inside (0, 1).
@@ -117,7 +124,7 @@ def blp(
     ------
     ValueError
         If an array has NaN, another length or another index; if all effect scores are the same; if there
-        are fewer than three rows (or two groups); with HC3, if a single row or group decides the slope alone.
+        are fewer than three rows (or two groups); with "hc3", if a single row or group decides the slope alone.
 
     See Also
     --------
@@ -147,15 +154,16 @@ def blp(
     (0.53, 0.02, True)
     """
     owner = "blp"
-    check_in_unit_interval(owner, "confidence_level", confidence_level)
-    check_covariance_kind(owner, cov, is_clustered=groups is not None)
-    rows = check_rows(owner, pseudo_outcome, prediction, sample_weight, groups)
+    _check_std_error(owner, std_error, is_clustered=groups is not None)
+    rows = check_rows(
+        owner, pseudo_outcome, prediction, sample_weight, groups, confidence_level=confidence_level
+    )
     _check_enough(owner, rows, 2)
     _refuse_same(owner, "pseudo_outcome", rows.psi)
     centred = _centred(rows)
     ones = np.ones(rows.n_rows)
     columns = np.column_stack([ones] if centred is None else [ones, centred])
-    line = fit_line(owner, columns, rows.psi, rows.weight, rows.clusters, cov)
+    line = _fit_line(owner, columns, rows.psi, rows.weight, rows.clusters, std_error)
     return _result(line, 0, centred is not None, confidence_level)
 
 
@@ -169,7 +177,7 @@ def blp_from_outcome(
     strategy: BlpStrategy = "weighted",
     sample_weight: Any = None,
     groups: Any = None,
-    cov: CovarianceKind = "HC3",
+    std_error: StdError = "hc3",
     confidence_level: float = 0.95,
 ) -> BestLinearPrediction:
     r"""Estimate average effect and calibration slope from the outcome itself.
@@ -197,8 +205,9 @@ def blp_from_outcome(
         Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
         of all others only ratios count; a row of weight 0 is not there.
     groups : array-like of shape (n_samples,), default=None
-        Clusters of dependent rows, at least two: HC1 and HC3 are then those of clusters.
-    cov : {"HC3", "HC1", "const"}, default="HC3"
+        Clusters of dependent rows, at least two: "hc1" and "hc3" are then those of
+        clusters.
+    std_error : {"hc3", "hc1", "const"}, default="hc3"
         Robust covariance, or one error variance for all rows.
     confidence_level : float, default=0.95
         Of the intervals, inside (0, 1).
@@ -229,7 +238,7 @@ def blp_from_outcome(
     * "residual": :math:`y - m` on :math:`t - e` and :math:`(t - e)(s - \bar s)`, no intercept. The
       "mean prediction" of grf is `ate` divided by the mean prediction.
 
-    A column of the baseline that is constant is left out of the regression. cov="const" with "weighted" is the
+    A column of the baseline that is constant is left out of the regression. std_error="const" with "weighted" is the
     textbook covariance of weighted least squares; GenericML's differs where e does.
 
     References
@@ -253,14 +262,11 @@ def blp_from_outcome(
     """
     owner = "blp_from_outcome"
     check_option(owner, "strategy", strategy, get_args(BlpStrategy))
-    check_in_unit_interval(owner, "confidence_level", confidence_level)
-    check_covariance_kind(owner, cov, is_clustered=groups is not None)
-    check_same_index(
-        owner, y=y, prediction=prediction, treatment=treatment, propensity=propensity,
-        baseline=baseline, sample_weight=sample_weight, groups=groups,
+    _check_std_error(owner, std_error, is_clustered=groups is not None)
+    rows = check_rows(
+        owner, y, prediction, sample_weight, groups, name="y", treatment=treatment,
+        propensity=propensity, baseline=baseline, confidence_level=confidence_level,
     )  # fmt: skip
-    check_outcome(owner, y, y)
-    rows = check_rows(owner, y, prediction, sample_weight, groups)
     arm, chance, expected = (
         rows.keep(values) for values in _design(owner, y, treatment, propensity, baseline)
     )
@@ -278,7 +284,7 @@ def blp_from_outcome(
     target, weight, columns, position = _regression(
         strategy, rows, arm - chance, chance, expected, centred
     )
-    line = fit_line(owner, columns, target, weight, rows.clusters, cov)
+    line = _fit_line(owner, columns, target, weight, rows.clusters, std_error)
     return _result(line, position, centred is not None, confidence_level)
 
 
@@ -360,7 +366,7 @@ def _check_enough(owner: str, rows: ScoredRows, n_columns: int) -> None:
 
 
 def _result(
-    line: Line, position: int, has_slope: bool, confidence_level: float
+    line: _Line, position: int, has_slope: bool, confidence_level: float
 ) -> BestLinearPrediction:
     """Read average effect and slope off the regression; the slope stands behind the effect."""
     spread = np.sqrt(np.diag(line.covariance).clip(0))
@@ -368,14 +374,96 @@ def _result(
     slope = slope_se = float("nan")
     if has_slope:
         slope, slope_se = float(line.coefficients[position + 1]), float(spread[position + 1])
-    width = float(t_quantile(confidence_level, line.df))
+    law = Law(line.df)
+    (low, high), (slope_low, slope_high) = (
+        map(float, law.interval(value, error, confidence_level))
+        for value, error in ((ate, ate_se), (slope, slope_se))
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         p_values = [
-            float(two_sided_p(np.float64(gap) / error, line.df))
+            float(law.two_sided_p(np.float64(gap) / error))
             for gap, error in ((ate, ate_se), (slope, slope_se), (slope - 1.0, slope_se))
         ]
     return BestLinearPrediction(
-        ate, ate_se, ate - width * ate_se, ate + width * ate_se, p_values[0],
-        slope, slope_se, slope - width * slope_se, slope + width * slope_se,
+        ate, ate_se, low, high, p_values[0], slope, slope_se, slope_low, slope_high,
         p_values[1], p_values[2], line.df, float(confidence_level),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Coefficients and their covariance.
+
+    Attributes
+    ----------
+    coefficients : float64 array of shape (n_columns,)
+    covariance : float64 array of shape (n_columns, n_columns)
+    df : degrees of freedom for t: units - columns for rows, clusters - 1 for clusters
+    """
+
+    coefficients: Float
+    covariance: Float
+    df: int
+
+
+def _check_std_error(owner: str, std_error: str, *, is_clustered: bool) -> None:
+    """Raise unless the standard error is known and takes clusters where there are some."""
+    check_option(owner, "std_error", std_error, get_args(StdError))
+    if std_error == "const" and is_clustered:
+        raise ValueError(
+            f"{owner}: std_error='const' takes all rows as independent, and `groups` says that they "
+            "are not. Use std_error='hc3' or 'hc1' (for clusters then), or leave `groups` out."
+        )
+
+
+def _fit_line(
+    owner: str,
+    columns: Float,
+    y: Float,
+    weight: Float | None,
+    clusters: Int | None,
+    std_error: StdError,
+) -> _Line:
+    """Regress y on columns; HC1 and HC3 are those of clusters where there are any.
+
+    HC3 for clusters leaves each out in turn (CR3); with clusters of one row it is HC3.
+    """
+    root = np.ones(len(y)) if weight is None else np.sqrt(weight)
+    X, target = columns * root[:, None], y * root
+    n, k = X.shape
+    bread: Float = np.linalg.inv(X.T @ X).astype(np.float64)
+    coefficients = bread @ (X.T @ target)
+    residual = target - X @ coefficients
+    if std_error == "const":
+        return _Line(coefficients, bread * (residual @ residual) / (n - k), n - k)
+    scores = X * residual[:, None]
+    if clusters is not None:
+        scores = sums_by_group(scores, clusters)
+    n_units = len(scores)
+    df = n - k if clusters is None else n_units - 1
+    if std_error == "hc1":
+        factor = n / (n - k) if clusters is None else cluster_factor(n_units, n, k)
+        return _Line(coefficients, factor * bread @ (scores.T @ scores) @ bread, df)
+    outside = _left_out(owner, X, scores, bread, clusters)
+    return _Line(coefficients, bread @ (outside.T @ outside) @ bread, df)
+
+
+def _left_out(owner: str, X: Float, scores: Float, bread: Float, clusters: Int | None) -> Float:
+    """Return the scores of the units, inflated by what each does to its own fit."""
+    if clusters is None:
+        leverage = ((X @ bread) * X).sum(axis=1)
+        _refuse_full(owner, float(leverage.max()), "row")
+        inflated: Float = scores / (1.0 - leverage)[:, None]
+        return inflated
+    solved, most = left_out_sums(X, scores, bread, clusters)
+    _refuse_full(owner, most, "group")
+    return solved
+
+
+def _refuse_full(owner: str, leverage: float, unit: str) -> None:
+    if leverage > FULL_LEVERAGE:
+        raise ValueError(
+            f"{owner}: one {unit} alone decides a coefficient (leverage {leverage:.6f}), so "
+            f"std_error='hc3' is not defined. Use std_error='hc1', or more {unit}s with predictions "
+            "that differ."
+        )

@@ -10,17 +10,16 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from segcate._inputs.arrays import Float, Int
-from segcate._inputs.parameters import check_in_unit_interval, check_option
+from segcate._inputs.parameters import check_option
 from segcate.exceptions import SegcateWarning
 from segcate.metrics._effect_by_quantile import check_n_groups
-from segcate.metrics._metric_estimate import MetricEstimate, make_estimate
+from segcate.metrics._group_means import compress_codes, group_means, quantile_codes
 from segcate.metrics._scored_rows import (
+    MetricEstimate,
     ScoredRows,
     check_rows,
-    compress_codes,
-    group_means,
+    make_estimate,
     mean_std_error,
-    quantile_codes,
 )
 
 CalibrationMethod = Literal["leave-one-out", "plug-in"]
@@ -117,15 +116,14 @@ def calibration_error(
     >>> print(abs(good.value) < 0.01, round(bold.value, 2), round(bold.std_error, 2))
     True 1.0 0.03
     """
-    check_in_unit_interval(_OWNER, "confidence_level", confidence_level)
     check_option(_OWNER, "method", method, get_args(CalibrationMethod))
-    rows = check_rows(_OWNER, pseudo_outcome, prediction, sample_weight, groups)
+    rows = check_rows(
+        _OWNER, pseudo_outcome, prediction, sample_weight, groups, confidence_level=confidence_level
+    )
     check_n_groups(_OWNER, n_groups, rows)
-    codes = np.unique(quantile_codes(rows.prediction, rows.weight, n_groups), return_inverse=True)[
-        1
-    ].astype(np.intp)
+    codes = compress_codes(quantile_codes(rows.prediction, rows.weight, n_groups))[1]
     value, std_error = _plug_in(rows, codes) if method == "plug-in" else _leave_one_out(rows, codes)
-    return make_estimate(_OWNER, value, std_error, rows.n_units, confidence_level)
+    return make_estimate(value, std_error, rows.n_units, confidence_level)
 
 
 @dataclass(frozen=True, slots=True)

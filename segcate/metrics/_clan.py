@@ -15,21 +15,12 @@ from segcate._inputs import frames
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.containers import refuse_no_table
 from segcate._inputs.encoding import encode_columns
-from segcate._inputs.groups import check_groups
 from segcate._inputs.kinds import described_name
-from segcate._inputs.parameters import check_in_unit_interval, check_number
-from segcate._inputs.vectors import check_same_index, check_vector
-from segcate._inputs.weights import check_weights
+from segcate._inputs.parameters import check_number
+from segcate._statistics.intervals import Law
 from segcate._statistics.multiplicity import holm
-from segcate.metrics._scored_rows import (
-    ScoredRows,
-    check_rows,
-    group_means,
-    mid_position,
-    t_quantile,
-    two_sided_p,
-    welch_freedom,
-)
+from segcate.metrics._group_means import group_means, mid_position, welch_freedom
+from segcate.metrics._scored_rows import ScoredRows, check_rows
 
 __all__ = ["Clan", "clan"]
 
@@ -162,20 +153,18 @@ def clan(
     2      plan=a   covariate   0.47   0.45         1.0
     3      plan=b   covariate   0.53   0.55         1.0
     """
-    check_in_unit_interval(_OWNER, "confidence_level", confidence_level)
     check_number(_OWNER, "share", share, above=0, most=0.5, advice="0.2 compares the outer fifths.")
     refuse_no_table(_OWNER, X)
-    check_same_index(
-        _OWNER, X=X, prediction=prediction, pseudo_outcome=pseudo_outcome,
-        sample_weight=sample_weight, groups=groups,
-    )  # fmt: skip
     X = X if frames.is_frame(X) else np.asarray(X)
     if len(X.shape) != 2:
         raise ValueError(
             f"{_OWNER}: X must have rows and columns; got shape {X.shape}. For a single column pass "
             "X.reshape(-1, 1)."
         )
-    rows = _rows(X, prediction, pseudo_outcome, sample_weight, groups)
+    rows = check_rows(
+        _OWNER, pseudo_outcome, prediction, sample_weight, groups, X=X,
+        confidence_level=confidence_level,
+    )  # fmt: skip
     codes = _groups(rows, float(share))
     variables = _variables(X, rows, pseudo_outcome is not None)
     lines = [_compare(values, codes, rows, confidence_level) for _, _, values in variables]
@@ -193,19 +182,6 @@ def clan(
         role=roles,
         values=np.column_stack([table, adjusted]),
     )
-
-
-def _rows(
-    X: Any, prediction: Any, pseudo_outcome: Any, sample_weight: Any, groups: Any
-) -> ScoredRows:
-    """Check every array against the rows of X."""
-    for name, values in (("prediction", prediction), ("pseudo_outcome", pseudo_outcome)):
-        if values is not None:
-            check_vector(_OWNER, name, values, X)
-    psi = prediction if pseudo_outcome is None else pseudo_outcome
-    check_weights(_OWNER, sample_weight, X)
-    check_groups(_OWNER, groups, X)
-    return check_rows(_OWNER, psi, prediction, sample_weight, groups)
 
 
 def _groups(rows: ScoredRows, share: float) -> Int:
@@ -257,28 +233,33 @@ def _compare(values: Float, codes: Int, rows: ScoredRows, confidence_level: floa
     """Return the numbers of one line of the table, without the adjusted p-value."""
     present = ~np.isnan(values)
     weight = None if rows.weight is None else rows.weight[present]
-    mean = float(np.average(values[present], weights=weight)) if present.any() else float("nan")
+    if not present.any():
+        return [float("nan")] * 12
+    # around the mean: sums of values far from 0 lose the digits in which the groups differ
+    mean = float(np.average(values[present], weights=weight))
+    near = values - mean
     used = present & (codes >= 0)
     group = codes[used]
     if len(np.unique(group)) < 2:
         return [mean] + [float("nan")] * 11
     means = group_means(
-        values[used],
+        near[used],
         group,
         2,
         None if rows.weight is None else rows.weight[used],
         None if rows.clusters is None else rows.clusters[used],
     )
+    least, most = (means.mean + mean).tolist()
     covariance, std_errors = means.covariance, means.std_error
     difference = float(means.mean[1] - means.mean[0])
     variance = float(covariance[0, 0] + covariance[1, 1] - 2.0 * covariance[0, 1])
     std_error = float(np.sqrt(max(variance, 0.0)))
     n_clusters = None if rows.clusters is None else rows.n_units
     df = welch_freedom(np.diag(covariance), means.n_units, n_clusters)
-    half = float(t_quantile(confidence_level, df)) * std_error
+    law = Law(df)
+    low, high = law.interval(difference, std_error, confidence_level)
     t = difference / std_error if std_error > 0 else float("nan")
     return [
-        mean, float(means.mean[0]), float(std_errors[0]), float(means.mean[1]),
-        float(std_errors[1]), difference, std_error, difference - half, difference + half,
-        t, df, float(two_sided_p(t, df)),
+        mean, least, float(std_errors[0]), most, float(std_errors[1]), difference, std_error, float(low), float(high),
+        t, df, float(law.two_sided_p(t)),
     ]  # fmt: skip

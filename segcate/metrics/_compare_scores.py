@@ -1,29 +1,25 @@
-"""Compare several predictions on the same rows: scores, differences, and how sure they are."""
+"""Test a ranking against chance, or compare several predictions on the same rows."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
 
-from segcate._inputs.arrays import Float, Int
-from segcate._inputs.groups import check_groups
 from segcate._inputs.listing import listed
-from segcate._inputs.parameters import check_in_unit_interval, check_option
-from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
-from segcate._inputs.weights import check_weights
-from segcate._ranking.formulas import RankScore, std_error_of
+from segcate._inputs.parameters import check_option
+from segcate._inputs.vectors import check_prediction, check_vector
+from segcate._ranking.formulas import RankScore
+from segcate._statistics.intervals import Law
 from segcate._statistics.multiplicity import holm
-from segcate.metrics._rank_estimate import Scored, StdError, check_scoring
+from segcate.metrics._rank_estimate import CompareMetric, RankMetric, StdError, check_scoring
+from segcate.metrics._scored_rows import check_rows
 
-CompareMetric = Literal["qini", "autoc", "uplift_at_k", "dr_loss"]
-
-__all__ = ["ScoreComparison", "compare_scores"]
+__all__ = ["ScoreComparison", "compare_scores", "rank_test"]
 
 _OWNER = "compare_scores"
 _METRICS = ("qini", "autoc", "uplift_at_k", "dr_loss")
@@ -82,9 +78,96 @@ class ScoreComparison:
     def _table(self, scores: tuple[RankScore, ...], name: str) -> pd.DataFrame:
         value = np.array([score.value for score in scores])
         std_error = np.array([score.std_error for score in scores])
-        half = float(ndtri(0.5 + self.confidence_level / 2)) * std_error
-        columns = {name: value, "std_error": std_error}
-        return pd.DataFrame({**columns, "ci_low": value - half, "ci_high": value + half})
+        low, high = Law(np.inf).interval(value, std_error, self.confidence_level)
+        return pd.DataFrame({name: value, "std_error": std_error, "ci_low": low, "ci_high": high})
+
+
+def rank_test(
+    pseudo_outcome: Any,
+    prediction: Any,
+    *,
+    kind: RankMetric = "qini",
+    k: float = 0.3,
+    baseline: Any = None,
+    sample_weight: Any = None,
+    groups: Any = None,
+    std_error: StdError = "influence",
+    n_draws: int = 200,
+    random_state: Any = None,
+) -> RankScore:
+    """Test whether a ranking beats chance, or another ranking of the same rows.
+
+    Parameters
+    ----------
+    pseudo_outcome : array-like of shape (n_samples,)
+        Effect scores of the rows, in units of y, made independently of the predictions.
+    prediction : array-like of shape (n_samples,)
+        Predicted effect of each row, from a model fitted on other rows.
+    kind : {"qini", "autoc", "uplift_at_k"}, default="qini"
+        Score of the ranking: `qini_score`, `autoc_score` or `uplift_at_k`. For the first two chance
+        is 0; uplift at k is tested against no effect among the best rows.
+    k : float, default=0.3
+        Share of `uplift_at_k`, in (0, 1].
+    baseline : array-like of shape (n_samples,), default=None
+        Another prediction: the result is the score of `prediction` less that of `baseline`, with
+        the standard error of the difference on the same rows.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
+        of all others only ratios count; a row of weight 0 is not there.
+    groups : array-like of shape (n_samples,), default=None
+        Clusters of dependent rows; at least two.
+    std_error : {"influence", "plain", "half-sample"}, default="influence"
+        "influence": counts that the ranks are estimated. "plain": takes ranks as fixed, for
+        comparison with other systems; too wide when effects are predictable. "half-sample": the
+        spread over half-samples without replacement, clusters whole (as grf does).
+    n_draws : int, default=200
+        Number of half-samples.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the half-samples.
+
+    Returns
+    -------
+    RankScore
+        With `value` and `std_error` in units of y, `p_value` (two-sided, normal; NaN where every
+        row has the same prediction) and `confidence_interval()`.
+
+    Raises
+    ------
+    ValueError
+        If an array is NaN or infinite somewhere, not one-dimensional, of another length or with
+        another index, if `groups` holds a single group, or if an option is out of its range.
+
+    See Also
+    --------
+    compare_scores : Several rankings at once, with adjusted p-values.
+
+    Notes
+    -----
+    The standard error is that of the influence function, with the part that comes from ranks being
+    estimated; without it, it is up to twice too wide. A weight is a sampling weight here: a row of
+    weight 2 is one unit of evidence, as two equal rows of one group are. The spread of scores over
+    folds is not a standard error.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from segcate.metrics import rank_test
+    >>> rng = np.random.default_rng(0)
+    >>> effect = rng.normal(size=500)
+    >>> test = rank_test(effect + rng.normal(size=500), effect)
+    >>> round(test.value, 2), round(test.std_error, 2), test.p_value < 0.001
+    (0.29, 0.02, True)
+    """
+    owner = "rank_test"
+    check_option(owner, "kind", kind, get_args(RankMetric))
+    scoring = check_scoring(owner, kind, k, std_error, n_draws, random_state)
+    rows = check_rows(
+        owner, pseudo_outcome, prediction, sample_weight, groups, baseline=baseline, needs_units=1
+    )
+    if baseline is None:
+        return scoring(rows, rows.prediction, with_influence=False).score
+    other = rows.keep(check_vector(owner, "baseline", baseline, pseudo_outcome))
+    return scoring(rows, rows.prediction).less(scoring(rows, other))
 
 
 def compare_scores(
@@ -168,28 +251,21 @@ def compare_scores(
     0       good  fair       0.087      0.011
     """
     check_option(_OWNER, "metric", metric, _METRICS)
-    check_in_unit_interval(_OWNER, "confidence_level", confidence_level)
     _check_names(predictions, baseline)
-    check_same_index(
-        _OWNER, pseudo_outcome=pseudo_outcome, predictions=predictions,
-        sample_weight=sample_weight, groups=groups,
-    )  # fmt: skip
-    psi = check_vector(_OWNER, "pseudo_outcome", pseudo_outcome, pseudo_outcome)
-    weight = check_weights(_OWNER, sample_weight, pseudo_outcome)
-    clusters = check_groups(_OWNER, groups, pseudo_outcome)
     scoring = check_scoring(_OWNER, metric, k, std_error, n_draws, random_state)
     if metric == "dr_loss" and std_error != "influence":
         raise ValueError(
             f"{_OWNER}: std_error={std_error!r} is for ranking scores; a loss is a mean over rows. "
             "Leave `std_error` at 'influence'."
         )
+    rows = check_rows(
+        _OWNER, pseudo_outcome, None, sample_weight, groups, predictions=predictions,
+        needs_units=1, confidence_level=confidence_level,
+    )  # fmt: skip
     found = {}
     for name, prediction in predictions.items():
         values = check_prediction(f"{_OWNER}, {name!r}", prediction, pseudo_outcome)
-        if metric == "dr_loss":
-            found[name] = Scored(_mean_loss(values, psi, weight, clusters), weight, clusters)
-        else:
-            found[name] = scoring(values, psi, weight, clusters)
+        found[name] = scoring(rows, rows.keep(values))
     if baseline is None:
         pairs = list(itertools.combinations(found, 2))
     else:
@@ -224,19 +300,3 @@ def _check_names(predictions: Any, baseline: Any) -> None:
         raise ValueError(
             f"{_OWNER}: baseline={baseline!r} is none of the predictions: {listed(predictions)}."
         )
-
-
-def _mean_loss(
-    prediction: Float, psi: Float, weight: Float | None, clusters: Int | None
-) -> RankScore:
-    """Average the squared gap between effect score and prediction."""
-    loss = (psi - prediction) ** 2
-    value = float(np.average(loss, weights=weight))
-    influence = loss - value
-    is_kept = slice(None) if weight is None else weight > 0
-    w = None if weight is None else weight[is_kept]
-    codes = None
-    if clusters is not None:
-        codes = np.unique(clusters[is_kept], return_inverse=True)[1]
-    std_error, n_units = std_error_of(influence[is_kept], w, codes)
-    return RankScore(value, std_error, n_units, influence)

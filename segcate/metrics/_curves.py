@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 from segcate._inputs.arrays import Float
 from segcate._ranking.rows import RankedRows, rank_rows
@@ -19,8 +18,8 @@ from segcate.metrics._targeting_curve import (
     Band,
     TargetingCurve,
     check_curve_options,
+    level_of_each_point,
     points_of,
-    uniform_critical_value,
 )
 from segcate.metrics._top_share import GainPolyline, gain_polyline, top_shares
 
@@ -44,7 +43,7 @@ def uplift_curve(
     r"""Collect the effect of treating the top share q, per row of all: g(q).
 
     Use it to read how much of the whole effect the best rows bring; its last point is the average
-    effect of all rows. The other three curves are this one in other clothes.
+    effect of all rows. The other three curves follow from it.
 
     Parameters
     ----------
@@ -335,7 +334,7 @@ class _GainCurve:
         n_units = top.n_units_in()
         if self.kind in ("qini", "toc"):
             # Their error is that of the smaller side: at q near 1 few rows are below the threshold.
-            n_units = np.minimum(n_units, np.maximum(ranked.n_units - n_units, 0.0))
+            n_units = np.minimum(n_units, top.n_units_below())
         variance = top.variance(a, b)
         # Below that it is rounding: a curve that cannot vary there, such as qini and toc at q = 1.
         smallest = _ROUNDING * (a**2 + b**2) * top.variance(0.0 * share, np.ones_like(share))
@@ -358,15 +357,16 @@ def _curve(
     random_state: Any,
 ) -> TargetingCurve:
     owner = f"{kind}_curve"
-    check_curve_options(owner, n_points, confidence_level, band)
-    rows = check_rows(owner, pseudo_outcome, prediction, sample_weight, groups)
+    check_curve_options(owner, n_points, band)
+    rows = check_rows(
+        owner, pseudo_outcome, prediction, sample_weight, groups, confidence_level=confidence_level
+    )
     ranked = rank_rows(rows.prediction, rows.psi, rows.weight, rows.clusters)
     source = _GainCurve(kind, ranked, gain_polyline(ranked))
     share = points_of(source.line.reached, n_points)
-    critical = float(ndtri(0.5 + confidence_level / 2))
+    level = float(confidence_level)
     if band == "uniform":
         std_error = source.points(share)[1]
-        critical = uniform_critical_value(
-            source.covariance(share), std_error, confidence_level, random_state
-        )
-    return TargetingCurve.of(kind, source, share, critical, confidence_level, band, rows.n_rows)
+        covariance = source.covariance(share)
+        level = level_of_each_point(owner, covariance, std_error, level, random_state)
+    return TargetingCurve.of(kind, source, share, level, confidence_level, band, rows.n_rows)

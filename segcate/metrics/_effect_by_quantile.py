@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from segcate._inputs import frames
-from segcate._inputs.parameters import check_count, check_in_unit_interval
-from segcate._inputs.vectors import as_column, check_same_index
+from segcate._inputs.parameters import check_count
+from segcate._inputs.vectors import as_column
 from segcate.exceptions import SegcateWarning
 from segcate.metrics._group_effects import EffectByGroup, EffectByQuantile, estimate_groups
-from segcate.metrics._scored_rows import ScoredRows, check_rows, compress_codes, quantile_codes
+from segcate.metrics._group_means import compress_codes, quantile_codes
+from segcate.metrics._scored_rows import ScoredRows, check_rows
 
 __all__ = ["check_n_groups", "effect_by_group", "effect_by_quantile"]
 
@@ -106,8 +107,9 @@ def effect_by_quantile(
     (1.0, True)
     """
     owner = "effect_by_quantile"
-    check_in_unit_interval(owner, "confidence_level", confidence_level)
-    rows = check_rows(owner, pseudo_outcome, prediction, sample_weight, groups)
+    rows = check_rows(
+        owner, pseudo_outcome, prediction, sample_weight, groups, confidence_level=confidence_level
+    )
     check_n_groups(owner, n_groups, rows)
     present, codes = compress_codes(quantile_codes(rows.prediction, rows.weight, n_groups))
     if len(present) < n_groups:
@@ -189,12 +191,10 @@ def effect_by_group(
     1     b  3     1.0       0.58
     """
     owner = "effect_by_group"
-    check_in_unit_interval(owner, "confidence_level", confidence_level)
-    check_same_index(
-        owner, pseudo_outcome=pseudo_outcome, group=group, prediction=prediction,
-        sample_weight=sample_weight, groups=groups,
+    rows = check_rows(
+        owner, pseudo_outcome, prediction, sample_weight, groups, group=group,
+        confidence_level=confidence_level,
     )  # fmt: skip
-    rows = check_rows(owner, pseudo_outcome, prediction, sample_weight, groups)
     labels = rows.keep(_check_labels(owner, group, pseudo_outcome))
     codes, names = frames.sorted_codes(labels)
     return EffectByGroup(

@@ -1,4 +1,7 @@
-"""Effects of groups of rows, and what follows from them: calibration, equality, order."""
+"""Effects of groups of rows, and what follows from them: calibration, equality, order.
+
+Robertson, T., Wright, F. T., & Dykstra, R. L. (1988). Order restricted statistical inference.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import stats
 
 from segcate._inputs.arrays import Float, Int
 from segcate._statistics.contrasts import pairwise_matrix
+from segcate._statistics.intervals import Law
 from segcate._statistics.joint_tests import WaldTest, wald_test
-from segcate.metrics._group_order import Monotonicity, check_order
-from segcate.metrics._scored_rows import (
-    ScoredRows,
-    clusters_freedom,
-    group_means,
-    t_quantile,
-    two_sided_p,
-)
+from segcate.metrics._group_means import clusters_freedom, group_means, welch_freedom
+from segcate.metrics._scored_rows import ScoredRows
 
-__all__ = ["EffectByGroup", "EffectByQuantile", "GroupCalibration", "estimate_groups"]
+__all__ = [
+    "EffectByGroup",
+    "EffectByQuantile",
+    "GroupCalibration",
+    "Monotonicity",
+    "estimate_groups",
+]
+
+# Draws, and their seed, behind the chance of a violation of the order.
+_N_DRAWS = 9_999
+_SEED = 0
+_ROUNDING = 1e-20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,36 @@ class GroupCalibration:
     statistic: float
     df: int
     p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Monotonicity:
+    """How well the effects of ordered groups rise.
+
+    Attributes
+    ----------
+    kendall_tau : float
+        tau_b of group number and effect, 1 when every group is above the one before; a description
+        without a standard error. NaN for a single group.
+    difference, std_error, ci_low, ci_high : float
+        Effect of the last group less that of the first, with its interval.
+    p_value : float
+        One-sided: small when the last group has the larger effect.
+    violation : float
+        Weighted squared distance of the effects to the nearest rising sequence; 0 when they rise.
+    p_violation : float
+        Chance of a violation this large if all groups had the same effect (the rising sequence that
+        is hardest to tell apart); small when some groups are out of order.
+    """
+
+    kendall_tau: float
+    difference: float
+    std_error: float
+    ci_low: float
+    ci_high: float
+    p_value: float
+    violation: float
+    p_violation: float
 
 
 @dataclass(frozen=True)
@@ -137,11 +177,11 @@ class EffectByGroup:
         )
         line = _fit_line(self.mean_prediction[known], self.effect[known], self.covariance[block])
         (intercept, slope), (intercept_se, slope_se) = line
-        df = self.n_units - 1
+        law = Law(self.n_units - 1)
         return GroupCalibration(
             intercept, slope, intercept_se, slope_se,
-            float(two_sided_p(slope / slope_se, df)),
-            float(two_sided_p((slope - 1.0) / slope_se, df)),
+            float(law.two_sided_p(slope / slope_se)),
+            float(law.two_sided_p((slope - 1.0) / slope_se)),
             joint.statistic, joint.df, joint.p_value,
         )  # fmt: skip
 
@@ -164,9 +204,6 @@ class EffectByGroup:
             df=units - 1,
             group_df=clusters_freedom(units, self.n_units) if is_tied else None,
         )
-
-    def _n_clusters(self) -> int | None:
-        return self.n_units if self.is_clustered else None
 
 
 @dataclass(frozen=True)
@@ -195,12 +232,9 @@ class EffectByQuantile(EffectByGroup):
             values), the effect of the top group less that of the bottom group with a one-sided
             test, and a test for groups that are out of order.
         """
-        return check_order(
-            self.effect,
-            self.covariance,
-            self.units_in_group,
-            self.n_units if self.is_clustered else None,
-            self.confidence_level,
+        n_clusters = self.n_units if self.is_clustered else None
+        return _check_order(
+            self.effect, self.covariance, self.units_in_group, n_clusters, self.confidence_level
         )
 
     def _columns(self) -> list[str]:
@@ -220,14 +254,15 @@ def estimate_groups(
     else:
         mean_prediction = np.full(n_groups, np.nan)
         residual_covariance = np.full((n_groups, n_groups), np.nan)
-    width = t_quantile(confidence_level, np.maximum(means.n_units - 1, 1)) * means.std_error
+    law = Law(np.maximum(means.n_units - 1, 1))
+    low, high = law.interval(means.mean, means.std_error, confidence_level)
     return {
         "n": np.bincount(codes, minlength=n_groups),
         "mean_prediction": mean_prediction,
         "effect": means.mean,
         "std_error": means.std_error,
-        "ci_low": means.mean - width,
-        "ci_high": means.mean + width,
+        "ci_low": low,
+        "ci_high": high,
         "confidence_level": float(confidence_level),
         "n_units": rows.n_units,
         "is_clustered": rows.clusters is not None,
@@ -248,3 +283,69 @@ def _fit_line(x: Float, y: Float, covariance: Float) -> tuple[list[float], list[
     coefficients = solve @ y
     spread = np.sqrt(np.diag(solve @ covariance @ solve.T))
     return coefficients.tolist(), spread.tolist()
+
+
+def _check_order(
+    effect: Float,
+    covariance: Float,
+    units_in_group: Int,
+    n_clusters: int | None,
+    confidence_level: float,
+) -> Monotonicity:
+    """Describe and test the order of the groups."""
+    if len(effect) < 2:
+        return Monotonicity(*[float("nan")] * 8)
+    difference = float(effect[-1] - effect[0])
+    variance = np.diag(covariance)[[0, -1]]
+    std_error = float(np.sqrt(max(variance.sum() - 2.0 * covariance[0, -1], 0.0)))
+    law = Law(welch_freedom(variance, units_in_group[[0, -1]], n_clusters))
+    low, high = law.interval(difference, std_error, confidence_level)
+    violation, p_violation = _violation(effect, covariance)
+    return Monotonicity(
+        kendall_tau=float(stats.kendalltau(np.arange(len(effect)), effect).statistic),
+        difference=difference,
+        std_error=std_error,
+        ci_low=float(low),
+        ci_high=float(high),
+        p_value=float(law.one_sided_p(difference / std_error)) if std_error > 0 else float("nan"),
+        violation=violation,
+        p_violation=p_violation,
+    )
+
+
+def _violation(effect: Float, covariance: Float) -> tuple[float, float]:
+    """Return the distance to the nearest rising sequence and its p-value, by simulation."""
+    variance = np.diag(covariance)
+    if not (variance > 0).all():
+        return float("nan"), float("nan")
+    weight = 1.0 / variance
+    observed = float(_distance(effect[None, :], weight)[0])
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(values.clip(0))
+    draws = np.random.RandomState(_SEED).standard_normal((_N_DRAWS, len(effect))) @ root.T
+    n_larger = int((_distance(draws, weight) >= observed * (1.0 - 1e-12)).sum())
+    return observed, (1.0 + n_larger) / (_N_DRAWS + 1.0)
+
+
+def _distance(effects: Float, weight: Float) -> Float:
+    """Return the weighted squared distance of each row to its isotonic regression.
+
+    What is within rounding of 0 is 0, so that sequences that rise do not differ.
+    """
+    centred = effects - (effects @ weight / weight.sum())[:, None]
+    squares: Float = ((centred - _isotonic(centred, weight)) ** 2) @ weight
+    squares[squares < _ROUNDING * (centred**2 @ weight)] = 0.0
+    return squares
+
+
+def _isotonic(effects: Float, weight: Float) -> Float:
+    """Fit rising sequences to the rows: the largest over a of the least over b of the mean a..b."""
+    sums = np.cumsum(effects * weight, axis=1)
+    mass = np.cumsum(weight)
+    fitted = np.full(effects.shape, -np.inf)
+    for first in range(effects.shape[1]):
+        before = sums[:, [first - 1]] if first else 0.0
+        means = (sums[:, first:] - before) / (mass[first:] - (mass[first - 1] if first else 0.0))
+        least = np.minimum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
+        np.maximum(fitted[:, first:], least, out=fitted[:, first:])
+    return fitted

@@ -12,13 +12,17 @@ import numpy as np
 
 from segcate._inputs.arrays import Float
 from segcate._inputs.groups import refuse_groups_that_are_arms
-from segcate._inputs.outcome import check_outcome
-from segcate._inputs.parameters import check_in_unit_interval
 from segcate._inputs.propensity import check_propensity
 from segcate._inputs.treatment import check_treatment
-from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
-from segcate.metrics._metric_estimate import MetricEstimate, estimate_mean, make_estimate
-from segcate.metrics._scored_rows import ScoredRows, check_rows, mean_std_error
+from segcate._inputs.vectors import check_vector
+from segcate.metrics._scored_rows import (
+    MetricEstimate,
+    ScoredRows,
+    check_rows,
+    estimate_mean,
+    make_estimate,
+    mean_std_error,
+)
 
 __all__ = ["dr_loss", "dr_score", "r_loss", "r_score"]
 
@@ -89,17 +93,15 @@ def dr_loss(
     -1.0
     """
     owner = "dr_loss"
-    check_in_unit_interval(owner, "confidence_level", confidence_level)
-    check_same_index(
-        owner, pseudo_outcome=pseudo_outcome, prediction=prediction, baseline=baseline,
-        sample_weight=sample_weight, groups=groups,
+    rows = check_rows(
+        owner, pseudo_outcome, prediction, sample_weight, groups, baseline=baseline,
+        confidence_level=confidence_level,
     )  # fmt: skip
-    rows = check_rows(owner, pseudo_outcome, prediction, sample_weight, groups)
     losses = (rows.psi - rows.prediction) ** 2
     if baseline is not None:
         other = rows.keep(check_vector(owner, "baseline", baseline, pseudo_outcome))
         losses = losses - (rows.psi - other) ** 2
-    return estimate_mean(owner, losses, rows, confidence_level)
+    return estimate_mean(losses, rows, confidence_level)
 
 
 def dr_score(
@@ -151,8 +153,9 @@ def dr_score(
     0.875
     """
     owner = "dr_score"
-    check_in_unit_interval(owner, "confidence_level", confidence_level)
-    rows = check_rows(owner, pseudo_outcome, prediction, sample_weight, groups)
+    rows = check_rows(
+        owner, pseudo_outcome, prediction, sample_weight, groups, confidence_level=confidence_level
+    )
     constant = rows.mean(rows.psi)
     losses, of_constant = (rows.psi - rows.prediction) ** 2, (rows.psi - constant) ** 2
     return _relative(owner, losses, of_constant, rows, confidence_level)
@@ -228,19 +231,17 @@ def r_loss(
     0.125
     """
     owner = "r_loss"
-    check_in_unit_interval(owner, "confidence_level", confidence_level)
-    check_same_index(
-        owner, y=y, prediction=prediction, treatment=treatment, propensity=propensity,
-        outcome=outcome, baseline=baseline, sample_weight=sample_weight, groups=groups,
+    rows = check_rows(
+        owner, y, prediction, sample_weight, groups, name="y", treatment=treatment,
+        propensity=propensity, outcome=outcome, baseline=baseline,
+        confidence_level=confidence_level,
     )  # fmt: skip
-    rows, left, lever = _residuals(
-        owner, y, prediction, treatment, propensity, outcome, sample_weight, groups
-    )
+    left, lever = _residuals(owner, rows, y, treatment, propensity, outcome)
     losses = (left - lever * rows.prediction) ** 2
     if baseline is not None:
         other = rows.keep(check_vector(owner, "baseline", baseline, y))
         losses = losses - (left - lever * other) ** 2
-    return estimate_mean(owner, losses, rows, confidence_level)
+    return estimate_mean(losses, rows, confidence_level)
 
 
 def r_score(
@@ -302,32 +303,20 @@ def r_score(
     0.167
     """
     owner = "r_score"
-    check_in_unit_interval(owner, "confidence_level", confidence_level)
-    check_same_index(
-        owner, y=y, prediction=prediction, treatment=treatment, propensity=propensity,
-        outcome=outcome, sample_weight=sample_weight, groups=groups,
+    rows = check_rows(
+        owner, y, prediction, sample_weight, groups, name="y", treatment=treatment,
+        propensity=propensity, outcome=outcome, confidence_level=confidence_level,
     )  # fmt: skip
-    rows, left, lever = _residuals(
-        owner, y, prediction, treatment, propensity, outcome, sample_weight, groups
-    )
+    left, lever = _residuals(owner, rows, y, treatment, propensity, outcome)
     constant = rows.mean(left * lever) / rows.mean(lever**2)
     losses = (left - lever * rows.prediction) ** 2
     return _relative(owner, losses, (left - lever * constant) ** 2, rows, confidence_level)
 
 
 def _residuals(
-    owner: str,
-    y: Any,
-    prediction: Any,
-    treatment: Any,
-    propensity: Any,
-    outcome: Any,
-    sample_weight: Any,
-    groups: Any,
-) -> tuple[ScoredRows, Float, Float]:
-    """Return the checked rows, y - m and t - e."""
-    check_outcome(owner, y, y)
-    check_prediction(owner, prediction, y)
+    owner: str, rows: ScoredRows, y: Any, treatment: Any, propensity: Any, outcome: Any
+) -> tuple[Float, Float]:
+    """Return y - m and t - e of the rows."""
     arm = check_treatment(owner, treatment, y)
     for name, values in (("propensity", propensity), ("outcome", outcome)):
         if values is None:
@@ -337,9 +326,8 @@ def _residuals(
             )
     chance = np.asarray(check_propensity(owner, propensity, y), dtype=np.float64)
     expected = check_vector(owner, "outcome", outcome, y)
-    rows = check_rows(owner, y, prediction, sample_weight, groups)
     refuse_groups_that_are_arms(owner, rows.clusters, rows.keep(arm))
-    return rows, rows.psi - rows.keep(expected), rows.keep(arm - chance)
+    return rows.psi - rows.keep(expected), rows.keep(arm - chance)
 
 
 def _relative(
@@ -358,4 +346,4 @@ def _relative(
     ratio = rows.mean(losses) / total
     influence = (ratio * of_constant - losses) / total
     std_error = mean_std_error(influence, rows)
-    return make_estimate(owner, 1.0 - ratio, std_error, rows.n_units, confidence_level)
+    return make_estimate(1.0 - ratio, std_error, rows.n_units, confidence_level)

@@ -5,7 +5,7 @@ Athey, S., & Wager, S. (2021). Policy learning with observational data. Economet
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,8 @@ import numpy.typing as npt
 
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.listing import listed
-from segcate._inputs.parameters import check_in_unit_interval
-from segcate._inputs.vectors import as_array, as_column, as_numbers, check_same_index, check_vector
-from segcate.metrics._metric_estimate import MetricEstimate, estimate_mean
-from segcate.metrics._scored_rows import check_rows
+from segcate._inputs.vectors import as_array, as_column, as_numbers, check_vector
+from segcate.metrics._scored_rows import MetricEstimate, check_rows, estimate_mean
 
 __all__ = ["PolicyValue", "check_costs", "check_scores", "policy_value"]
 
@@ -126,31 +124,22 @@ def policy_value(
     >>> policy_value(psi, [1, 1, 0, 0], cost=0.5, baseline=1).value      # over treating everybody
     0.25
     """
-    check_in_unit_interval(_OWNER, "confidence_level", confidence_level)
-    check_same_index(
-        _OWNER, pseudo_outcome=pseudo_outcome, policy=policy, cost=cost, baseline=baseline,
-        sample_weight=sample_weight, groups=groups,
-    )  # fmt: skip
     scores = check_scores(_OWNER, pseudo_outcome)
+    rows = check_rows(
+        _OWNER, pseudo_outcome if scores.shape[1] == 1 else _first_column(pseudo_outcome), None,
+        sample_weight, groups, policy=policy, cost=cost, baseline=baseline,
+        confidence_level=confidence_level,
+    )  # fmt: skip
     gains = np.column_stack([np.zeros(len(scores)), scores - check_costs(_OWNER, cost, scores)])
-    arm = _check_policy(_OWNER, "policy", policy, pseudo_outcome, gains.shape)
-    row = np.arange(len(arm))
+    row = np.arange(len(gains))
+    arm = _check_policy("policy", policy, gains.shape)
     gain = gains[row, arm]
     if baseline is not None:
-        gain = gain - gains[row, _check_policy(_OWNER, "baseline", baseline, pseudo_outcome,
-                                               gains.shape)]  # fmt: skip
-    reference = pseudo_outcome if scores.shape[1] == 1 else _first_column(pseudo_outcome)
-    rows = check_rows(_OWNER, reference, None, sample_weight, groups)
-    estimate = estimate_mean(_OWNER, rows.keep(gain), rows, confidence_level)
+        gain = gain - gains[row, _check_policy("baseline", baseline, gains.shape)]
     kept = rows.keep(arm)
     counts = np.bincount(kept, minlength=gains.shape[1])
     return PolicyValue(
-        value=estimate.value,
-        std_error=estimate.std_error,
-        ci_low=estimate.ci_low,
-        ci_high=estimate.ci_high,
-        confidence_level=estimate.confidence_level,
-        n_units=estimate.n_units,
+        **asdict(estimate_mean(rows.keep(gain), rows, confidence_level)),
         n_treated=int(counts[1:].sum()),
         share=rows.mean((kept > 0).astype(np.float64)),
         arm_counts=tuple(counts.tolist()),
@@ -191,26 +180,24 @@ def check_costs(owner: str, cost: Any, scores: Float) -> Float:
     return costs[:, None] if costs.shape == (n_rows,) and n_arms == 1 else costs
 
 
-def _check_policy(
-    owner: str, name: str, policy: Any, reference: Any, shape: tuple[int, ...]
-) -> Int:
+def _check_policy(name: str, policy: Any, shape: tuple[int, ...]) -> Int:
     """Check arm codes, one a row or one for all."""
     n_rows, n_arms = shape
-    given = as_array(owner, name, policy)
+    given = as_array(_OWNER, name, policy)
     if given.ndim == 0:
         values: npt.NDArray[Any] = np.full(n_rows, given[()])
     else:
-        values = as_column(owner, name, policy)
+        values = as_column(_OWNER, name, policy)
     if len(values) != n_rows:
         raise ValueError(
-            f"{owner}: `{name}` has {len(values)} values for {n_rows} rows; one for every row is "
+            f"{_OWNER}: `{name}` has {len(values)} values for {n_rows} rows; one for every row is "
             "needed."
         )
-    codes = as_numbers(owner, f"`{name}`", values, f"arm codes from 0 to {n_arms - 1}")
+    codes = as_numbers(_OWNER, f"`{name}`", values, f"arm codes from 0 to {n_arms - 1}")
     is_bad = ~np.isin(codes, np.arange(n_arms))
     if is_bad.any():
         raise ValueError(
-            f"{owner}: `{name}` must hold arm codes from 0 (control) to {n_arms - 1}; "
+            f"{_OWNER}: `{name}` must hold arm codes from 0 (control) to {n_arms - 1}; "
             f"{int(is_bad.sum())} of {n_rows} values are not ({listed(np.unique(codes[is_bad]))}). "
             "Turn predicted effects into a policy first, for example `prediction > cost`."
         )

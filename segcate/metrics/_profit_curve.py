@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from segcate._inputs.arrays import Float, Int
-from segcate._inputs.parameters import check_in_unit_interval, check_number
-from segcate._inputs.vectors import as_numbers, check_same_index
+from segcate._inputs.parameters import check_number
+from segcate._inputs.vectors import as_numbers
+from segcate._statistics.intervals import Law
 from segcate._writing.number_texts import write_number
 from segcate.metrics._policy_value import check_costs
-from segcate.metrics._scored_rows import ScoredRows, check_rows, t_quantile
+from segcate.metrics._scored_rows import ScoredRows, check_rows
 
 __all__ = ["ProfitCurve", "check_budget", "check_share", "check_unit_value", "profit_curve"]
 
@@ -167,14 +168,12 @@ def profit_curve(
     2   0.75        0.7   0.875     True
     3   1.00        0.2   0.500    False
     """
-    check_in_unit_interval(_OWNER, "confidence_level", confidence_level)
     check_budget(_OWNER, budget)
     check_share(_OWNER, max_share)
-    check_same_index(
-        _OWNER, pseudo_outcome=pseudo_outcome, prediction=prediction, value=value, cost=cost,
-        sample_weight=sample_weight, groups=groups,
+    rows = check_rows(
+        _OWNER, pseudo_outcome, prediction, sample_weight, groups, value=value, cost=cost,
+        confidence_level=confidence_level,
     )  # fmt: skip
-    rows = check_rows(_OWNER, pseudo_outcome, prediction, sample_weight, groups)
     n_all = len(rows.psi) if rows.is_kept is None else len(rows.is_kept)
     worth = _per_row(check_unit_value(_OWNER, value, n_all), rows)
     costs = _per_row(check_costs(_OWNER, cost, np.empty((n_all, 1))), rows)
@@ -190,14 +189,14 @@ def profit_curve(
     profit = _from_zero(np.cumsum(gain)[ends] / total)
     spend = _from_zero(np.cumsum(weight * costs[order])[ends] / total)
     std_error = _from_zero(_std_errors(gain, weight, clusters, ends, profit[1:]))
-    width = float(t_quantile(confidence_level, rows.n_units - 1)) * std_error
+    low, high = Law(rows.n_units - 1).interval(profit, std_error, confidence_level)
     return ProfitCurve(
         share=share,
         threshold=np.append(np.inf, ranked[ends]),
         profit=profit,
         std_error=std_error,
-        ci_low=profit - width,
-        ci_high=profit + width,
+        ci_low=low,
+        ci_high=high,
         spend=spend,
         best_idx=_best(profit, share, spend, budget, max_share),
         confidence_level=float(confidence_level),

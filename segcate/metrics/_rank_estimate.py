@@ -8,24 +8,33 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
-from segcate._inputs.arrays import Float, Int
+from segcate._inputs.arrays import Float
 from segcate._inputs.parameters import check_count, check_number, check_option, check_seed
 from segcate._ranking.formulas import (
     RankScore,
     area_value_and_influence,
     rank_difference,
-    rank_score,
     std_error_of,
 )
 from segcate._ranking.rows import RankedRows, rank_rows
+from segcate.metrics._scored_rows import ScoredRows
 from segcate.metrics._top_share import gain_polyline, top_shares
 
 RankMetric = Literal["qini", "autoc", "uplift_at_k"]
+CompareMetric = RankMetric | Literal["dr_loss"]
 StdError = Literal["influence", "plain", "half-sample"]
 
-__all__ = ["RankMetric", "Scored", "Scoring", "StdError", "check_k", "check_scoring", "top_effect"]
+__all__ = [
+    "CompareMetric",
+    "RankMetric",
+    "Scored",
+    "Scoring",
+    "StdError",
+    "check_k",
+    "check_scoring",
+    "top_effect",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +43,14 @@ class Scoring:
 
     Attributes
     ----------
-    metric : {"qini", "autoc", "uplift_at_k"}
+    metric : {"qini", "autoc", "uplift_at_k", "dr_loss"}
     k : float in (0, 1], the share of "uplift_at_k"
     std_error : {"influence", "plain", "half-sample"}
     n_draws : int, half-samples
     seed : int, of the half-samples: every ranking sees the same ones
     """
 
-    metric: RankMetric
+    metric: CompareMetric
     k: float
     std_error: StdError
     n_draws: int
@@ -49,39 +58,26 @@ class Scoring:
 
     def __call__(
         self,
+        rows: ScoredRows,
         prediction: Float,
-        psi: Float,
-        weight: Float | None,
-        clusters: Int | None,
         *,
         with_influence: bool = True,
     ) -> Scored:
-        """Score one ranking of checked rows; differences need its influence."""
+        """Score one ranking of the rows; differences need its influence."""
+        if self.metric == "dr_loss":
+            return Scored(_score_loss(rows, prediction), rows)
         rank_term = self.std_error != "plain"
+        ranked = rank_rows(prediction, rows.psi, rows.weight, rows.clusters)
         if self.metric == "uplift_at_k":
-            ranked = rank_rows(prediction, psi, weight, clusters)
             score = _score_top(ranked, self.k, rank_term, with_influence)
         else:
-            score = rank_score(
-                prediction,
-                psi,
-                weight,
-                kind=self.metric,
-                groups=clusters,
-                with_influence=with_influence,
-                rank_term=rank_term,
-            )
+            value, influence = area_value_and_influence(ranked, self.metric, rank_term=rank_term)
+            score = _score_of(ranked, value, influence, with_influence)
         if self.std_error != "half-sample":
-            return Scored(score, weight, clusters)
-        ranked = rank_rows(prediction, psi, weight, clusters)
-        draws = np.array([self._value(half) for half in self._half_samples(ranked)])
+            return Scored(score, rows)
+        draws = np.array([_value(half, self.metric, self.k) for half in self._half_samples(ranked)])
         std_error = _draws_std_error(draws, score.n_units)
-        return Scored(replace(score, std_error=std_error), weight, clusters, draws)
-
-    def _value(self, ranked: RankedRows) -> float:
-        if self.metric == "uplift_at_k":
-            return top_effect(ranked, self.k)
-        return area_value_and_influence(ranked, self.metric)[0]
+        return Scored(replace(score, std_error=std_error), rows, draws)
 
     def _half_samples(self, ranked: RankedRows) -> Iterator[RankedRows]:
         """Draw half of the units without replacement, clusters whole."""
@@ -101,18 +97,17 @@ class Scored:
     Attributes
     ----------
     score : RankScore, for differences with its influence
-    weight, clusters : those of the rows, or None
+    rows : the rows
     draws : float64 array of shape (n_draws,), scores of half-samples, or None
     """
 
     score: RankScore
-    weight: Float | None
-    clusters: npt.NDArray[Any] | None
+    rows: ScoredRows
     draws: Float | None = None
 
     def less(self, other: Scored) -> RankScore:
         """Return this score less that of another ranking of the same rows."""
-        gap = rank_difference(self.score, other.score, self.weight, groups=self.clusters)
+        gap = rank_difference(self.score, other.score, self.rows.weight, groups=self.rows.clusters)
         if self.draws is None or other.draws is None:
             return gap
         std_error = _draws_std_error(self.draws - other.draws, gap.n_units)
@@ -146,6 +141,13 @@ def top_effect(ranked: RankedRows, k: float) -> float:
     return float(gain_polyline(ranked)(np.array([k]))[0]) / k
 
 
+def _value(ranked: RankedRows, metric: RankMetric, k: float) -> float:
+    """Score a ranking without a standard error."""
+    if metric == "uplift_at_k":
+        return top_effect(ranked, k)
+    return area_value_and_influence(ranked, metric)[0]
+
+
 def _score_top(ranked: RankedRows, k: float, rank_term: bool, with_influence: bool) -> RankScore:
     """Score a ranking by the mean score of its top share k.
 
@@ -164,8 +166,25 @@ def _score_top(ranked: RankedRows, k: float, rank_term: bool, with_influence: bo
     influence = np.repeat(top.cells.inclusion()[:, 0] / k, size)
     influence *= ranked.psi - top.threshold_effect[0]
     influence -= np.average(influence, weights=ranked.weight)
+    return _score_of(ranked, value, influence, with_influence)
+
+
+def _score_of(
+    ranked: RankedRows, value: float, influence: Float, with_influence: bool
+) -> RankScore:
+    """Put a standard error beside a score, from the influences of the ranked rows."""
     std_error, n_units = std_error_of(influence, ranked.weight, ranked.clusters)
-    return RankScore(value, std_error, n_units, ranked.in_row_order(influence))
+    in_rows = ranked.in_row_order(influence) if with_influence else None
+    return RankScore(value, std_error, n_units, in_rows)
+
+
+def _score_loss(rows: ScoredRows, prediction: Float) -> RankScore:
+    """Average the squared gap between effect score and prediction."""
+    loss = (rows.psi - prediction) ** 2
+    value = rows.mean(loss)
+    influence = loss - value
+    std_error, n_units = std_error_of(influence, rows.weight, rows.clusters)
+    return RankScore(value, std_error, n_units, influence)
 
 
 def _draws_std_error(draws: Float, n_units: int) -> float:

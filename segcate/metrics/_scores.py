@@ -11,7 +11,6 @@ import numpy as np
 from segcate._inputs.outcome import check_outcome, is_zero_one
 from segcate._inputs.parameters import check_option
 from segcate._inputs.treatment import check_treatment
-from segcate._inputs.vectors import check_same_index
 from segcate._ranking.formulas import RankKind, area_value_and_influence
 from segcate._ranking.rows import rank_rows
 from segcate.exceptions import SegcateWarning
@@ -290,21 +289,19 @@ def _check(
     """Check the rows of a score; `values` are effect scores, or the outcomes of an experiment."""
     check_option(owner, "design", design, get_args(Design))
     if design == "experiment":
-        check_same_index(
-            owner, y=values, prediction=prediction, treatment=treatment, sample_weight=sample_weight,
-        )  # fmt: skip
-        values = experiment_scores(owner, values, treatment, sample_weight)
-    elif treatment is not None and not uses_treatment:
+        psi = experiment_scores(owner, values, treatment, sample_weight)
+        return check_rows(
+            owner, psi, prediction, sample_weight, y=values, treatment=treatment, needs_units=1
+        )
+    rows = check_rows(
+        owner, values, prediction, sample_weight, y=y, treatment=treatment, needs_units=1
+    )
+    if treatment is not None and not uses_treatment:
         raise ValueError(
             f"{owner}: `treatment` came, and effect scores need none. If the first argument is the "
             "outcome of a randomised experiment, say design='experiment'; else leave `treatment` out."
         )
-    else:
-        check_same_index(
-            owner, pseudo_outcome=values, prediction=prediction, sample_weight=sample_weight, y=y,
-            treatment=treatment,
-        )  # fmt: skip
-    return check_rows(owner, values, prediction, sample_weight, needs_units=1)
+    return rows
 
 
 def _area(rows: ScoredRows, kind: RankKind) -> float:

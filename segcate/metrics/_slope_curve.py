@@ -8,19 +8,12 @@ from math import comb
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 from segcate._inputs.arrays import Float
-from segcate._inputs.outcome import check_outcome
 from segcate._inputs.treatment import check_dose
-from segcate._inputs.vectors import check_same_index
 from segcate._ranking.rows import RankedRows, rank_rows
 from segcate.metrics._scored_rows import check_rows
-from segcate.metrics._targeting_curve import (
-    TargetingCurve,
-    check_curve_options,
-    points_of,
-)
+from segcate.metrics._targeting_curve import TargetingCurve, check_curve_options, points_of
 from segcate.metrics._top_share import GainPolyline, TopShares, cut_cells, gain_polyline
 
 __all__ = ["cumulative_slope_curve"]
@@ -100,14 +93,12 @@ def cumulative_slope_curve(
     >>> curve.value.round(1).tolist()
     [-0.5, -1.0]
     """
-    check_curve_options(_OWNER, n_points, confidence_level, "pointwise")
-    check_same_index(
-        _OWNER, y=y, prediction=prediction, treatment=treatment, sample_weight=sample_weight,
-        groups=groups,
+    check_curve_options(_OWNER, n_points, "pointwise")
+    rows = check_rows(
+        _OWNER, y, prediction, sample_weight, groups, name="y", treatment=treatment, needs_units=3,
+        confidence_level=confidence_level,
     )  # fmt: skip
-    outcome = check_outcome(_OWNER, y, y)
     dose = check_dose(_OWNER, treatment, y)
-    rows = check_rows(_OWNER, outcome, prediction, sample_weight, groups, needs_units=3)
     ranked = rank_rows(rows.prediction, rows.psi, rows.weight, rows.clusters)
     kept = rows.keep(dose)[ranked.order]
     if kept.min() == kept.max():
@@ -120,7 +111,7 @@ def cumulative_slope_curve(
     )
     return TargetingCurve.of(
         "cumulative_slope", source, points_of(source.line.reached, n_points),
-        float(ndtri(0.5 + confidence_level / 2)), confidence_level, "pointwise", rows.n_rows,
+        float(confidence_level), confidence_level, "pointwise", rows.n_rows,
     )  # fmt: skip
 
 

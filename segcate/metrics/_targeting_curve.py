@@ -7,16 +7,15 @@ from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, stdtrit
-from sklearn.utils import check_random_state
 
 from segcate._inputs.arrays import Float
 from segcate._inputs.parameters import (
     check_count,
-    check_in_unit_interval,
     check_number,
     check_option,
+    check_seed,
 )
+from segcate._statistics.intervals import Law
 
 Band = Literal["pointwise", "uniform"]
 
@@ -25,10 +24,9 @@ __all__ = [
     "CurveSource",
     "TargetingCurve",
     "check_curve_options",
-    "half_width",
+    "level_of_each_point",
     "points_of",
     "refine",
-    "uniform_critical_value",
 ]
 
 _DISPLAY_POINTS = 200
@@ -86,7 +84,7 @@ class TargetingCurve:
     band: str
     n_rows: int
     _source: CurveSource = field(repr=False, compare=False)
-    _critical: float = field(repr=False, compare=False)
+    _level: float = field(repr=False, compare=False)
 
     @classmethod
     def of(
@@ -94,14 +92,14 @@ class TargetingCurve:
         kind: str,
         source: CurveSource,
         share: Float,
-        critical: float,
+        level: float,
         confidence_level: float,
         band: str,
         n_rows: int,
     ) -> TargetingCurve:
-        """Read a curve at some shares; a band reaches out by `critical` standard errors of a normal."""
+        """Read a curve at some shares; `level` is that of the interval at each point."""
         share = np.append(0.0, share) if kind in _STARTS_AT_ZERO else share
-        value, std_error, low, high = _read(source, share, critical)
+        value, std_error, low, high = _read(source, share, level)
         return cls(
             kind=kind,
             share=share,
@@ -113,7 +111,7 @@ class TargetingCurve:
             band=band,
             n_rows=n_rows,
             _source=source,
-            _critical=critical,
+            _level=level,
         )
 
     def frame(self) -> pd.DataFrame:
@@ -151,7 +149,7 @@ class TargetingCurve:
         at = int(np.searchsorted(self.share, share))
         if self.share[at] != share:
             shares = np.array([float(share), 1.0])
-            columns, at = (shares, *_read(self._source, shares, self._critical)), 0
+            columns, at = (shares, *_read(self._source, shares, self._level)), 0
         return {name: float(values[at]) for name, values in zip(_COLUMNS, columns, strict=True)}
 
 
@@ -159,25 +157,22 @@ def refine(curve: TargetingCurve) -> TargetingCurve:
     """Return a curve with even shares beside its own, for a picture: some are bent inside blocks."""
     share = np.union1d(curve.share, np.arange(1.0, _DISPLAY_POINTS + 1.0) / _DISPLAY_POINTS)
     return TargetingCurve.of(
-        curve.kind, curve._source, share[share > 0], curve._critical,
+        curve.kind, curve._source, share[share > 0], curve._level,
         curve.confidence_level, curve.band, curve.n_rows,
     )  # fmt: skip
 
 
-def _read(source: CurveSource, share: Float, critical: float) -> tuple[Float, Float, Float, Float]:
+def _read(source: CurveSource, share: Float, level: float) -> tuple[Float, Float, Float, Float]:
     """Return value, standard error and both ends of the band at some shares, 0 at share 0."""
     value, std_error, half = np.zeros((3, len(share)))
     above = share > 0
     value[above], std_error[above], df = source.points(share[above])
-    half[above] = half_width(std_error[above], critical, df)
+    half[above] = _half_width(std_error[above], level, df)
     return value, std_error, value - half, value + half
 
 
-def check_curve_options(
-    owner: str, n_points: int | None, confidence_level: float, band: str
-) -> None:
+def check_curve_options(owner: str, n_points: int | None, band: str) -> None:
     """Refuse options of a curve that are out of range."""
-    check_in_unit_interval(owner, "confidence_level", confidence_level)
     check_option(owner, "band", band, get_args(Band))
     check_count(owner, "n_points", n_points, 1, _MOST_POINTS, optional=True)
     if band == "uniform" and n_points is not None and n_points > _MOST_UNIFORM_POINTS:
@@ -196,13 +191,13 @@ def points_of(reached: Float, n_points: int | None) -> Float:
     return np.arange(1.0, n + 1.0) / n
 
 
-def uniform_critical_value(
-    covariance: Float, std_error: Float, confidence_level: float, random_state: Any
+def level_of_each_point(
+    owner: str, covariance: Float, std_error: Float, confidence_level: float, random_state: Any
 ) -> float:
-    """Return by how many standard errors a band reaches out that holds at all points at once.
+    """Return the level of the intervals of single points that hold at all points at once.
 
-    It is the quantile of the largest of all points in a multiplier bootstrap whose multipliers are
-    normal: draws from the covariance of the points.
+    A multiplier bootstrap with normal multipliers gives the largest deviation of all points: draws
+    from their covariance.
     """
     varies = std_error > 1e-12 * np.max(std_error, initial=0.0)
     if not varies.any():
@@ -212,12 +207,13 @@ def uniform_critical_value(
     )
     values, vectors = np.linalg.eigh(correlation)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
-    draws = check_random_state(random_state).standard_normal((_N_DRAWS, len(root))) @ root.T
-    return float(np.quantile(np.abs(draws).max(axis=1), confidence_level))
+    draws = check_seed(owner, random_state).standard_normal((_N_DRAWS, len(root))) @ root.T
+    largest = np.quantile(np.abs(draws).max(axis=1), confidence_level)
+    return 1.0 - float(Law(np.inf).two_sided_p(largest))
 
 
-def half_width(std_error: Float, critical: float, df: Float) -> Float:
-    """Widen a normal critical value to the t law of each point; NaN without a degree of freedom."""
-    quantile = stdtrit(np.where(df >= 1, df, np.nan), ndtr(critical))
+def _half_width(std_error: Float, level: float, df: Float) -> Float:
+    """Return half the width of intervals by the t law of each point; NaN below one degree of freedom."""
+    quantile = Law(np.where(df >= 1, df, np.nan)).quantile(level)
     half: Float = np.where(std_error == 0, 0.0, quantile * std_error)
     return half

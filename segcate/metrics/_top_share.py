@@ -151,6 +151,17 @@ class TopShares:
         cell = np.searchsorted(cells.start, first_seen, side="right") - 1
         return _before(np.bincount(cell, minlength=len(size)), cells.n_full + 1)
 
+    def n_units_below(self) -> Float:
+        """Count the independent units that have rows below each top share."""
+        ranked, cells = self.ranked, self.cells
+        if ranked.clusters is None:
+            return np.maximum(ranked.n_units - self.n_units_in(), 0.0)
+        last_seen = np.empty(ranked.n_units, dtype=np.intp)
+        last_seen[ranked.clusters] = np.arange(ranked.n_ranked)
+        cell = np.searchsorted(cells.start, last_seen, side="right") - 1
+        is_in = np.bincount(cell, minlength=len(cells.start))
+        return ranked.n_units - _before(is_in, cells.n_full + (cells.part >= 1.0))
+
     def variance(self, a: Float, b: Float) -> Float:
         """Return the variance of a g(q) - b g(1) at each point."""
         if self.ranked.clusters is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,8 +27,7 @@ from segcate._inputs.treatment import check_arms
 from segcate._inputs.vectors import check_same_index
 from segcate._inputs.weights import check_weights, present
 from segcate.metrics import PolicyValue, effect_scores, policy_value
-from segcate.metrics._policy_value import check_costs, check_scores
-from segcate.metrics._profit_curve import check_budget, check_share, check_unit_value
+from segcate.metrics._policy_value import check_scores
 from segcate.model_selection._row_fingerprint import row_fingerprint
 from segcate.model_selection._targeting_effects import (
     by_segment,
@@ -41,9 +39,8 @@ from segcate.model_selection._targeting_effects import (
     segment_means,
     taken,
 )
-from segcate.model_selection._targeting_rule import Limits, TargetingRule, choose_rule
+from segcate.model_selection._targeting_rule import Recipe, check_recipe
 from segcate.model_selection._targeting_value import (
-    Fits,
     assign_folds,
     counting_the_choice,
     plan_fits,
@@ -261,12 +258,12 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
             self.fit(frames.take_rows(X, kept), y[kept], treatment=arm[kept], **taken(came, kept))
             self._seen_rows = row_fingerprint(X)
             return self
-        cost = self._check_parameters(owner, max(int(arm.max()) + 1, 2))
+        recipe = self._check_parameters(owner, max(int(arm.max()) + 1, 2))
         given = {"treatment": arm, "sample_weight": weight, "groups": codes}
         given = {name: values for name, values in given.items() if values is not None}
         if propensity is not None:
             given["propensity"] = np.asarray(propensity)
-        self.n_arms_ = len(cost) + 1
+        self.n_arms_ = len(recipe.cost) + 1
         rng = check_seed(owner, self.random_state)
         psi = self._scores(X, y, given, pseudo_outcome, rng)
         segments = self._code_segments(owner, X)
@@ -277,7 +274,7 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
             effects = self._predicted(X)
         else:
             splits = deal_folds(owner, arm, codes, self.cv, rng)
-            fits = plan_fits(owner, splits, arm, codes, rng, rules_see_rows=self._rules_see_rows)
+            fits = plan_fits(owner, splits, arm, codes, rng, rules_see_rows=recipe.sees_rows)
             parts = predict_each(
                 owner, self.effect_estimator, X, y, given,
                 zip(fits.train, fits.predicted, strict=True),
@@ -286,13 +283,17 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
             effects = fits.own_fold(parts)
         segment = None if segments is None else segments.codes
         deciding = by_segment(effects, full, segment)
-        self.rule_ = self._choose(deciding, full, psi, cost)
+        self.rule_ = recipe.choose(deciding, full, psi)
         self.share_ = float(np.average(self.rule_.assign(deciding) > 0, weights=full))
         self.value_ = None
         if fits is not None and psi is not None:
-            self.value_ = self._cross_fitted_value(
-                fits, parts, full, segment, psi,
+            arms = assign_folds(
+                fits, parts, full, segment,
+                lambda deciding, rows: recipe.choose(deciding, full[rows], psi[rows]),
+            )  # fmt: skip
+            self.value_ = counting_the_choice(
                 lambda arms, other: self._value_of(psi, arms, other, weight, codes),
+                arms, fits.splits, full,
             )  # fmt: skip
         self._store_segments(X, full, segments)
         self._seen_rows = row_fingerprint(X)
@@ -453,14 +454,10 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
             tags.input_tags = get_tags(child).input_tags
         return tags
 
-    def _check_parameters(self, owner: str, n_arms: int) -> Float:
-        """Check our own parameters; return one cost an arm beside control."""
+    def _check_parameters(self, owner: str, n_arms: int) -> Recipe:
+        """Check our own parameters; return how rules are made."""
         check_option(owner, "by", self.by, ("user", "segment"))
-        check_option(owner, "threshold", self.threshold, ("cost", "profit"))
         check_in_unit_interval(owner, "confidence_level", self.confidence_level)
-        check_budget(owner, self.budget)
-        check_share(owner, self.max_share)
-        check_unit_value(owner, self.value, n_rows=0)
         if isinstance(self.effect_estimator, type) or not hasattr(self.effect_estimator, "fit"):
             raise TypeError(
                 f"{owner}: `effect_estimator` must be an estimator (an instance with `fit` and "
@@ -473,21 +470,10 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
                 advice="It is the number of folds; or pass pairs of training and test rows, or None for no "
                 "`value_`.",
             )  # fmt: skip
-        cost = np.broadcast_to(
-            check_costs(owner, self.cost, np.empty((1, n_arms - 1))), (1, n_arms - 1)
-        ).ravel()
-        if self.budget is not None and not cost.any():
-            raise ValueError(
-                f"{owner}: `budget` limits what is spent, and with cost=0 nothing is. Set `cost`, or "
-                "limit the share of rows by `max_share`."
-            )
-        return np.array(cost)
-
-    @property
-    def _rules_see_rows(self) -> bool:
-        """Tell whether a rule depends on the predictions of the rows that choose it."""
-        is_limited = self.budget is not None or self.max_share is not None
-        return is_limited or self.threshold == "profit"
+        return check_recipe(
+            owner, value=self.value, cost=self.cost, budget=self.budget, max_share=self.max_share,
+            threshold=self.threshold, n_arms=n_arms,
+        )  # fmt: skip
 
     def _code_segments(self, owner: str, X: Any) -> SegmentCodes | None:
         if self.by == "user":
@@ -520,36 +506,6 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
                 f"each of the {wanted[1]} arms beside control; got shape {psi.shape}."
             )
         return psi
-
-    def _choose(
-        self, effects: Float, weight: Float, psi: Float | None, cost: Float
-    ) -> TargetingRule:
-        limits = Limits(
-            np.inf if self.budget is None else float(self.budget),
-            1.0 if self.max_share is None else float(self.max_share),
-        )
-        searched = psi if self.threshold == "profit" else None
-        return choose_rule(effects, weight, float(self.value), cost, limits, searched)
-
-    def _cross_fitted_value(
-        self,
-        fits: Fits,
-        effects: list[Float],
-        weight: Float,
-        segment: Int | None,
-        psi: Float,
-        value_of: Callable[[Int, Int | None], PolicyValue],
-    ) -> PolicyValue:
-        """Value the recipe: each fold under the rule that it gives on the other folds."""
-        cost = self.rule_.cost
-        arms = assign_folds(
-            fits,
-            effects,
-            weight,
-            segment,
-            lambda deciding, rows: self._choose(deciding, weight[rows], psi[rows], cost),
-        )
-        return counting_the_choice(value_of, arms, fits.splits, weight)
 
     def _value_of(
         self, psi: Float, arms: Int, baseline: Any, sample_weight: Any, groups: Any

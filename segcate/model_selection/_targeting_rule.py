@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from segcate._inputs.arrays import Float, Int
+from segcate._inputs.parameters import check_option
+from segcate.metrics._policy_value import check_costs
+from segcate.metrics._profit_curve import check_budget, check_share, check_unit_value
 
-__all__ = ["Limits", "TargetingRule", "choose_rule"]
+__all__ = ["Limits", "Recipe", "TargetingRule", "check_recipe", "choose_rule"]
 
 # Prices are found by halving an interval this often: to the last bits of a float64.
 _N_HALVINGS = 60
@@ -60,6 +64,64 @@ class Limits:
 
     budget: float
     max_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How rules are made of predicted effects.
+
+    Attributes
+    ----------
+    value : worth of a unit of y
+    cost : float64 array of shape (n_arms - 1,), cost of each arm beside control
+    limits : what a rule may use
+    searches_profit : whether the threshold is where the profit on effect scores is largest
+    """
+
+    value: float
+    cost: Float
+    limits: Limits
+    searches_profit: bool
+
+    @property
+    def sees_rows(self) -> bool:
+        """Tell whether a rule depends on the predictions of the rows that choose it."""
+        is_limited = np.isfinite(self.limits.budget) or self.limits.max_share < 1
+        return bool(is_limited) or self.searches_profit
+
+    def choose(self, effects: Float, weight: Float, psi: Float | None) -> TargetingRule:
+        """Choose the rule for some rows."""
+        searched = psi if self.searches_profit else None
+        return choose_rule(effects, weight, self.value, self.cost, self.limits, searched)
+
+
+def check_recipe(
+    owner: str,
+    *,
+    value: Any,
+    cost: Any,
+    budget: Any,
+    max_share: Any,
+    threshold: Any,
+    n_arms: int,
+) -> Recipe:
+    """Check what rules are made by."""
+    check_option(owner, "threshold", threshold, ("cost", "profit"))
+    check_budget(owner, budget)
+    check_share(owner, max_share)
+    check_unit_value(owner, value, n_rows=0)
+    costs = check_costs(owner, cost, np.empty((1, n_arms - 1)))
+    costs = np.array(np.broadcast_to(costs, (1, n_arms - 1)).ravel())
+    if budget is not None and not costs.any():
+        raise ValueError(
+            f"{owner}: `budget` limits what is spent, and with cost=0 nothing is. Set `cost`, or "
+            "limit the share of rows by `max_share`."
+        )
+    limits = Limits(
+        np.inf if budget is None else float(budget),
+        1.0 if max_share is None else float(max_share),
+    )
+    return Recipe(float(value), costs, limits, threshold == "profit")
 
 
 def choose_rule(

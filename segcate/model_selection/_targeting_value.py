@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import ndtri, owens_t, stdtrit
+from scipy.special import ndtri, owens_t
 
 from segcate._inputs.arrays import Float, Int
 from segcate._nuisance import folds
 from segcate._nuisance.folds import Splits, treatment_strata
+from segcate._statistics.intervals import Law
 from segcate.metrics import PolicyValue
 from segcate.model_selection._targeting_effects import by_segment
 from segcate.model_selection._targeting_rule import TargetingRule
@@ -167,10 +168,9 @@ def counting_the_choice(
     gaps = [value_of(arms[0], other).std_error ** 2 for other in arms[1:]]
     added = _linear_part(share, _overlap(splits, len(gaps))) * float(np.mean(gaps))
     std_error = float(np.sqrt(found.std_error**2 + added))
-    half = float(stdtrit(found.n_units - 1, 0.5 + found.confidence_level / 2)) * std_error
-    return replace(
-        found, std_error=std_error, ci_low=found.value - half, ci_high=found.value + half
-    )
+    law = Law(found.n_units - 1)
+    low, high = law.interval(found.value, std_error, found.confidence_level)
+    return replace(found, std_error=std_error, ci_low=float(low), ci_high=float(high))
 
 
 def _split_share(arms: Int, weight: Float) -> float:

@@ -155,11 +155,11 @@ def _metric_calls() -> dict[str, Call]:
         "uplift_at_k, experiment": function(
             of_experiment(m.uplift_at_k), *EXPERIMENT, design="experiment", k=0.3
         ),
-        "blp": function(m.blp, *weighted, cov="HC3", **level),
+        "blp": function(m.blp, *weighted, std_error="hc3", **level),
         "blp_from_outcome": function(
             m.blp_from_outcome,
             "y", "prediction", "treatment", "propensity", "baseline", "sample_weight", "groups",
-            strategy="weighted", cov="HC3", **level,
+            strategy="weighted", std_error="hc3", **level,
         ),
         "calibration_error": function(
             m.calibration_error, *weighted, n_groups=4, method="leave-one-out", **level

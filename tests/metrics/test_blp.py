@@ -19,6 +19,11 @@ def numbers(found):
     return found.ate, found.slope, found.ate_std_error, found.slope_std_error
 
 
+def printed(std_error):
+    """Return the name of a standard error in the references."""
+    return std_error if std_error == "const" else std_error.upper()
+
+
 @pytest.fixture
 def draw():
     rng = np.random.default_rng(0)
@@ -30,18 +35,20 @@ def draw():
 # References
 
 
-@pytest.mark.parametrize("cov", ["const", "HC1", "HC3"])
+@pytest.mark.parametrize("std_error", ["const", "hc1", "hc3"])
 @pytest.mark.parametrize("psi", ["psi_aipw", "psi_armcentred"])
 @pytest.mark.parametrize("name", VARYING)
-def test_equals_the_definitions(name, psi, cov):
-    found = blp(inputs(name)[psi], inputs(name)["score"], cov=cov)
-    assert numbers(found) == pytest.approx(own(name, f"blp_dr({psi},{cov})"), **EXACT)
+def test_equals_the_definitions(name, psi, std_error):
+    found = blp(inputs(name)[psi], inputs(name)["score"], std_error=std_error)
+    assert numbers(found) == pytest.approx(
+        own(name, f"blp_dr({psi},{printed(std_error)})"), **EXACT
+    )
 
 
 @pytest.mark.parametrize("name", VARYING)
 def test_slope_is_that_of_econml(name):
     theirs = GROUPS[name]["econml"]["evaluate_blp"]
-    found = blp(inputs(name)["psi_aipw"], inputs(name)["score"], cov="const")
+    found = blp(inputs(name)["psi_aipw"], inputs(name)["score"], std_error="const")
     assert found.slope == pytest.approx(theirs["coef"], **EXACT)
     assert found.slope_std_error == pytest.approx(theirs["se"], **EXACT)
     assert found.p_slope_zero == pytest.approx(theirs["p"], **EXACT)
@@ -79,7 +86,7 @@ def test_strategies_are_those_of_generic_ml(name, strategy, call):
         propensity=case["propensity"],
         baseline=case["mu0"],
         strategy=strategy,
-        cov="const",
+        std_error="const",
     )
     (ate, _, _, ate_se, *_), (slope, _, _, slope_se, *_) = printed
     assert (found.ate, found.slope) == pytest.approx((ate, slope), **PRINTED)
@@ -91,14 +98,16 @@ def test_strategies_are_those_of_generic_ml(name, strategy, call):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("cov", ["const", "HC1", "HC3"])
-def test_equals_statsmodels(draw, cov, weighted):
+@pytest.mark.parametrize("std_error", ["const", "hc1", "hc3"])
+def test_equals_statsmodels(draw, std_error, weighted):
     sm = pytest.importorskip("statsmodels.api")
     psi, s, weight, _ = draw
     w = weight if weighted else np.ones(120)
-    found = blp(psi, s, sample_weight=w, cov=cov)
+    found = blp(psi, s, sample_weight=w, std_error=std_error)
     X = np.column_stack([np.ones(120), s - np.average(s, weights=w)])
-    fit = sm.WLS(psi, X, weights=w).fit(cov_type="nonrobust" if cov == "const" else cov, use_t=True)
+    fit = sm.WLS(psi, X, weights=w).fit(
+        cov_type="nonrobust" if std_error == "const" else std_error.upper(), use_t=True
+    )
     theirs = [*fit.params, *fit.bse]
     assert numbers(found) == pytest.approx(theirs, rel=1e-10)
     assert (found.ate_p_value, found.p_slope_zero) == pytest.approx(fit.pvalues, rel=1e-8)
@@ -109,7 +118,7 @@ def test_equals_statsmodels(draw, cov, weighted):
 def test_clustered_hc1_equals_statsmodels(draw):
     sm = pytest.importorskip("statsmodels.api")
     psi, s, weight, cluster = draw
-    found = blp(psi, s, sample_weight=weight, groups=cluster, cov="HC1")
+    found = blp(psi, s, sample_weight=weight, groups=cluster, std_error="hc1")
     X = np.column_stack([np.ones(120), s - np.average(s, weights=weight)])
     fit = sm.WLS(psi, X, weights=weight).fit(
         cov_type="cluster", cov_kwds={"groups": cluster}, use_t=True
@@ -142,7 +151,7 @@ def test_six_rows_by_hand():
     # s - mean: -1 -1 0 0 1 1; psi: 0 2 1 3 4 2, mean 2. Slope (-0 - 2 + 4 + 2) / 4 = 1.
     # Residuals -1 1 -1 1 1 -1: variance 6 / 4; SE of the mean sqrt(1.5 / 6), of the slope
     # sqrt(1.5 / 4).
-    found = blp([0, 2, 1, 3, 4, 2], [1, 1, 2, 2, 3, 3], cov="const")
+    found = blp([0, 2, 1, 3, 4, 2], [1, 1, 2, 2, 3, 3], std_error="const")
     assert numbers(found) == pytest.approx((2, 1, 0.5, np.sqrt(0.375)))
     assert found.p_slope_one == 1
     assert found.df == 4
@@ -184,27 +193,32 @@ def test_a_prediction_that_is_constant_but_for_rounding_has_no_slope(size):
     assert np.isnan([found.slope, found.slope_std_error, found.p_slope_zero]).all()
 
 
-@pytest.mark.parametrize("cov", ["HC3", "HC1", "const"])
+@pytest.mark.parametrize("std_error", ["hc3", "hc1", "const"])
 @pytest.mark.parametrize("value", [0.0, 0.3, -1e9])
-def test_scores_and_outcomes_that_are_constant_but_for_rounding_are_refused(value, cov):
+def test_scores_and_outcomes_that_are_constant_but_for_rounding_are_refused(value, std_error):
     rng = np.random.default_rng(0)
     prediction, treatment = rng.normal(size=200), rng.integers(0, 2, 200)
     for psi in (np.full(200, value), value * (1 + 1e-16 * rng.integers(-3, 4, 200))):
         with pytest.raises(ValueError, match=r"^blp: `pseudo_outcome` is .* in all 200 rows"):
-            blp(psi, prediction, cov=cov)
+            blp(psi, prediction, std_error=std_error)
         with pytest.raises(ValueError, match=r"^blp: `pseudo_outcome` is"):
-            blp([*psi, 1.0], [*prediction, 1.0], sample_weight=[1.0] * 200 + [0.0], cov=cov)
+            blp(
+                [*psi, 1.0],
+                [*prediction, 1.0],
+                sample_weight=[1.0] * 200 + [0.0],
+                std_error=std_error,
+            )
         for strategy in ("weighted", "horvitz-thompson", "residual"):
             with pytest.raises(ValueError, match=r"^blp_from_outcome: `y` is .* in all 200 rows"):
                 blp_from_outcome(
                     psi, prediction, treatment=treatment, propensity=np.full(200, 0.5),
-                    baseline=prediction, strategy=strategy, cov=cov,
+                    baseline=prediction, strategy=strategy, std_error=std_error,
                 )  # fmt: skip
     y = rng.normal(size=200)
     with pytest.raises(ValueError, match=r"^blp_from_outcome: `y - baseline` is 0 in all"):
         blp_from_outcome(
             y, prediction, treatment=treatment, propensity=np.full(200, 0.5), baseline=y,
-            strategy="residual", cov=cov,
+            strategy="residual", std_error=std_error,
         )  # fmt: skip
 
 
@@ -226,13 +240,13 @@ def test_a_baseline_that_explains_the_outcome_narrows_the_interval():
 
 def test_bad_input_is_named():
     psi, s = [0.0, 1.0, 2.0, 5.0], [1.0, 2.0, 3.0, 3.0]
-    with pytest.raises(ValueError, match=r"`cov` must be one of \['HC3', 'HC1', 'const'\]"):
-        blp(psi, s, cov="HC2")
-    with pytest.raises(ValueError, match=r"cov='const' takes all rows as independent"):
-        blp(psi, s, cov="const", groups=[0, 0, 1, 1])
+    with pytest.raises(ValueError, match=r"`std_error` must be one of \['hc3', 'hc1', 'const'\]"):
+        blp(psi, s, std_error="hc2")
+    with pytest.raises(ValueError, match=r"std_error='const' takes all rows as independent"):
+        blp(psi, s, std_error="const", groups=[0, 0, 1, 1])
     with pytest.raises(ValueError, match=r"2 rows with weight above 0 for 2 coefficients"):
         blp(psi[:2], s[:2])
-    with pytest.raises(ValueError, match=r"one row alone decides a coefficient.*cov='HC1'"):
+    with pytest.raises(ValueError, match=r"one row alone decides a coefficient.*std_error='hc1'"):
         blp(psi, [0, 0, 0, 1])
     with pytest.raises(ValueError, match=r"one group alone decides a coefficient"):
         blp(psi, [0, 0, 1, 2], groups=[0, 1, 2, 2])

@@ -175,3 +175,16 @@ def test_bad_input_is_named(users):
     clash = X.assign(**{"plan=free": 1.0})
     with pytest.raises(ValueError, match=r"two lines of the table would be called 'plan=free'"):
         clan(clash, prediction)
+
+
+def test_a_column_far_from_zero_loses_no_digits():
+    rng = np.random.default_rng(6)
+    column = np.round(rng.normal(size=2000), 2)
+    prediction = column + rng.normal(size=2000)
+    near, far = (
+        clan((column * 64).round()[:, None] + shift, prediction, share=0.25).frame().iloc[1]
+        for shift in (0.0, 1e12)
+    )
+    for name in ("difference", "std_error", "ci_low", "t", "p_value"):
+        assert far[name] == pytest.approx(near[name], rel=1e-12)
+    assert far["mean"] - 1e12 == pytest.approx(near["mean"], abs=1e-4)

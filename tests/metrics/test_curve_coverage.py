@@ -107,6 +107,15 @@ def test_pointwise_bands_cover_with_dependent_rows():
     assert (points >= 0.90).all()
 
 
+@pytest.mark.parametrize("curve", [qini_curve, toc_curve], ids=lambda curve: curve.__name__)
+def test_bands_less_chance_cover_where_groups_reach_from_top_to_bottom(curve):
+    points, _ = cover(curve, 2000, 1, n_groups=100)
+    points = points[:-1]  # 0 without error
+    assert COVERS[0] <= points.mean() <= COVERS[1]
+    assert (points >= POINT_COVERS[0]).all()
+    assert (points <= POINT_COVERS[1]).all()
+
+
 @pytest.mark.parametrize("curve", list(TRUTHS), ids=lambda curve: curve.__name__)
 def test_uniform_bands_cover_all_points_at_once(curve):
     _, at_once = cover(curve, 1000, 1, n_points=50, n_draws=500, band="uniform")

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from segcate._ranking.rows import rank_rows
 from segcate.metrics import (
@@ -254,6 +255,20 @@ def test_a_top_share_of_one_row_has_no_band():
     assert np.isnan(curve.ci_low[1])
     assert np.isfinite(curve.ci_low[2:]).all()
     assert (np.diff([curve.ci_high[k] - curve.ci_low[k] for k in (2, 5)]) < 0).all()
+
+
+@pytest.mark.parametrize("curve", [qini_curve, toc_curve])
+def test_groups_that_reach_from_top_to_bottom_leave_a_band(curve):
+    # Every group has a row among the best fifth: none lies below the threshold as a whole.
+    rng = np.random.default_rng(4)
+    psi = rng.normal(size=100)
+    prediction, group = np.arange(100.0)[::-1], np.arange(100) % 20
+    found = curve(psi, prediction, groups=group, n_points=10)
+    assert np.isfinite(found.ci_low).all()
+    half = found.ci_high - found.value
+    above = (found.share >= 0.2) & (found.share <= 0.8)
+    expected = stats.t.ppf(0.975, 19) * found.std_error[above]
+    np.testing.assert_allclose(half[above], expected, rtol=1e-12)
 
 
 def test_one_point_of_a_curve(rows):

@@ -13,7 +13,7 @@ from sklearn.isotonic import isotonic_regression
 
 from segcate.exceptions import SegcateWarning
 from segcate.metrics import effect_by_group, effect_by_quantile
-from segcate.metrics._group_order import _isotonic
+from segcate.metrics._group_effects import _isotonic
 from tests.helpers.group_references import CASES, EXACT, GROUPS, RANKING, inputs, own
 from tests.helpers.naive_groups import naive_isotonic, naive_mean, naive_quantile_groups
 from tests.helpers.shared import shared_path

@@ -98,7 +98,7 @@ def test_slope_of_a_useless_prediction_is_significant_five_times_in_a_hundred():
         weight = rng.uniform(0.5, 2.0, n)
         rejects["rows"].append(blp(noise, prediction).p_slope_zero)
         rejects["weights"].append(blp(noise, prediction, sample_weight=weight).p_slope_zero)
-        rejects["HC1"].append(blp(noise, prediction, cov="HC1").p_slope_zero)
+        rejects["HC1"].append(blp(noise, prediction, std_error="hc1").p_slope_zero)
         rejects["clusters"].append(
             blp(shared, prediction + rng.normal(size=50)[group], groups=group).p_slope_zero
         )
