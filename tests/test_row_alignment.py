@@ -41,7 +41,7 @@ VALUES = {
     "group": np.arange(N) // 20,
     "segment": np.arange(N) // 20,
     "by": np.arange(N) // 20,
-    "status": np.zeros(N, dtype=int),
+    "reason": np.full(N, ""),
     "policy": _arm,
     "sample_weight": _rng.uniform(1, 2, N),
     "cost": _rng.uniform(0, 1, N),

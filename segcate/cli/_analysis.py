@@ -15,12 +15,8 @@ from sklearn.pipeline import Pipeline
 
 from segcate import matching as matching_package
 from segcate._inputs.listing import listed
-from segcate._writing.label_texts import csv_table, fenced, markdown
-from segcate._writing.number_texts import write_number
-from segcate._writing.whole_files import whole_folder
-from segcate.cli._error import UserError
-from segcate.cli._pictures import PICTURE_FILES, Picture, draw_pictures
-from segcate.cli._table import Study
+from segcate.cli._study import Study
+from segcate.cli._table import UserError
 from segcate.effects import SegmentMatching
 from segcate.matching import PropensityMatcher
 from segcate.metrics import qini_scorer
@@ -31,18 +27,8 @@ from segcate.model_selection import (
 )
 from segcate.segmentation import HDBSCANSegmenter, KMeansSegmenter, segment_profile
 
-# Below this absolute standardised difference arms are commonly called balanced (Stuart 2010).
-_BALANCED = 0.1
 _N_FOLDS = 5
 _SECONDS_BETWEEN = 5.0
-_REPORT_FILES = (
-    "effects.csv",
-    "balance.csv",
-    "profile.csv",
-    "summary.txt",
-    "report.md",
-    *PICTURE_FILES,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,114 +264,3 @@ def _findings(
         treatment=np.asarray(treatment),
         notes=notes,
     )
-
-
-def worst_balance(balance: pd.DataFrame) -> pd.DataFrame:
-    """Per segment: the largest absolute standardised difference and how many are above 0.1."""
-    sizes = balance[["smd_before", "smd_after"]].abs()
-    table = sizes.groupby(level="segment", sort=False).max()
-    table.columns = ["largest_before", "largest_after"]
-    above = (sizes["smd_after"] > _BALANCED).groupby(level="segment", sort=False).sum()
-    table["above_0.1_after"] = above
-    table["worst_after"] = [
-        "" if rows.isna().all() else _covariates(rows)[int(np.nanargmax(rows))]
-        for _, rows in sizes["smd_after"].groupby(level="segment", sort=False)
-    ]
-    return table
-
-
-def _covariates(rows: pd.Series) -> list[str]:
-    return [str(name) for name in rows.index.get_level_values("covariate")]
-
-
-def write_findings(study: Study, findings: Findings, folder: Path) -> list[Path]:
-    """Write tables, summary, report and (where matplotlib is there) the pictures.
-
-    All of them are written to a temporary folder first, so that a report is an old or a new one.
-
-    Returns
-    -------
-    list of Path
-        The files, in the order they were written.
-    """
-    with whole_folder(folder, _REPORT_FILES) as part:
-        files = _write_files(study, findings, part)
-    return [folder / file.name for file in files]
-
-
-def _write_files(study: Study, findings: Findings, folder: Path) -> list[Path]:
-    tables = {
-        "effects.csv": findings.effects,
-        "balance.csv": findings.balance,
-        "profile.csv": findings.profile,
-    }
-    for name, table in tables.items():
-        csv_table(table).to_csv(folder / name, errors="backslashreplace")
-    (folder / "summary.txt").write_text(findings.summary + "\n", encoding="utf-8")
-    files = [folder / name for name in (*tables, "summary.txt")]
-    units = study.units or f"units of {study.outcome}"
-    pictures = draw_pictures(
-        findings.model, findings.X, findings.labels, findings.treatment, units, folder
-    )
-    report = report_text(study, findings, pictures)
-    (folder / "report.md").write_text(report, encoding="utf-8")
-    return [*files, *(picture.file for picture in pictures), folder / "report.md"]
-
-
-def report_text(study: Study, findings: Findings, pictures: list[Picture]) -> str:
-    """Write the findings as one Markdown page."""
-    shows = {
-        picture.file.stem: [f"![{picture.caption}]({picture.file.name})"] for picture in pictures
-    }
-    n_treated = int(study.treatment.sum())
-    shown = findings.effects[
-        ["n_treated", "n_control", "effect", "std_error", "ci_low", "ci_high", "p_adjusted"]
-    ]
-    covariates = [str(name) for name in study.X.columns if name != study.segment]
-    parts = [
-        f"# Effect of {markdown(study.treated_name)} on {markdown(study.outcome)}",
-        f"{markdown(study.title)}: {len(study.X):,} rows, {n_treated:,} treated, "
-        f"{len(covariates)} covariates.",
-        f"* Covariates: {', '.join(map(markdown, covariates))}",
-        f"* {markdown(_where_segments_come_from(study, findings))}",
-        *(f"* {markdown(note)}" for note in (*study.notes, *findings.notes)),
-        *([f"Source: {study.source}"] if study.source else []),
-        "## Effects by segment",
-        markdown_table(shown),
-        *shows.get("forest", []),
-        fenced(findings.summary),
-        "## Who the segments are",
-        "Means of numeric covariates and shares of the levels of the others.",
-        *shows.get("profile", []),
-        markdown_table(findings.profile.T),
-        "## Balance of the arms",
-        "Standardised mean differences between the arms, before and after matching; below 0.1 is "
-        "commonly called balanced. All of them stand in `balance.csv`. Where a propensity occurs in "
-        "one arm only there is nobody to compare with.",
-        *shows.get("balance", []),
-        markdown_table(worst_balance(findings.balance)),
-        *shows.get("overlap", []),
-        "## What this rests on",
-        "Given the covariates, who was treated is as good as random within a segment; nothing the "
-        "treatment changes is among the covariates; one row's treatment does not touch another's "
-        "outcome. No computation can check this.",
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _where_segments_come_from(study: Study, findings: Findings) -> str:
-    if study.segment is not None:
-        return f"Segments: given by column {study.segment}"
-    return f"Segments: clustered on {', '.join(findings.clustered_on)}"
-
-
-def markdown_table(table: pd.DataFrame) -> str:
-    """Write a table in Markdown, numbers with four significant digits."""
-    head = [str(table.index.name or ""), *map(str, table.columns)]
-    rows = [
-        [str(label), *map(write_number, row)]
-        for label, row in zip(table.index, table.to_numpy(object), strict=True)
-    ]
-    lines = [[markdown(cell) for cell in line] for line in (head, *rows)]
-    lines.insert(1, ["---"] * len(head))
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

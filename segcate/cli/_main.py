@@ -16,9 +16,8 @@ from segcate import __version__
 from segcate._writing.label_texts import one_line, shown_table
 from segcate._writing.number_texts import write_number
 from segcate._writing.whole_files import check_folder
-from segcate.cli._error import UserError
-from segcate.cli._late import check_late_columns
-from segcate.cli._table import Roles, Study, make_study, read_table
+from segcate.cli._study import Roles, Study, check_late_columns, make_study
+from segcate.cli._table import UserError, read_table
 
 __all__ = ["main"]
 
@@ -144,6 +143,7 @@ def _missing(asked: str | None) -> str:
 
 def _analyse_and_show(study: Study, arguments: argparse.Namespace, progress: Progress) -> None:
     from segcate.cli import _analysis as analysis
+    from segcate.cli import _report as report
 
     for note in study.notes:
         progress(f"note: {note}")
@@ -164,9 +164,9 @@ def _analyse_and_show(study: Study, arguments: argparse.Namespace, progress: Pro
     print("\nWho the segments are (means, shares)")
     print(shown_table(findings.profile.T.map(write_number)).to_string())
     print("\nLargest standardised difference between the arms, before and after matching")
-    print(shown_table(analysis.worst_balance(findings.balance).round(3)).to_string())
+    print(shown_table(report.worst_balance(findings.balance).round(3)).to_string())
     if arguments.out is not None:
-        files = analysis.write_findings(study, findings, Path(arguments.out))
+        files = report.write_findings(study, findings, Path(arguments.out))
         names = ", ".join(file.name for file in files)
         progress(f"wrote {names} to {arguments.out}")
         if not any(file.suffix == ".png" for file in files):

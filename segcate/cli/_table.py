@@ -1,4 +1,4 @@
-"""The command line's input: a file, the columns to use, and what is wrong with them."""
+"""A file becomes a table: its format, and what the cells of its columns hold."""
 
 from __future__ import annotations
 
@@ -7,79 +7,52 @@ import difflib
 import gzip
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.listing import listed
-from segcate.cli._cells import read_columns, read_dates, read_flags
-from segcate.cli._covariates import used_covariates
-from segcate.cli._error import UserError
+from segcate._inputs.texts import is_number, microseconds_of, plain_numbers
+
+__all__ = ["NO_VALUE", "UserError", "read_columns", "read_dates", "read_flags", "read_table"]
+
+Mask = npt.NDArray[np.bool_]
 
 _CSV = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 _PARQUET = (".parquet", ".pq")
 _SEPARATORS = {";": "--sep ';'", "\t": "--sep tab", "|": "--sep '|'", ",": "--sep ,"}
 
-# Up to this share of rows with a gap it does not matter how they are filled.
-_FEW_GAPS = 0.05
+# Texts that programs write for "no value". Among numbers and dates they are that; among text they
+# may be a level (NA: Namibia, North America).
+NO_VALUE = frozenset(
+    [
+        "NA",
+        "N/A",
+        "n/a",
+        "NaN",
+        "nan",
+        "null",
+        "NULL",
+        "None",
+        "NONE",
+        ".",
+        "-",
+        "?",
+        "#N/A",
+        "<NA>",
+    ]
+)
+_FLAGS = ({"True", "False"}, {"TRUE", "FALSE"}, {"true", "false"})
+_LARGEST = 2**53
 
 
-@dataclass(frozen=True, slots=True)
-class Roles:
-    """Which column plays which part; None and () where the user said nothing."""
-
-    outcome: str
-    treatment: str
-    control: str | None = None
-    segment: str | None = None
-    groups: str | None = None
-    propensity: str | None = None
-    covariates: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    keep: tuple[str, ...] = ()
-
-    def named(self) -> dict[str, str]:
-        """Columns that the user named, by option."""
-        single = {
-            "--outcome": self.outcome,
-            "--treatment": self.treatment,
-            "--segment-column": self.segment,
-            "--groups": self.groups,
-            "--propensity": self.propensity,
-        }
-        return {option: column for option, column in single.items() if column is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class Study:
-    """Data ready for an analysis.
-
-    Attributes
-    ----------
-    X : DataFrame, covariates and the segment column if there is one
-    y, treatment : Series with the rows of X; treatment holds 0 and 1
-    groups, propensity : Series or None
-    segment : name of the segment column in X, or None
-    title, outcome, treated_name, units, source : texts for the report
-    notes : what was done to the data on the way
-    """
-
-    X: pd.DataFrame
-    y: pd.Series
-    treatment: pd.Series
-    title: str
-    outcome: str
-    treated_name: str
-    groups: pd.Series | None = None
-    propensity: pd.Series | None = None
-    segment: str | None = None
-    units: str | None = None
-    source: str = ""
-    notes: tuple[str, ...] = ()
+class UserError(ValueError):
+    """Tell the user what is wrong with the call or the file; shown without a traceback."""
 
 
 def read_table(
@@ -224,203 +197,179 @@ def _check_header(file: str, names: list[str], sep: str) -> None:
     raise UserError(f"{file!r} has a single column, {names[0][:60]!r}; at least two are needed.")
 
 
-def make_study(
-    table: pd.DataFrame,
-    roles: Roles,
-    title: str,
-    drop_missing: bool = False,
-    cells: Mapping[str, Sequence[str]] | None = None,
-    missing_covariates: str | None = None,
-) -> Study:
-    """Pick and check the columns; refuse gaps, or drop their rows when told to.
-
-    `cells` holds notes on the cells of columns, from `read_table`; those of columns in use are passed
-    on.
-    """
-    _check_roles(table, roles)
-    notes: list[str] = []
-    covariates = _covariates(table, roles, notes)
-    used = [*roles.named().values(), *covariates]
-    for name in used:
-        notes.extend((cells or {}).get(name, ()))
-    table = table[used].assign(**{name: read_dates(table[name]) for name in covariates})
-    table = _without_gaps(table, used, roles, drop_missing, notes, missing_covariates)
-    treatment, treated_name = _two_arms(table[roles.treatment], roles, notes)
-    y = _numeric_outcome(table[roles.outcome])
-    covariates = used_covariates(table[covariates], bool(roles.covariates), notes)
-    if roles.segment is not None:
-        covariates = [*covariates, roles.segment]
-    return Study(
-        X=table[covariates].assign(**_whole_labels(table, roles.segment)),
-        y=y,
-        treatment=treatment,
-        title=title,
-        outcome=roles.outcome,
-        treated_name=treated_name,
-        groups=None if roles.groups is None else table[roles.groups],
-        propensity=None if roles.propensity is None else table[roles.propensity],
-        segment=roles.segment,
-        notes=tuple(notes),
-    )
-
-
-def _whole_labels(table: pd.DataFrame, segment: str | None) -> dict[str, pd.Series]:
-    """Return segments numbered 1.0, 2.0 (where rows without one were dropped) as 1, 2."""
-    if segment is None or table[segment].dtype.kind != "f" or (table[segment] % 1 != 0).any():
-        return {}
-    return {segment: table[segment].astype(np.int64)}
-
-
-def _check_roles(table: pd.DataFrame, roles: Roles) -> None:
-    """Check that every named column exists and plays one part only."""
-    asked = list(roles.named().items())
-    asked += [("--covariates", name) for name in roles.covariates]
-    asked += [("--ignore", name) for name in roles.ignore]
-    for option, name in asked:
-        if name not in table.columns:
-            raise UserError(_no_such_column(option, name, table.columns))
-    for name in roles.keep:
-        if name not in table.columns:
-            raise UserError(_no_such_column("--keep", name, table.columns))
-    parts: dict[str, str] = {}
-    for option, name in asked:
-        if name in parts:
-            raise UserError(
-                f"column {name!r} is named twice, by {parts[name]} and {option}; it can play one "
-                "part only."
-            )
-        parts[name] = option
-
-
-def _no_such_column(option: str, name: str, columns: Iterable[Any]) -> str:
-    names = [str(column) for column in columns]
-    lower = {column.lower(): column for column in names}
-    close = difflib.get_close_matches(name.lower(), list(lower), n=3, cutoff=0.6)
-    hint = f" Did you mean {listed(lower[c] for c in close)}?" if close else ""
-    return f"{option}: there is no column {name!r}.{hint} The columns are {listed(names, 20)}."
-
-
-def _covariates(table: pd.DataFrame, roles: Roles, notes: list[str]) -> list[str]:
-    """Take the covariates asked for, or all columns that play no other part."""
-    if roles.covariates:
-        return list(roles.covariates)
-    taken = {*roles.named().values(), *roles.ignore}
-    names = [name for name in table.columns if name not in taken]
-    nameless = [name for name in names if name.startswith("Unnamed: ")]
-    if nameless:
-        notes.append(
-            f"{len(nameless)} column(s) without a name (a saved row index?) are not used as "
-            "covariates"
-        )
-        names = [name for name in names if name not in nameless]
-    if not names:
-        raise UserError(
-            "no covariates are left: every column plays another part. See --covariates."
-        )
-    return names
-
-
-def _without_gaps(
-    table: pd.DataFrame,
-    used: Sequence[str],
-    roles: Roles,
-    drop_missing: bool,
-    notes: list[str],
-    covariates: str | None,
+def read_columns(
+    table: pd.DataFrame, missing: Sequence[str], notes: dict[str, list[str]]
 ) -> pd.DataFrame:
-    """Refuse missing values in columns that need to be whole, or drop those rows and count them.
+    """Turn columns of text into numbers where all their cells are numbers; find missing cells.
 
-    A covariate of text or categories may have gaps: they are a level of their own. A covariate without
-    any value is left out later. A number or date may be missing in 5 % of the rows, or as `covariates`
-    says ("indicator", "drop", "impute").
+    Parameters
+    ----------
+    table : DataFrame
+        Columns of text are read; of others only the declared missing values are taken out.
+    missing : texts that stand for a missing value in every column, beside the empty cell
+    notes : dict
+        Gets for each column what the user should know of it.
+
+    Returns
+    -------
+    DataFrame
     """
-    named = set(roles.named().values())
-    numeric = set(table[used].select_dtypes(["number", "datetime"]).columns)
-    empty = {name for name in numeric - named if table[name].isna().all()}
-    whole = [name for name in used if name in named or name in numeric - empty]
-    gaps = table[whole].isna()
-    counts = {name: int(n) for name, n in gaps.sum().items() if n}
-    if not counts:
-        return table
-    if not drop_missing and not named & set(counts):
-        share = float(gaps.any(axis=1).mean())
-        if covariates in ("indicator", "impute") or (covariates is None and share <= _FEW_GAPS):
-            how = covariates or "indicator"
-            what = {"indicator": "mean and 0/1 column", "impute": "five imputations"}[how]
-            shown = ", ".join(f"{name} ({n})" for name, n in list(counts.items())[:8])
-            notes.append(f"{100 * share:.2g} % of rows lack a number, {shown}: {what}")
-            return table
-        drop_missing = covariates == "drop"
-    n_rows = int(gaps.any(axis=1).sum())
-    found = ", ".join(f"{name} ({n})" for name, n in list(counts.items())[:8])
-    found += f" and {len(counts) - 8} more columns" if len(counts) > 8 else ""
-    if not drop_missing:
-        raise UserError(
-            f"{n_rows} of {len(table)} rows have missing values in {found}. Pass --drop-missing to "
-            "leave those rows out, or --ignore a covariate. Of covariates, --missing-covariates says what a gap "
-            "means: indicator (mean and 0/1 column), drop, or impute. In a file of text an empty cell is missing, "
-            "and 'NA', 'None', 'null', '.', '-' or '?' where all other cells of the column are numbers or dates."
-        )
-    if n_rows == len(table):
-        raise UserError(f"every row has a missing value in {found}; none is left.")
-    notes.append(f"{n_rows} of {len(table)} rows dropped for missing values in {found}")
-    return table[~gaps.any(axis=1)].reset_index(drop=True)
+    declared = frozenset(text.strip() for text in missing)
+    columns = {name: _read(table[name], declared, notes) for name in table.columns}
+    return pd.DataFrame(columns, index=table.index)
 
 
-def _two_arms(column: pd.Series, roles: Roles, notes: list[str]) -> tuple[pd.Series, str]:
-    """Code the treatment 0 and 1, and name what 1 stands for."""
-    column = read_flags(column)
-    counts = column.value_counts()
-    if len(counts) < 2:
-        raise UserError(
-            f"--treatment: column {column.name!r} holds one value only ({listed(counts.index)}); "
-            "an effect needs two arms."
-        )
-    if roles.control is None:
-        if column.dtype.kind in "biuf" and set(counts.index) == {0, 1}:
-            return column.astype(np.int64), f"{column.name} = 1"
-        what = "two values that are not 0 and 1" if len(counts) == 2 else f"{len(counts)} values"
-        raise UserError(
-            f"--treatment: column {column.name!r} holds {what}: {listed(counts.index)}. Name the "
-            "untreated one with "
-            "--control LABEL" + (" (all others then count as treated)." if len(counts) > 2 else ".")
-        )
-    control = _find_label(column, roles.control, counts.index)
-    treated = [f"{label} ({n:,})" for label, n in counts.items() if label != control]
-    notes.append(
-        f"{column.name}: control is {control} ({counts[control]:,}), treated is "
-        f"{', '.join(treated)}"
-    )
-    name = (
-        f"{column.name} = {treated[0].rsplit(' (', 1)[0]}"
-        if len(treated) == 1
-        else f"{column.name} other than {control}"
-    )
-    return (column != control).astype(np.int64), name
+def read_dates(column: pd.Series) -> pd.Series:
+    """Return a column of dates in ISO text as dates; any other column as it is."""
+    if not _is_text(column):
+        return column
+    codes, texts = pd.factorize(column)
+    try:
+        moments = microseconds_of(list(texts))
+    except ValueError:
+        return column
+    if len(texts) == 0:
+        return column
+    values = np.append(moments, np.iinfo(np.int64).min).astype("datetime64[us]")
+    return pd.Series(values[codes], index=column.index, name=column.name)
 
 
-def _find_label(column: pd.Series, text: str, labels: Iterable[Any]) -> Any:
-    """Find the arm that the user typed; numbers are compared as numbers."""
-    known = list(labels)
-    for label in known:
-        if str(label) == text:
-            return label
-        try:
-            if not isinstance(label, str) and float(label) == float(text):
-                return label
-        except ValueError:
-            continue
-    raise UserError(
-        f"--control: {text!r} does not occur in column {column.name!r}; its values are "
-        f"{listed(known, 10)}."
-    )
+def read_flags(column: pd.Series) -> pd.Series:
+    """Return a column of the texts true and false as 1 and 0; any other column as it is."""
+    if not _is_text(column) or not any(set(column.unique()) <= pair for pair in _FLAGS):
+        return column
+    return column.str.lower() == "true"
 
 
-def _numeric_outcome(column: pd.Series) -> pd.Series:
-    column = read_flags(column)
-    if column.dtype.kind not in "biuf":
-        raise UserError(
-            f"--outcome: column {column.name!r} must hold numbers (measured, or 0 and 1); it holds "
-            f"{listed(column.unique())}. Recode it."
-        )
-    return column.astype(np.float64)
+def _is_text(column: pd.Series) -> bool:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return False
+    return pd.api.types.infer_dtype(column, skipna=True) == "string"
+
+
+def _read(column: pd.Series, declared: frozenset[str], notes: dict[str, list[str]]) -> pd.Series:
+    name = str(column.name)
+    if not _is_text(column):
+        return _without_declared(column, declared, notes)
+    whole = _whole_column(column, declared)
+    if whole is not None:
+        notes.setdefault(name, [])
+        return whole
+    codes, found = pd.factorize(column)
+    texts = [str(text).strip() for text in np.asarray(found, dtype=object).tolist()]
+    counts = np.bincount(codes[codes >= 0], minlength=len(texts))
+    is_blank = np.array([text == "" for text in texts], dtype=bool)
+    is_declared = _are_declared(texts, declared)
+    is_marker = np.array([text in NO_VALUE for text in texts], dtype=bool)
+    is_marker &= ~is_declared & ~is_blank
+    is_other = ~(is_blank | is_declared | is_marker)
+    others = [text for text, there in zip(texts, is_other, strict=True) if there]
+    numbers = plain_numbers(others) if others else None
+    are_numbers = numbers is not None
+    takes_markers = are_numbers or (bool(others) and _are_dates(others))
+    is_gap = is_blank | is_declared | (is_marker & takes_markers)
+    said = notes.setdefault(name, [])
+    _tell(said, name, texts, counts, is_declared, "count as missing, as --missing says")
+    if takes_markers:
+        what = "all other cells are numbers" if are_numbers else "all other cells are dates"
+        _tell(said, name, texts, counts, is_marker, f"count as missing, as {what}")
+    else:
+        what = "are levels like any other text; if they mean no value, pass --missing"
+        _tell(said, name, texts, counts, is_marker, what)
+    if numbers is not None:
+        known = np.full(len(texts) + 1, np.nan)
+        known[np.flatnonzero(is_other)] = numbers
+        return _numbers(column, known[codes], others)
+    lost = np.append(is_gap, True)[codes]
+    if not lost.any() and any(set(others) <= pair for pair in _FLAGS):
+        return read_flags(column.str.strip())
+    return column.mask(lost) if lost.any() else column
+
+
+def _are_dates(texts: Sequence[str]) -> bool:
+    try:
+        microseconds_of(texts)
+    except ValueError:
+        return False
+    return True
+
+
+def _are_declared(texts: Sequence[str], declared: frozenset[str]) -> Mask:
+    """Mark the texts that were declared as missing; numbers are compared as numbers."""
+    if not declared:
+        return np.zeros(len(texts), dtype=bool)
+    as_numbers = np.array([float(text) for text in declared if is_number(text)])
+    found = np.array([text in declared for text in texts], dtype=bool)
+    if not len(as_numbers):
+        return found
+    numbers = plain_numbers(texts)
+    if numbers is None:
+        numbers = np.array([float(text) if is_number(text) else np.nan for text in texts])
+    return found | np.isin(numbers, as_numbers)
+
+
+def _whole_column(column: pd.Series, declared: frozenset[str]) -> pd.Series | None:
+    """Return a column of plain numbers without any gap, read at once; None where it holds more."""
+    texts = np.asarray(column, dtype=object).tolist()
+    numbers = None if column.hasnans else plain_numbers(texts)
+    if numbers is None:
+        return None
+    lost = [float(text) for text in declared if is_number(text)]
+    return None if lost and np.isin(numbers, lost).any() else _numbers(column, numbers, texts)
+
+
+def _numbers(column: pd.Series, values: Float, texts: Sequence[str]) -> pd.Series:
+    """Return whole numbers as integers where there is no gap, and all else as floats."""
+    joined = "\n".join(texts)
+    is_whole = not any(mark in joined for mark in ".eE")
+    fits = is_whole and not np.isnan(values).any() and np.abs(values).max(initial=0) < _LARGEST
+    cells = values.astype(np.int64) if fits else values
+    return pd.Series(cells, index=column.index, name=column.name)
+
+
+def _without_declared(
+    column: pd.Series, declared: frozenset[str], notes: dict[str, list[str]]
+) -> pd.Series:
+    """Take declared missing values out of a column that is no text."""
+    name, kind = str(column.name), column.dtype
+    said = notes.setdefault(name, [])
+    if isinstance(kind, pd.CategoricalDtype):
+        texts = [str(level) for level in kind.categories]
+        counts = column.value_counts().reindex(kind.categories).to_numpy()
+        is_declared = _are_declared(texts, declared)
+        _tell(said, name, texts, counts, is_declared, "count as missing, as --missing says")
+        is_marker = np.array([text in NO_VALUE for text in texts], dtype=bool) & ~is_declared
+        what = "are levels like any other; if they mean no value, pass --missing"
+        _tell(said, name, texts, counts, is_marker, what)
+        return column.cat.remove_categories(list(kind.categories[is_declared]))
+    numbers = [float(text) for text in declared if is_number(text)]
+    if numbers and pd.api.types.is_any_real_numeric_dtype(kind):
+        lost = column.isin(numbers)
+        if lost.any():
+            said.append(f"{name}: {int(lost.sum()):,} cells count as missing, as --missing says")
+            return column.mask(lost)
+    return column
+
+
+def _tell(
+    said: list[str],
+    name: str,
+    texts: Sequence[str],
+    counts: npt.NDArray[Any],
+    chosen: Collection[bool] | Mask,
+    what: str,
+) -> None:
+    """Note what is done to some texts of a column, with their cells."""
+    cells = [
+        f"{text!r} ({int(count):,})"
+        for text, count, there in zip(texts, counts, chosen, strict=True)
+        if there and count
+    ]
+    if cells:
+        said.append(f"{name}: cells {_shown(cells)} {what}")
+
+
+def _shown(texts: Sequence[str], limit: int = 5) -> str:
+    """Write texts for a note: at most five, then how many more."""
+    more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
+    return ", ".join(texts[:limit]) + more

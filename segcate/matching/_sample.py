@@ -88,6 +88,13 @@ class MatchedSample:
         )
 
     @property
+    def unmatched_reason(self) -> npt.NDArray[np.object_]:
+        """Why each row of X that looked for a match found none; "" for all other rows."""
+        texts = np.array(self.reasons, dtype=object)
+        texts[: RowStatus.OUTSIDE_SUPPORT] = ""
+        return np.asarray(texts[self.status])
+
+    @property
     def n_rows(self) -> int:
         """Count the rows of X, matched or not."""
         return len(self.status)

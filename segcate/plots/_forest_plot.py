@@ -175,3 +175,13 @@ def remarks(rows: list[Row]) -> str:
     if len(ordered) > 3:
         text += f"; and {len(ordered) - 3} more kinds"
     return one_line(f"Open squares: {text}.")
+
+
+def note_on_the_rest(n_shown: int, n_left_out: int) -> str:
+    """Say which segments are shown where not all are."""
+    if not n_left_out:
+        return ""
+    return (
+        f"The {n_shown} segments furthest from 0 for their intervals; {n_left_out:,} more in the "
+        "table."
+    )

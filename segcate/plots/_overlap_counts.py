@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.segments import SegmentCodes
-from segcate.matching._calipers import REASONS, RowStatus
 
-Float = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 __all__ = ["ArmBars", "bin_edges", "one_segment", "panel_bars"]
@@ -54,7 +53,7 @@ def one_segment(n_rows: int) -> SegmentCodes:
 
 
 def panel_bars(
-    score: Float, is_treated: Mask, weight: Float | None, status: Any, edges: Float
+    score: Float, is_treated: Mask, weight: Float | None, reason: Any, edges: Float
 ) -> tuple[ArmBars, ArmBars]:
     """Count treated and control rows of one segment into bins."""
     arms = [is_treated, ~is_treated]
@@ -63,7 +62,7 @@ def panel_bars(
         _arm_bars(
             score[arm],
             None if weight is None else weight[arm],
-            None if status is None else status[arm],
+            None if reason is None else reason[arm],
             other,
             edges,
         )
@@ -73,21 +72,17 @@ def panel_bars(
 
 
 def _arm_bars(
-    score: Float, weight: Any, status: Any, other: tuple[float, float] | None, edges: Float
+    score: Float, weight: Any, reason: Any, other: tuple[float, float] | None, edges: Float
 ) -> ArmBars:
     counts = np.histogram(score, edges, weights=weight)[0].astype(np.float64)
     total = counts.sum()
     scale = 1.0 / total if total > 0 else 0.0
     unmatched, reasons = np.zeros(len(counts)), {}
-    if status is not None:
-        is_left = status >= RowStatus.OUTSIDE_SUPPORT
+    if reason is not None:
+        is_left = reason != ""
         left = None if weight is None else weight[is_left]
         unmatched = np.histogram(score[is_left], edges, weights=left)[0] * scale
-        codes, found = np.unique(
-            np.minimum(status[is_left], RowStatus.NO_LEVEL), return_counts=True
-        )
-        reasons = {
-            REASONS[code]: int(n) for code, n in zip(codes.tolist(), found.tolist(), strict=True)
-        }
+        found, n_rows = np.unique(reason[is_left], return_counts=True)
+        reasons = dict(zip(found.tolist(), n_rows.tolist(), strict=True))
     outside = len(score) if other is None else int(((score < other[0]) | (score > other[1])).sum())
     return ArmBars(counts * scale, unmatched, len(score), outside, reasons)

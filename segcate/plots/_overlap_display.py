@@ -15,7 +15,6 @@ from segcate._inputs.segments import SegmentCodes, code_segments
 from segcate._inputs.treatment import check_treatment
 from segcate._inputs.vectors import check_same_index
 from segcate._inputs.weights import check_weights
-from segcate.plots import _overlap_counts
 from segcate.plots._display import Display
 from segcate.plots._drawing import (
     INK,
@@ -27,7 +26,7 @@ from segcate.plots._drawing import (
     name_rows,
     write_beside,
 )
-from segcate.plots._overlap_counts import ArmBars
+from segcate.plots._overlap_counts import ArmBars, Mask, bin_edges, one_segment, panel_bars
 from segcate.plots._sources import fitted_with
 
 Scale = Literal["probability", "logit"]
@@ -59,8 +58,9 @@ class OverlapDisplay(Display):
     sample_weight : array-like of shape (n_samples,), default=None
         Weight of each row, >= 0. Equal weights are none; whole numbers from 1 are counts of rows;
         of all others only ratios count; a row of weight 0 is not there.
-    status : int array of shape (n_samples,), default=None
-        What became of each row in matching, `MatchedSample.status`. None: nothing was matched.
+    reason : array-like of str of shape (n_samples,), default=None
+        Why a row found no match, "" for all other rows: `MatchedSample.unmatched_reason`. None:
+        nothing was matched.
     scale : {"probability", "logit"}, default="probability"
         Axis: the probability, or its log-odds, which spread out what is near 0 and 1.
     title : str, default=None
@@ -110,7 +110,7 @@ class OverlapDisplay(Display):
         *,
         segment: Any = None,
         sample_weight: Any = None,
-        status: Any = None,
+        reason: Any = None,
         scale: Scale = "probability",
         title: str | None = None,
     ) -> None:
@@ -118,7 +118,7 @@ class OverlapDisplay(Display):
         self.treatment = treatment
         self.segment = segment
         self.sample_weight = sample_weight
-        self.status = status
+        self.reason = reason
         self.scale = scale
         self.title = title
 
@@ -165,19 +165,17 @@ class OverlapDisplay(Display):
             If matplotlib is not installed.
         """
         owner = f"{cls.__name__}.from_estimator"
-        status = None
-        check_same_index(
-            owner, X=X, treatment=treatment, segment=segment, sample_weight=sample_weight
-        )
-        if hasattr(last_step(getattr(estimator, "pipeline", estimator)), "predict_proba"):
+        rows = {"segment": segment, "sample_weight": sample_weight}
+        check_same_index(owner, X=X, treatment=treatment, **rows)
+        step = last_step(getattr(estimator, "pipeline", estimator))
+        if hasattr(step, "predict_proba"):
             propensity = _classified(owner, estimator, X)
         else:
-            step = fitted_with(
-                owner, getattr(estimator, "matcher_", estimator), "matched_", _ADVICE
-            )
-            propensity, status = step.propensity_, step.matched_.status
-        kwargs = {"status": status, **kwargs}
-        rows = {"segment": segment, "sample_weight": sample_weight}
+            matcher = fitted_with(owner, getattr(step, "matcher_", step), "matched_", _ADVICE)
+            propensity = matcher.propensity_
+            if propensity is None:
+                raise TypeError(f"{owner}: a {type(matcher).__name__} has no propensity. {_ADVICE}")
+            kwargs = {"reason": matcher.matched_.unmatched_reason, **kwargs}
         return cls.from_predictions(propensity, treatment, **rows, **kwargs)
 
     @classmethod
@@ -188,7 +186,7 @@ class OverlapDisplay(Display):
         *,
         segment: Any = None,
         sample_weight: Any = None,
-        status: Any = None,
+        reason: Any = None,
         scale: Scale = "probability",
         title: str | None = None,
         ax: Any = None,
@@ -198,7 +196,7 @@ class OverlapDisplay(Display):
 
         Parameters
         ----------
-        propensity, treatment, segment, sample_weight, status, scale, title
+        propensity, treatment, segment, sample_weight, reason, scale, title
             See the class.
         ax : matplotlib Axes, default=None
             Where to draw.
@@ -222,7 +220,7 @@ class OverlapDisplay(Display):
             treatment,
             segment=segment,
             sample_weight=sample_weight,
-            status=status,
+            reason=reason,
             scale=scale,
             title=title,
         )
@@ -260,30 +258,7 @@ class OverlapDisplay(Display):
         """
         owner = type(self).__name__
         check_option(owner, "scale", self.scale, ["probability", "logit"])
-        check_same_index(
-            owner, propensity=self.propensity, treatment=self.treatment, segment=self.segment,
-            sample_weight=self.sample_weight, status=self.status,
-        )  # fmt: skip
-        score = _check_score(owner, self.propensity, self.scale)
-        is_treated = check_treatment(owner, self.treatment, self.propensity) == 1
-        weight = check_weights(owner, self.sample_weight, self.propensity)
-        codes = _segments(owner, self.segment, self.propensity)
-        status = _check_status(owner, self.status, len(score))
-        known = ~np.isnan(score)
-        smallest = max(1, min(int(is_treated[known].sum()), int((~is_treated[known]).sum())))
-        edges = _overlap_counts.bin_edges(score[known], smallest // codes.n_segments + 1)
-        panels = []
-        for code in range(codes.n_segments):
-            rows = np.flatnonzero((codes.codes == code) & known)
-            panels.append(
-                _overlap_counts.panel_bars(
-                    score[rows],
-                    is_treated[rows],
-                    None if weight is None else weight[rows],
-                    None if status is None else status[rows],
-                    edges,
-                )
-            )
+        score, is_treated, codes, edges, panels = self._count_rows(owner)
         pitch = _ALONE_INCHES if len(panels) == 1 else _ROW_INCHES
         height = 1.1 + pitch * len(panels)
         ax = self._open(
@@ -293,15 +268,38 @@ class OverlapDisplay(Display):
         tallest = max(float(arm.share.max()) for panel in panels for arm in panel) or 1.0
         for y, panel in enumerate(panels):
             self._draw_panel(edges, panel, float(y), tallest)
-            _write_counts(ax, panel, float(y), size, status is not None)
+            _write_counts(ax, panel, float(y), size)
         self._write_frame(codes, edges, size)
         self._write(
             _LABELS[self.scale],
-            self._notes(panels, int((~known).sum())),
+            self._notes(panels, int(np.isnan(score).sum())),
             f"Overlap of the arms: {int(is_treated.sum()):,} treated above, "
             f"{int((~is_treated).sum()):,} controls below",
         )
         return self
+
+    def _count_rows(
+        self, owner: str
+    ) -> tuple[Float, Mask, SegmentCodes, Float, list[tuple[ArmBars, ArmBars]]]:
+        """Check the rows and count them into bins: scores, arms, segments, edges, and the bars."""
+        check_same_index(
+            owner, propensity=self.propensity, treatment=self.treatment, segment=self.segment,
+            sample_weight=self.sample_weight, reason=self.reason,
+        )  # fmt: skip
+        score = _check_score(owner, self.propensity, self.scale)
+        is_treated = check_treatment(owner, self.treatment, self.propensity) == 1
+        weight = check_weights(owner, self.sample_weight, self.propensity)
+        codes = _segments(owner, self.segment, self.propensity)
+        reason = _check_reason(owner, self.reason, len(score))
+        known = ~np.isnan(score)
+        smallest = max(1, min(int(is_treated[known].sum()), int((~is_treated[known]).sum())))
+        edges = bin_edges(score[known], smallest // codes.n_segments + 1)
+        panels = []
+        for code in range(codes.n_segments):
+            at = np.flatnonzero((codes.codes == code) & known)
+            mass, why = (None if v is None else v[at] for v in (weight, reason))
+            panels.append(panel_bars(score[at], is_treated[at], mass, why, edges))
+        return score, is_treated, codes, edges, panels
 
     def _draw_panel(
         self, edges: Float, panel: tuple[ArmBars, ArmBars], y: float, tallest: float
@@ -403,7 +401,7 @@ def _check_score(owner: str, propensity: Any, scale: str) -> Float:
 def _segments(owner: str, segment: Any, reference: Any) -> SegmentCodes:
     n_rows = frames.n_rows(reference)
     if segment is None:
-        return _overlap_counts.one_segment(n_rows)
+        return one_segment(n_rows)
     labels = np.asarray(segment)
     if labels.ndim != 1 or len(labels) != n_rows:
         raise ValueError(
@@ -413,24 +411,22 @@ def _segments(owner: str, segment: Any, reference: Any) -> SegmentCodes:
     return code_segments(owner, labels[:, None], 0, may_look_like_ids=True)
 
 
-def _check_status(owner: str, status: Any, n_rows: int) -> Any:
-    if status is None:
+def _check_reason(owner: str, reason: Any, n_rows: int) -> Any:
+    if reason is None:
         return None
-    codes = np.asarray(status)
-    if codes.shape != (n_rows,) or codes.dtype.kind not in "iu":
+    texts = np.asarray(reason, dtype=object)
+    if texts.shape != (n_rows,) or not all(isinstance(text, str) for text in texts):
         raise ValueError(
-            f"{owner}: `status` must be one whole number for each of {n_rows} rows; got shape "
-            f"{codes.shape} of {codes.dtype}. Pass `matcher.matched_.status`."
+            f"{owner}: `reason` must be one text for each of {n_rows} rows, '' for those that are not "
+            f"without a match; got shape {texts.shape}. Pass `matcher.matched_.unmatched_reason`."
         )
-    return codes
+    return texts
 
 
-def _write_counts(
-    ax: Any, panel: tuple[ArmBars, ArmBars], y: float, size: float, is_matched: bool
-) -> None:
+def _write_counts(ax: Any, panel: tuple[ArmBars, ArmBars], y: float, size: float) -> None:
     """Write on the right how many rows each arm has, and how many have no counterpart."""
     for arm, name, shift in zip(panel, ("treated", "control"), (-0.24, 0.24), strict=True):
         text = f"{arm.n:,} {name}\n{arm.n_outside:,} beyond the other arm"
-        if is_matched and arm.reasons:
+        if arm.reasons:
             text += f"\n{sum(arm.reasons.values()):,} without a match"
         write_beside(ax, 1.02, y + shift, text, 0.85 * size, linespacing=1.05)

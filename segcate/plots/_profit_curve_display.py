@@ -192,32 +192,17 @@ class ProfitCurveDisplay(CurveDisplay):
             If matplotlib is not installed.
         """
         owner = f"{cls.__name__}.from_predictions"
-        check_same_index(
-            owner, pseudo_outcome=pseudo_outcome, prediction=prediction, value=value, cost=cost,
-            sample_weight=sample_weight, groups=groups,
-        )  # fmt: skip
+        rows = {"value": value, "cost": cost, "sample_weight": sample_weight, "groups": groups}
+        check_same_index(owner, pseudo_outcome=pseudo_outcome, prediction=prediction, **rows)
+        limits = {"budget": budget, "max_share": max_share}
         curves = {
             name: profit_curve(
-                pseudo_outcome,
-                values,
-                value=value,
-                cost=cost,
-                budget=budget,
-                max_share=max_share,
-                sample_weight=sample_weight,
-                groups=groups,
-                confidence_level=confidence_level,
+                pseudo_outcome, values, confidence_level=confidence_level, **rows, **limits
             )
             for name, values in named(owner, prediction, "predictions").items()
         }
-        display = cls(
-            curves,
-            budget=budget,
-            max_share=max_share,
-            n_rows=frames.n_rows(pseudo_outcome),
-            units=units,
-            title=title,
-        )
+        n_rows = frames.n_rows(pseudo_outcome)
+        display = cls(curves, n_rows=n_rows, units=units, title=title, **limits)
         return display.plot(ax, **kwargs)
 
     def plot(
@@ -263,13 +248,8 @@ class ProfitCurveDisplay(CurveDisplay):
         ax = self._open(ax, 4.1, line=line_kw, band=band_kw, best=best_kw)
         drawn = []
         for k, (name, curve) in enumerate(models.items()):
-            at = [curve.best_idx]
-            drawn.append(self._draw_curve(name, curve, k, len(curves) == 1, at))
-            self._mark(
-                "best", ax.plot, [100 * curve.best_share], [curve.best_profit], marker="D",
-                color=drawn[-1].colour, markersize=7, markeredgecolor="white", linestyle="none",
-                zorder=4, clip_on=False,
-            )  # fmt: skip
+            drawn.append(self._draw_curve(name, curve, k, len(curves) == 1, [curve.best_idx]))
+            self._draw_best(curve, drawn[-1].colour)
         self._set_limits(curves)
         ends = _limits_of_treatment(curves[0], self.budget, self.max_share)
         for x, _ in ends:
@@ -284,6 +264,12 @@ class ProfitCurveDisplay(CurveDisplay):
         )
         self._name_curves(drawn, curves, tuple(x for x, _ in ends))
         return self
+
+    def _draw_best(self, curve: Any, colour: Any) -> None:
+        """Draw a diamond at the best point of a curve."""
+        style = {"marker": "D", "markersize": 7, "markeredgecolor": "white", "linestyle": "none"}
+        style |= {"color": colour, "zorder": 4, "clip_on": False}
+        self._mark("best", self.ax_.plot, [100 * curve.best_share], [curve.best_profit], **style)
 
 
 def _limits_of_treatment(

@@ -233,12 +233,7 @@ class SegmentEffectDisplay(Display):
             ax.axvline(overall.effect, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
         name_rows(ax, at, [row.label for row in shown], size)
         self._write_headings(shown, size)
-        notes = [_forest_plot.remarks(shown)]
-        if n_left_out:
-            notes.append(
-                f"The {len(rows)} segments furthest from 0 for their intervals; {n_left_out:,} more "
-                "in the table."
-            )
+        notes = [_forest_plot.remarks(shown), _forest_plot.note_on_the_rest(len(rows), n_left_out)]
         noun = "segment" if len(found) == 1 else "segments"
         label = f"{self._estimand} in {self._units} ({self._level} interval)"
         self._write(label, notes, f"{self._estimand} by segment: {len(found):,} {noun}")

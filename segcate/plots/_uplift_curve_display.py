@@ -208,21 +208,11 @@ class UpliftCurveDisplay(CurveDisplay):
         """
         owner = f"{cls.__name__}.from_predictions"
         check_option(owner, "kind", kind, _MAKERS)
-        check_same_index(
-            owner, pseudo_outcome=pseudo_outcome, prediction=prediction,
-            sample_weight=sample_weight, groups=groups,
-        )  # fmt: skip
-        make = _MAKERS[kind]
+        rows = {"sample_weight": sample_weight, "groups": groups}
+        check_same_index(owner, pseudo_outcome=pseudo_outcome, prediction=prediction, **rows)
+        options = {"confidence_level": confidence_level, "band": band, "random_state": random_state}
         curves = {
-            name: make(
-                pseudo_outcome,
-                values,
-                sample_weight=sample_weight,
-                groups=groups,
-                confidence_level=confidence_level,
-                band=band,
-                random_state=random_state,
-            )
+            name: _MAKERS[kind](pseudo_outcome, values, **rows, **options)
             for name, values in named(owner, prediction, "predictions").items()
         }
         return cls(curves, units=units, title=title).plot(ax, **kwargs)

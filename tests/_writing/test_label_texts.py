@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from segcate._writing.label_texts import csv_table, fenced, markdown, one_line, shown_table
-from segcate.cli._analysis import markdown_table
+from segcate.cli._report import markdown_table
 
 FORMULAS = ["=1+1", "@SUM(1)", "+1", "-2 evil", "\t=1", "\r=1", "  =1", "\uff1d1", "-1"]
 

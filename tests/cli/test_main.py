@@ -14,16 +14,11 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from segcate._writing.number_texts import write_number
-from segcate.cli import _analysis, main
-from segcate.cli._analysis import (
-    Plan,
-    _candidates,
-    analyse,
-    markdown_table,
-    worst_balance,
-)
-from segcate.cli._error import UserError
-from segcate.cli._table import Roles, Study, make_study, read_table
+from segcate.cli import _analysis, _report, main
+from segcate.cli._analysis import Plan, _candidates, analyse
+from segcate.cli._report import markdown_table, worst_balance
+from segcate.cli._study import Roles, Study, make_study
+from segcate.cli._table import UserError, read_table
 from segcate.datasets import make_segmented_users
 from segcate.effects import SegmentMatching
 from segcate.matching import PropensityMatcher
@@ -235,11 +230,12 @@ def test_pictures_show_the_rows_that_were_estimated_from(file, tmp_path, monkeyp
     """Under --tune those are one half: arms and segments must be theirs, in their order."""
     shown = {}
 
-    def look(model, X, labels, treatment, units, folder):
-        shown.update(model=model, X=X, labels=labels, treatment=treatment, units=units)
+    def look(findings, units, folder):
+        shown.update({name: getattr(findings, name) for name in ("model", "X", "labels")})
+        shown.update(treatment=findings.treatment, units=units)
         return []
 
-    monkeypatch.setattr(_analysis, "draw_pictures", look)
+    monkeypatch.setattr(_report, "draw_pictures", look)
     more = ("--ignore", "region,score,school", "--out", tmp_path)
     assert run("run", file, *BASIC[:4], "--tune", *more) == 0
     effects = pd.read_csv(tmp_path / "effects.csv", index_col="segment")
@@ -531,7 +527,7 @@ def test_a_report_that_cannot_be_finished_leaves_the_old_one(
     def fail(*args, **kwargs):
         raise failure
 
-    monkeypatch.setattr(_analysis, "report_text", fail)
+    monkeypatch.setattr(_report, "report_text", fail)
     capsys.readouterr()
     assert run_into(out, file) == (130 if isinstance(failure, KeyboardInterrupt) else 2)
     last = capsys.readouterr().err.strip().splitlines()[-1]

@@ -456,7 +456,7 @@ def _plot_calls() -> dict[str, Call]:
         "OverlapDisplay": (
             p.OverlapDisplay,
             {name: s[name] for name in ("propensity", "treatment", "sample_weight")}
-            | {"segment": None, "status": None, "scale": "probability", **words},
+            | {"segment": None, "reason": None, "scale": "probability", **words},
             ("propensity", "treatment", "sample_weight"),
         ),
         "ProfitCurveDisplay": (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from matplotlib.patches import StepPatch
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from segcate.datasets import make_segmented_users
 from segcate.effects import SegmentMatching
@@ -117,9 +119,11 @@ def test_both_ways_in_agree(users):
     matcher = model.matcher_
     second = OverlapDisplay.from_estimator(matcher, treatment=users.treatment)
     third = OverlapDisplay.from_predictions(
-        matcher.propensity_, users.treatment, status=matcher.matched_.status
+        matcher.propensity_, users.treatment, reason=matcher.matched_.unmatched_reason
     )
-    assert words(first) == words(second) == words(third)
+    pipe = make_pipeline(FunctionTransformer(), model)
+    fourth = OverlapDisplay.from_estimator(pipe, treatment=users.treatment)
+    assert words(first) == words(second) == words(third) == words(fourth)
 
 
 def test_a_classifier_predicts_its_own_rows_also_inside_a_pipeline(users):
@@ -169,8 +173,11 @@ def test_bad_input_is_named(users):
         OverlapDisplay.from_predictions(p, [0, 2])
     with pytest.raises(ValueError, match="`segment` must be one label for each of 2 rows"):
         OverlapDisplay.from_predictions(p, t, segment=[1])
-    with pytest.raises(ValueError, match="`status` must be one whole number"):
-        OverlapDisplay.from_predictions(p, t, status=[0.5, 1.0])
+    with pytest.raises(ValueError, match=r"`reason` must be one text .* got shape \(2,\)"):
+        OverlapDisplay.from_predictions(p, t, reason=[0.5, 1.0])
+    mahalanobis = SimpleNamespace(matched_=None, propensity_=None)
+    with pytest.raises(TypeError, match="SimpleNamespace has no propensity"):
+        OverlapDisplay.from_estimator(mahalanobis, treatment=t)
     with pytest.raises(ValueError, match="index of `segment` differs"):
         OverlapDisplay.from_predictions(
             pd.Series(p), pd.Series(t), segment=pd.Series([1, 2], index=[5, 6])

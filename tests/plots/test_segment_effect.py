@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from segcate._writing.number_texts import write_decimals
 from segcate.plots import SegmentEffectDisplay
 from segcate.plots._forest_plot import axis_limits, decimals_for, segment_rows
+from tests.helpers.pictures import title_of
 
 MINUS = "\N{MINUS SIGN}"
 OVERALL = {"effect": 0.42, "ci_low": 0.36, "ci_high": 0.48, "n_treated": 5000, "status": "ok"}
@@ -127,6 +128,19 @@ def test_a_very_wide_interval_is_cut_with_an_arrowhead_and_written_whole():
     assert all(
         low <= x <= high for ln in display.ax_.lines for x in ln.get_xdata() if x not in (0, 1)
     )
+
+
+def test_of_many_segments_the_most_telling_are_shown_and_the_others_counted():
+    table = make_table(60)
+    display = SegmentEffectDisplay.from_predictions(table)
+    width = table["ci_high"] - table["ci_low"]
+    expected = (table["effect"].abs() / width).nlargest(50).sort_index().index
+    labels = [label.get_text().split(" ")[0] for label in display.ax_.get_yticklabels()]
+    assert labels == [str(k) for k in expected]
+    assert "The 50 segments furthest from 0 for their intervals; 10 more in the table." in " ".join(
+        display.ax_.get_xlabel().split()
+    )
+    assert title_of(display) == "ATT by segment: 60 segments"
 
 
 def test_order_by_effect_puts_missing_estimates_last():

@@ -9,9 +9,14 @@ import pandas as pd
 import pytest
 
 from segcate.cli import main
-from segcate.cli._cells import NO_VALUE, read_columns, read_dates, read_flags
-from segcate.cli._error import UserError
-from segcate.cli._table import read_table
+from segcate.cli._table import (
+    NO_VALUE,
+    UserError,
+    read_columns,
+    read_dates,
+    read_flags,
+    read_table,
+)
 
 
 def read(*values, missing=()):
@@ -104,7 +109,7 @@ def test_a_column_of_empty_cells_is_missing_without_a_note():
 def test_many_different_numbers_are_read_at_once_and_exactly(monkeypatch):
     values = np.random.default_rng(0).normal(size=2000) * 10.0 ** np.arange(-20, 20).repeat(50)
     monkeypatch.setattr(
-        "segcate.cli._cells.is_number", lambda text: text == "-99" or pytest.fail(text)
+        "segcate.cli._table.is_number", lambda text: text == "-99" or pytest.fail(text)
     )
     whole, notes = read(*map(repr, values.tolist()), missing=("-99",))
     assert whole.tolist() == values.tolist()
