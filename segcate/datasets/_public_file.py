@@ -1,4 +1,4 @@
-"""Public data files: a user's own copy, one in a cache, or a download that is checked first."""
+"""Public data files: a user's own copy, a cached copy, or a checked download."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _not_there(public: PublicFile, file: Path, is_own: bool) -> str:
 def _download(
     public: PublicFile, file: Path, timeout: float, digest: Callable[[Path], str]
 ) -> None:
-    """Fetch the public file; it is put in place whole and checked, or not at all."""
+    """Download the public file; it is moved into place only once complete and checked."""
     file.parent.mkdir(parents=True, exist_ok=True)
     content = _content(public, timeout)
     with whole_file(file) as part:

@@ -37,7 +37,7 @@ outcome. `truth` holds the exact effects per segment. See segcate.datasets.make_
 
 @dataclass(frozen=True, slots=True)
 class _Users:
-    """What was drawn before anyone was treated."""
+    """Draws made before treatment."""
 
     segment: Int
     features: Float
@@ -50,7 +50,7 @@ class _Users:
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """What happened to the users, and what would have."""
+    """Observed outcomes of the users, and their true scores and effects."""
 
     y: Float
     treatment: npt.NDArray[np.int64]
@@ -93,7 +93,7 @@ def make_segmented_users(
                      + group_sd * G + noise * e
 
     with W an alternating sum of the features that the outcome does not depend on, and G and e
-    standard normal. All that confounds stands in X, so an analysis that adjusts for X is right.
+    standard normal. X holds every confounder, so an analysis that adjusts for X is unbiased.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def make_segmented_users(
     Raises
     ------
     ValueError
-        If a dial is out of its range, a sequence has the wrong length, or effects leave no room for
+        If a parameter is out of its range, a sequence has the wrong length, or effects leave no room for
         risks between 0.05 and 0.95.
 
     See Also
@@ -182,7 +182,7 @@ def make_segmented_users(
 
     Notes
     -----
-    "Population" means users of the same segments without end, segment sizes held fixed. The
+    "Population" means infinitely many users of the same segments, with segment sizes fixed. The
     population ATT is ``effects[s] + heterogeneity * E[U | treated]``. The expectation, and the
     intercept ``a_s`` that makes the expected treated share exact, are integrals over one or two
     normals, computed by the trapezoidal rule to 1e-12; nothing is simulated. Groups and missing

@@ -1,4 +1,4 @@
-"""The dials of the simulated users: checked, and spelled out for every segment."""
+"""Parameters of the simulated users, checked and expanded to one value a segment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEVELS = np.sqrt(1.5) * np.array([-1.0, 0.0, 1.0])
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """The dials, checked and spelled out for every segment."""
+    """The parameters, checked and expanded to one value a segment."""
 
     sizes: Int
     treated_share: Float
@@ -40,7 +40,7 @@ class Design:
 
     @property
     def range_of_effects(self) -> tuple[float, float]:
-        """Smallest and largest effect a user can have where the modifier stays inside (-1, 1)."""
+        """Smallest and largest effect of a user, for a modifier inside (-1, 1)."""
         return float(self.effects.min() - abs(self.slope)), float(
             self.effects.max() + abs(self.slope)
         )
@@ -60,15 +60,15 @@ def make_design(
     assignment: str,
     categories: bool,
 ) -> Design:
-    """Check the dials of score, effect and segment sizes."""
+    """Check the parameters of score, effect and segment sizes."""
     design = Design(
         sizes=_segment_sizes(n_samples, n_segments, segment_shares),
         treated_share=_shares(treated_share, n_segments, assignment),
         effects=_effects(effects, n_segments, outcome),
         slope=_slope(heterogeneity),
         is_binary=outcome == "binary",
-        confounding=_dial("confounding", confounding),
-        overlap_loss=_dial("overlap_loss", overlap_loss),
+        confounding=_strength("confounding", confounding),
+        overlap_loss=_strength("overlap_loss", overlap_loss),
         shifts=tuple((LEVELS / 2).tolist()) if categories else (0.0,),
     )
     if design.is_binary:
@@ -171,7 +171,7 @@ def _slope(heterogeneity: Any) -> float:
     return float(heterogeneity)
 
 
-def _dial(name: str, value: Any) -> float:
+def _strength(name: str, value: Any) -> float:
     advice = "It is an SD of the logit score."
     check_number(_OWNER, name, value, least=0, most=10, advice=advice)
     return float(value)

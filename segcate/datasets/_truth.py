@@ -1,9 +1,9 @@
-"""Exact moments of simulated users: what share is treated, and who the treated are on average.
+"""Exact moments of simulated users: the share treated, and the mean need of the treated.
 
 The score of a user is ``expit(intercept + confounding * (U + shift) + overlap_loss * W)`` with U
 and W independent standard normals and `shift` a channel's offset. All moments are integrals of
 analytic functions against a normal density; the trapezoidal rule converges geometrically on those
-(Trefethen and Weideman 2014, doi:10.1137/130932132), so the grid below leaves nothing but rounding
+(Trefethen and Weideman 2014, doi:10.1137/130932132), so the grid below is exact but for rounding
 (1e-12).
 """
 
@@ -23,7 +23,7 @@ _REACH = 10.0
 
 
 def _normal_grid(spread: float) -> tuple[Float, Float]:
-    """Nodes and weights for a standard normal; a single node where nothing spreads."""
+    """Nodes and weights for a standard normal; a single node if the spread is 0."""
     if spread == 0:
         return np.zeros(1), np.ones(1)
     nodes = np.arange(-_REACH, _REACH + _STEP / 2, _STEP)
@@ -51,7 +51,7 @@ def mean_need_of_treated(
 ) -> float:
     """Return the mean of the effect modifier among the treated; it is 0 over all users.
 
-    The modifier is U itself, or tanh(U / 2) where it has to stay inside (-1, 1).
+    The modifier is U itself, or tanh(U / 2) where it must stay inside (-1, 1).
     """
     intercept = intercept_for(share, confounding, overlap_loss, shifts)
     u, u_weights = _normal_grid(1.0)

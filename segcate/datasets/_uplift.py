@@ -1,4 +1,4 @@
-"""Simulate an experiment, or an observational study, whose effect on every row is known exactly."""
+"""Simulate an experiment or an observational study with a known effect for every row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Float = npt.NDArray[np.float64]
 
 _OWNER = "make_uplift"
 _FEWEST_FEATURES = 3
-# Average and SD of the effect where nothing is said: units of y, and risk differences.
+# Default average and SD of the effect: units of y, and risk differences.
 _DEFAULTS = {"continuous": (1.0, 0.5), "binary": (0.1, 0.1)}
 _LOWEST_RISK, _HIGHEST_RISK = 0.05, 0.95
 _DESCRIPTION = """Simulated users with a known treatment effect each.
@@ -30,7 +30,7 @@ are noise. See segcate.datasets.make_uplift.
 
 @dataclass(frozen=True, slots=True)
 class _Truth:
-    """What holds for every row before anything is drawn.
+    """True effect, propensity and expected outcome of every row, before any draw.
 
     Attributes
     ----------
@@ -69,8 +69,8 @@ def make_uplift(
         mu0        = U + (U^2 - 1) / (2 sqrt(2)) + x2 / 2
         y          = mu0 + effect * treated + noise * e
 
-    All that confounds stands in X, but not as a line: a linear adjustment of the outcome leaves a
-    bias. Features from ``x3`` on do nothing.
+    X holds every confounder, but the outcome is not linear in X: a linear adjustment leaves a bias.
+    Features from ``x3`` on do nothing.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def make_uplift(
     Raises
     ------
     ValueError
-        If a dial is out of its range, or effects leave no room for risks between 0.05 and 0.95.
+        If a parameter is out of its range, or effects leave no room for risks between 0.05 and 0.95.
 
     See Also
     --------

@@ -1,4 +1,4 @@
-"""Segments out of any scikit-learn clusterer."""
+"""Segments from any scikit-learn clusterer."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def _check_clusterer(owner: str, clusterer: Any) -> None:
 
 
 def _refuse_pickles(owner: str, final: Any) -> None:
-    """Refuse a folder of pickles: a stored model could name any, and reading one runs its code."""
+    """Refuse a folder of pickles: a stored model could name any folder, and loading runs its code."""
     memory = getattr(final, "memory", None)
     folder = memory if isinstance(memory, str) else getattr(memory, "location", None)
     if folder is not None:

@@ -1,7 +1,7 @@
-"""Fit a clusterer, perhaps on a sample, and keep what it takes to label any row as fit did.
+"""Fit a clusterer, on a sample if asked, and keep a function that labels any row.
 
-A row that was fitted on keeps the label it was given there; every other row is assigned. The labels
-of the training rows are made by the same function of the row, so that they and `predict` agree.
+A row of fit keeps its label; every other row is assigned to a cluster. The same function labels the
+rows of fit, so `labels_` and `predict` agree.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = ["Clustering", "ClusteringOptions", "fit_clustering", "last_step"]
 
 @dataclass(frozen=True, slots=True)
 class ClusteringOptions:
-    """What is done with noise, small segments and many rows."""
+    """How to treat noise, small segments and many rows."""
 
     noise: str = "segment"
     min_size: int | None = None
@@ -90,7 +90,7 @@ class Clustering:
 
 
 def _copied(rows: Any) -> Any:
-    """Return rows that a step with `copy=False` may overwrite; ours are used more than once."""
+    """Return a copy of the rows where a step with `copy=False` may overwrite them."""
     if isinstance(rows, np.ndarray):
         return rows.copy()
     return nw.from_native(rows, eager_only=True).clone().to_native()
@@ -110,7 +110,7 @@ def fit_clustering(
     ----------
     clusterer : clusterer or Pipeline, not fitted; it is fitted in place
     rows : float64 array of shape (n_rows, n_columns), or a frame
-    options : what is done with noise, small segments and many rows
+    options : how to treat noise, small segments and many rows
     rng : draws the sample
 
     Returns
@@ -196,7 +196,7 @@ def _assigner(final: Any, space: Float, labels: Int) -> NearestRow | DensityTree
 
 
 def _has_density_tree(final: Any) -> bool:
-    """Tell whether `final` is the hdbscan package's, with labels that its tree alone explains."""
+    """Tell whether `final` is hdbscan's HDBSCAN and its labels follow from its tree alone."""
     package = sys.modules.get("hdbscan")
     if package is None or not isinstance(final, package.HDBSCAN):
         return False

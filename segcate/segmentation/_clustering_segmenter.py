@@ -1,4 +1,4 @@
-"""What the segmenters that cluster rows share: fit, labels, and the state they keep."""
+"""Shared base of the clustering segmenters: fit, labels and fitted state."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ __all__ = ["ClusteringSegmenter", "array_scaler"]
 
 
 class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
-    """Cluster some columns of X; a subclass says with which clusterer and options.
+    """Cluster some columns of X; a subclass chooses the clusterer and its options.
 
     Subclasses store `columns`, `column` and `random_state` among their parameters.
     """
 
     columns: Any
     random_state: Any
-    # Whether gaps are filled; otherwise they are refused, or the clusterer's own business.
+    # Whether fit fills missing values. Otherwise it refuses them or leaves them to the clusterer.
     _fills_gaps: ClassVar[bool] = False
 
     def fit(self, X: Any, y: Any = None) -> Any:
@@ -112,7 +112,7 @@ class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
         )
 
     def _learn_gaps(self, rows: Any) -> Any:
-        """Remember the means and which columns have gaps, say so in their notes, and fill them."""
+        """Store the column means and the columns with gaps, note them, and fill the gaps."""
         missing = np.isnan(rows)
         self._gaps = np.flatnonzero(missing.any(axis=0))
         known = np.maximum((~missing).sum(axis=0), 1)
@@ -125,7 +125,7 @@ class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
         return self._filled(rows)
 
     def _filled(self, rows: Any) -> Any:
-        """Fill gaps with the means of fit; those that a GapScaler knows of are left to it."""
+        """Fill gaps with the means of fit; a GapScaler fills its own columns."""
         if not np.isnan(rows).any() and not len(self._gaps):
             return rows
         if not self._scales:
@@ -135,7 +135,7 @@ class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
         return filled
 
     def __sklearn_tags__(self) -> Any:
-        """X may have gaps where they are filled."""
+        """Allow missing values where fit fills them."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = tags.input_tags.allow_nan or self._fills_gaps
         return tags
@@ -146,12 +146,12 @@ class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
         return bool(getattr(self, "scale", False))
 
     def _behind_scaler(self, clusterer: Any) -> Pipeline:
-        """Put a scaler in front of a clusterer, one that fills gaps where fit has any."""
+        """Put a scaler in front of a clusterer; it fills gaps where fit has any."""
         scaler = GapScaler() if len(self._gaps) else StandardScaler()
         return Pipeline([("scale", scaler.set_output(transform="default")), ("cluster", clusterer)])
 
     def _decide_columns(self, X: Any) -> tuple[ColumnKind, ...]:
-        """Decide what the clustered columns are: numbers, or they are refused."""
+        """Decide the kind of the clustered columns, and refuse those that are not numbers."""
         return numeric_kinds(type(self).__name__, X, self.column_positions_)
 
     @abstractmethod
@@ -160,9 +160,9 @@ class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
 
     @abstractmethod
     def _options(self) -> ClusteringOptions:
-        """Check the parameters and return what is done with noise, small segments, many rows."""
+        """Check the parameters and return the options for noise, small segments and many rows."""
 
 
 def array_scaler() -> StandardScaler:
-    """Return a StandardScaler that gives arrays, whatever scikit-learn's global output setting."""
+    """Return a StandardScaler that gives arrays under any global output setting."""
     return StandardScaler().set_output(transform="default")

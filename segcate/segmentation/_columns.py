@@ -1,4 +1,4 @@
-"""Which columns of X a segmenter looks at, and their values as a clusterer can take them."""
+"""Choose the columns of X that a segmenter reads, and return their values as numbers."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _numbered(owner: str, X: Any, wanted: Sequence[Any], argument: str) -> list[
 
 
 def _typed_row(X: Any) -> Any:
-    """Return at most one row of X as a pandas frame, for a selector that reads names and dtypes."""
+    """Return at most one row of X as a pandas frame; a selector reads its names and dtypes."""
     if isinstance(X, pd.DataFrame) or not frames.is_frame(X):
         return X
     frame = nw.from_native(X, eager_only=True).head(1)
@@ -170,7 +170,7 @@ def numeric_matrix(
 
     Parameters
     ----------
-    kinds : what the columns were in fit, so that new rows are read alike; None: decide
+    kinds : kinds of the columns in fit, so that new rows are read alike; None: decide
     allow_missing : whether missing values stay, as NaN
 
     Returns

@@ -1,8 +1,8 @@
 """Assign rows to the clusters of a fitted HDBSCAN through its condensed tree.
 
 The rule is that of `hdbscan.approximate_predict` (McInnes, Healy & Astels 2017,
-doi:10.21105/joss.00205), here for all rows at once and without a search of the tree for each. It
-needs arrays alone, and a cluster that splits before it has lost a row is still recognised.
+doi:10.21105/joss.00205). It assigns all rows at once, without one search of the tree for each row.
+It needs arrays alone, and it recognises a cluster that splits before losing any row.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class DensityTree:
 def plant_tree(
     condensed: npt.NDArray[Any], rows: Float, labels: Int, min_samples: int, metric: Metric
 ) -> DensityTree:
-    """Build the tree out of a condensed tree's edges and the labels that were given to its rows.
+    """Build the tree from the edges of a condensed tree and the labels of its rows.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def plant_tree(
 
 
 def _label_nodes(row_node: Int, labels: Int, node_parent: Int) -> Int:
-    """Label a node by the rows below it where all agree: it is a selected cluster or part of one.
+    """Give a node the label of the rows below it if they agree; it lies in a selected cluster then.
 
     Children have larger ids than their parents, so one pass from the last node collects the rows.
     """

@@ -1,4 +1,4 @@
-"""Scale columns with gaps: the mean stands in for a missing value, and a 0/1 column tells of it."""
+"""Scale columns with gaps: the mean replaces a missing value, and a 0/1 column marks it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["GapScaler", "fill_gaps"]
 class GapScaler(StandardScaler):  # type: ignore[misc]
     """A StandardScaler that fills gaps with the mean and appends a 0/1 column for each with gaps.
 
-    The added columns are not scaled: a gap counts one unit in the distance, as one standard
-    deviation of a number does. In simulation they find clusters of which gaps tell (adjusted Rand
-    index .79, scaled to one standard deviation .75, the mean alone .60), and harm others less than
-    scaled ones do.
+    The added columns are not scaled: a gap counts one unit in the distance, the same as one
+    standard deviation of a number. Where gaps mark the clusters, a simulation found them with an
+    adjusted Rand index of .79 (.75 with scaled columns, .60 with the mean alone). Clusters that
+    gaps do not mark suffered less from them than from scaled columns.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Segments out of columns that users are grouped by already: region, plan, region and plan."""
+"""Segments from columns that already group the users: region, plan, region and plan."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["GroupSegmenter"]
 class GroupSegmenter(SegmenterMixin, BaseEstimator):
     """Segment rows by the values of one or more columns: each observed combination is a segment.
 
-    Use it for segments that a team already has. Columns of many values make segments of few rows;
+    Use it for segments that a team already has. Columns with many values make segments of few rows;
     bin them first (`pd.cut`), or use `RuleSegmenter` for ranges.
 
     Parameters

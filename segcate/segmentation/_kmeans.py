@@ -22,9 +22,9 @@ __all__ = ["KMeansSegmenter"]
 class KMeansSegmenter(ClusteringSegmenter):
     """Segment rows by k-means: each row goes to the nearest of `n_clusters` centres.
 
-    Use it for compact segments of numeric columns and for many rows. It finds as many segments as
-    it is asked for, also where there are none; look at `segment_profile` and tune `n_clusters` by a
-    score. For segments of other shapes, or rows that fit nowhere, use `HDBSCANSegmenter`.
+    Use it for compact segments of numeric columns and for many rows. It always finds
+    `n_clusters` segments, also in data without any; look at `segment_profile` and tune
+    `n_clusters` by a score. For segments of other shapes, or rows that fit nowhere, use `HDBSCANSegmenter`.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ __all__ = ["Merging", "merge_small", "plan_merging"]
 
 @dataclass(frozen=True, slots=True)
 class Merging:
-    """Which segment each label of the clusterer ends up in.
+    """The segment that each label of the clusterer becomes after merging.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Merging:
     centers: Float
 
     def apply(self, labels: Int, space: Any) -> Int:
-        """Rename the labels; noise stays, and one that fit never saw goes by its nearest mean."""
+        """Rename the labels; noise stays, and a label unseen in fit goes to the nearest mean."""
         if not len(self.labels):
             return labels
         at = np.minimum(np.searchsorted(self.labels, labels), len(self.labels) - 1)

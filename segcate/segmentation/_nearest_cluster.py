@@ -27,7 +27,7 @@ def chunks(n_rows: int) -> Iterator[slice]:
 
 
 def dense(space: Any) -> Float:
-    """Return a finite float64 array, made of a frame or a sparse matrix where need be."""
+    """Return a finite float64 array; frames and sparse matrices are converted."""
     values = space.toarray() if hasattr(space, "toarray") else space
     values = np.ascontiguousarray(values, dtype=np.float64)
     if not np.isfinite(values).all():
@@ -115,12 +115,12 @@ class NearestRow:
 
 
 def gap_radius(rows: Float, labels: Int, metric: Metric) -> Float:
-    """Return, for each clustered row, how far its cluster reaches: the widest gap inside it.
+    """Return the reach of each row's cluster: the widest gap inside it.
 
     The gap of a row is its distance to the nearest different row of the same cluster. A new row of
     the same cluster lies outside with probability about 1 / (n_rows of the cluster + 1). A cluster
-    that is one point has no gap and takes the widest of the others; where all are points there is
-    no bound.
+    of one point has no gap and takes the widest gap of the others; if all are single points there
+    is no bound.
     """
     clusters, codes = np.unique(labels, return_inverse=True)
     kept = distinct_rows(rows)

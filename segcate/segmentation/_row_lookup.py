@@ -1,4 +1,4 @@
-"""Recognise rows that were seen in fit, whatever their number, order and container."""
+"""Recognise rows of fit in any number, order and container."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class RowLookup:
 def build_lookup(rows: Any, labels: Int) -> RowLookup:
     """Remember the label of each distinct row.
 
-    Where equal rows carry different labels, the most frequent one holds, the smallest of those in
-    a tie, so that a label depends on nothing but the row.
+    If equal rows carry different labels, the most frequent one counts, and the smallest one in a
+    tie, so that the label depends on the row alone.
     """
     keys, checks = fingerprints(rows)
     order = np.lexsort((labels, checks, keys))

@@ -1,8 +1,8 @@
-"""Evaluate the tree of a rule on columns: a handful of nodes, each with its one function.
+"""Evaluate the tree of a rule on columns; each kind of node has one function.
 
-A comparison with a missing value is false (also `!=` and `not in`); `and`, `or` and `not` combine what
-is true or false then. Nothing here calls what a rule names: names are columns, and the text tests are
-functions of this module.
+A comparison with a missing value is false (also `!=` and `not in`); `and`, `or` and `not` then combine
+true and false. A name in a rule is a column and is never called; the text tests are functions of this
+module.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Scope:
 
 
 def evaluate_rule(rule: Rule, X: Any, names: Sequence[str]) -> Operand:
-    """Return what a rule says of the rows of X.
+    """Return the values of a rule on the rows of X.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def _floats(operand: Operand) -> Any:
 
 
 def _plain(values: Any) -> Any:
-    """Return a number of Python for one value, so that it takes the width of what it is compared with."""
+    """Return one value as a Python number, so that it takes the width of the other operand."""
     return values if isinstance(values, np.ndarray) and values.ndim else float(values)
 
 

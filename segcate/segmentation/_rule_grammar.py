@@ -1,9 +1,9 @@
-"""The grammar of rule strings: what may stand in a rule, read into a small tree.
+"""The grammar of rule strings: check a rule and read it into a small tree.
 
-A rule is text of somebody, perhaps out of a file, so nothing of it is ever run. It is cut into tokens
-of a fixed list; names and quoted texts are replaced by placeholders; and only what is left (operators,
-brackets, numbers, placeholders) is read by Python's parser. `_rule_evaluation` walks the tree and
-knows a handful of its nodes.
+A rule is untrusted text, perhaps from a file, so no part of it is ever executed. It is cut into tokens
+of a fixed list, and names and quoted texts are replaced by placeholders. Python's parser reads only
+the rest: operators, brackets, numbers and placeholders. `_rule_evaluation` walks the tree and accepts
+a short list of nodes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TEXT_TESTS: Final = ("startswith", "endswith", "contains")
 FUNCTIONS: Final = (*TEXT_TESTS, "between")
 WORDS: Final = frozenset({"and", "or", "not", "in", "is", "between", "True", "False"})
 
-# A rule that a person wrote stays far below; beyond, parsers and stacks could be made to fail.
+# Rules that people write stay far below these; longer ones could exhaust the parser or the stack.
 MOST_CHARACTERS: Final = 100_000
 MOST_OPERATORS: Final = 1_000
 MOST_BRACKETS: Final = 20
@@ -69,11 +69,11 @@ _ENDS_BETWEEN: Final = _COMPARISONS | {
 
 
 class RuleProblem(Exception):  # noqa: N818 (never seen by users: the segmenter says which rule it is)
-    """Something in a rule that cannot be evaluated, in words that follow 'the rule ...'."""
+    """A part of a rule that cannot be evaluated; the message continues 'the rule ...'."""
 
 
 class GrammarProblem(RuleProblem):
-    """Something in a rule that is outside the grammar."""
+    """A part of a rule that is outside the grammar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def read_rule(text: str) -> Rule:
 
 
 def text_of(token: Token) -> str:
-    """Return what a quoted text or a column name says, without its quotes."""
+    """Return a quoted text or a column name without its quotes."""
     if token.kind == "name":
         return token.text
     inside = token.text[1:-1]
@@ -214,7 +214,7 @@ def _check_size(tokens: list[Token]) -> None:
 
 
 def _check_neighbours(text: str, tokens: list[Token]) -> None:
-    """Raise if two values stand side by side, or something is called that is no text test."""
+    """Raise if two values are adjacent, or if a call is not a text test."""
     for left, right in pairwise(tokens):
         opens = right.text in ("(", "[")
         if not left.ends_operand or not (right.is_operand or opens):
@@ -295,7 +295,7 @@ def _piece(tokens: list[Token], i: int) -> str:
 def _place_of(
     error: BaseException, tokens: list[Token], starts: list[int], written: list[tuple[str, int]]
 ) -> str:
-    """Say where Python's parser gave up, in the words of the rule."""
+    """Name the place in the rule at which Python's parser stopped."""
     column = error.offset if isinstance(error, SyntaxError) else None
     if column is None:
         return ": it is too deeply nested"
@@ -304,7 +304,7 @@ def _place_of(
 
 
 def _check_depth(tree: ast.expr) -> None:
-    """Raise if the tree has more levels than can be walked safely; the check does not recurse."""
+    """Raise if the tree is too deep to be walked safely; the check does not recurse."""
     level, n_levels = [tree], 0
     while level:
         n_levels += 1

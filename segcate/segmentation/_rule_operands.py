@@ -1,4 +1,4 @@
-"""The values that a rule compares: columns of any container, and constants, each of one kind."""
+"""Operands of a rule: columns of any container and constants, each of one kind."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Operand:
 
     Attributes
     ----------
-    kind : what it can be compared with; "nothing" is a column without any value
+    kind : kind of its values, which decides the comparisons allowed; "nothing" for no values at all
     values : array of shape (n_rows,), or one value; dates are datetime64[us] (UTC where `zone` is set)
     missing : boolean array of shape (n_rows,), or False
     order : levels of an ordered category from low to high, None for all else
@@ -56,7 +56,7 @@ def read_column(X: Any, position: int, name: str) -> Operand:
     Raises
     ------
     RuleProblem
-        If its cells are of several kinds, or of one that rules do not know.
+        If its cells are of several kinds, or of a kind that rules do not support.
     """
     column = _as_series(X, position)
     missing = column.isna().to_numpy(dtype=bool)

@@ -1,4 +1,4 @@
-"""Segments by rules that a team writes down: conditions on columns, the first that holds wins."""
+"""Segments by written rules: conditions on columns, of which the first that holds counts."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ class RuleSegmenter(SegmenterMixin, BaseEstimator):
 
     Notes
     -----
-    A rule string holds these pieces and no others, so that nothing in it can run code; it is
-    refused otherwise.
+    A rule string may hold the following pieces; any other is refused, so that a rule cannot run
+    code.
 
     =========================  ===============================================================
     column                     ``visits``; ```n visits``` where the name has blanks or signs
@@ -102,9 +102,9 @@ class RuleSegmenter(SegmenterMixin, BaseEstimator):
     arithmetic                 ``spend / visits > 5``, with ``+ - * /``; dates subtract to days
     =========================  ===============================================================
 
-    A comparison with a missing value is false, whatever it asks: where `plan` is missing neither
+    A comparison with a missing value is false: where `plan` is missing neither
     ``plan == 'gold'`` nor ``plan != 'gold'`` nor ``plan not in ['gold']`` holds, and such a row
-    goes on to the next rule. ``not`` turns around what it is given: ``not plan == 'gold'`` holds
+    goes on to the next rule. ``not`` negates its condition: ``not plan == 'gold'`` holds
     there. Numbers are compared with numbers (True is 1), text with text (in the order of its
     characters, or of an ordered category's levels), dates with dates; durations are numbers of
     days. A column of True and False is a condition of its own.
