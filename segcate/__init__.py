@@ -46,6 +46,11 @@ SKOPS_TRUSTED_TYPES: list[str] = [
     "segcate.segmentation.NearestRow",
     "segcate.segmentation.RowLookup",
     "segcate.segmentation.RuleSegmenter",
+    "segcate.temporal.MSM",
+    "segcate.temporal.Roles",
+    "segcate.temporal.Scaling",
+    "segcate.temporal.TrajectorySegmenter",
+    "segcate.temporal.TreatmentCoding",
     "sklearn.cluster._bisect_k_means._BisectingTree",
     "sklearn.cluster._kmeans._kmeans_single_lloyd",
 ]

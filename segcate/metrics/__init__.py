@@ -1,12 +1,20 @@
 """How good is a ranking by predicted effect: effect scores, ranking scores, scorers."""
 
+from segcate._inputs.routing import RoutedScorer
 from segcate._publishing import publish
 from segcate._ranking.formulas import RankScore
+from segcate._ranking.rows import RankedRows
 from segcate.metrics._blp import BestLinearPrediction, blp, blp_from_outcome
 from segcate.metrics._calibration_error import calibration_error
 from segcate.metrics._clan import Clan, clan
 from segcate.metrics._compare_scores import ScoreComparison, compare_scores, rank_test
-from segcate.metrics._curves import cumulative_effect_curve, qini_curve, toc_curve, uplift_curve
+from segcate.metrics._curves import (
+    GainCurve,
+    cumulative_effect_curve,
+    qini_curve,
+    toc_curve,
+    uplift_curve,
+)
 from segcate.metrics._effect_by_quantile import effect_by_group, effect_by_quantile
 from segcate.metrics._effect_scores import effect_scores
 from segcate.metrics._group_effects import (
@@ -20,6 +28,8 @@ from segcate.metrics._policy_value import PolicyValue, policy_value
 from segcate.metrics._profit_curve import ProfitCurve, profit_curve
 from segcate.metrics._scored_rows import MetricEstimate
 from segcate.metrics._scorers import (
+    EffectScoreMetric,
+    ResidualMetric,
     autoc_experiment_scorer,
     autoc_scorer,
     get_scorer,
@@ -34,8 +44,9 @@ from segcate.metrics._scorers import (
     uplift_at_k_scorer,
 )
 from segcate.metrics._scores import autoc_score, qini_score, uplift_at_k
-from segcate.metrics._slope_curve import cumulative_slope_curve
+from segcate.metrics._slope_curve import SlopeCurve, cumulative_slope_curve
 from segcate.metrics._targeting_curve import TargetingCurve
+from segcate.metrics._top_share import GainPolyline
 
 __all__ = [
     "BestLinearPrediction",
@@ -87,4 +98,15 @@ __all__ = [
     "uplift_curve",
 ]
 
-publish(globals())
+publish(
+    globals(),
+    stored=[
+        EffectScoreMetric,
+        GainCurve,
+        GainPolyline,
+        RankedRows,
+        ResidualMetric,
+        RoutedScorer,
+        SlopeCurve,
+    ],
+)

@@ -303,7 +303,7 @@ def toc_curve(
 
 
 @dataclass(frozen=True, slots=True)
-class _GainCurve:
+class GainCurve:
     """The curve a g(q) - b g(1) of ranked rows.
 
     Attributes
@@ -362,7 +362,7 @@ def _curve(
         owner, pseudo_outcome, prediction, sample_weight, groups, confidence_level=confidence_level
     )
     ranked = rank_rows(rows.prediction, rows.psi, rows.weight, rows.clusters)
-    source = _GainCurve(kind, ranked, gain_polyline(ranked))
+    source = GainCurve(kind, ranked, gain_polyline(ranked))
     share = points_of(source.line.reached, n_points)
     level = float(confidence_level)
     if band == "uniform":

@@ -46,7 +46,7 @@ _RESIDUAL_REQUEST = {
 
 
 @dataclass(frozen=True)
-class _EffectScoreMetric:
+class EffectScoreMetric:
     """A metric on effect scores as scikit-learn's scorers call it: func(y, prediction, ...)."""
 
     metric: Callable[..., SupportsFloat]
@@ -79,7 +79,7 @@ class _EffectScoreMetric:
 
 
 @dataclass(frozen=True)
-class _ResidualMetric:
+class ResidualMetric:
     """The R-loss as scikit-learn's scorers call it, which no effect scores stand in for."""
 
     is_experiment: bool
@@ -205,7 +205,7 @@ def make_uplift_scorer(
     check_option("make_uplift_scorer", "design", design, get_args(Design))
     is_experiment = design == "experiment"
     return make_routed_scorer(
-        _EffectScoreMetric(func, is_experiment, kwargs),
+        EffectScoreMetric(func, is_experiment, kwargs),
         _EXPERIMENT_REQUEST if is_experiment else _EFFECT_SCORE_REQUEST,
         response_method="predict",
         greater_is_better=greater_is_better,
@@ -214,7 +214,7 @@ def make_uplift_scorer(
 
 def _make_residual_scorer(is_experiment: bool) -> Any:
     return make_routed_scorer(
-        _ResidualMetric(is_experiment),
+        ResidualMetric(is_experiment),
         _EXPERIMENT_REQUEST if is_experiment else _RESIDUAL_REQUEST,
         response_method="predict",
         greater_is_better=False,

@@ -106,7 +106,7 @@ def cumulative_slope_curve(
             f"{_OWNER}: `treatment` is {kept[0]:g} in all {len(kept)} rows; a slope needs at least two "
             "doses."
         )
-    source = _SlopeCurve(
+    source = SlopeCurve(
         ranked, gain_polyline(ranked), kept - np.average(kept, weights=ranked.weight)
     )
     return TargetingCurve.of(
@@ -116,7 +116,7 @@ def cumulative_slope_curve(
 
 
 @dataclass(frozen=True, slots=True)
-class _SlopeCurve:
+class SlopeCurve:
     """The slopes of outcome on dose in the top shares of ranked rows.
 
     Attributes

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from segcate._publishing import publish
 from segcate.temporal._models.msm import MSM
 from segcate.temporal._models.settings import Network, Training
+from segcate.temporal._panel.coding import Scaling, TreatmentCoding
+from segcate.temporal._panel.panel import Roles
 from segcate.temporal._panel.plan import TreatmentPlan
 from segcate.temporal._segments.cross_fit import (
     CrossFitSegmentEffects,
@@ -23,6 +25,7 @@ from segcate.temporal._simulators.counterfactual_rows import CounterfactualRows,
 from segcate.temporal._simulators.covariates import standin_covariates
 from segcate.temporal._simulators.semi_synthetic import SemiSynthetic, semi_synthetic
 from segcate.temporal._simulators.tumor_growth import TumorGrowth, tumor_growth
+from segcate.temporal._simulators.tumor_paths import TumorDesign
 from segcate.temporal._simulators.tumor_patients import TumorPatients
 
 if TYPE_CHECKING:
@@ -63,7 +66,7 @@ __all__ = [
     "tumor_growth",
 ]
 
-publish(globals())
+publish(globals(), stored=[Roles, Scaling, TreatmentCoding, TumorDesign])
 
 
 def __getattr__(name: str) -> Any:
