@@ -329,7 +329,7 @@ def _regression(
 
 
 def _varying(column: Float) -> list[Float]:
-    """Return the column, or nothing where an intercept does all that it could."""
+    """Return the column; nothing where it is constant, as the intercept is."""
     return [] if np.ptp(column) <= 1e-12 * np.abs(column).max() else [column]
 
 
@@ -368,7 +368,7 @@ def _check_enough(owner: str, rows: ScoredRows, n_columns: int) -> None:
 def _result(
     line: _Line, position: int, has_slope: bool, confidence_level: float
 ) -> BestLinearPrediction:
-    """Read average effect and slope off the regression; the slope stands behind the effect."""
+    """Read the average effect and the slope, its next coefficient, off the regression."""
     spread = np.sqrt(np.diag(line.covariance).clip(0))
     ate, ate_se = float(line.coefficients[position]), float(spread[position])
     slope = slope_se = float("nan")
@@ -449,7 +449,7 @@ def _fit_line(
 
 
 def _left_out(owner: str, X: Float, scores: Float, bread: Float, clusters: Int | None) -> Float:
-    """Return the scores of the units, inflated by what each does to its own fit."""
+    """Return the scores of the units, each from the fit without it."""
     if clusters is None:
         leverage = ((X @ bread) * X).sum(axis=1)
         _refuse_full(owner, float(leverage.max()), "row")

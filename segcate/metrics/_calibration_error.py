@@ -150,7 +150,7 @@ class _Cells:
         return np.bincount(self.group, weights=values).astype(np.float64)[self.group]
 
     def centred(self, values: Float) -> Float:
-        """Return sums less what the group's mean gives, over the root of the group's weight."""
+        """Return sums less weight times the group's mean, over the root of the group's weight."""
         total = self.of_group(self.weight)
         left: Float = (values - self.weight * self.of_group(values) / total) / np.sqrt(total)
         return left
@@ -190,7 +190,7 @@ def _leave_one_out(rows: ScoredRows, codes: Int) -> tuple[float, float]:
     own = mean_of_others * cells.residual - cells.product
     total = cells.weight.sum()
     value = float(own.sum() / total)
-    # What a unit does to the means that the others are compared with.
+    # The part of a unit in the means of the others of its group.
     lent = (cells.psi - cells.weight * mean_of_others) / others
     lent *= cells.of_group(cells.residual) - cells.residual
     influence = np.bincount(cells.unit, weights=own + lent - value * cells.weight)

@@ -43,7 +43,7 @@ def uplift_curve(
     r"""Collect the effect of treating the top share q, per row of all: g(q).
 
     Use it to read how much of the whole effect the best rows bring; its last point is the average
-    effect of all rows. The other three curves follow from it.
+    effect of all rows. The other curves divide it by q, or compare it with a ranking by chance.
 
     Parameters
     ----------

@@ -317,7 +317,7 @@ def _check_chances(propensity: Any, reference: Any, n_arms: int) -> Float | None
 def _nuisances(
     X: Any, data: _Data, models: NuisanceModels, *, models_chance: bool
 ) -> tuple[Float, Float]:
-    """Return the chance of each arm and the expected outcome in it, what came or what is fitted."""
+    """Return the chance of each arm and its expected outcome; fit those that did not come."""
     wants: list[Want] = []
     if models_chance and data.propensity is None:
         wants.append("propensity")

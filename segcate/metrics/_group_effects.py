@@ -245,7 +245,7 @@ class EffectByQuantile(EffectByGroup):
 def estimate_groups(
     rows: ScoredRows, codes: Int, n_groups: int, confidence_level: float, has_prediction: bool
 ) -> dict[str, Any]:
-    """Return all that an `EffectByGroup` holds but the labels. Every group must have a row."""
+    """Return the fields of an `EffectByGroup` but its labels. Every group must have a row."""
     means = group_means(rows.psi, codes, n_groups, rows.weight, rows.clusters)
     if has_prediction:
         residual = rows.psi - rows.prediction
@@ -330,7 +330,7 @@ def _violation(effect: Float, covariance: Float) -> tuple[float, float]:
 def _distance(effects: Float, weight: Float) -> Float:
     """Return the weighted squared distance of each row to its isotonic regression.
 
-    What is within rounding of 0 is 0, so that sequences that rise do not differ.
+    Distances within rounding of 0 are 0, so that all rising sequences are alike.
     """
     centred = effects - (effects @ weight / weight.sum())[:, None]
     squares: Float = ((centred - _isotonic(centred, weight)) ** 2) @ weight

@@ -133,7 +133,8 @@ def welch_freedom(variance: Float, n_units: Int, n_clusters: int | None) -> floa
 def clusters_freedom(n_units: Int, n_clusters: int) -> float:
     """Return the degrees of freedom that groups of rows have together.
 
-    Their own, clusters less one each, times distinct clusters over clusters counted in each group:
-    the sum of all where the clusters are nested in the groups, those of one where all are in all.
+    The sum over groups of their clusters less one, times distinct clusters over the clusters counted
+    in each group. Clusters nested in the groups keep that sum; clusters in all groups leave the
+    freedom of a single group.
     """
     return float((n_units - 1).sum() * min(n_clusters / n_units.sum(), 1.0))

@@ -38,8 +38,8 @@ def dr_loss(
 ) -> MetricEstimate:
     r"""Average the squared gap between effect score and predicted effect (DR loss).
 
-    Use it to choose between models on the same effect scores: smaller is better. The level means
-    little, as the noise of the scores is in it; differences do not have that.
+    Use it to choose between models on the same effect scores: smaller is better. The level contains
+    the noise of the scores and means little; differences do not contain it.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def r_loss(
 ) -> MetricEstimate:
     r"""Average the squared error of the outcome that the predicted effect leaves (R-loss).
 
-    Use it as `dr_loss`; it gives rows little say whose chance of treatment is near 0 or 1.
+    Use it as `dr_loss`; rows whose chance of treatment is near 0 or 1 count little.
 
     Parameters
     ----------
@@ -335,7 +335,7 @@ def _relative(
 ) -> MetricEstimate:
     """Return 1 - mean(losses) / mean(of_constant), with the delta-method standard error.
 
-    That the constant was fitted here does not matter to first order: it minimises its loss.
+    The constant minimises its loss, so that fitting it here changes nothing to first order.
     """
     total = rows.mean(of_constant)
     if total == 0:

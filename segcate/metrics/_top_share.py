@@ -54,12 +54,11 @@ class GainPolyline:
         return at
 
     def half_window(self, share: Float, n_units: int) -> Float:
-        """Return how far around each share rows speak for those at the threshold.
+        """Return half the width of the window that estimates the effect at the threshold.
 
-        n_units^(-1/3) / 2 to both sides, less near the ends: narrow beside the ranking, and wide
-        beside a row, whose own score says next to nothing. A block of equal predictions wider than
-        that has one effect: there only as far as the share ranked above the block varies, one
-        standard deviation.
+        It is n_units^(-1/3) / 2 of the rows to both sides, and less near the ends. The rows of a
+        block of equal predictions have one effect; in a block wider than the window, half the width
+        is at most one standard deviation of the share ranked above the block.
         """
         half = np.minimum(n_units ** (-1 / 3) / 2, np.minimum(share, 1.0 - share) / 2)
         block = np.searchsorted(self.reached[1:], share * self.total * (1.0 - 1e-12))
@@ -88,7 +87,7 @@ def gain_polyline(ranked: RankedRows) -> GainPolyline:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Runs of ranks that every point of a curve takes in by the same part.
+    """Runs of ranks: a point of a curve includes the same part of every row of a run.
 
     Attributes
     ----------

@@ -281,10 +281,12 @@ def cover_where_nobody_is_affected(rule, n_draws):
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_value_of_a_policy_covers_where_nobody_is_affected(rule):
-    # 1,000 draws: binomial standard errors of 0.7 points, and of 0.03 standard deviations. Limits and
-    # segments are on the wide side: 96.7 to 97.3 % with lines fitted outside the package.
-    bias, covered = cover_where_nobody_is_affected(RULES[rule], 1000)
-    assert abs(bias) < 0.12
+    # "profit" searches most: 1,000 draws, binomial standard errors of 0.7 points. The others have a
+    # quarter, 1.4 points. Limits and segments are on the wide side: 96.7 to 97.3 % with lines fitted
+    # outside the package. The mean error is within 3.8 of its standard errors.
+    n_draws = 1000 if rule == "profit" else 250
+    bias, covered = cover_where_nobody_is_affected(RULES[rule], n_draws)
+    assert abs(bias) < 3.8 / np.sqrt(n_draws)
     assert 0.93 <= covered <= (0.97 if rule == "profit" else 0.985)
 
 
