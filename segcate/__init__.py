@@ -28,6 +28,7 @@ SKOPS_TRUSTED_TYPES: list[str] = [
     "segcate.effects.SegmentMatching",
     "segcate.effects.SegmentRegression",
     "segcate.matching.Balance",
+    "segcate.matching.MahalanobisMatcher",
     "segcate.matching.MatchedSample",
     "segcate.matching.PropensityMatcher",
     "segcate.metrics.PolicyValue",

@@ -15,6 +15,7 @@ from segcate.exceptions import EmptySegmentError
 from tests.helpers.treatment_shim import (
     CheckedCausalForest,
     CheckedInteractionRegression,
+    CheckedMahalanobisMatcher,
     CheckedPropensityMatcher,
     CheckedSegmentAIPW,
     CheckedSegmentedCATE,
@@ -40,7 +41,9 @@ ESTIMATORS = {
     "InteractionRegression-ridge": CheckedInteractionRegression(Ridge()),
     "SegmentedCATE": CheckedSegmentedCATE(),
     "TargetingPolicy": CheckedTargetingPolicy(CheckedSegmentMatching(), cost=0.3, max_share=0.5),
+    "SegmentMatching-mahalanobis": CheckedSegmentMatching(CheckedMahalanobisMatcher()),
     "PropensityMatcher": CheckedPropensityMatcher(),
+    "MahalanobisMatcher": CheckedMahalanobisMatcher(),
 }
 # What scikit-learn 1.6 to 1.9 runs on each; fewer means that a tag hides some.
 FEWEST_CHECKS = {
@@ -52,6 +55,7 @@ FEWEST_CHECKS = {
     "CausalForest": 57,
     "TargetingPolicy": 49,
     "PropensityMatcher": 45,
+    "MahalanobisMatcher": 45,
 }
 
 # Checks whose rows an estimator must refuse: the arms made of them lie apart in X, so that fitted

@@ -350,8 +350,8 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
 
     def _takes_missing(self, matcher: Matcher | None, has_propensity: bool) -> bool:
         """Tell whether both the propensity and the adjustment can do with NaN in X."""
-        knows_score = has_propensity or (matcher is not None and matcher.allows_missing)
-        return knows_score and (self.adjustment is None or takes_missing(self.adjustment))
+        can_match = isinstance(matcher, Matcher) and matcher.allows_missing(has_propensity)
+        return can_match and (self.adjustment is None or takes_missing(self.adjustment))
 
     def __sklearn_tags__(self) -> Any:
         """X may hold strings and categories in a frame, and NaN where the models take it."""
@@ -463,6 +463,11 @@ def _rules(
         _Rule(
             by_theory and data.groups is not None,
             "takes rows as independent, but `groups` were given. Use 'group' (or 'auto'), or leave the groups out.",
+        ),
+        _Rule(
+            method == "abadie-imbens-2016" and not matcher.estimates_score,
+            f"is for matches on an estimated propensity score; {type(matcher).__name__} matches on more. Use "
+            "'abadie-imbens' (or 'auto').",
         ),
         _Rule(
             method == "abadie-imbens-2016" and (sample or model.n_variance_neighbors == 0),

@@ -42,8 +42,6 @@ class Matcher(RecordedColumns, BaseEstimator):
         Whether `fit` takes propensities of exactly 0 and 1.
     propensity_remedy : str
         What to do about propensities that `fit` refuses, for the message.
-    allows_missing : bool
-        Whether the design can be made with NaN in X.
     propensity_ : float64 array of shape (n_samples,), or None
         None where the design needs no propensity.
     matched_ : MatchedSample
@@ -129,7 +127,7 @@ class Matcher(RecordedColumns, BaseEstimator):
             owner,
             data,
             self.missing,
-            takes_missing=propensity is not None or self.allows_missing,
+            takes_missing=self.allows_missing(propensity is not None),
             skip=self.exact_positions(data),
             allowed=("auto", "indicator", "drop"),
         )
@@ -164,9 +162,8 @@ class Matcher(RecordedColumns, BaseEstimator):
         """Whether `fit` takes propensities of exactly 0 and 1."""
         return False
 
-    @property
-    def allows_missing(self) -> bool:
-        """Whether the design can be made with NaN in X."""
+    def allows_missing(self, has_propensity: bool = False) -> bool:
+        """Tell whether the design can be made with NaN in X, with propensities handed in or without."""
         return False
 
     def exact_positions(self, data: EffectData) -> list[int]:
@@ -209,5 +206,5 @@ class Matcher(RecordedColumns, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         """X may hold strings and categories in a frame, and NaN where the design takes it."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.allows_missing or self.missing != "auto"
+        tags.input_tags.allow_nan = self.allows_missing() or self.missing != "auto"
         return tags

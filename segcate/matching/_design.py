@@ -27,9 +27,9 @@ from segcate.matching._calipers import (
 )
 from segcate.matching._cell_order import sort_rows
 from segcate.matching._cells import cells_of, exact_codes, exact_positions
-from segcate.matching._greedy import match_without_replacement
+from segcate.matching._matched_sets import PositionedRows, matched_sets, point_ranks
 from segcate.matching._model_columns import ModelColumns, model_columns, noted
-from segcate.matching._nearest import count_uses, match_with_replacement
+from segcate.matching._nearest import count_uses
 from segcate.matching._options import MatchingOptions
 from segcate.matching._propensity import (
     PropensityFit,
@@ -159,18 +159,21 @@ class Design:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Where rows lie: two rows are as far apart as their scores.
+    """Where rows lie: they are as far apart as their points, or as their scores without points.
 
     Attributes
     ----------
-    score : float64 array of shape (n_rows,), NaN in segments without both arms
+    score : float64 array of shape (n_rows,), or None
+        What the caliper limits; NaN in segments without both arms. None where nobody asks for it.
     propensity : how the score came about; None where there is none
     notes : one text a segment
+    points : float64 array of shape (n_rows, n_coordinates), or None
     """
 
-    score: Float
+    score: Float | None
     propensity: PropensityFit | None
     notes: tuple[str, ...]
+    points: Float | None = None
 
 
 def score_space(owner: str, covariates: Covariates, options: ScoreOptions) -> Space:
@@ -193,57 +196,61 @@ def nearest_design(covariates: Covariates, space: Space, options: MatchingOption
     """Match every focal row with its nearest neighbours inside its cell."""
     data = covariates.data
     n_segments = data.segment.n_segments
-    no_score = np.isnan(space.score)
-    score = np.where(no_score, 0.0, space.score) if no_score.any() else space.score
-    status = _first_status(covariates, score, no_score, options)
+    status, score = _first_status(covariates, space.score, options)
     cell, cell_segment = cells_of(data.segment.codes, n_segments, covariates.exact)
     left_out = status > RowStatus.NOT_FOCAL
     if left_out.any():
         cell = np.where(left_out, -1, cell)
-    order, bounds = sort_rows(cell, len(cell_segment), data.treatment, score)
-    sorted_score = score[order]
+    key = score if space.points is None else point_ranks(space.points, score)
+    order, bounds = sort_rows(cell, len(cell_segment), data.treatment, key)
     weight = None if data.sample_weight is None else data.sample_weight[order]
-    caliper, deviation = _widths(sorted_score, data, weight, order, bounds, cell_segment, options)
+    score = score[order]
+    caliper, deviation = _widths(score, data, weight, order, bounds, cell_segment, options)
+    points = None if space.points is None else space.points[order]
     tolerance = options.tie_tolerance * deviation[cell_segment] ** 2
+    if points is not None:
+        tolerance = np.full(len(cell_segment), options.tie_tolerance)
     places = None if weight is None else _places(data, weight, order)
-    start, stop, donors = _matched_sets(
-        sorted_score, order, bounds, caliper[cell_segment], tolerance, places, options
-    )
+    sets = PositionedRows(score, points, order, bounds, caliper[cell_segment], tolerance, places)
+    start, stop, donors = matched_sets(sets, options)
     own = _NONE if weight is None else weight
     uses, squares = count_uses(
         start, stop, _NO_DONORS if donors is None else donors, own, own, len(order)
     )
     say_why_unmatched(
-        status, order, bounds, start, stop, sorted_score, sorted_score, caliper[cell_segment],
+        status, order, bounds, start, stop, score, sets.sorted_score, caliper[cell_segment],
         options.replacement, np.array(FOCAL_ARMS[options.estimand]),
     )  # fmt: skip
     sample = MatchedSample(
-        order, bounds, cell_segment, sorted_score, start, stop, donors, uses, squares, status,
-        options.n_neighbors, options.replacement, caliper, tolerance, weight, _row_ids(data.X),
-        covariates.support.names,
+        order, bounds, cell_segment, None if space.score is None else score, start, stop, donors,
+        uses, squares, status, options.n_neighbors, options.replacement, caliper, tolerance, weight,
+        _row_ids(data.X), covariates.support.names, points,
     )  # fmt: skip
     return Design(options.estimand, covariates, sample, space.propensity, space.notes)
 
 
 def _first_status(
-    covariates: Covariates,
-    score: Float,
-    no_score: npt.NDArray[np.bool_],
-    options: MatchingOptions,
-) -> npt.NDArray[np.int8]:
-    """Mark rows that do not take part: no weight, score or donor level, outside common support."""
+    covariates: Covariates, score: Float | None, options: MatchingOptions
+) -> tuple[npt.NDArray[np.int8], Float]:
+    """Mark rows that do not take part: no score or donor level, outside common support.
+
+    Returns the scores too, 0 where there are none.
+    """
     data, support = covariates.data, covariates.support
     focal = np.array(FOCAL_ARMS[options.estimand])
     by_arm = np.where(focal, RowStatus.MATCHED, RowStatus.NOT_FOCAL).astype(np.int8)
     status: npt.NDArray[np.int8] = by_arm[data.treatment]
-    if no_score.any():
+    if score is None:
+        score = np.zeros(data.n_rows)
+    elif (no_score := np.isnan(score)).any():
+        score = np.where(no_score, 0.0, score)
         status[no_score & focal[data.treatment]] = RowStatus.NO_DONOR
     lonely = support.category >= 0
     if lonely.any():
         status[lonely] = RowStatus.NO_LEVEL + support.category[lonely]
     if options.common_support is not None:
         status[outside_support(data, score, options.common_support)] = RowStatus.OUTSIDE_SUPPORT
-    return status
+    return status, score
 
 
 def _widths(
@@ -271,39 +278,6 @@ def _places(data: EffectData, weight: Float, order: Index) -> Float:
     return mass_in_rows(weight, key, 2 * data.segment.n_segments)
 
 
-def _matched_sets(
-    score: Float,
-    order: Index,
-    bounds: npt.NDArray[np.int64],
-    caliper: Float,
-    tie_tolerance: Float,
-    places: Float | None,
-    options: MatchingOptions,
-) -> tuple[Index, Index, Index | None]:
-    focal_arms = FOCAL_ARMS[options.estimand]
-    if options.replacement:
-        start, stop = match_with_replacement(
-            score,
-            bounds,
-            focal_arms=focal_arms,
-            n_neighbors=options.n_neighbors,
-            caliper=caliper,
-            tie_tolerance=tie_tolerance,
-            weight=places,
-        )
-        return start, stop, None
-    return match_without_replacement(
-        score,
-        order,
-        bounds,
-        focal_arm=focal_arms.index(True),
-        n_neighbors=options.n_neighbors,
-        caliper=caliper,
-        order=options.order,
-        priority=options.priority,
-    )
-
-
 def _row_ids(X: Any) -> npt.NDArray[Any] | None:
     """Return the index labels of X, None where rows are simply numbered."""
     index = frames.index_of(X)
@@ -320,6 +294,7 @@ def measure_balance(design: Design) -> tuple[Balance, Float]:
     data, sample = design.data, design.sample
     n_segments = data.segment.n_segments
     whole = len(sample.order) == data.n_rows and len(sample.cell_segment) == n_segments
+    whole &= sample.points is None
     row_weights = None if whole and not design.encoded.names else sample.weights
 
     def column(z: Float) -> SortedColumn:

@@ -196,7 +196,6 @@ class PropensityMatcher(Matcher):
         """Whether `fit` takes propensities of exactly 0 and 1."""
         return self.score_scale == "probability"
 
-    @property
-    def allows_missing(self) -> bool:
-        """Whether the propensity model can be fitted with NaN in X."""
-        return takes_missing(self.estimator)
+    def allows_missing(self, has_propensity: bool = False) -> bool:
+        """Tell whether the propensity model can be fitted with NaN in X, or was handed in."""
+        return has_propensity or takes_missing(self.estimator)

@@ -260,8 +260,11 @@ def same_arm_windows(score, bounds, n_others, tolerance, arms):  # type: ignore[
 
 
 @kernel
-def window_variances(values, start, stop):  # type: ignore[no-untyped-def]
-    """Sample variance (denominator size - 1) of `values` over each window; NaN below two rows."""
+def window_variances(values, start, stop, members):  # type: ignore[no-untyped-def]
+    """Sample variance (denominator size - 1) of `values` over each set; NaN below two rows.
+
+    `members` may be an empty array: then the set is the window itself.
+    """
     out = np.full(len(start), np.nan)
     for i in range(len(start)):
         lo, hi = start[i], stop[i]
@@ -272,10 +275,10 @@ def window_variances(values, start, stop):  # type: ignore[no-untyped-def]
             continue
         mean = 0.0
         for j in range(lo, hi):
-            mean += values[j]
+            mean += values[members[j] if len(members) > 0 else j]
         mean /= hi - lo
         total = 0.0
         for j in range(lo, hi):
-            total += (values[j] - mean) ** 2
+            total += (values[members[j] if len(members) > 0 else j] - mean) ** 2
         out[i] = total / (hi - lo - 1)
     return out

@@ -25,7 +25,7 @@ class MatchedSample:
     """Matched sets of rows.
 
     The rows that took part stand in sorted order: by cell (segment and exact columns), controls
-    before treated, ascending score. The matched set of the focal row at position i is
+    before treated, ascending score or point. The matched set of the focal row at position i is
     ``donors[start[i]:stop[i]]``, or the positions ``start[i]:stop[i]`` themselves when `donors` is
     None, as with replacement.
 
@@ -37,8 +37,9 @@ class MatchedSample:
         Where the controls and the treated of each cell begin.
     cell_segment : intp array of shape (n_cells,)
         Segment code of each cell; cells of a segment stand together.
-    score : float64 array of shape (n_positions,)
-        Score that was matched on, on the matcher's `score_scale`.
+    score : float64 array of shape (n_positions,), or None
+        The score on the matcher's `score_scale`: what was matched on unless there are `points`, and
+        what the caliper limits. None where the design needs no score.
     start, stop : int32 arrays of shape (n_positions,)
         Matched set of each focal position.
     donors : int32 array or None
@@ -53,18 +54,20 @@ class MatchedSample:
     caliper : float64 array of shape (n_segments,)
         Caliper of each segment in units of `score`; infinite for none.
     tie_tolerance : float64 array of shape (n_cells,)
-        Squared distance by which neighbours may differ and still be tied; 0 unless asked for.
+        Squared distance by which neighbours may differ and still be tied; 0 for a score.
     sample_weight : float64 array of shape (n_positions,) or None
     ids : array of shape (n_rows,) or None
         Index labels of X, None when rows are simply numbered.
     level_names : tuple of str
         Categories that have a level without a donor row; the last reasons name them.
+    points : float64 array of shape (n_positions, n_coordinates), or None
+        Where rows lie, if they were matched on more than a score: their distance is Euclidean.
     """
 
     order: Index
     bounds: npt.NDArray[np.int64]
     cell_segment: npt.NDArray[np.intp]
-    score: Float
+    score: Float | None
     start: Index
     stop: Index
     donors: Index | None
@@ -78,6 +81,7 @@ class MatchedSample:
     sample_weight: Float | None = None
     ids: npt.NDArray[Any] | None = None
     level_names: tuple[str, ...] = ()
+    points: Float | None = None
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -142,7 +146,7 @@ class MatchedSample:
         """List every matched pair, up to 20 million.
 
         One row a pair: `segment` (code), `focal` and `match` (rows of X, or its index labels), `rank`
-        (0 for the nearest), `distance` (in units of the score) and `weight` (share of the match in
+        (0 for the nearest), `distance` (of scores, or of points) and `weight` (share of the match in
         its set). Where scores are equal, as with few discrete covariates, all ties are pairs:
         `n_pairs` counts them, and `weights` holds what they come to.
         """
@@ -159,7 +163,7 @@ class MatchedSample:
         offset = np.arange(len(focal)) - np.repeat(np.cumsum(size) - size, size)
         at = self.start[focal] + offset
         match = at if self.donors is None else self.donors[at]
-        distance = np.abs(self.score[focal] - self.score[match])
+        distance = self.distance_between(focal, match)
         mass = np.ones(len(match)) if self.sample_weight is None else self.sample_weight[match]
         total = np.bincount(focal, mass, len(size))
         cell = np.searchsorted(self.bounds[::2], focal, side="right") - 1
@@ -189,21 +193,38 @@ class MatchedSample:
             {"row": names[rows], "reason": [reasons[code] for code in self.status[rows]]}
         )
 
+    def distance_between(self, one: npt.NDArray[Any], other: npt.NDArray[Any]) -> Float:
+        """Return the distances between positions, one by one."""
+        return position_distances(self.score, self.points, one, other)
+
     def distances(self) -> Float:
         """Return the distance of each focal position to the farthest of its matches, NaN for none."""
-        if self.donors is not None:
-            return _farthest(self.score, self.start, self.stop, self.donors)
-        out = np.full(len(self.score), np.nan)
-        at = self.is_matched
-        ends = (self.start[at], self.stop[at] - 1)
-        out[at] = np.maximum(*(np.abs(self.score[at] - self.score[end]) for end in ends))
+        return farthest_matches(self.score, self.points, self.start, self.stop, self.donors)
+
+
+def position_distances(
+    score: Float | None, points: Float | None, one: npt.NDArray[Any], other: npt.NDArray[Any]
+) -> Float:
+    """Return the distances between positions: of their points, or of their scores without points."""
+    if points is not None:
+        return np.asarray(np.sqrt(((points[one] - points[other]) ** 2).sum(axis=1)))
+    if score is None:
+        raise ValueError("rows have neither points nor scores")
+    return np.asarray(np.abs(score[one] - score[other]))
+
+
+def farthest_matches(
+    score: Float | None, points: Float | None, start: Index, stop: Index, donors: Index | None
+) -> Float:
+    """Return the distance of each position to the farthest row of its set, NaN for an empty set."""
+    out = np.full(len(start), np.nan)
+    if donors is None:  # the ends of a window lie farthest
+        at = np.flatnonzero(stop > start)
+        ends = (start[at], stop[at] - 1)
+        out[at] = np.maximum(*(position_distances(score, points, at, end) for end in ends))
         return out
-
-
-def _farthest(score: Float, start: Index, stop: Index, donors: Index) -> Float:
     size = stop - start
     focal = np.repeat(np.arange(len(size)), size)
     at = np.repeat(start - (np.cumsum(size) - size), size) + np.arange(len(focal))
-    out = np.full(len(size), np.nan)
-    np.fmax.at(out, focal, np.abs(score[focal] - score[donors[at]]))
+    np.fmax.at(out, focal, position_distances(score, points, focal, donors[at]))
     return out

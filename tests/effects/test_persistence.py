@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 import segcate
 from segcate.datasets import make_segmented_users
 from segcate.effects import SegmentMatching
-from segcate.matching import PropensityMatcher
+from segcate.matching import MahalanobisMatcher, PropensityMatcher
 from segcate.segmentation import HDBSCANSegmenter, KMeansSegmenter
 
 
@@ -25,14 +25,19 @@ def users():
 @pytest.fixture(
     scope="module",
     params=[
-        KMeansSegmenter(2, random_state=0),
-        HDBSCANSegmenter(min_cluster_size=40, min_samples=5, scale=False, noise="nearest"),
+        (KMeansSegmenter(2, random_state=0), PropensityMatcher(caliper=1.0)),
+        (
+            HDBSCANSegmenter(min_cluster_size=40, min_samples=5, scale=False, noise="nearest"),
+            PropensityMatcher(caliper=1.0),
+        ),
+        (KMeansSegmenter(2, random_state=0), MahalanobisMatcher()),
     ],
-    ids=["kmeans", "hdbscan"],
+    ids=["kmeans", "hdbscan", "mahalanobis"],
 )
 def fitted(request, users):
-    matchers = PropensityMatcher(caliper=1.0)
-    pipe = make_pipeline(clone(request.param), SegmentMatching(matchers, on_empty="overall"))
+    segmenter, matcher = request.param
+    model = SegmentMatching(clone(matcher), on_empty="overall")
+    pipe = make_pipeline(clone(segmenter), model)
     with segcate.routing():
         return pipe.fit(users.X, users.y, treatment=users.treatment)
 
@@ -69,7 +74,7 @@ def test_clone_is_unfitted_and_refits_to_the_same(fitted, users):
 def test_html_representation_names_the_steps(fitted):
     html = fitted._repr_html_()
     assert "SegmentMatching" in html
-    assert "PropensityMatcher" in html
+    assert type(fitted[-1].matcher_).__name__ in html
 
 
 def test_fitted_state_holds_no_frames(fitted):

@@ -189,6 +189,7 @@ def match_greedily(
     forbidden: np.ndarray | None = None,
     reuse: int = 1,
     wanted: np.ndarray | None = None,
+    tie_tolerance: float = 0.0,
 ) -> list[list[int]]:
     """Match treated to controls one after the other, without replacement, as MatchIt does.
 
@@ -212,12 +213,13 @@ def match_greedily(
     forbidden : array of shape (n,) that must NOT agree (MatchIt's antiexact)
     reuse : how often a control may be taken
     wanted : array of shape (n,), matches wanted by each treated unit, in place of k
+    tie_tolerance : with `points`, by how much squared distances may differ and still tie
 
     Returns
     -------
     list of n lists, matches in the order of the rounds; empty for controls and unmatched
     """
-    search = _Search(score, treatment, caliper, exact, points, forbidden, reuse)
+    search = _Search(score, treatment, caliper, exact, points, forbidden, reuse, tie_tolerance)
     treated = np.flatnonzero(search.treatment == 1)
     most = np.full(len(score), k) if wanted is None else np.asarray(wanted)
     matches: list[list[int]] = [[] for _ in range(len(score))]
@@ -231,7 +233,10 @@ def match_greedily(
 class _Search:
     """What may still be matched with what."""
 
-    def __init__(self, score, treatment, caliper, exact, points, forbidden, reuse):
+    def __init__(
+        self, score, treatment, caliper, exact, points, forbidden, reuse, tie_tolerance=0.0
+    ):
+        self.tie_tolerance = tie_tolerance
         self.score = np.asarray(score, dtype=float)
         self.treatment = np.asarray(treatment)
         self.caliper, self.exact, self.points, self.forbidden = caliper, exact, points, forbidden
@@ -251,9 +256,9 @@ class _Search:
         if len(free) == 0:
             return None
         if self.points is not None:
-            distance = np.sqrt(squared_distances(self.points, i)[free])
-            first = int(np.argmin(distance))
-            return int(free[first]), float(distance[first])
+            distance2 = squared_distances(self.points, i)[free]
+            first = int(np.argmax(distance2 <= distance2.min() + self.tie_tolerance))
+            return int(free[first]), float(np.sqrt(distance2.min()))
         place = self._places(i)
         is_right = place[free] > place[i]
         steps = np.abs(place[free] - place[i])

@@ -229,6 +229,11 @@ def _effect_calls() -> dict[str, Call]:
             pool_propensity=False, order="largest", exact=None, common_support=None, segment="auto", n_jobs=None,
             random_state=0,
         ),
+        "MahalanobisMatcher": estimator(
+            matching.MahalanobisMatcher, "balance_", fit=("X", "treatment", "sample_weight", "propensity"), cost=20,
+            covariance="pooled", n_neighbors=3, replacement=True, caliper=None, caliper_scale="sd", score_scale="logit",
+            estimator=None, order="data", exact=None, segment="auto", n_jobs=None, random_state=0,
+        ),
     }  # fmt: skip
 
 

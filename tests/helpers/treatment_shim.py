@@ -12,7 +12,7 @@ import numpy as np
 
 from segcate.cate import CausalForest, InteractionRegression, SegmentedCATE
 from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
-from segcate.matching import PropensityMatcher
+from segcate.matching import MahalanobisMatcher, PropensityMatcher
 from segcate.model_selection import TargetingPolicy
 
 
@@ -338,6 +338,29 @@ class CheckedPropensityMatcher(PropensityMatcher):
             treatment = _safe_treatment(X)
         if propensity is None:
             propensity = propensity_of(X)
+        return super().fit(
+            X, y, treatment=treatment, sample_weight=sample_weight, propensity=propensity
+        )
+
+
+class CheckedMahalanobisMatcher(MahalanobisMatcher):
+    """MahalanobisMatcher that finds its treatment in X."""
+
+    def __init__(
+        self, covariance="pooled", *, n_neighbors=3, replacement=True, caliper=None,
+        caliper_scale="sd", score_scale="logit", estimator=None, order="data", exact=None,
+        segment=None, n_jobs=None, random_state=None,
+    ):  # fmt: skip
+        super().__init__(
+            covariance, n_neighbors=n_neighbors, replacement=replacement, caliper=caliper,
+            caliper_scale=caliper_scale, score_scale=score_scale, estimator=estimator, order=order,
+            exact=exact, segment=segment, n_jobs=n_jobs, random_state=random_state,
+        )  # fmt: skip
+
+    def fit(self, X, y=None, *, treatment=None, sample_weight=None, propensity=None):
+        """Fit with a treatment made of the rows."""
+        if treatment is None:
+            treatment = _safe_treatment(X)
         return super().fit(
             X, y, treatment=treatment, sample_weight=sample_weight, propensity=propensity
         )

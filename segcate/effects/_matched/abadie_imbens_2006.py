@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._kernels import kernel
+from segcate._statistics.least_squares import least_squares
 from segcate.effects._matched.adjustment import Adjusted, MatchedEffect
 from segcate.effects._matched.view import SegmentView
-from segcate.matching._nearest import same_arm_windows, window_variances
+from segcate.matching._nearest import window_variances
 
 Float = npt.NDArray[np.float64]
 
@@ -16,25 +17,29 @@ Float = npt.NDArray[np.float64]
 def conditional_variances(
     view: SegmentView, n_neighbors: int, inference: str, detrend: bool = False
 ) -> Float:
-    """Estimate Var(y | score, arm) at each position.
+    """Estimate Var(y | score or covariates, arm) at each position.
 
     The sample variance of the row itself, its `n_neighbors` nearest rows of the same arm and cell,
     and all tied with them (as `Matching` with Var.calc and Stata's ``vce(robust, nn())``). NaN for a
     row that is alone in its arm, and in an arm whose rows are no donors, which population inference
     does not ask about. With `detrend` the outcome is first taken less its linear regression
-    on the score within the arm: where rows are few, neighbours lie far apart, and their distance
+    on the score (or the points) within the arm: where rows are few, neighbours lie far apart, and their distance
     would count as variance.
     """
     arms = (True, True) if inference == "sample" else (view.is_focal_arm(1), view.is_focal_arm(0))
-    start, stop = same_arm_windows(view.score, view.bounds, n_neighbors, view.tie_tolerance, arms)
+    start, stop, members = view.same_arm_sets(n_neighbors, arms)
     y = _less_trend(view) if detrend else view.y
-    return np.asarray(window_variances(y, start, stop))
+    return np.asarray(window_variances(y, start, stop, members))
 
 
 def _less_trend(view: SegmentView) -> Float:
     out = view.y.copy()
     for arm in (0, 1):
         at = view.in_arm(arm)
+        if view.points is not None:
+            lines = np.column_stack([np.ones(int(at.sum())), view.points[at]])
+            out[at] -= lines[:, 1:] @ least_squares(lines, out[at]).coef[1:]
+            continue
         gap = view.score[at] - view.score[at].mean()
         spread = float(gap @ gap)
         if spread > 0:

@@ -140,7 +140,7 @@ def _affordable_columns(
     view: SegmentView, Z: Float, at: npt.NDArray[np.intp]
 ) -> tuple[Float | None, str]:
     """Return the covariates of the view, or the score where donors are too few for them."""
-    score = view.score[:, None]
+    score = view.score[:, None] if len(view.score) else np.empty((len(view.y), 0))
     if Z.shape[1] == 0:
         return score, ""
     n_columns = Z.shape[1]
@@ -151,7 +151,7 @@ def _affordable_columns(
         n_columns = int(independent_columns(Z[at]).sum())
     if n_donors >= DONORS_PER_PARAMETER * (n_columns + 1):
         return centre_columns(Z), ""
-    if n_donors >= DONORS_PER_PARAMETER * 2:
+    if len(view.score) and n_donors >= DONORS_PER_PARAMETER * 2:
         return score, f"bias adjusted on the score alone ({len(at)} donors)"
     return None, f"no bias adjustment ({len(at)} donors)"
 

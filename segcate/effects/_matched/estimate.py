@@ -123,7 +123,7 @@ def _estimate_segment(
         total_squares=float(view.own @ view.own),
         n_donors=int(np.count_nonzero(view.uses)),
         max_uses=float(view.uses.max()),
-        max_distance=_widest_set(view),
+        max_distance=view.widest_set(),
     )
 
 
@@ -166,15 +166,6 @@ def _matched_focal(view: SegmentView) -> list[int]:
         for arm in (0, 1)
         if view.is_focal_arm(arm)
     ]
-
-
-def _widest_set(view: SegmentView) -> float:
-    at = view.own > 0
-    if len(view.donors):
-        ends = (view.donors[view.start[at]], view.donors[view.stop[at] - 1])
-    else:
-        ends = (view.start[at], view.stop[at] - 1)
-    return float(max(np.abs(view.score[at] - view.score[end]).max() for end in ends))
 
 
 def _without_estimate(design: Design, view: SegmentView, fewest: int) -> SegmentEstimate:
@@ -221,7 +212,9 @@ def _too_thin(view: SegmentView, n_treated: int, n_control: int, fewest: int) ->
 
 
 def _is_disjoint(view: SegmentView) -> bool:
-    """Tell whether all scores of one arm lie above all of the other."""
+    """Tell whether all scores of one arm lie above all of the other; never so without a score."""
+    if len(view.score) == 0:
+        return False
     treated, control = view.score[view.is_treated], view.score[~view.is_treated]
     return bool(treated.min() > control.max() or control.min() > treated.max())
 
@@ -318,7 +311,7 @@ def score_model(
     support or exact columns. Rows are near each other by their standardised covariates, or by the
     covariates as they came, as in Stata.
     """
-    if design.propensity is None:
+    if design.propensity is None or view.points is not None:
         return None
     fit = design.propensity.logits[view.code]
     limited = np.isfinite(design.sample.caliper[view.code]) or len(view.bounds) != 3

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from segcate._inputs.weights import COUNTS_NOTE, weight_note
 from segcate.matching._design import Design
-from segcate.matching._nearest import window_means
-from segcate.matching._sample import MatchedSample
+from segcate.matching._near_points import same_arm_points
+from segcate.matching._nearest import same_arm_windows, window_means
+from segcate.matching._sample import MatchedSample, farthest_matches
 from segcate.matching._support import FOCAL_ARMS
 
 Float = npt.NDArray[np.float64]
@@ -28,7 +29,8 @@ class SegmentView:
     ----------
     code : segment code
     rows : row of X at each position
-    y, score : outcome and score
+    y : outcome
+    score : the score; an empty array where there is none
     is_treated : arm of each position
     own : weight of each position as a focal row: its sample weight, 0 where it is not focal or
         found no match
@@ -39,6 +41,8 @@ class SegmentView:
     bounds : where the controls and treated of each cell begin
     tie_tolerance : squared distance within which neighbours are tied, one a cell
     estimand : "att", "atc" or "ate"
+    points : where rows lie, of shape (n_positions, n_coordinates); None where they were matched on
+        the score
     """
 
     code: int
@@ -57,6 +61,7 @@ class SegmentView:
     tie_tolerance: Float
     estimand: str
     weight_note: str = ""
+    points: Float | None = None
 
     @property
     def has_counts(self) -> bool:
@@ -85,6 +90,24 @@ class SegmentView:
         """Average `values` over the matched set of each position; NaN where it is empty."""
         return np.asarray(window_means(values, self.start, self.stop, self.donors, self.weight))
 
+    def same_arm_sets(self, n_others: int, arms: tuple[bool, bool]) -> tuple[Index, Index, Index]:
+        """Find for each row of some arms itself, its nearest others of its arm and cell, and all ties.
+
+        The rows were matched on decides what is near. Returns `start`, `stop` and the members of
+        the sets; no members mean that windows of positions are the sets.
+        """
+        if self.points is not None:
+            return same_arm_points(self.points, self.bounds, n_others, self.tie_tolerance, arms)
+        start, stop = same_arm_windows(self.score, self.bounds, n_others, self.tie_tolerance, arms)
+        return start, stop, _NO_DONORS
+
+    def widest_set(self) -> float:
+        """Return the largest distance of a focal row to a match."""
+        donors = self.donors if len(self.donors) else None
+        at = self.own > 0
+        farthest = farthest_matches(self.score, self.points, self.start, self.stop, donors)
+        return float(farthest[at].max())
+
 
 def segment_view(design: Design, y: Float, code: int, estimand: str) -> SegmentView:
     """Cut one segment out of a design."""
@@ -108,7 +131,7 @@ def segment_view(design: Design, y: Float, code: int, estimand: str) -> SegmentV
         code=code,
         rows=rows,
         y=y[rows],
-        score=sample.score[part],
+        score=_NONE if sample.score is None else sample.score[part],
         is_treated=is_treated,
         own=own,
         uses=sample.uses[part],
@@ -121,6 +144,7 @@ def segment_view(design: Design, y: Float, code: int, estimand: str) -> SegmentV
         tie_tolerance=sample.tie_tolerance[cells],
         estimand=estimand,
         weight_note=weight_note(sample.sample_weight),
+        points=None if sample.points is None else sample.points[part],
     )
 
 
