@@ -43,6 +43,7 @@ ELSEWHERE = {
     "fetch_hillstrom": "tests/datasets/test_hillstrom.py",
     "fetch_learning_mindset": "tests/datasets/test_mindset.py",
     "load_nhefs": "takes nothing",
+    "Matcher": "the base of the matchers, which are here",
     "honest_effects": "tests/model_selection/test_honest.py",
     "CRN": "tests/temporal", "MSM": "tests/temporal", "RMSN": "tests/temporal", "GNet": "tests/temporal",
     "CausalTransformer": "tests/temporal", "TrajectorySegmenter": "tests/temporal",

@@ -1,5 +1,7 @@
 """Stata's teffects: psmatch end to end through our own logit, nnmatch through the variances alone.
 
+nnmatch end to end: tests/matching/test_mahalanobis_references.py.
+
 `teffects psmatch`: ``nn(J)`` counts the row itself among its J neighbours, so that ours is
 ``n_variance_neighbors = J - 1``. Left out: psmatch2's default standard error, which takes the
 matching weights as given, and `teffects ipw`, which does not match.
@@ -222,9 +224,9 @@ def nnmatch_columns(record, frame):
 @pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared: data without an open licence")
 @pytest.mark.parametrize("at", range(8))
 def test_nnmatch_through_our_variances(at, monkeypatch):
-    """Distances between covariates are a later step: the matched sets here are the naive code's.
+    """The matched sets are the naive code's; effect, bias adjustment and variance the package's.
 
-    Effect, bias adjustment and variance are the package's.
+    So also for Euclidean distance, which no matcher offers.
     """
     record = stata_records("teffects nnmatch")[at]
     monkeypatch.setattr("segcate.effects._matched.adjustment.DONORS_PER_PARAMETER", 0)

@@ -152,7 +152,8 @@ class MatchItCall:
     options: dict = field(default_factory=dict)
 
 
-# What a call of MatchIt asks for that the package has no parameter for: text in the call -> why.
+# What a call of MatchIt asks for that PropensityMatcher has no parameter for: text in the call -> why.
+ON_COVARIATES = "MahalanobisMatcher: tests/matching/test_mahalanobis_references.py"
 NOT_OFFERED = {
     "method='full'": "full matching is a later step",
     "method='optimal'": "optimal matching is a later step",
@@ -160,8 +161,10 @@ NOT_OFFERED = {
     "method='quick'": "generalised full matching is a later step",
     "method='cem'": "coarsened exact matching is a later step",
     "method='exact'": "exact matching without a score is a later step",
-    "distance='": "distances between covariates are a later step",
-    "mahvars": "distances between covariates are a later step",
+    "distance='euclidean'": "no parameter: distances in the units of the columns",
+    "distance='robust_mahalanobis'": "no parameter: distances between ranks",
+    "distance='": ON_COVARIATES,
+    "mahvars": ON_COVARIATES,
     "antiexact": "no parameter: rows that must differ",
     "reuse.max": "no parameter: controls that may serve twice, but not more often",
     "max.controls": "no parameter: a variable number of matches",
@@ -170,7 +173,7 @@ NOT_OFFERED = {
 
 
 def why_left_out(call: str) -> str:
-    """Return why the package cannot do what a call of MatchIt does; empty if it can."""
+    """Return why PropensityMatcher cannot do what a call of MatchIt does; empty if it can."""
     return next((why for text, why in NOT_OFFERED.items() if text in call), "")
 
 
