@@ -5,7 +5,8 @@ that differ by less than ``distance.tolerance + 1e-10`` squared standard deviati
 which `with_ties_of_matching` switches on; bias adjustment on all covariates however few the donors; and
 that standard errors with a caliper count the dropped rows, for which the reference was run again
 without them. Left out are the records that match on covariates
-(tests/matching/test_mahalanobis_references.py) and those without replacement, which take any control within the tolerance at random.
+(tests/matching/test_mahalanobis_references.py) and those without replacement, which take any
+control within the tolerance at random.
 """
 
 from __future__ import annotations

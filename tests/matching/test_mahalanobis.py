@@ -271,7 +271,7 @@ def test_gaps_are_filled_as_anywhere_and_never_compared():
         ({"covariance": "full"}, ValueError, "`covariance` must be one of"),
         ({"n_neighbors": 0}, ValueError, "`n_neighbors` must be"),
         ({"order": "best"}, ValueError, "`order` must be one of"),
-        ({"caliper": -1}, ValueError, "`caliper` must be None or a number"),
+        ({"caliper": -1}, ValueError, "`caliper` must be"),
         ({"score_scale": "odds"}, ValueError, "`score_scale` must be one of"),
         ({"estimator": "logit"}, TypeError, "`estimator` must be a classifier"),
         ({"exact": "nowhere"}, ValueError, "no column 'nowhere' for `exact`"),
