@@ -1,4 +1,4 @@
-"""The analysis behind the command line: a study in, tables and text out; nothing is printed."""
+"""The analysis behind the command line: from a study to tables and a summary."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def _tuned(study: Study, plan: Plan, progress: Callable[[str], None]) -> Finding
 
 
 class _Counted:
-    """A scorer that tells how many fits of a search are done, every few seconds."""
+    """A scorer that reports every few seconds how many fits of a search are done."""
 
     def __init__(self, scorer: Any, n_fits: int, progress: Callable[[str], None]) -> None:
         self._scorer = scorer
@@ -187,7 +187,7 @@ class _Counted:
         return float(self._scorer(estimator, X, y, **metadata))
 
     def get_metadata_routing(self) -> Any:
-        """Ask for what the scorer asks for."""
+        """Return the request of the scorer."""
         return self._scorer.get_metadata_routing()
 
 

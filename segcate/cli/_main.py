@@ -137,7 +137,7 @@ def _demo(arguments: argparse.Namespace, progress: Progress) -> None:
 
 
 def _missing(asked: str | None) -> str:
-    """Return how the estimator treats gaps that are left: few, or as the user said."""
+    """Return the estimator's `missing` for the gaps that are left in the covariates."""
     return "impute" if asked == "impute" else "indicator"
 
 

@@ -167,7 +167,7 @@ def _opened(path: Path, encoding: str) -> Any:
 
 
 def _header(path: Path, sep: str, encoding: str) -> list[str]:
-    """Read the first line that holds anything."""
+    """Return the names of the columns: the first line that is not blank."""
     with _opened(path, encoding) as lines:
         for row in csv.reader(lines, delimiter=sep):
             names = [name.removeprefix("\ufeff") for name in row]
@@ -319,7 +319,7 @@ def _whole_column(column: pd.Series, declared: frozenset[str]) -> pd.Series | No
 
 
 def _numbers(column: pd.Series, values: Float, texts: Sequence[str]) -> pd.Series:
-    """Return whole numbers as integers where there is no gap, and all else as floats."""
+    """Return whole numbers without a gap as integers, all other numbers as floats."""
     joined = "\n".join(texts)
     is_whole = not any(mark in joined for mark in ".eE")
     fits = is_whole and not np.isnan(values).any() and np.abs(values).max(initial=0) < _LARGEST

@@ -26,7 +26,6 @@ __all__ = [
     "check_curve_options",
     "level_of_each_point",
     "points_of",
-    "refine",
 ]
 
 _DISPLAY_POINTS = 200
@@ -152,14 +151,17 @@ class TargetingCurve:
             columns, at = (shares, *_read(self._source, shares, self._level)), 0
         return {name: float(values[at]) for name, values in zip(_COLUMNS, columns, strict=True)}
 
+    def refined(self) -> TargetingCurve:
+        """Return the curve with 200 even shares beside its own points.
 
-def refine(curve: TargetingCurve) -> TargetingCurve:
-    """Return a curve with even shares beside its own, for a picture: some are bent inside blocks."""
-    share = np.union1d(curve.share, np.arange(1.0, _DISPLAY_POINTS + 1.0) / _DISPLAY_POINTS)
-    return TargetingCurve.of(
-        curve.kind, curve._source, share[share > 0], curve._level,
-        curve.confidence_level, curve.band, curve.n_rows,
-    )  # fmt: skip
+        Between two points a picture draws a straight line, and inside a block of equal predictions
+        the curves that are means are bent.
+        """
+        share = np.union1d(self.share, np.arange(1.0, _DISPLAY_POINTS + 1.0) / _DISPLAY_POINTS)
+        return TargetingCurve.of(
+            self.kind, self._source, share[share > 0], self._level,
+            self.confidence_level, self.band, self.n_rows,
+        )  # fmt: skip
 
 
 def _read(source: CurveSource, share: Float, level: float) -> tuple[Float, Float, Float, Float]:

@@ -1,4 +1,4 @@
-"""What a love plot shows, worked out before anything is drawn."""
+"""The numbers of a love plot: the lines, their order and their worst values."""
 
 from __future__ import annotations
 

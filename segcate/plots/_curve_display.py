@@ -54,7 +54,7 @@ class CurveDisplay(Display):
     def _check_same_rows(
         self, owner: str, curves: list[Any], sizes: set[int], same: str, advice: str
     ) -> None:
-        """Check that curves have as many rows and end alike, as those of the same rows do."""
+        """Refuse curves of other rows: their sizes or their last values differ."""
         ends = [float(self._columns(curve)[1][-1]) for curve in curves]
         if len(sizes) > 1 or np.ptp(ends) > 1e-9 + 1e-6 * float(np.abs(ends).max()):
             raise ValueError(
@@ -65,7 +65,7 @@ class CurveDisplay(Display):
     def _draw_curve(
         self, name: str, curve: Any, k: int, is_alone: bool, at: Any = ()
     ) -> NamedCurve:
-        """Draw curve `k` and its band, thinned to what a picture can show and the points `at`.
+        """Draw curve `k` and its band at up to 500 points and the points `at`.
 
         The band has edges where it is the only one; those of several look like curves.
         """
@@ -82,7 +82,7 @@ class CurveDisplay(Display):
         return NamedCurve(name, percent, height, line.get_color())
 
     def _set_limits(self, curves: list[Any], head: float = 0.0, *, zero: bool = True) -> None:
-        """Hold 0, all curves and their bands, but not the bands of the first shares up to `head`."""
+        """Set limits that include 0, all curves, and their bands from the share `head` on."""
         ax, ends = self.ax_, [0.0]
         for curve in curves:
             ends += band_limits(*self._columns(curve), head)
@@ -95,7 +95,7 @@ class CurveDisplay(Display):
     def _name_curves(
         self, drawn: list[NamedCurve], curves: list[Any], avoid: tuple[float, ...] = ()
     ) -> None:
-        """Write names beside the curves that have one; the band of a single curve stays free."""
+        """Write names beside the curves; those of a single curve avoid the edges of its band."""
         edges: list[NamedCurve] = []
         if len(curves) == 1:
             share, _, low, high = self._columns(curves[0])

@@ -101,7 +101,7 @@ def write_beside(ax: Any, x: float, y: float, text: str, size: float, **style: A
 
 
 def write_texts(ax: Any, label: str, notes: list[str], title: str | None, default: str) -> None:
-    """Write the label of the x axis, what a reader must know below it, and the title above.
+    """Write the label of the x axis, notes below it, and the title above.
 
     All lines start at the left end of the axes and are broken before the edge of the figure, or of
     the axes where the figure holds others. Call it last: it looks at how wide the axes have become.

@@ -283,7 +283,7 @@ def _read(owner: str, effects: Any) -> pd.DataFrame:
 
 
 def _set_limits(ax: Any, table: pd.DataFrame, has_prediction: bool) -> None:
-    """Hold 0 and everything drawn, with room for the key above."""
+    """Set limits that include 0 and all marks, with space for the key above."""
     names = ["effect", "ci_low", "ci_high", *(["mean_prediction"] if has_prediction else [])]
     values = np.append(table[names].to_numpy(dtype=np.float64).ravel(), 0.0)
     values = values[np.isfinite(values)]
@@ -294,7 +294,7 @@ def _set_limits(ax: Any, table: pd.DataFrame, has_prediction: bool) -> None:
 
 
 def _name_groups(ax: Any, table: pd.DataFrame, is_quantile: bool) -> list[str]:
-    """Name the groups; return what the label of the axis must add, then notes.
+    """Name the groups; return an addition to the label of the axis, then notes.
 
     The range of predictions and the rows are written below each group where there is room.
     """

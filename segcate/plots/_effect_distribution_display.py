@@ -293,7 +293,7 @@ class EffectDistributionDisplay(Display):
             ax.axvline(0.0, color=INK, linewidth=0.8, zorder=0)
 
     def _write_figures(self, groups: list[EffectGroup], size: float) -> None:
-        """Write mean and middle half on the right, and what the columns are."""
+        """Write mean and middle half on the right, and headings above."""
         ax = self.ax_
         widths = [0.5 * (group.high - group.low) for group in groups if group.high > group.low]
         decimals = decimals_of([min(widths)] if widths else [group.mean for group in groups])

@@ -1,4 +1,4 @@
-"""Effects by the values of a column, worked out before anything is drawn."""
+"""The numbers of a distribution plot: groups of rows, quartiles and densities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a forest plot shows, worked out before anything is drawn."""
+"""The numbers and texts of a forest plot: its rows, limits, decimals and remarks."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def segment_rows(owner: str, effects: pd.DataFrame, order: str) -> list[Row]:
 
 
 def most_telling(rows: list[Row]) -> tuple[list[Row], int]:
-    """Keep the lines furthest from 0 in widths of their intervals, in order; count those left out."""
+    """Keep the 50 rows furthest from 0 in widths of their intervals; count the others."""
     if len(rows) <= MOST_ROWS:
         return rows, 0
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -163,7 +163,7 @@ def decimals_for(rows: list[Row]) -> int:
 
 
 def remarks(rows: list[Row]) -> str:
-    """List what stands in for estimates that are drawn open, most frequent first."""
+    """List the statuses of the open squares, most frequent first."""
     special: dict[str, int] = {}
     for row in rows:
         if row.has_estimate and not row.is_own:
@@ -178,7 +178,7 @@ def remarks(rows: list[Row]) -> str:
 
 
 def note_on_the_rest(n_shown: int, n_left_out: int) -> str:
-    """Say which segments are shown where not all are."""
+    """Say which segments are shown, if some are left out."""
     if not n_left_out:
         return ""
     return (

@@ -307,7 +307,7 @@ class LovePlotDisplay(Display):
         ax.set_axisbelow(True)
 
     def _write_figures(self, lines: list[BalanceLine], size: float) -> None:
-        """Write the worst value after matching, and whose it is."""
+        """Write the worst value after matching and its segment."""
         is_one = len(lines[0].segments) == 1
         worst = [line.worst_after for line in lines]
         decimals = max(2, decimals_of([w[0] for w in worst if w is not None], 2))
@@ -363,7 +363,7 @@ def _count(number: int, noun: str) -> str:
 def _limits(
     lines: list[BalanceLine], threshold: float | None, absolute: bool
 ) -> tuple[float, float]:
-    """Hold 0, the threshold and every finite value."""
+    """Return limits that include 0, the threshold and every finite value."""
     values = np.concatenate([np.concatenate([line.before, line.after]) for line in lines])
     values = values[np.isfinite(values)]
     marks = [0.0, *([] if threshold is None else [threshold])]

@@ -1,4 +1,4 @@
-"""What an overlap plot shows, worked out before anything is drawn."""
+"""The numbers of an overlap plot: bins, and the bars of both arms."""
 
 from __future__ import annotations
 

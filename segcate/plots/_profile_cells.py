@@ -1,4 +1,4 @@
-"""What a segment profile shows, worked out before anything is drawn."""
+"""The numbers of a segment profile: means, and their distances from all rows."""
 
 from __future__ import annotations
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from segcate._inputs import frames
+from segcate._inputs.parameters import check_number
 from segcate._inputs.vectors import check_same_index
 from segcate._writing.number_texts import decimals_of, write_decimals
 from segcate.metrics import profit_curve
-from segcate.metrics._profit_curve import check_budget, check_share
 from segcate.plots._curve_display import CurveDisplay
 from segcate.plots._drawing import INK, write_side
 from segcate.plots._sources import named, predicted_by_each
@@ -237,8 +237,9 @@ class ProfitCurveDisplay(CurveDisplay):
             If matplotlib is not installed.
         """
         owner = type(self).__name__
-        check_budget(owner, self.budget)
-        check_share(owner, self.max_share)
+        advice = "It is money per row of all rows: divide a total by the number of rows."
+        check_number(owner, "budget", self.budget, least=0, optional=True, advice=advice)
+        check_number(owner, "max_share", self.max_share, least=0, most=1, optional=True)
         models = named(owner, self.curves, "curves")
         curves = list(models.values())
         self._check_columns(owner, curves)
@@ -289,7 +290,7 @@ def _limits_of_treatment(
 
 
 def _best_note(curves: dict[str, Any]) -> str:
-    """Say where the diamonds are, and that they are too good."""
+    """Say where the diamonds are, and that their profit is too good."""
     parts = []
     for name, curve in curves.items():
         share = f"treat {100 * curve.best_share:.3g} %" if curve.best_share > 0 else "treat nobody"

@@ -185,7 +185,7 @@ class SegmentEffectDisplay(Display):
         errorbar_kw: dict[str, Any] | None = None,
         overall_kw: dict[str, Any] | None = None,
     ) -> SegmentEffectDisplay:
-        """Draw the plot; of more than 50 segments those furthest from 0 for their intervals.
+        """Draw the plot; of more than 50 segments the 50 furthest from 0 for their intervals.
 
         Parameters
         ----------
@@ -248,7 +248,7 @@ class SegmentEffectDisplay(Display):
         return f"{100 * self.confidence_level:g} %"
 
     def _write_headings(self, rows: list[Row], size: float) -> None:
-        """Say above the rows what stands on their left and on their right."""
+        """Write the headings above the names and above the figures."""
         has_counts = any(row.n_treated is not None for row in rows)
         style = {"fontweight": "bold"}
         left = "segment (treated)" if has_counts else "segment"
@@ -279,7 +279,7 @@ class SegmentEffectDisplay(Display):
 
 
 def _write_figures(ax: Any, row: Row, y: float, decimals: int, size: float) -> None:
-    """Write the numbers on the right, or in the row why there are none."""
+    """Write the estimate on the right, or the reason for none into the row."""
     weight = "bold" if row.is_overall else "normal"
     if row.has_estimate:
         write_beside(ax, 1.03, y, row.figures(decimals), size, fontweight=weight)

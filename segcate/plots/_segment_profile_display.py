@@ -1,4 +1,4 @@
-"""Heat map of who the segments are."""
+"""Heat map of the covariate means of each segment."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class SegmentProfileDisplay(Display):
         sample_weight: Any = None,
         **kwargs: Any,
     ) -> SegmentProfileDisplay:
-        """Label rows by a fitted segmenter and draw who is where.
+        """Label rows by a fitted segmenter and draw the means of each segment.
 
         Parameters
         ----------
@@ -161,7 +161,7 @@ class SegmentProfileDisplay(Display):
         ax: Any = None,
         **kwargs: Any,
     ) -> SegmentProfileDisplay:
-        """Draw who is in the segments of labelled rows.
+        """Draw the covariate means of labelled rows, segment by segment.
 
         Parameters
         ----------
@@ -298,7 +298,7 @@ def _clipped(cells: ProfileCells) -> Float:
 
 
 def _name_cells(ax: Any, cells: ProfileCells) -> float:
-    """Name covariates on the left, segments with their rows above; return inches that needs more."""
+    """Name covariates on the left and segments above; return the inches that long names add."""
     n_rows, n_columns = cells.means.shape
     box = ax.get_window_extent()
     row = box.height / ax.figure.dpi * 72 / n_rows

@@ -1,4 +1,4 @@
-"""Sorted effects: how much the effect differs between rows, and what the most affected gain."""
+"""Sorted effects: how much predicted effects differ, and how large those of both ends are."""
 
 from __future__ import annotations
 
@@ -264,7 +264,8 @@ class SortedEffectDisplay(Display):
             f"Predicted effect of the treatment, sorted, n = {found.n_rows:,}; "
             f"mean {write_decimals(found.mean, decimals_of([found.mean], 3))}",
         )
-        label_curves(ax, drawn, avoid=(100 * self.mark, 100 - 100 * self.mark))
+        zero = NamedCurve("", np.array([0.0, 100.0]), np.zeros(2), "")
+        label_curves(ax, drawn, avoid=(100 * self.mark, 100 - 100 * self.mark), edges=(zero,))
         return self
 
     def _draw(self, found: SortedEffects) -> list[NamedCurve]:

@@ -11,7 +11,6 @@ from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_option
 from segcate._inputs.vectors import check_same_index
 from segcate.metrics import cumulative_effect_curve, qini_curve, toc_curve, uplift_curve
-from segcate.metrics._targeting_curve import refine
 from segcate.plots._curve_display import CurveDisplay
 from segcate.plots._curve_labels import NamedCurve
 from segcate.plots._drawing import write_side
@@ -47,12 +46,13 @@ _HEAD_OF_MEANS = 0.05
 
 
 class UpliftCurveDisplay(CurveDisplay):
-    """Curves of what treating the highest predicted effects first brings, with their bands.
+    """Uplift, Qini, TOC or cumulative effect curves of a ranking, with their bands.
 
     Use it to see whether a ranking is better than chance, and which of several models ranks best.
-    ``"uplift"`` is the gain collected by treating a share of the rows, ``"qini"`` the same less
-    what as many rows picked at random would bring; ``"cumulative_effect"`` is the mean effect of
-    the share treated and ``"toc"`` the same less the mean effect of all.
+    Rows with the highest predicted effects are treated first. ``"uplift"`` is the gain from treating
+    a share of the rows, ``"qini"`` that gain less the gain from as many rows picked at random;
+    ``"cumulative_effect"`` is the mean effect of the share treated and ``"toc"`` that less the mean
+    effect of all.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ class UpliftCurveDisplay(CurveDisplay):
         models = named(owner, self.curves, "curves")
         kind = self._common_kind(owner, list(models.values()))
         if kind in _BENT:
-            models = {name: refine(curve) for name, curve in models.items()}
+            models = {name: curve.refined() for name, curve in models.items()}
         curves = list(models.values())
         self._open(ax, 3.9, line=line_kw, band=band_kw, chance_level=chance_level_kw)
         drawn = [
@@ -273,7 +273,7 @@ class UpliftCurveDisplay(CurveDisplay):
         return self
 
     def _common_kind(self, owner: str, curves: list[Any]) -> str:
-        """Check that curves belong into one picture, and return what they are."""
+        """Check that curves are of one kind and of the same rows; return the kind."""
         self._check_columns(owner, curves)
         kinds = {str(curve.kind) for curve in curves}
         if len(kinds) > 1 or not kinds <= set(_NAMES):

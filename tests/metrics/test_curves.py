@@ -287,6 +287,16 @@ def test_one_point_of_a_curve(rows):
             curve.at(share)
 
 
+def test_a_refined_curve_has_its_own_points_and_even_ones_between(rows):
+    psi, prediction, _, _ = rows
+    curve = toc_curve(psi, np.round(prediction))
+    finer = curve.refined()
+    assert set(curve.share) | set(np.arange(1, 201) / 200) == set(finer.share)
+    for k in range(0, len(finer.share), 20):
+        expected = curve.at(finer.share[k])
+        assert finer.frame().iloc[k].to_dict() == pytest.approx(expected, rel=1e-9, nan_ok=True)
+
+
 @pytest.fixture(params=["plain", "weights", "groups"])
 def tied(request):
     """Three segments with one prediction each, as segment estimators give."""

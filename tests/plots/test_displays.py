@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import inspect
 import time
 import warnings
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -297,3 +299,13 @@ def test_several_estimators_are_named_by_their_keys_and_one_by_its_class():
         assert "ColumnEffect" in words(display.from_estimator(model, X, pseudo_outcome=psi))
         several = display.from_estimator({"ours": model, "theirs": model}, X, pseudo_outcome=psi)
         assert {"ours", "theirs"} <= set(words(several))
+
+
+def test_displays_use_only_public_parts_of_other_subpackages():
+    for path in Path(plots.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or not str(node.module).startswith("segcate."):
+                continue
+            room, *inner = str(node.module).split(".")[1:]
+            is_ours = room == "plots" or room.startswith("_")
+            assert is_ours or not inner, f"{path.name} imports from {node.module}"
