@@ -12,11 +12,13 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import digamma, ndtri
+from scipy.special import digamma
 
 from segcate._inputs.vectors import count_not_finite
 from segcate._inputs.weights import read_weights
 from segcate._ranking.rows import RankedRows, cluster_codes, rank_rows
+from segcate._statistics.intervals import Law, freedom_of_rows
+from segcate._statistics.sandwich import mean_std_error
 
 Float = npt.NDArray[np.float64]
 RankKind = Literal["qini", "autoc"]
@@ -27,7 +29,6 @@ __all__ = [
     "area_value_and_influence",
     "rank_difference",
     "rank_score",
-    "std_error_of",
 ]
 
 
@@ -47,26 +48,37 @@ class RankScore:
     influence : float64 array of shape (n_rows,) or None
         What each row adds to the value (weighted mean 0), where it was asked for. The difference of
         two scores on the same rows has the difference of their influences.
+    confidence_level : float
+        Of the interval, inside (0, 1).
     """
 
     value: float
     std_error: float
     n_units: int
     influence: Float | None = field(default=None, repr=False, compare=False)
+    confidence_level: float = 0.95
+
+    @property
+    def ci_low(self) -> float:
+        """Lower end of the confidence interval of the value."""
+        return float(self._law.interval(self.value, self.std_error, self.confidence_level)[0])
+
+    @property
+    def ci_high(self) -> float:
+        """Upper end of the confidence interval of the value."""
+        return float(self._law.interval(self.value, self.std_error, self.confidence_level)[1])
 
     @property
     def p_value(self) -> float:
         """Two-sided p-value of "ranks no better than chance"; NaN where there is no ranking."""
-        return (
-            math.erfc(abs(self.value) / self.std_error / math.sqrt(2))
-            if self.std_error > 0
-            else math.nan
-        )
+        if not self.std_error > 0:
+            return math.nan
+        return float(self._law.two_sided_p(self.value / self.std_error))
 
-    def confidence_interval(self, confidence_level: float = 0.95) -> tuple[float, float]:
-        """Return the normal confidence interval of the value."""
-        half_width = float(ndtri(0.5 + confidence_level / 2)) * self.std_error
-        return self.value - half_width, self.value + half_width
+    @property
+    def _law(self) -> Law:
+        """Student's t law below 100 rows or clusters, the normal one from there on."""
+        return Law(freedom_of_rows(self.n_units))
 
 
 def rank_score(
@@ -144,7 +156,7 @@ def rank_score(
         )
     ranked = rank_rows(score, effect, weight, clusters)
     value, influence = area_value_and_influence(ranked, kind, rank_term=rank_term)
-    std_error, n_units = std_error_of(influence, ranked.weight, ranked.clusters)
+    std_error, n_units = mean_std_error(influence, ranked.weight, ranked.clusters)
     if not with_influence:
         return RankScore(value, std_error, n_units)
     return RankScore(value, std_error, n_units, ranked.in_row_order(influence))
@@ -167,7 +179,7 @@ def rank_difference(
         influence, weight = influence[present], weight[present]
         clusters = None if clusters is None else clusters[present]
     codes = None if clusters is None else cluster_codes(clusters)
-    std_error, n_units = std_error_of(influence, weight, codes)
+    std_error, n_units = mean_std_error(influence, weight, codes)
     return RankScore(ours.value - theirs.value, std_error, n_units)
 
 
@@ -212,23 +224,6 @@ def _area_weight(ranked: RankedRows, reached: Float, kind: RankKind) -> tuple[Fl
     else:
         to_go = float(digamma(total + 1.0)) - digamma(reached + 1.0)
     return reached * to_go, to_go - 1.0 + 1.0 / np.maximum(reached, 1.0)
-
-
-def std_error_of(
-    influence: Float, weight: Float | None, clusters: npt.NDArray[np.intp] | None
-) -> tuple[float, int]:
-    """Return the standard error of a weighted mean of influences, and its number of units.
-
-    `clusters` are codes 0 to n_clusters - 1; weights are positive.
-    """
-    total = float(len(influence)) if weight is None else float(weight.sum())
-    part = influence if weight is None else influence * weight
-    if clusters is not None:
-        part = np.bincount(clusters, weights=part).astype(np.float64)
-    n_units = len(part)
-    if n_units < 2:
-        return math.nan, n_units
-    return math.sqrt(n_units / (n_units - 1) * float(part @ part)) / total, n_units
 
 
 def _vector(name: str, values: Any, shape: tuple[int, ...] | None) -> Float:

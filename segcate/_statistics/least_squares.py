@@ -58,19 +58,20 @@ def centre_columns(Z: Float) -> Float:
 def least_squares(design: Float, y: Float, weight: Float | None = None) -> LeastSquares:
     """Fit ``y = design @ coef`` by weighted least squares.
 
-    The first column should be the constant: with it the other columns are centred before the normal
-    equations are formed, and one step of refinement follows, so that figures agree with a QR
+    Where the first column is the constant, the other columns are centred before the normal
+    equations are formed. One step of refinement follows, so that figures agree with a QR
     decomposition to about 1e-12.
 
     Parameters
     ----------
-    design : float64 array of shape (n_rows, n_columns), first column constant 1
+    design : float64 array of shape (n_rows, n_columns)
     y : float64 array of shape (n_rows,)
     weight : float64 array of shape (n_rows,), default=None
     """
     w = np.ones(len(y)) if weight is None else weight
     mass = w.sum()
-    shift = (w @ design) / mass
+    has_constant = bool((design[:, 0] == 1.0).all())
+    shift = (w @ design) / mass if has_constant else np.zeros(design.shape[1])
     shift[0] = 0.0
     centred = design - shift
     scale = np.sqrt((w @ centred**2) / mass)

@@ -7,13 +7,25 @@ MacKinnon, Nielsen & Webb (2023), J. Applied Econometrics 38:671-694, for the ja
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
-__all__ = ["FULL_LEVERAGE", "cluster_factor", "corrected", "left_out_sums", "sums_by_group"]
+__all__ = [
+    "FULL_LEVERAGE",
+    "cluster_factor",
+    "cluster_scores",
+    "corrected",
+    "left_out_sums",
+    "mean_std_error",
+    "row_scores",
+    "sums_by_group",
+]
 
 # A row or group with more leverage than this holds a coefficient alone; its residual is rounding.
 FULL_LEVERAGE = 1.0 - 1e-9
@@ -35,9 +47,63 @@ def corrected(residual: Float, leverage: Float, kind: str) -> Float:
     return np.asarray(residual / left ** _POWERS[kind], dtype=np.float64)
 
 
-def cluster_factor(n_groups: int, n_rows: int, n_parameters: int) -> float:
-    """Return the factor of CR1, ``G / (G - 1) * (n - 1) / (n - k)``."""
-    return n_groups / (n_groups - 1) * (n_rows - 1) / (n_rows - n_parameters)
+def row_scores(columns: Float, residual: Float, bread: Float, kind: str) -> tuple[Float, Float]:
+    """Return what each row adds to the error of each coefficient, and the rows' leverages.
+
+    The sum of squares of the scores is the covariance, for "hc1" but for its factor n / (n - k).
+
+    Parameters
+    ----------
+    columns : float64 array of shape (n_rows, k), times the roots of the weights
+    residual : float64 array of shape (n_rows,), times the roots of the weights
+    bread : float64 array of shape (k, k), inverse of ``columns.T @ columns``
+    kind : {"hc0", "hc1", "hc2", "hc3"}
+    """
+    along = columns @ bread
+    leverage = np.einsum("ij,ij->i", along, columns)
+    return along * corrected(residual, leverage, kind)[:, None], leverage
+
+
+def cluster_scores(
+    columns: Float, residual: Float, bread: Float, codes: Int, *, leaves_out: bool
+) -> tuple[Float, float]:
+    """Return what each group adds to the error of each coefficient, and the largest leverage.
+
+    With `leaves_out` the scores are the coefficients less those without the group (CR3), NaN where
+    they cannot be told without one. Otherwise they are sums over the group (CR1, but for
+    `cluster_factor`), and the leverage is 0. Parameters are those of `row_scores`; `codes` run
+    from 0 without gaps.
+    """
+    sums, leverage = sums_by_group(columns * residual[:, None], codes), 0.0
+    if leaves_out:
+        sums, leverage = left_out_sums(columns, sums, bread, codes)
+    return sums @ bread, leverage
+
+
+def cluster_factor(n_groups: Any, n_rows: Any, n_parameters: int) -> Any:
+    """Return the factor of CR1, ``G / (G - 1) * (n - 1) / (n - k)``; NaN where it has no meaning."""
+    is_known = (np.asarray(n_groups) > 1) & (np.asarray(n_rows) > n_parameters)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = n_groups / np.subtract(n_groups, 1.0) * (n_rows - 1) / (n_rows - n_parameters)
+    return np.where(is_known, factor, np.nan)[()]
+
+
+def mean_std_error(
+    influence: Float, weight: Float | None, clusters: Int | None
+) -> tuple[float, int]:
+    """Return the standard error of a weighted mean of influences, and its number of units.
+
+    The influences have a weighted mean of 0. `clusters` are codes from 0 without gaps, weights are
+    positive. NaN with fewer than two units.
+    """
+    total = float(len(influence)) if weight is None else float(weight.sum())
+    part = influence if weight is None else influence * weight
+    if clusters is not None:
+        part = np.bincount(clusters, weights=part).astype(np.float64)
+    n_units = len(part)
+    if n_units < 2:
+        return math.nan, n_units
+    return math.sqrt(n_units / (n_units - 1) * float(part @ part)) / total, n_units
 
 
 def sums_by_group(values: Float, codes: Int) -> Float:

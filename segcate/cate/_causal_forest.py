@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 from sklearn.base import is_classifier
 
 from segcate._inputs.effect_data import EffectData
@@ -25,6 +24,7 @@ from segcate._nuisance.nuisances import (
     fit_nuisances,
     warn_of_clipped,
 )
+from segcate._statistics.intervals import Law
 from segcate.cate._estimator import CATEEstimator
 from segcate.cate._forest.honest_forest import grow_forest, read_forest, read_left_out
 from segcate.cate._forest.parameters import check_forest_parameters, forest_shape
@@ -350,8 +350,7 @@ class CausalForest(CATEEstimator):
         """
         level = self._level(confidence_level)
         effect, variance = self._estimate(X, with_variance=True)
-        half = float(ndtri(0.5 + level / 2)) * np.sqrt(variance)
-        return np.column_stack([effect - half, effect + half])
+        return np.column_stack(Law(np.inf).interval(effect, np.sqrt(variance), level))
 
     def _takes_missing(self) -> bool:
         models = (self.outcome_model, self.propensity_model)

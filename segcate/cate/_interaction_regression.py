@@ -32,7 +32,7 @@ from segcate.segmentation._columns import resolve_columns
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
-STD_ERRORS = ("auto", "HC0", "HC1", "HC2", "HC3", "group")
+STD_ERRORS = ("auto", "hc0", "hc1", "hc2", "hc3", "group")
 
 
 class InteractionRegression(CATEEstimator):
@@ -55,9 +55,9 @@ class InteractionRegression(CATEEstimator):
     interactions : column name, position, list of those or selector, default=None
         Columns of X that may change the effect, the moderators; None: all of them. An empty list:
         the same effect for everyone under least squares.
-    std_error : {"auto", "HC0", "HC1", "HC2", "HC3", "group"}, default="auto"
+    std_error : {"auto", "hc0", "hc1", "hc2", "hc3", "group"}, default="auto"
         Robust covariance of the coefficients, of least squares only. "auto" is "group" (clustered,
-        Stata's small-sample factor) where `groups` are given and "HC3" otherwise.
+        Stata's small-sample factor) where `groups` are given and "hc3" otherwise.
     confidence_level : float in (0, 1), default=0.95
         Of the intervals.
     step : float > 0, default=1.0
@@ -472,7 +472,7 @@ def _columns(D: Float, Z: Float, moderators: Int) -> Float:
 
 def _choose_std_error(owner: str, wanted: str, data: EffectData) -> str:
     if wanted == "auto":
-        return "HC3" if data.groups is None else "group"
+        return "hc3" if data.groups is None else "group"
     if wanted == "group" and data.groups is None:
         raise ValueError(f"{owner}: std_error='group' needs `groups=` in fit.")
     if wanted != "group" and data.groups is not None:

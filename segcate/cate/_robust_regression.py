@@ -15,9 +15,8 @@ from segcate._statistics.least_squares import LeastSquares, least_squares
 from segcate._statistics.sandwich import (
     FULL_LEVERAGE,
     cluster_factor,
-    corrected,
-    left_out_sums,
-    sums_by_group,
+    cluster_scores,
+    row_scores,
 )
 from segcate.effects._table.segment_estimate import grouped_rows
 
@@ -93,7 +92,7 @@ def fit_interactions(
     y : float64 array of shape (n_rows,)
     weight : float64 array of shape (n_rows,) or None
     groups : intp codes of shape (n_rows,) or None
-    kind : {"HC0", "HC1", "HC2", "HC3", "group"}
+    kind : {"hc0", "hc1", "hc2", "hc3", "group"}
     """
     if weight is not None and not weight.all():
         used = weight > 0
@@ -142,24 +141,20 @@ def _covariance(
 ) -> tuple[Float, Float, int]:
     """Sandwich of the coefficients, its unknown part, and degrees of freedom."""
     n, k = len(y), fit.rank
-    w = np.ones(n) if weight is None else weight
-    influence = design @ fit.bread
-    residual = w * (y - design @ fit.coef)
     unknown = np.zeros_like(fit.bread)
     if n <= k:
         return np.full_like(fit.bread, np.nan), unknown, 0
+    root = np.ones(n) if weight is None else np.sqrt(weight)
+    columns, residual = design * root[:, None], (y - design @ fit.coef) * root
     if kind == "group" and groups is not None:
-        rooted = (design * np.sqrt(w)[:, None], residual / np.sqrt(w))
-        covariance, dof = _clustered(*rooted, fit, groups, arms)
+        covariance, dof = _clustered(columns, residual, fit, groups, arms)
         return covariance, unknown, dof
-    kind = kind.lower()
+    scores, leverage = row_scores(columns, residual, fit.bread, kind)
     if kind in ("hc2", "hc3"):
-        leverage = w * np.einsum("ij,ij->i", influence, design)
         is_own = leverage > FULL_LEVERAGE
-        residual = np.where(is_own, 0.0, corrected(residual, leverage, kind))
-        own = influence[is_own] * np.sqrt(w[is_own])[:, None]
+        scores[is_own] = 0.0
+        own = columns[is_own] @ fit.bread
         unknown = own.T @ own
-    scores = influence * residual[:, None]
     factor = n / (n - k) if kind == "hc1" else 1.0
     return factor * (scores.T @ scores), unknown, n - k
 
@@ -178,16 +173,12 @@ def _clustered(
     nothing = np.full_like(fit.bread, np.nan)
     if n_groups <= k or grouped.n_smaller < 2:
         return nothing, 0
-    sums, factor = (
-        sums_by_group(columns * residual[:, None], grouped.codes),
-        cluster_factor(n_groups, n, k),
-    )
-    if arms is not None and grouped.leaves_out:
-        sums, _ = left_out_sums(columns, sums, fit.bread, grouped.codes)
-        factor = (n_groups - 1) / n_groups
-    if np.isnan(sums).any():
+    leaves_out = arms is not None and grouped.leaves_out
+    scores, _ = cluster_scores(columns, residual, fit.bread, grouped.codes, leaves_out=leaves_out)
+    if np.isnan(scores).any():
         return nothing, 0
-    return factor * fit.bread @ (sums.T @ sums) @ fit.bread, int(grouped.freedom)
+    factor = (n_groups - 1) / n_groups if leaves_out else cluster_factor(n_groups, n, k)
+    return factor * (scores.T @ scores), int(grouped.freedom)
 
 
 def effects_of(fit: InteractionFit, Z: Float) -> Float:

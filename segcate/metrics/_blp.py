@@ -18,12 +18,8 @@ from segcate._inputs.propensity import check_propensity
 from segcate._inputs.treatment import check_treatment
 from segcate._inputs.vectors import check_vector
 from segcate._statistics.intervals import Law
-from segcate._statistics.sandwich import (
-    FULL_LEVERAGE,
-    cluster_factor,
-    left_out_sums,
-    sums_by_group,
-)
+from segcate._statistics.least_squares import least_squares
+from segcate._statistics.sandwich import FULL_LEVERAGE, cluster_factor, cluster_scores, row_scores
 from segcate.metrics._scored_rows import ScoredRows, check_rows
 
 StdError = Literal["hc3", "hc1", "const"]
@@ -428,36 +424,30 @@ def _fit_line(
 
     HC3 for clusters leaves each out in turn (CR3); with clusters of one row it is HC3.
     """
+    fit = least_squares(columns, y, weight)
+    if not fit.kept.all():
+        raise ValueError(
+            f"{owner}: prediction and baseline leave columns of the regression that are combinations "
+            "of each other, so their coefficients cannot be told apart. Pass another baseline."
+        )
     root = np.ones(len(y)) if weight is None else np.sqrt(weight)
-    X, target = columns * root[:, None], y * root
+    X, residual = columns * root[:, None], (y - columns @ fit.coef) * root
     n, k = X.shape
-    bread: Float = np.linalg.inv(X.T @ X).astype(np.float64)
-    coefficients = bread @ (X.T @ target)
-    residual = target - X @ coefficients
     if std_error == "const":
-        return _Line(coefficients, bread * (residual @ residual) / (n - k), n - k)
-    scores = X * residual[:, None]
-    if clusters is not None:
-        scores = sums_by_group(scores, clusters)
-    n_units = len(scores)
-    df = n - k if clusters is None else n_units - 1
-    if std_error == "hc1":
-        factor = n / (n - k) if clusters is None else cluster_factor(n_units, n, k)
-        return _Line(coefficients, factor * bread @ (scores.T @ scores) @ bread, df)
-    outside = _left_out(owner, X, scores, bread, clusters)
-    return _Line(coefficients, bread @ (outside.T @ outside) @ bread, df)
-
-
-def _left_out(owner: str, X: Float, scores: Float, bread: Float, clusters: Int | None) -> Float:
-    """Return the scores of the units, each from the fit without it."""
+        return _Line(fit.coef, fit.bread * (residual @ residual) / (n - k), n - k)
+    leaves_out = std_error == "hc3"
     if clusters is None:
-        leverage = ((X @ bread) * X).sum(axis=1)
-        _refuse_full(owner, float(leverage.max()), "row")
-        inflated: Float = scores / (1.0 - leverage)[:, None]
-        return inflated
-    solved, most = left_out_sums(X, scores, bread, clusters)
-    _refuse_full(owner, most, "group")
-    return solved
+        scores, leverages = row_scores(X, residual, fit.bread, std_error)
+        leverage, unit, df = float(leverages.max()), "row", n - k
+        factor = n / (n - k)
+    else:
+        scores, leverage = cluster_scores(X, residual, fit.bread, clusters, leaves_out=leaves_out)
+        unit, df = "group", len(scores) - 1
+        factor = cluster_factor(len(scores), n, k)
+    if leaves_out:
+        _refuse_full(owner, leverage, unit)
+        factor = 1.0
+    return _Line(fit.coef, factor * (scores.T @ scores), df)
 
 
 def _refuse_full(owner: str, leverage: float, unit: str) -> None:

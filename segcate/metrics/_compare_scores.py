@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from segcate._inputs.listing import listed
-from segcate._inputs.parameters import check_option
+from segcate._inputs.parameters import check_in_unit_interval, check_option
 from segcate._inputs.vectors import check_prediction, check_vector
 from segcate._ranking.formulas import RankScore
-from segcate._statistics.intervals import Law
 from segcate._statistics.multiplicity import holm
 from segcate.metrics._rank_estimate import CompareMetric, RankMetric, StdError, check_scoring
 from segcate.metrics._scored_rows import check_rows
@@ -76,10 +75,11 @@ class ScoreComparison:
         return table
 
     def _table(self, scores: tuple[RankScore, ...], name: str) -> pd.DataFrame:
-        value = np.array([score.value for score in scores])
-        std_error = np.array([score.std_error for score in scores])
-        low, high = Law(np.inf).interval(value, std_error, self.confidence_level)
-        return pd.DataFrame({name: value, "std_error": std_error, "ci_low": low, "ci_high": high})
+        scores = tuple(replace(s, confidence_level=self.confidence_level) for s in scores)
+        columns = {name: "value", **{c: c for c in ("std_error", "ci_low", "ci_high")}}
+        return pd.DataFrame(
+            {c: [getattr(s, field) for s in scores] for c, field in columns.items()}
+        )
 
 
 def rank_test(
@@ -94,6 +94,7 @@ def rank_test(
     std_error: StdError = "influence",
     n_draws: int = 200,
     random_state: Any = None,
+    confidence_level: float = 0.95,
 ) -> RankScore:
     """Test whether a ranking beats chance, or another ranking of the same rows.
 
@@ -124,12 +125,14 @@ def rank_test(
         Number of half-samples.
     random_state : int, RandomState instance or None, default=None
         Seed of the half-samples.
+    confidence_level : float, default=0.95
+        Of the interval, inside (0, 1).
 
     Returns
     -------
     RankScore
-        With `value` and `std_error` in units of y, `p_value` (two-sided, normal; NaN where every
-        row has the same prediction) and `confidence_interval()`.
+        With `value`, `std_error`, `ci_low` and `ci_high` in units of y, and a two-sided `p_value`
+        (NaN where every row has the same prediction).
 
     Raises
     ------
@@ -146,7 +149,8 @@ def rank_test(
     The standard error is that of the influence function, with the part that comes from ranks being
     estimated; without it, it is up to twice too wide. A weight is a sampling weight here: a row of
     weight 2 is one unit of evidence, as two equal rows of one group are. The spread of scores over
-    folds is not a standard error.
+    folds is not a standard error. Interval and p-value follow the t law below 100 rows (or groups),
+    the normal law from there on: with ten groups the normal law would reject twice as often as it says.
 
     Examples
     --------
@@ -160,14 +164,17 @@ def rank_test(
     """
     owner = "rank_test"
     check_option(owner, "kind", kind, get_args(RankMetric))
+    check_in_unit_interval(owner, "confidence_level", confidence_level)
     scoring = check_scoring(owner, kind, k, std_error, n_draws, random_state)
     rows = check_rows(
         owner, pseudo_outcome, prediction, sample_weight, groups, baseline=baseline, needs_units=1
     )
     if baseline is None:
-        return scoring(rows, rows.prediction, with_influence=False).score
-    other = rows.keep(check_vector(owner, "baseline", baseline, pseudo_outcome))
-    return scoring(rows, rows.prediction).less(scoring(rows, other))
+        score = scoring(rows, rows.prediction, with_influence=False).score
+    else:
+        other = rows.keep(check_vector(owner, "baseline", baseline, pseudo_outcome))
+        score = scoring(rows, rows.prediction).less(scoring(rows, other))
+    return replace(score, confidence_level=float(confidence_level))
 
 
 def compare_scores(

@@ -15,9 +15,9 @@ from segcate._ranking.formulas import (
     RankScore,
     area_value_and_influence,
     rank_difference,
-    std_error_of,
 )
 from segcate._ranking.rows import RankedRows, rank_rows
+from segcate._statistics.sandwich import mean_std_error
 from segcate.metrics._scored_rows import ScoredRows
 from segcate.metrics._top_share import gain_polyline, top_shares
 
@@ -173,7 +173,7 @@ def _score_of(
     ranked: RankedRows, value: float, influence: Float, with_influence: bool
 ) -> RankScore:
     """Put a standard error beside a score, from the influences of the ranked rows."""
-    std_error, n_units = std_error_of(influence, ranked.weight, ranked.clusters)
+    std_error, n_units = mean_std_error(influence, ranked.weight, ranked.clusters)
     in_rows = ranked.in_row_order(influence) if with_influence else None
     return RankScore(value, std_error, n_units, in_rows)
 
@@ -183,7 +183,7 @@ def _score_loss(rows: ScoredRows, prediction: Float) -> RankScore:
     loss = (rows.psi - prediction) ** 2
     value = rows.mean(loss)
     influence = loss - value
-    std_error, n_units = std_error_of(influence, rows.weight, rows.clusters)
+    std_error, n_units = mean_std_error(influence, rows.weight, rows.clusters)
     return RankScore(value, std_error, n_units, influence)
 
 

@@ -17,7 +17,7 @@ from segcate._inputs.treatment import check_treatment
 from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
 from segcate._inputs.weights import check_weights
 from segcate._nuisance.pseudo_outcomes import arm_centred_scores
-from segcate._ranking.formulas import std_error_of
+from segcate._statistics import sandwich
 from segcate._statistics.intervals import Law
 
 Bool = npt.NDArray[np.bool_]
@@ -156,7 +156,7 @@ def experiment_scores(owner: str, y: Any, treatment: Any, sample_weight: Any) ->
 
 def mean_std_error(influence: Float, rows: ScoredRows) -> float:
     """Return the standard error of a weighted mean, from influences whose weighted mean is 0."""
-    return std_error_of(influence, rows.weight, rows.clusters)[0]
+    return sandwich.mean_std_error(influence, rows.weight, rows.clusters)[0]
 
 
 @dataclass(frozen=True, slots=True)

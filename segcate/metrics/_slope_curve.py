@@ -12,6 +12,7 @@ import numpy as np
 from segcate._inputs.arrays import Float
 from segcate._inputs.treatment import check_dose
 from segcate._ranking.rows import RankedRows, rank_rows
+from segcate._statistics.sandwich import cluster_factor
 from segcate.metrics._scored_rows import check_rows
 from segcate.metrics._targeting_curve import TargetingCurve, check_curve_options, points_of
 from segcate.metrics._top_share import GainPolyline, TopShares, cut_cells, gain_polyline
@@ -218,7 +219,7 @@ class _Slopes:
                 df = n_rows - 2
             else:
                 parts = self._cluster_parts(at_threshold)
-                factor = n_units / (n_units - 1) * (n_rows - 1) / (n_rows - 2)
+                factor = cluster_factor(n_units, n_rows, 2)
                 squares = sum((p**2).sum(axis=0) for p in parts) * factor
                 df = n_units - 1
             std_error = np.sqrt(np.where(df > 0, squares, np.nan)) / self.dose_squares

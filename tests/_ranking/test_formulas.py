@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segcate._ranking.formulas import rank_difference, rank_score
+from segcate._ranking.formulas import RankScore, rank_difference, rank_score
 from tests.helpers.naive_ranking import jackknife_std_error, naive_rank_score
 from tests.helpers.shared import shared_path
 
@@ -273,11 +273,28 @@ def test_labels_of_groups_do_not_matter(draw):
     assert one.std_error != rank_score(prediction, psi).std_error
 
 
-def test_confidence_interval_is_normal():
-    result = rank_score([3, 2, 1, 0], [4.0, 1, 2, 0])
-    low, high = result.confidence_interval(0.9)
-    assert (low + high) / 2 == pytest.approx(result.value)
-    assert (high - low) / 2 == pytest.approx(1.6448536269514722 * result.std_error)
+@pytest.mark.parametrize(
+    ("n_units", "quantile"), [(4, 2.3533634348018264), (100, 1.6448536269514722)]
+)
+def test_confidence_interval_follows_t_below_a_hundred_units(n_units, quantile):
+    result = RankScore(0.7, 0.2, n_units, confidence_level=0.9)
+    assert (result.ci_low + result.ci_high) / 2 == pytest.approx(0.7)
+    assert (result.ci_high - result.ci_low) / 2 == pytest.approx(quantile * 0.2)
+    assert RankScore(quantile * 0.2, 0.2, n_units).p_value == pytest.approx(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_groups", [6, 10, 20])
+def test_few_groups_reject_a_random_ranking_near_its_level(n_groups):
+    """The normal law would reject 13 %, 10 % and 8 % of these draws at a level of 5 %."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(n_groups), 40)
+    n_rejected = 0
+    for _ in range(1000):
+        psi = rng.normal(size=n_groups)[groups] + 2 * rng.normal(size=len(groups))
+        prediction = rng.normal(size=n_groups)[groups] + 0.5 * rng.normal(size=len(groups))
+        n_rejected += rank_score(prediction, psi, groups=groups).p_value < 0.05
+    assert 0.035 <= n_rejected / 1000 <= 0.09
 
 
 def test_difference_of_two_rankings(draw):

@@ -39,11 +39,11 @@ def interaction_effects(D, Z, moderators, y, weight, groups, kind, level, Z_new)
             leverage = weight[i] * X[i] @ A @ X[i]
             score = weight[i] * residual[i] * X[i]
             part = np.outer(score, score)
-            if kind == "HC1":
+            if kind == "hc1":
                 part *= n / (n - k)
-            elif kind == "HC2":
+            elif kind == "hc2":
                 part /= 1 - leverage
-            elif kind == "HC3":
+            elif kind == "hc3":
                 part /= (1 - leverage) ** 2
             meat += part
         dof = n - k

@@ -341,7 +341,7 @@ def test_comparison_has_the_scores_and_paired_differences(rows, predictions, met
         row = found.scores.loc[name]
         assert row["score"] == pytest.approx(test.value)
         assert row["std_error"] == pytest.approx(test.std_error)
-        assert (row["ci_low"], row["ci_high"]) == pytest.approx(test.confidence_interval())
+        assert (row["ci_low"], row["ci_high"]) == pytest.approx((test.ci_low, test.ci_high))
     assert len(found.differences) == 3
     for row in found.differences.itertuples():
         test = rank_test(

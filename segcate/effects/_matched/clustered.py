@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._kernels import kernel
+from segcate._statistics.sandwich import cluster_factor
 from segcate.effects._matched.adjustment import Adjusted, MatchedEffect
 from segcate.effects._matched.view import SegmentView
 
@@ -77,11 +78,11 @@ def _add_deviations(r, own, uses, tau, is_treated, arm, effect, total, focal, do
 
 
 def pair_variance(view: SegmentView, scores: RowScores) -> float:
-    """Sum the scores within each matched set, square, and add up (HC1 factor)."""
+    """Sum the scores within each matched set, square, and add up (CR1)."""
     n_sets = int(np.count_nonzero(view.own))
     n_rows = n_sets + int(np.count_nonzero(view.uses))
     total = _sum_of_squared_sets(view.own, scores.focal, view.means_over_sets(scores.donor))
-    return float(total) * _one_way_factor(n_sets, n_rows, scores.n_parameters)
+    return float(total) * float(cluster_factor(n_sets, n_rows, scores.n_parameters))
 
 
 @kernel
@@ -114,10 +115,3 @@ def pair_and_unit_variance(view: SegmentView, scores: RowScores) -> float:
 def unit_scores(view: SegmentView, scores: RowScores) -> Float:
     """Return what each position adds to the error of the estimate, as a focal row and as a donor."""
     return view.own * scores.focal + view.uses * scores.donor
-
-
-def _one_way_factor(n_clusters: int, n_rows: int, n_parameters: int) -> float:
-    """HC1: G / (G - 1) * (n - 1) / (n - k)."""
-    if n_clusters < 2 or n_rows <= n_parameters:
-        return float("nan")
-    return n_clusters / (n_clusters - 1) * (n_rows - 1) / (n_rows - n_parameters)

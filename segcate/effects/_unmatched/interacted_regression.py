@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._statistics.least_squares import LeastSquares, centre_columns, least_squares
-from segcate._statistics.sandwich import FULL_LEVERAGE, corrected, left_out_sums, sums_by_group
+from segcate._statistics.sandwich import FULL_LEVERAGE, cluster_scores, corrected
 
 Float = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
@@ -67,10 +67,8 @@ class InteractedFit:
 
         `codes` of the rows run from 0 without gaps.
         """
-        columns, residual = self.rooted
-        sums = sums_by_group(columns * residual[:, None], codes)
-        solved, _ = left_out_sums(columns, sums, self.bread, codes)
-        return solved @ self.bread[:, 1]
+        scores, _ = cluster_scores(*self.rooted, self.bread, codes, leaves_out=True)
+        return scores[:, 1]
 
 
 def interacted_regression(
