@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+
+from segcate._statistics.intervals import Law
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
-__all__ = ["average_effects", "check_n_models"]
+__all__ = ["average_effects", "check_n_models", "interval_table"]
 
 
 def check_n_models(owner: str, n_models: int) -> None:
@@ -46,17 +47,33 @@ def average_effects(
     )
     between, df = _between(effects, np.zeros(n, dtype=np.intp) if fold is None else fold)
     std_error = np.sqrt(within + (1.0 + 1.0 / n_models) * between)
-    half_width = stats.t.ppf(0.5 + confidence_level / 2, df) * std_error
+    return interval_table(outcomes, n, effect, std_error, df, confidence_level)
+
+
+def interval_table(
+    outcomes: tuple[str, ...],
+    n: int,
+    effect: Float,
+    std_error: Float,
+    df: Float | float,
+    confidence_level: float,
+) -> pd.DataFrame:
+    """Write effects and their intervals, one row a step and outcome.
+
+    Parameters
+    ----------
+    n : number of units
+    effect, std_error, df : float64 arrays of shape (horizon, n_outcomes), `df` or a number
+    """
+    low, high = Law(df).interval(effect, std_error, confidence_level)
+    horizon, d = effect.shape
+    columns = {"effect": effect, "std_error": std_error, "ci_low": low, "ci_high": high, "df": df}
     table = pd.DataFrame(
         {
             "step": np.repeat(np.arange(1, horizon + 1), d),
             "outcome": np.tile(np.array(outcomes, dtype=object), horizon),
             "n": n,
-            "effect": effect.reshape(-1),
-            "std_error": std_error.reshape(-1),
-            "ci_low": (effect - half_width).reshape(-1),
-            "ci_high": (effect + half_width).reshape(-1),
-            "df": df.reshape(-1),
+            **{name: np.broadcast_to(x, effect.shape).ravel() for name, x in columns.items()},
         }
     )
     return table if d > 1 else table.drop(columns="outcome")

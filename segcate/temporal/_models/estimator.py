@@ -18,8 +18,9 @@ from segcate._inputs.parameters import check_in_unit_interval
 from segcate.exceptions import SegcateWarning
 from segcate.temporal._models.average_effects import average_effects
 from segcate.temporal._panel.coding import Scaling, TreatmentCoding
+from segcate.temporal._panel.long_frame import steps_frame
 from segcate.temporal._panel.panel import Panel, Roles, read_panel
-from segcate.temporal._panel.plan import read_plan
+from segcate.temporal._panel.plan import check_same_length, read_plan
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
@@ -253,11 +254,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         """Return outcomes under `plan` less those under `reference`."""
         ours = self._outcomes(panel, origins, plan, "plan")
         theirs = self._outcomes(panel, origins, reference, "reference")
-        if ours.shape != theirs.shape:
-            raise ValueError(
-                f"{type(self).__name__}: `plan` is {ours.shape[3]} steps long and `reference` "
-                f"{theirs.shape[3]}. Give both the same length."
-            )
+        check_same_length(type(self).__name__, ours.shape[3], theirs.shape[3])
         return ours - theirs
 
     def _effect_names(self) -> tuple[str, ...]:
@@ -274,17 +271,9 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
     ) -> pd.DataFrame:
         """Write predictions (n_rows, horizon, n_columns) as a long frame."""
         unit, which = np.nonzero(rows)
-        horizon = values.shape[1]
-        position = origins[unit, which]
-        times = _time_of(panel, unit, position)
-        columns = {
-            self._roles.id: np.repeat(panel.ids[unit], horizon),
-            "origin": np.repeat(times, horizon),
-            "step": np.tile(np.arange(1, horizon + 1), len(unit)),
-        }
-        for j, name in enumerate(names):
-            columns[name] = values[:, :, j].reshape(-1)
-        return pd.DataFrame(columns)
+        times = _time_of(panel, unit, origins[unit, which])
+        columns = {name: values[:, :, j] for j, name in enumerate(names)}
+        return steps_frame(self._roles.id, panel.ids[unit], times, columns)
 
 
 def name_roles(owner: str, estimator: Any) -> Roles:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._inputs.parameters import check_in_unit_interval
+from segcate._statistics.sandwich import sums_by_group
+from segcate.temporal._models.average_effects import interval_table
 from segcate.temporal._models.estimator import TemporalEstimator, check_treatments, name_roles
 from segcate.temporal._panel.coding import TreatmentCoding, check_transform, fit_scaling
 from segcate.temporal._panel.panel import Panel, read_panel
@@ -165,24 +166,15 @@ class MSM(TemporalEstimator):
                 "interval here. Fit without it."
             )
         found = self.effect(panel, plan, reference, origin=origin)
-        names = self._effect_names()
-        table = found.groupby("step")[list(names)].mean().to_numpy()
-        df = self.weights_.shape[0] - 1.0
-        quantile = stats.t.ppf(0.5 + confidence_level / 2, df)
+        effect = found.groupby("step")[list(self._effect_names())].mean().to_numpy()
         given = self._plan_contrast(panel, plan, reference)
-        rows = []
-        for tau, difference in enumerate(given, start=1):
-            for j in range(len(names)):
-                block = self._covariance[tau - 1][j]
-                variance = float(difference @ block @ difference) * self.scaling_.outcome[1, j] ** 2
-                effect, half = float(table[tau - 1, j]), quantile * np.sqrt(variance)
-                rows.append(
-                    (tau, self._roles.outcome[j], found[self._roles.id].nunique(), effect,
-                     np.sqrt(variance), effect - half, effect + half, df)
-                )  # fmt: skip
-        columns = ["step", "outcome", "n", "effect", "std_error", "ci_low", "ci_high", "df"]
-        result = pd.DataFrame(rows, columns=columns)
-        return result if len(names) > 1 else result.drop(columns="outcome")
+        variance = [
+            [difference @ block @ difference for block in blocks]
+            for difference, blocks in zip(given, self._covariance, strict=False)
+        ]
+        std_error = np.sqrt(np.array(variance) * self.scaling_.outcome[1] ** 2)
+        n, df = found[self._roles.id].nunique(), self.weights_.shape[0] - 1.0
+        return interval_table(self._roles.outcome, n, effect, std_error, df, confidence_level)
 
     def _plan_contrast(self, panel: Any, plan: Any, reference: Any) -> list[Float]:
         """Return by how much the plans differ in the counts of treatments, mean over units."""
@@ -290,8 +282,7 @@ def _chance(features: Float, given: Float) -> Float:
 
 def _clustered(scores: Float, unit: Int, bread: Float) -> Float:
     """Return the sandwich covariance, scores summed by unit."""
-    n_units = int(unit.max()) + 1
-    sums = np.column_stack([np.bincount(unit, s, n_units) for s in scores.T])
+    sums = sums_by_group(scores, unit)
     n_used = len(np.unique(unit))
     covariance: Float = bread @ (sums.T @ sums) @ bread * (n_used / max(n_used - 1, 1))
     return covariance

@@ -98,12 +98,12 @@ def read_plan(
     return table
 
 
-def check_same_length(owner: str, plan: npt.NDArray[Any], reference: npt.NDArray[Any]) -> None:
-    """Raise unless both plans have the same number of days."""
-    if plan.shape[1] != reference.shape[1]:
+def check_same_length(owner: str, plan: int, reference: int) -> None:
+    """Raise unless both plans have the same number of steps."""
+    if plan != reference:
         raise ValueError(
-            f"{owner}: `plan` is {plan.shape[1]} steps long and `reference` {reference.shape[1]}; "
-            "both must be of one length. Fill the shorter one with 0 if that means no treatment."
+            f"{owner}: `plan` is {plan} steps long and `reference` {reference}; both must be of one "
+            "length. Fill the shorter one with 0 if that means no treatment."
         )
 
 

@@ -268,10 +268,9 @@ def _read_question(
     ours = _read_plan(estimator, data, plan, "plan")
     theirs = _read_plan(estimator, data, reference, "reference")
     # A function is followed over the whole horizon.
-    unknown = np.empty((1, estimator.horizon))
-    lengths = [unknown if callable(steps) else steps for steps in (ours, theirs)]
+    lengths = [estimator.horizon if callable(steps) else steps.shape[1] for steps in (ours, theirs)]
     check_same_length(_OWNER, *lengths)
-    return _Question(ours, theirs, origin, check_step(_OWNER, step, lengths[0].shape[1]))
+    return _Question(ours, theirs, origin, check_step(_OWNER, step, lengths[0]))
 
 
 def _read_plan(estimator: Any, data: Panel, plan: Any, what: str) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcate.temporal._simulators.long_frame import long_frame
+from segcate.temporal._panel.long_frame import long_frame
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]

@@ -14,8 +14,8 @@ from sklearn.utils import check_random_state
 from segcate._inputs import frames
 from segcate._inputs.listing import listed
 from segcate.temporal._panel.dials import check_count
+from segcate.temporal._panel.long_frame import long_frame
 from segcate.temporal._panel.panel import Panel, Roles, read_panel
-from segcate.temporal._simulators.long_frame import long_frame
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]

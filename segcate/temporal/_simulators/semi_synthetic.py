@@ -19,10 +19,10 @@ from sklearn.utils import check_random_state
 
 from segcate.exceptions import SegcateWarning
 from segcate.temporal._panel.dials import check_count, check_flag
+from segcate.temporal._panel.long_frame import long_frame, steps_frame
 from segcate.temporal._panel.plan import check_same_length, read_plan
 from segcate.temporal._simulators.counterfactual_rows import CounterfactualRows
 from segcate.temporal._simulators.covariates import Covariates, read_covariates, standardized
-from segcate.temporal._simulators.long_frame import long_frame, steps_frame
 from segcate.temporal._simulators.semi_model import (
     COVARIATE_ROLES,
     OUTCOME_NAMES,
@@ -216,7 +216,7 @@ class SemiSynthetic:
         """
         owner = "SemiSynthetic.true_effect"
         wanted, other = self._read(owner, "plan", plan), self._read(owner, "reference", reference)
-        check_same_length(owner, wanted, other)
+        check_same_length(owner, wanted.shape[1], other.shape[1])
         effect = self._under(owner, wanted, origin) - self._under(owner, other, origin)
         return self._frame(effect, origin, tuple(f"effect_{name}" for name in OUTCOME_NAMES))
 

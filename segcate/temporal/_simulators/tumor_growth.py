@@ -18,9 +18,9 @@ from sklearn.utils import check_random_state
 
 from segcate._inputs.parameters import check_option
 from segcate.temporal._panel.dials import check_count
+from segcate.temporal._panel.long_frame import long_frame, steps_frame
 from segcate.temporal._panel.plan import check_same_length, read_plan
 from segcate.temporal._simulators.counterfactual_rows import CounterfactualRows
-from segcate.temporal._simulators.long_frame import long_frame, steps_frame
 from segcate.temporal._simulators.tumor_checks import check_gamma, check_origin
 from segcate.temporal._simulators.tumor_paths import (
     Draws,
@@ -201,7 +201,7 @@ class TumorGrowth:
         """
         owner = "TumorGrowth.true_effect"
         wanted, other = self._read(owner, "plan", plan), self._read(owner, "reference", reference)
-        check_same_length(owner, wanted, other)
+        check_same_length(owner, wanted.shape[1], other.shape[1])
         start = self._start(owner, origin, wanted)
         effect = self._follow(wanted, start) - self._follow(other, start)
         return steps_frame("id", self._ids, start, {"effect": effect})
