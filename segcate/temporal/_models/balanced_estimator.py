@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from segcate._inputs.parameters import check_option
+from segcate._inputs.parameters import check_number, check_option
 from segcate.temporal._models.neural import NeuralEstimator
 from segcate.temporal._networks.balanced import BalancedLearner, BalancedNetwork
 from segcate.temporal._networks.recurrent import Windows
@@ -30,8 +30,7 @@ class BalancedEstimator(NeuralEstimator):
     def _check_parameters(self, owner: str) -> None:
         super()._check_parameters(owner)
         check_option(owner, "balancing", self.balancing, _BALANCING)
-        if not self.alpha >= 0:
-            raise ValueError(f"{owner}: `alpha` must be at least 0; got {self.alpha!r}.")
+        check_number(owner, "alpha", self.alpha, least=0)
 
     def _learner(
         self,

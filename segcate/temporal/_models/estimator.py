@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._inputs.listing import listed
-from segcate._inputs.parameters import check_in_unit_interval
+from segcate._inputs.parameters import check_count, check_in_unit_interval, is_whole
 from segcate.exceptions import SegcateWarning
 from segcate.temporal._models.average_effects import average_effects
 from segcate.temporal._panel.coding import Scaling, TreatmentCoding
@@ -218,7 +218,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
             origins = (panel.n_steps - 1)[:, None]
         elif isinstance(origin, str) and origin == "all":
             origins = np.tile(np.arange(panel.outcome.shape[1]), (panel.n_units, 1))
-        elif isinstance(origin, int | np.integer) and not isinstance(origin, bool) and origin >= 0:
+        elif is_whole(origin) and origin >= 0:
             beyond = panel.n_steps <= origin
             if beyond.any():
                 raise ValueError(
@@ -291,9 +291,7 @@ def name_roles(owner: str, estimator: Any) -> Roles:
         raise ValueError(
             f"{owner}: columns {listed(repeated)} have more than one role. Give each one role."
         )
-    horizon = estimator.horizon
-    if isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1:
-        raise ValueError(f"{owner}: `horizon` must be an integer of at least 1; got {horizon!r}.")
+    check_count(owner, "horizon", estimator.horizon, 1)
     return Roles(**lists, id=estimator.id, time=estimator.time)
 
 

@@ -145,7 +145,7 @@ class GNet(NeuralEstimator):
                 f"{owner}: `training__validation_share` must be above 0, as simulation adds the "
                 "errors of held-out units; got 0."
             )
-        check_count(owner, "n_simulations", self.n_simulations, 1, optional=False)
+        check_count(owner, "n_simulations", self.n_simulations, 1)
 
     def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> _GNetwork:
         size = self._filled("network")

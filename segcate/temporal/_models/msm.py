@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
-from segcate._inputs.parameters import check_in_unit_interval
+from segcate._inputs.parameters import check_in_unit_interval, check_number
 from segcate._statistics.sandwich import sums_by_group
 from segcate.temporal._models.average_effects import interval_table
 from segcate.temporal._models.estimator import TemporalEstimator, check_treatments, name_roles
@@ -115,8 +115,7 @@ class MSM(TemporalEstimator):
         """
         owner = type(self).__name__
         transform = check_transform(owner, self.outcome_transform)
-        if not 0 <= self.clip < 0.5:
-            raise ValueError(f"{owner}: `clip` must be in [0, 0.5); got {self.clip!r}.")
+        check_number(owner, "clip", self.clip, least=0, below=0.5)
         roles = name_roles(owner, self)
         data = read_panel(owner, panel, roles, min_steps=2)
         check_treatments(owner, data, roles)

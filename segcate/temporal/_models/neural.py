@@ -13,11 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from segcate._inputs.parameters import check_count, check_option
+from segcate._inputs.parameters import check_count, check_option, check_seed
 from segcate.temporal._models.estimator import TemporalEstimator, check_treatments, name_roles
 from segcate.temporal._models.model_file import damaged, read_model_file, write_model_file
 from segcate.temporal._models.settings import (
@@ -145,7 +144,7 @@ class NeuralEstimator(TemporalEstimator):
         roles = name_roles(owner, self)
         data = read_panel(owner, panel, roles, min_steps=2)
         check_treatments(owner, data, roles)
-        rng = check_random_state(self.random_state)
+        rng = check_seed(owner, self.random_state)
         seed = int(rng.randint(2**31 - 1))
         train_rows, validation_rows = self._split(owner, data.n_units, rng)
         self._roles, self._static_names, self._step = roles, data.static_names, data.step
@@ -470,7 +469,7 @@ class NeuralEstimator(TemporalEstimator):
         return np.sort(order[:, n_validation:], axis=1), np.sort(order[:, :n_validation], axis=1)
 
     def _check_parameters(self, owner: str) -> None:
-        check_count(owner, "n_models", self.n_models, 1, optional=False)
+        check_count(owner, "n_models", self.n_models, 1)
         for name in self._defaults:
             check_settings(owner, name, self._filled(name))
         check_option(owner, "outcome_head", self.outcome_head, HEADS)

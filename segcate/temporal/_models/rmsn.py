@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from segcate._inputs.parameters import check_number
 from segcate.temporal._models.neural import NeuralEstimator
 from segcate.temporal._models.settings import TRAINING, Network, Training
 from segcate.temporal._networks.balanced import masked_mean
@@ -125,8 +126,7 @@ class RMSN(NeuralEstimator):
 
     def _check_parameters(self, owner: str) -> None:
         super()._check_parameters(owner)
-        if not 0 <= self.clip < 0.5:
-            raise ValueError(f"{owner}: `clip` must be in [0, 0.5); got {self.clip!r}.")
+        check_number(owner, "clip", self.clip, least=0, below=0.5)
 
     def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> nn.Module:
         d_a, d_y, d_x, d_v = widths

@@ -9,7 +9,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from segcate.temporal._panel.dials import check_count, check_flag, check_number
+from segcate._inputs.parameters import check_count, check_flag, check_number
 
 __all__ = ["TRAINING", "Network", "Training", "check_settings", "fill", "settings_type"]
 
@@ -17,7 +17,7 @@ __all__ = ["TRAINING", "Network", "Training", "check_settings", "fill", "setting
 _OF_THE_FIT = ("validation_share", "checkpoint", "device", "verbose")
 
 # Of numbers; what is not listed is a count.
-_RANGES: dict[str, dict[str, float]] = {
+_RANGES: dict[str, dict[str, Any]] = {
     "learning_rate": {"above": 0.0},
     "weight_decay": {"least": 0.0},
     "dropout": {"least": 0.0, "below": 1.0},

@@ -13,15 +13,13 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score
-from sklearn.utils import check_random_state
 
 from segcate._inputs import frames
 from segcate._inputs.listing import listed
-from segcate._inputs.parameters import check_in_unit_interval
+from segcate._inputs.parameters import check_count, check_in_unit_interval, check_seed
 from segcate.exceptions import SegcateWarning
 from segcate.temporal._models.average_effects import check_n_models
 from segcate.temporal._models.estimator import name_roles
-from segcate.temporal._panel.dials import check_count
 from segcate.temporal._panel.panel import Panel, read_panel, units_of_rows
 from segcate.temporal._panel.plan import TreatmentPlan, check_same_length, read_plan
 from segcate.temporal._segments.plan_effects import (
@@ -198,11 +196,11 @@ def cross_fit_segment_effects(
     """
     _check_models(estimator, segmenter)
     check_in_unit_interval(_OWNER, "confidence_level", confidence_level)
-    n_folds = check_count(_OWNER, "n_folds", n_folds, 2)
+    check_count(_OWNER, "n_folds", n_folds, 2)
     roles = name_roles(_OWNER, estimator)
     data = read_panel(_OWNER, panel, roles, min_steps=2)
     question = _read_question(estimator, data, plan, reference, origin, step)
-    rng = check_random_state(random_state)
+    rng = check_seed(_OWNER, random_state)
     folds = _deal(panel, units_of_rows(_OWNER, panel, roles), data.n_units, n_folds, rng)
     everyone = _fit(clone(estimator), segmenter, panel)
     labels = np.empty(data.n_units, dtype=np.int64)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from segcate._inputs.parameters import check_in_unit_interval
+from segcate._inputs.parameters import check_count, check_in_unit_interval
 from segcate.temporal._models.average_effects import average_effects
 from segcate.temporal._panel.panel import Panel
 from segcate.temporal._panel.plan import TreatmentPlan
@@ -208,10 +208,7 @@ def check_step(owner: str, step: int | None, horizon: int) -> int:
     """Return the step at which effects are read."""
     if step is None:
         return horizon
-    if isinstance(step, bool) or not 1 <= step <= horizon:
-        raise ValueError(
-            f"{owner}: `step` must be from 1 to {horizon}, the length of the plans; got {step!r}."
-        )
+    check_count(owner, "step", step, 1, horizon, advice="The plans are of that length.")
     return step
 
 

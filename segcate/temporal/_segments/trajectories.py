@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._inputs.listing import listed
-from segcate._inputs.parameters import check_option
+from segcate._inputs.parameters import check_count, check_option
 
 Float = npt.NDArray[np.float64]
 
@@ -270,5 +270,4 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
                 "`predict`. Use KMeans, a Gaussian mixture, or segcate.segmentation's "
                 "HDBSCANSegmenter."
             )
-        if isinstance(self.min_size, bool) or not self.min_size >= 1:
-            raise ValueError(f"{owner}: `min_size` must be at least 1; got {self.min_size!r}.")
+        check_count(owner, "min_size", self.min_size, 1)

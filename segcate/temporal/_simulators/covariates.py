@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.utils import check_random_state
 
 from segcate._inputs import frames
 from segcate._inputs.listing import listed
-from segcate.temporal._panel.dials import check_count
+from segcate._inputs.parameters import check_count, check_seed
 from segcate.temporal._panel.long_frame import long_frame
 from segcate.temporal._panel.panel import Panel, Roles, read_panel
 
@@ -105,9 +104,10 @@ def standin_covariates(
     >>> print(round(rate.autocorr(), 2))
     0.87
     """
-    n_units = check_count("standin_covariates", "n_units", n_units, 1)
-    n_steps = check_count("standin_covariates", "n_steps", n_steps, 2)
-    rng = check_random_state(random_state)
+    owner = "standin_covariates"
+    check_count(owner, "n_units", n_units, 1)
+    check_count(owner, "n_steps", n_steps, 2)
+    rng = check_seed(owner, random_state)
     n = len(_NAMES)
     loadings = rng.standard_normal((_N_FACTORS, n))
     loadings /= np.linalg.norm(loadings, axis=0)

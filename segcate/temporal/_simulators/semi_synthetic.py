@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.utils import check_random_state
 
+from segcate._inputs.parameters import check_count, check_flag, check_seed
 from segcate.exceptions import SegcateWarning
-from segcate.temporal._panel.dials import check_count, check_flag
 from segcate.temporal._panel.long_frame import long_frame, steps_frame
 from segcate.temporal._panel.plan import check_same_length, read_plan
 from segcate.temporal._simulators.counterfactual_rows import CounterfactualRows
@@ -157,15 +156,15 @@ class SemiSynthetic:
             day with probability 1/2.
         """
         owner = "SemiSynthetic.random_plans"
-        n_plans = check_count(owner, "n_plans", n_plans, 1)
-        horizon = check_count(owner, "horizon", horizon, 1)
+        check_count(owner, "n_plans", n_plans, 1)
+        check_count(owner, "horizon", horizon, 1)
         chosen = self._chosen(owner, units)
         if int(self.length[chosen].max()) < horizon + 2:
             raise ValueError(
                 f"{owner}: `horizon`={horizon} needs units of {horizon + 2} days, and the longest "
                 f"has {self.length[chosen].max()}. Choose a shorter horizon."
             )
-        rng = check_random_state(random_state)
+        rng = check_seed(owner, random_state)
         parts = []
         for day, outcome in enumerate(outcomes_by_day(self._paths(chosen))):
             is_on = day + horizon + 1 < self.length[chosen]
@@ -297,7 +296,8 @@ class SemiSynthetic:
 
     def _under(self, owner: str, plan: Flags, origin: Any) -> Float:
         """Return outcomes under a plan, shape (n_units, n_plan_days, n_outcomes)."""
-        origin, reach = check_count(owner, "origin", origin, 0), plan.shape[1]
+        check_count(owner, "origin", origin, 0)
+        reach = plan.shape[1]
         if origin + reach >= self.length.max():
             raise ValueError(
                 f"{owner}: a plan of {reach} days from day {origin} on reaches day {origin + reach}, "
@@ -425,13 +425,12 @@ def semi_synthetic(
         ("covariates_at_outcome_time", covariates_at_outcome_time),
     ):
         check_flag(_OWNER, name, flag)
-    if process_seed is not None:
-        check_count(_OWNER, "process_seed", process_seed, 0)
+    check_count(_OWNER, "process_seed", process_seed, 0, optional=True)
     found = read_covariates(_OWNER, covariates, static, roles, COVARIATE_ROLES, id, time)
     if standardize:
         found = replace(found, values=standardized(found.values, found.is_day))
     n_units, n_days = found.values.shape[:2]
-    draws = draw_semi(n_units, n_days, check_random_state(random_state), process_seed)
+    draws = draw_semi(n_units, n_days, check_seed(_OWNER, random_state), process_seed)
     paths = simulate(found, draws, center)
     sim = SemiSynthetic(
         outcome=paths.outcome,

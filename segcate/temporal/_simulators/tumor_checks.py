@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from segcate._inputs.parameters import check_number, is_whole
 
 __all__ = ["check_gamma", "check_origin"]
 
@@ -23,12 +24,9 @@ def check_gamma(owner: str, gamma: Any) -> tuple[float, float]:
             )
         pair = (gamma["chemo"], gamma["radio"])
     for value in pair:
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
-        if not is_number or not 0 <= float(value) < np.inf:
-            raise ValueError(
-                f"{owner}: `gamma` must be a finite number, at least 0 (0 is a coin, 4 strong "
-                f"confounding); got {gamma!r}."
-            )
+        check_number(
+            owner, "gamma", value, least=0, advice="0 treats by coin; 4 confounds strongly."
+        )
     return float(pair[0]), float(pair[1])
 
 
@@ -53,7 +51,7 @@ def check_origin(
     """
     if isinstance(origin, str) and origin == "last":
         start = last.astype(np.intp)
-    elif isinstance(origin, Integral) and not isinstance(origin, bool):
+    elif is_whole(origin):
         start = np.full(len(last), int(origin), dtype=np.intp)
     else:
         raise ValueError(f"{owner}: `origin` must be 'last' or a day; got {origin!r}.")

@@ -14,10 +14,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.utils import check_random_state
 
-from segcate._inputs.parameters import check_option
-from segcate.temporal._panel.dials import check_count
+from segcate._inputs.parameters import check_count, check_option, check_seed
 from segcate.temporal._panel.long_frame import long_frame, steps_frame
 from segcate.temporal._panel.plan import check_same_length, read_plan
 from segcate.temporal._simulators.counterfactual_rows import CounterfactualRows
@@ -68,7 +66,7 @@ class TumorGrowth:
     parameters : TumorPatients
         What sets the patients apart.
     design : TumorDesign
-        The dials of the simulation.
+        The settings of the simulation.
     noise, recovery_draw : float64 arrays of shape (n_patients, n_steps + horizon)
         Chance of each day: a standard normal for the growth that ends on it, and a uniform number
         for recovery. The days after the last serve plans that reach beyond it.
@@ -239,8 +237,8 @@ class TumorGrowth:
     def _rows(self, kind: Kind, n_patients: int, random_state: Any) -> CounterfactualRows:
         """Draw new patients, follow them and try plans."""
         method = "random_plans" if kind == "random" else kind
-        n_patients = check_count(f"TumorGrowth.{method}", "n_patients", n_patients, 1)
-        rng = check_random_state(random_state)
+        check_count(f"TumorGrowth.{method}", "n_patients", n_patients, 1)
+        rng = check_seed(f"TumorGrowth.{method}", random_state)
         patients = draw_patients(n_patients, rng)
         paths, rows = simulate_rows(patients, self.design, kind, rng)
         n_days = self.design.n_steps
@@ -315,7 +313,7 @@ def tumor_growth(
     Raises
     ------
     ValueError
-        If a dial is out of its range.
+        If a parameter is out of its range.
 
     See Also
     --------
@@ -361,19 +359,16 @@ def tumor_growth(
     >>> test.plan.shape, test.outcome.shape
     ((11800, 6, 2), (11800, 6, 1))
     """
-    dials = TumorDesign(
-        *check_gamma(_OWNER, gamma),
-        window=check_count(_OWNER, "window", window, 1),
-        n_steps=check_count(_OWNER, "n_steps", n_steps, 2),
-        horizon=check_count(_OWNER, "horizon", horizon, 1),
-        policy=policy,
-    )
+    strengths = check_gamma(_OWNER, gamma)
+    check_count(_OWNER, "window", window, 1)
+    check_count(_OWNER, "n_steps", n_steps, 2)
+    check_count(_OWNER, "horizon", horizon, 1)
     check_option(_OWNER, "policy", policy, ["own", "published"])
-    n_patients = check_count(_OWNER, "n_patients", n_patients, 1)
-    rng = check_random_state(random_state)
+    check_count(_OWNER, "n_patients", n_patients, 1)
+    rng = check_seed(_OWNER, random_state)
+    design = TumorDesign(*strengths, window, n_steps, horizon, policy)
     patients = draw_patients(n_patients, rng)
-    draws = draw_training(n_patients, dials, rng)
-    return _as_recorded(patients, draws, dials)
+    return _as_recorded(patients, draw_training(n_patients, design, rng), design)
 
 
 def _as_recorded(patients: TumorPatients, draws: Draws, design: TumorDesign) -> TumorGrowth:

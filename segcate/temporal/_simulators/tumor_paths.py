@@ -35,7 +35,7 @@ _TINY = 1e-7
 
 @dataclass(frozen=True, slots=True)
 class TumorDesign:
-    """The dials of the tumour simulator.
+    """The settings of the tumour simulator.
 
     Attributes
     ----------

@@ -117,8 +117,8 @@ def test_a_horizon_that_few_rows_reach_is_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"clip": 0.5}, r"`clip` must be in \[0, 0.5\); got 0.5"),
-        ({"horizon": 0}, "`horizon` must be an integer of at least 1; got 0"),
+        ({"clip": 0.5}, r"`clip` must be a number in \[0, 0.5\); got 0.5"),
+        ({"horizon": 0}, "`horizon` must be a whole number of at least 1; got 0"),
         ({"treatment": []}, "`treatment` names no column"),
         ({"static": ["y"]}, "columns 'y' have more than one role"),
         ({"outcome_transform": "sqrt"}, "`outcome_transform` must be"),

@@ -277,7 +277,7 @@ def test_more_epochs_predict_better_than_the_last_outcome():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_models": 0}, "`n_models` must be an integer of at least 1; got 0"),
+        ({"n_models": 0}, "`n_models` must be a whole number of at least 1; got 0"),
         ({"n_epochs": 2.5}, "`training__n_epochs` must be .* at least 1; got 2.5"),
         ({"batch_size": True}, "`training__batch_size` must be .* at least 1; got True"),
         ({"patience": 0}, "`training__patience` must be .* at least 1; got 0"),
@@ -295,7 +295,7 @@ def test_more_epochs_predict_better_than_the_last_outcome():
         ({"dropout": 1.0}, r"`training__dropout` must be .*\[0, 1\)"),
         ({"network": Network(hidden=15)}, "`network__hidden` must be a multiple of .*got 15 and 2"),
         ({"network": Network(head=0)}, "`network__head` must be .*at least 1; got 0"),
-        ({"horizon": 0}, "`horizon` must be an integer of at least 1"),
+        ({"horizon": 0}, "`horizon` must be a whole number of at least 1"),
         ({"outcome_transform": "log1p"}, "`outcome_transform` gives NaN"),
     ],
 )

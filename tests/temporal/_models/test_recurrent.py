@@ -342,9 +342,9 @@ def test_a_rule_must_answer_for_every_path(answer):
             {"training": Training(validation_share=0)},
             "`training__validation_share` must be above 0",
         ),
-        (GNet, {"n_simulations": 0}, "`n_simulations` must be an integer of at least 1"),
-        (RMSN, {"clip": 0.5}, r"`clip` must be in \[0, 0.5\)"),
-        (CRN, {"alpha": -1}, "`alpha` must be at least 0"),
+        (GNet, {"n_simulations": 0}, "`n_simulations` must be a whole number of at least 1"),
+        (RMSN, {"clip": 0.5}, r"`clip` must be a number in \[0, 0.5\)"),
+        (CRN, {"alpha": -1}, "`alpha` must be a number of at least 0"),
         (CRN, {"balancing": "ganin"}, "`balancing`"),
     ],
 )

@@ -368,7 +368,7 @@ def test_folds_have_seeds_and_checkpoints_of_their_own(panel, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"n_folds": 1}, ValueError, "`n_folds` must be a whole number, at least 2; got 1"),
+        ({"n_folds": 1}, ValueError, "`n_folds` must be a whole number of at least 2; got 1"),
         ({"n_folds": 61}, ValueError, "60 units do not fill n_folds=61 folds"),
         ({"estimator": Recorder(n_models=1)}, ValueError, "at least two models.*n_models=5"),
         (
@@ -377,7 +377,7 @@ def test_folds_have_seeds_and_checkpoints_of_their_own(panel, monkeypatch):
             "effects of MSM have no interval by segment",
         ),
         ({"origin": "all"}, ValueError, "a unit has one segment"),
-        ({"step": 4}, ValueError, "`step` must be from 1 to 3.*got 4"),
+        ({"step": 4}, ValueError, "`step` must be a whole number from 1 to 3.*got 4"),
         ({"confidence_level": 1.0}, ValueError, "`confidence_level`"),
         ({"plans": (PLAN, {"a0": [0]})}, ValueError, "3 steps long and `reference` 1"),
         ({"plans": (PLAN, {"b": [0]})}, ValueError, "`reference` names the treatments 'b'"),

@@ -127,7 +127,11 @@ def test_default_clusters_do_not_depend_on_global_randomness(msm, panel):
         ({"features": "plans"}, ValueError, "`features`"),
         ({"features": "contrasts", "plan": PLAN}, ValueError, "needs reference"),
         ({"features": "potential_outcomes"}, ValueError, "needs plan"),
-        ({"features": number, "min_size": 0}, ValueError, "`min_size` must be at least 1; got 0"),
+        (
+            {"features": number, "min_size": 0},
+            ValueError,
+            "`min_size` must be a whole number of at least 1; got 0",
+        ),
         (
             {"features": lambda e, p: np.ones(3)},
             ValueError,
@@ -208,7 +212,7 @@ def test_units_that_the_segments_were_found_on_are_refused(gnet, segmenter, pane
 
 
 def test_what_does_not_serve_is_refused(gnet, segmenter, msm, new):
-    with pytest.raises(ValueError, match=r"`step` must be from 1 to 3, .*; got 4"):
+    with pytest.raises(ValueError, match=r"`step` must be a whole number from 1 to 3; got 4"):
         segment_effects(gnet, segmenter, new, PLAN, OTHER, step=4)
     with pytest.raises(ValueError, match="a unit has one segment"):
         segment_effects(gnet, segmenter, new, PLAN, OTHER, origin="all")

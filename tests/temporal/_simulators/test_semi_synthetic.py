@@ -326,5 +326,5 @@ def test_bad_arguments_are_refused(covariates, sim):
         sim.potential_outcomes({"t1": [1] * 5}, origin=25)
     with pytest.raises(ValueError, match="`origin` must be a whole number"):
         sim.potential_outcomes({"t1": [1]}, origin="last")
-    with pytest.raises(ValueError, match="`n_steps` must be a whole number, at least 2"):
+    with pytest.raises(ValueError, match="`n_steps` must be a whole number of at least 2"):
         standin_covariates(3, 1)
