@@ -169,13 +169,48 @@ def beside_causalml(n: int) -> list[dict[str, Any]]:
     return found
 
 
+def on_covariates(n: int, n_columns: int = 5) -> list[dict[str, Any]]:
+    """Match on Mahalanobis distance, beside scikit-learn's search for neighbours in a tree.
+
+    The search is given whitened columns and returns three donors a treated row: no ties, no second use
+    denied, no balance. Memory is that of a fit in a process of its own.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    from segcate.matching import MahalanobisMatcher
+
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(n, n_columns))
+    treatment = (rng.random(n) < 1 / (1 + np.exp(1 - X[:, 0]))).astype(int)
+
+    def search() -> Any:
+        tree = NearestNeighbors(n_neighbors=3, algorithm="kd_tree").fit(X[treatment == 0])
+        return tree.kneighbors(X[treatment == 1])
+
+    theirs = timed(search, repeats=1)
+    found = []
+    for replacement in (True, False):
+        matcher = MahalanobisMatcher(segment=None, replacement=replacement)
+        matcher.fit(X[:500], treatment=treatment[:500])  # compiles
+        before = resident()
+        watch = PeakWatch()
+        watch.start()
+        ours = timed(lambda m=matcher: m.fit(X, treatment=treatment), repeats=1)
+        found.append(
+            {"rows": n, "columns": n_columns, "replacement": replacement, "seconds": ours,
+             "sklearn_search_seconds": theirs, "bytes_per_row": max(0, watch.stop() - before) / n}
+        )  # fmt: skip
+        show(found[-1])
+    return found
+
+
 def whole_fit(n: int, n_columns: int = 20, n_segments: int = 10) -> dict[str, Any]:
     """Fit segmenter, propensity, matching and inference from a DataFrame; split the time by stage."""
     import pandas as pd
 
     from segcate.effects import SegmentMatching
     from segcate.effects import _segment_matching as effects_module
-    from segcate.matching import PropensityMatcher, _design, _matcher
+    from segcate.matching import PropensityMatcher, _base, _design, _matcher
     from segcate.segmentation import KMeansSegmenter
 
     rng = np.random.default_rng(1)
@@ -198,10 +233,10 @@ def whole_fit(n: int, n_columns: int = 20, n_segments: int = 10) -> dict[str, An
         return lambda: setattr(module, name, original)
 
     undo = [
-        watch(_design, "_fit_propensity", "propensity"),
-        watch(_design, "_match", "matching"),
+        watch(_design, "fit_propensity", "propensity"),
+        watch(_matcher, "nearest_design", "matching"),
         watch(effects_module, "estimate_segments", "inference"),
-        watch(_matcher, "_measure_balance", "balance"),
+        watch(_base, "measure_balance", "balance"),
     ]
     begin = time.perf_counter()
     segmenter = KMeansSegmenter(n_clusters=n_segments, n_init=1, random_state=0)
@@ -289,6 +324,8 @@ def main() -> None:
     found["growth"] = growth([10**4, 10**5, 10**6, 10**7] if full else [10**4, 10**5])
     print("beside causalml's NearestNeighborMatch (one segment; theirs without a standard error)")
     found["causalml"] = beside_causalml(100_000 if full else 5_000)
+    print("on five covariates, beside scikit-learn's search (one segment, 3 neighbours)")
+    found["covariates"] = on_covariates(100_000 if full else 5_000)
     print("whole fit from a DataFrame (20 columns, 10 k-means segments, propensity per segment)")
     found["whole_fit"] = whole_fit(1_000_000 if full else 20_000)
     print("first call of the kernels")

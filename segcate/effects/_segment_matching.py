@@ -62,7 +62,8 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     adjustment : None, "bias", "linear" or regressor, default="bias"
         None: difference in matched means. "bias": Abadie & Imbens (2011), a linear regression among
         the matches takes out what differs within matched sets; on the score alone where donors are
-        fewer than 10 a parameter (the status says so). "linear": g-computation from a regression
+        fewer than 10 a parameter, or without a score among all rows of their arm (the status says
+        so). "linear": g-computation from a regression
         with treatment interactions on the matched rows. A regressor (it must accept
         `sample_weight`) stands in for the linear regression of "bias".
     std_error : {"auto", "abadie-imbens", "abadie-imbens-2016", "pair", "pair+unit", "group"}

@@ -141,7 +141,9 @@ class MahalanobisMatcher(Matcher):
     >>> treatment = (rng.random(200) < 1 / (1 + np.exp(1 - X[:, 0]))).astype(int)
     >>> matcher = MahalanobisMatcher(n_neighbors=1, segment=None).fit(X, treatment=treatment)
     >>> matcher.balance_.loc["all", "smd_before"].round(2).to_dict()
+    {'x0': 0.82, 'x1': 0.12}
     >>> matcher.balance_.loc["all", "smd_after"].round(2).to_dict()
+    {'x0': 0.05, 'x1': -0.03}
     """
 
     propensity_remedy = CERTAIN_REMEDY

@@ -94,19 +94,29 @@ def adjust(
 def _donor_regression(
     view: SegmentView, Z: Float, used: npt.NDArray[np.bool_], adjustment: Any, is_bounded: bool
 ) -> tuple[Float, str]:
-    """Fit y on Z among the donors, weighted by K, and predict it for the whole segment."""
+    """Fit y on Z among the donors, weighted by K, and predict it for the whole segment.
+
+    Where the donors are too few for the covariates, "bias" takes the score alone; without a score,
+    all rows of the donors' arm.
+    """
     at = np.flatnonzero(used)
     if adjustment != "bias":
         model = clone(adjustment)
         model.fit(Z[view.rows[at]], view.y[at], sample_weight=view.uses[at])
         return np.asarray(model.predict(Z[view.rows]), dtype=np.float64), ""
+    weight = view.uses
     columns, note = _affordable_columns(view, Z[view.rows], at)
+    if columns is None and len(view.score) == 0:  # no score to fall back on
+        at = np.flatnonzero(view.is_treated == view.is_treated[at[0]])
+        weight = view.weight if len(view.weight) else np.ones(len(view.y))
+        columns, note = _affordable_columns(view, Z[view.rows], at)
+        note = note or f"bias adjusted by all {len(at)} rows of the donors' arm"
     if columns is None:
         return np.zeros(len(view.y)), note
     if is_bounded:
         columns = _inside_range(columns, at)
     design = np.column_stack([np.ones(len(at)), columns[at]])
-    fit = least_squares(design, view.y[at], view.uses[at])
+    fit = least_squares(design, view.y[at], weight[at])
     return columns @ fit.coef[1:], note
 
 
