@@ -11,7 +11,7 @@ import numpy as np
 
 from segcate._covariates.leakage import Leak, find_leaks
 from segcate._inputs import frames
-from segcate._inputs.arrays import Float, Int
+from segcate._inputs.arrays import Int
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.outcome import is_zero_one
 from segcate.exceptions import OverlapError, SegcateWarning
@@ -31,10 +31,8 @@ def columns_were_checked() -> Iterator[None]:
         _WERE_CHECKED.reset(token)
 
 
-def check_late_columns(
-    owner: str, data: EffectData, y: Float, *, stacklevel: int = 3
-) -> dict[str, str]:
-    """Look for columns that tell the outcome or the treatment; to be called by `fit` itself.
+def check_late_columns(owner: str, data: EffectData) -> dict[str, str]:
+    """Look for columns that tell the outcome or the treatment; to be called by what `fit` calls.
 
     Rows of weight 0 are left out. With more than two arms each is compared with the control. Doses
     have no arms that a column could decide, so nothing is looked for.
@@ -43,9 +41,6 @@ def check_late_columns(
     ----------
     owner : class that a message names
     data : checked rows
-    y : float64 array of shape (n_rows,), the outcome
-    stacklevel : int, default=3
-        Calls from the warning to the user's own code; 3 where `fit` calls.
 
     Returns
     -------
@@ -64,7 +59,7 @@ def check_late_columns(
     """
     if _WERE_CHECKED.get():
         return {}
-    found = _leaks(data, y, _rows_with_weight(data))
+    found = _leaks(data, _rows_with_weight(data))
     for leak in found:
         if leak.decides and data.propensity is None:
             raise OverlapError(
@@ -80,7 +75,7 @@ def check_late_columns(
             f"{owner}: X has columns that were probably measured after the treatment ({listing}{more}). "
             "Effects are wrong if they were: leave them out unless they were measured before.",
             SegcateWarning,
-            stacklevel=stacklevel,
+            stacklevel=4,
         )
     return {
         leak.column: ("measured after the treatment? " if leak.is_strong else "") + leak.text
@@ -88,9 +83,9 @@ def check_late_columns(
     }
 
 
-def deciding_column(data: EffectData, y: Float, rows: Int) -> str | None:
+def deciding_column(data: EffectData, rows: Int) -> str | None:
     """Return the name of a column that decides the treatment among some rows; None if there is none."""
-    return next((leak.column for leak in _leaks(data, y, rows) if leak.decides), None)
+    return next((leak.column for leak in _leaks(data, rows) if leak.decides), None)
 
 
 def _rows_with_weight(data: EffectData) -> Int | None:
@@ -100,7 +95,7 @@ def _rows_with_weight(data: EffectData) -> Int | None:
     return np.flatnonzero(data.sample_weight)
 
 
-def _leaks(data: EffectData, y: Float, rows: Int | None) -> list[Leak]:
+def _leaks(data: EffectData, rows: Int | None) -> list[Leak]:
     """Find conspicuous columns, arm by arm against the control; the first finding of each column."""
     treatment = data.treatment if rows is None else data.treatment[rows]
     if treatment.dtype.kind == "f" and not is_zero_one(treatment):
@@ -112,9 +107,9 @@ def _leaks(data: EffectData, y: Float, rows: Int | None) -> list[Leak]:
         if n_arms > 2:
             there = np.flatnonzero((treatment == 0) | (treatment == arm))
             part = there if rows is None else rows[there]
-        X, outcome, arms = data.X, y, data.treatment
+        X, outcome, arms = data.X, data.y, data.treatment
         if part is not None:
-            X, outcome, arms = frames.take_rows(X, part), y[part], arms[part]
+            X, outcome, arms = frames.take_rows(X, part), outcome[part], arms[part]
         for leak in find_leaks(X, data.covariates, outcome, arms, screen=True):
             if leak.column not in found or leak.decides:
                 found[leak.column] = leak

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from segcate._inputs import frames
 from segcate._inputs.cells import MISSING
@@ -43,6 +44,7 @@ NEARLY_AUC, CLOSE_AUC = 0.95, 0.85
 COPIED_RANKS_R2 = 0.98
 RANDOMISED_Z, SHIFTED_Z = 2.0, 6.0
 SCREENED_ROWS = 1000
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 _LATE_WORDS = re.compile(
     r"visits?|visited|conver\w*|click\w*|opens?|opened|purchas\w*|spend|spending|spent|revenues?|"
@@ -128,7 +130,7 @@ def find_leaks(
     treated = np.asarray(treatment) != 0
     n_zero = int((y == 0).sum())
     mostly_zero = len(y) / 2 < n_zero < len(y)
-    rows = _screened_rows(y, treated) if screen else None
+    rows = _screened_rows(X, positions, y, treated) if screen else None
     first, X_first = _Outcome(y, treated, mostly_zero), X
     if rows is not None:
         first, X_first = (
@@ -282,17 +284,52 @@ class _Arm:
         return _r2_of(codes[self.rows], self._ranks)
 
 
-def _screened_rows(y: Float, treated: npt.NDArray[np.bool_]) -> Int | None:
-    """Choose evenly spread rows of each arm, with and without an outcome of 0; None: take all."""
+def _screened_rows(
+    X: Any, positions: Sequence[int], y: Float, treated: npt.NDArray[np.bool_]
+) -> Int | None:
+    """Choose rows of each arm, with and without an outcome of 0; None: take all.
+
+    They lie evenly in the order of a hash of what the rows hold, so that the order of rows does not
+    matter: rows of one hash are alike.
+    """
     if len(y) <= 4 * SCREENED_ROWS:
         return None
-    strata = 2 * treated + (y == 0)
+    strata, hashes = 2 * treated + (y == 0), _row_hashes(X, positions, y)
     chosen = []
     for stratum in range(4):
         rows = np.flatnonzero(strata == stratum)
         n_chosen = min(len(rows), SCREENED_ROWS)
-        chosen.append(rows[np.arange(n_chosen) * len(rows) // max(n_chosen, 1)])
+        at = np.arange(n_chosen) * len(rows) // max(n_chosen, 1)
+        chosen.append(rows[np.argsort(hashes[rows], kind="stable")[at]])
     return np.sort(np.concatenate(chosen))
+
+
+def _row_hashes(X: Any, positions: Sequence[int], y: Float) -> npt.NDArray[np.uint64]:
+    """Hash the outcome and the covariates of each row, numbers by value whatever their type.
+
+    Text is read only where numbers leave rows that are alike.
+    """
+    hashes, texts = _mixed(np.zeros(len(y), np.uint64), y), []
+    for i in positions:
+        column = frames.column_values(X, i)
+        if column.dtype.kind in "iufb":
+            hashes = _mixed(hashes, column.astype(np.float64))
+        else:
+            texts.append(column)
+    if texts and len(np.unique(hashes)) < len(hashes):
+        for column in texts:
+            codes, _ = pd.factorize(column.astype(str), sort=True)
+            hashes = _mixed(hashes, codes.astype(np.float64))
+    return hashes
+
+
+def _mixed(hashes: npt.NDArray[np.uint64], values: Float) -> npt.NDArray[np.uint64]:
+    """Take one more number of each row into its hash (the finisher of SplitMix64)."""
+    plain = np.where(np.isnan(values), np.inf, values) + 0.0  # one NaN, and one zero
+    mixed = hashes * _GOLDEN + plain.view(np.uint64)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
 
 
 def _read(X: Any, position: int) -> _Column | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 
 from segcate._covariates.imputation import impute
 from segcate._inputs import frames
-from segcate._inputs.effect_data import EffectData
+from segcate._inputs.effect_data import DesignData, EffectData
 from segcate._inputs.encoding import encode_columns, read_again
 from segcate._inputs.kinds import ColumnKind, read_column, with_note
 from segcate._inputs.listing import listed
@@ -27,6 +27,7 @@ from segcate._inputs.weights import present, read_weights
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
+Data = TypeVar("Data", bound=DesignData)
 
 __all__ = [
     "FEWEST_MISSING",
@@ -153,13 +154,13 @@ class Filling:
 
 def treat_missing(
     owner: str,
-    data: EffectData,
+    data: Data,
     how: str,
     *,
     takes_missing: bool = False,
     skip: Sequence[int] = (),
     allowed: Sequence[str] = MISSING_OPTIONS,
-) -> tuple[EffectData, Filling | None]:
+) -> tuple[Data, Filling | None]:
     """Do about missing covariates what `how` says; without gaps nothing is done.
 
     Parameters
@@ -203,7 +204,7 @@ def treat_missing(
     return _filled(data, "impute" if how == "impute" else "indicator", kinds, values, empty, share)
 
 
-def missing_by_arm(data: EffectData) -> dict[str, list[float]]:
+def missing_by_arm(data: DesignData) -> dict[str, list[float]]:
     """Return the share of missing values in each arm, for the covariates that have any."""
     gaps = _gaps(data, ())
     if not gaps:
@@ -222,7 +223,7 @@ def complete_data(data: EffectData, filling: Filling | None, rng: Any) -> list[E
     A value is drawn from its regression, in the segment where that has rows enough, on all other
     covariates, treatment, outcome and their product.
     """
-    if filling is None or filling.how != "impute" or not filling.kinds or data.y is None:
+    if filling is None or filling.how != "impute" or not filling.kinds:
         return [data]
     places = [kind.position for kind in filling.kinds]
     values = np.column_stack([read_again("", data.X, kind) for kind in filling.kinds])
@@ -249,7 +250,7 @@ def _check_how(owner: str, how: str, allowed: Sequence[str]) -> None:
     check_option(owner, "missing", how, allowed)
 
 
-def _gaps(data: EffectData, skip: Sequence[int]) -> dict[int, Mask]:
+def _gaps(data: DesignData, skip: Sequence[int]) -> dict[int, Mask]:
     """Mark the missing values of each covariate that has any."""
     found = {}
     for i in data.covariates:
@@ -261,7 +262,7 @@ def _gaps(data: EffectData, skip: Sequence[int]) -> dict[int, Mask]:
     return found
 
 
-def _share_incomplete(data: EffectData, incomplete: Mask) -> Float:
+def _share_incomplete(data: DesignData, incomplete: Mask) -> Float:
     """Share of the rows of each segment with a gap; rows of weight 0 are not there."""
     counts = np.ones(data.n_rows)
     if data.sample_weight is not None:
@@ -273,7 +274,7 @@ def _share_incomplete(data: EffectData, incomplete: Mask) -> Float:
 
 def _refuse_many(
     owner: str,
-    data: EffectData,
+    data: DesignData,
     kinds: Sequence[ColumnKind],
     missing: Mask,
     share: Float,
@@ -305,7 +306,7 @@ def _refuse_many(
     )
 
 
-def _drop(owner: str, data: EffectData, gaps: dict[int, Mask]) -> tuple[EffectData, Filling | None]:
+def _drop(owner: str, data: Data, gaps: dict[int, Mask]) -> tuple[Data, Filling | None]:
     """Leave out the rows with a gap in any covariate that has values at all."""
     told = {i: m for i, m in gaps.items() if not m.all()}
     if not told:
@@ -332,29 +333,24 @@ def _name(X: Any, position: int) -> str:
     return names[position] if names is not None else f"x{position}"
 
 
-def _rows_of(data: EffectData, rows: Int) -> EffectData:
+def _rows_of(data: Data, rows: Int) -> Data:
     """Take rows; segments and groups that have none left are gone."""
-    kept, codes = np.unique(data.segment.codes[rows], return_inverse=True)
-    segment = SegmentCodes(codes.astype(np.intp), data.segment.labels[kept], data.segment.position)
-
-    def part(values: Any) -> Any:
-        return None if values is None else values[rows]
-
-    groups, weight = part(data.groups), part(data.sample_weight)
+    taken = data.take(rows)
+    kept, codes = np.unique(taken.segment.codes, return_inverse=True)
+    groups, weight = taken.groups, taken.sample_weight
     if groups is not None:
         groups = np.unique(groups, return_inverse=True)[1].astype(np.intp)
-    return EffectData(
-        X=frames.take_rows(data.X, rows),
-        treatment=data.treatment[rows],
-        segment=segment,
-        y=part(data.y),
+    return replace(
+        taken,
+        segment=SegmentCodes(
+            codes.astype(np.intp), data.segment.labels[kept], data.segment.position
+        ),
         sample_weight=None if weight is None else read_weights(weight),
         groups=groups,
-        propensity=part(data.propensity),
     )
 
 
-def _by_arm(data: EffectData, missing: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _by_arm(data: DesignData, missing: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Count the missing values of each column in each arm, and the rows; doses are one arm."""
     arm = _arms(data)
     n_rows = np.bincount(arm)
@@ -362,20 +358,20 @@ def _by_arm(data: EffectData, missing: Mask) -> tuple[npt.NDArray[np.int64], npt
     return np.array(counts, dtype=np.int64).reshape(-1, len(n_rows)), n_rows
 
 
-def _arms(data: EffectData) -> Int:
+def _arms(data: DesignData) -> Int:
     if data.treatment.dtype.kind == "f":
         return np.zeros(data.n_rows, dtype=np.intp)
     return data.treatment.astype(np.intp)
 
 
 def _filled(
-    data: EffectData,
+    data: Data,
     how: str,
     kinds: tuple[ColumnKind, ...],
     values: Float,
     empty: tuple[int, ...],
     share: Float,
-) -> tuple[EffectData, Filling]:
+) -> tuple[Data, Filling]:
     """Fill with the means of the segments, and add the indicators that have rows enough."""
     missing = np.isnan(values)
     codes = data.segment.codes
@@ -396,7 +392,7 @@ def _filled(
     return replace(data, X=_rebuilt(data.X, columns, names, list(shown.values()))), filling
 
 
-def _means(data: EffectData, values: Float, missing: Mask) -> tuple[Float, Float]:
+def _means(data: DesignData, values: Float, missing: Mask) -> tuple[Float, Float]:
     """Return the means of known values in each segment and over all; rows of weight 0 are not there."""
     codes, n_segments = data.segment.codes, data.segment.n_segments
     is_there = np.ones(data.n_rows, dtype=bool)
@@ -415,7 +411,7 @@ def _means(data: EffectData, values: Float, missing: Mask) -> tuple[Float, Float
     return fills, overall
 
 
-def _indicators(data: EffectData, missing: Mask) -> dict[int, Mask]:
+def _indicators(data: DesignData, missing: Mask) -> dict[int, Mask]:
     """Mark gaps where ten rows of each arm of the segment have one; columns alike are one."""
     arm = _arms(data)
     n_arms = int(arm.max()) + 1

@@ -366,7 +366,7 @@ class CausalForest(CATEEstimator):
             random_state=seed,
             n_jobs=self.n_jobs,
         )
-        y = _outcome(data)
+        y = data.y
         is_dose = kind == "continuous"
         wants: list[Want] = ["outcome"]
         if data.propensity is None:
@@ -454,7 +454,7 @@ class CausalForest(CATEEstimator):
             )
         if data.propensity is not None and self.propensity_model is not None:
             raise ValueError(f"{owner}: pass either `propensity_model` or `propensity`, not both.")
-        y_is_binary = bool(np.isin(_outcome(data), (0.0, 1.0)).all())
+        y_is_binary = bool(np.isin(data.y, (0.0, 1.0)).all())
         is_dose = kind == "continuous"
         check_models(
             owner, self.outcome_model, None if is_dose else self.propensity_model, y_is_binary
@@ -466,12 +466,6 @@ class CausalForest(CATEEstimator):
                     f"{owner}: with doses `propensity_model` must be a regressor (an instance), the "
                     f"model of the expected dose; got {model!r}."
                 )
-
-
-def _outcome(data: EffectData) -> Float:
-    if data.y is None:
-        raise ValueError("CausalForest: an effect needs an outcome; y is None. Pass y.")
-    return data.y
 
 
 def _check_units(owner: str, unit: Int, data: EffectData) -> None:

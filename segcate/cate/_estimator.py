@@ -75,7 +75,7 @@ class CATEEstimator(EffectEstimatorMixin, BaseEstimator):
             **given,
         )
         owner = type(self).__name__
-        self.late_columns_ = check_late_columns(owner, data, np.asarray(data.y), stacklevel=4)
+        self.late_columns_ = check_late_columns(owner, data)
         return data
 
     def _encode_rows(self, X: Any, *, may_be_empty: bool = False) -> Float:

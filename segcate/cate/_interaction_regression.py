@@ -240,7 +240,7 @@ class InteractionRegression(CATEEstimator):
         else:
             design = _columns(D, Z, self._moderators_idx)
             self.estimator_ = fit_regressor(
-                owner, self.estimator, design, _outcome(data), data.sample_weight
+                owner, self.estimator, design, data.y, data.sample_weight
             )
         return self
 
@@ -355,7 +355,7 @@ class InteractionRegression(CATEEstimator):
             D,
             Z,
             self._moderators_idx,
-            _outcome(data),
+            data.y,
             weight=data.sample_weight,
             groups=data.groups,
             kind=method,
@@ -433,12 +433,6 @@ class InteractionRegression(CATEEstimator):
                 "for intervals of a flexible model."
             )
         return self._fit
-
-
-def _outcome(data: EffectData) -> Float:
-    if data.y is None:
-        raise ValueError("an effect needs an outcome; y is None")
-    return data.y
 
 
 def _treatment_columns(owner: str, data: EffectData, kind: str) -> Float:

@@ -48,8 +48,6 @@ class Rows:
 
 def rows_of(data: EffectData, kind: TreatmentKind) -> Rows:
     """Take the checked rows of a fit, without the segment column."""
-    if data.y is None:
-        raise ValueError("an effect needs an outcome; y is None")
     return Rows(
         X=frames.select_columns(data.X, data.covariates),
         y=data.y,

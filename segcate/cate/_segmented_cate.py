@@ -522,7 +522,7 @@ def _why_pooled(rows: Rows, part: Int, smallest: int) -> str:
 
 def _why_no_overlap(data: EffectData, rows: Rows, part: Int) -> str:
     """Say which column decides the treatment in a segment; empty if none does, or the chance is known."""
-    column = None if data.propensity is not None else deciding_column(data, rows.y, part)
+    column = None if data.propensity is not None else deciding_column(data, part)
     return "" if column is None else f"column {column!r} decides the treatment"
 
 

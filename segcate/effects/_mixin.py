@@ -5,23 +5,28 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from segcate._covariates.missing import Filling, missing_by_arm, treat_missing
+from segcate._covariates.late_columns import check_late_columns
+from segcate._covariates.missing import Filling, complete_data, missing_by_arm, treat_missing
 from segcate._inputs import frames
-from segcate._inputs.effect_data import EffectData
+from segcate._inputs.effect_data import EffectData, check_effect_data
 from segcate._inputs.features import check_features
-from segcate._inputs.kinds import ColumnKind
+from segcate._inputs.kinds import ColumnKind, with_note
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_in_unit_interval, check_option
+from segcate._inputs.present_rows import present_rows
 from segcate._inputs.segments import Segment, code_segments
 from segcate.base import EffectEstimatorMixin
 from segcate.effects._table.effect_table import EffectTable, SegmentContrasts
 from segcate.effects._table.heterogeneity import Heterogeneity
+from segcate.effects._table.imputed import combine_tables
+from segcate.effects._table.pool import pool
 from segcate.effects._table.segment_estimate import FEWEST_GROUPS, SegmentEstimate
 from segcate.effects._table.summary import Described, summary_text
 from segcate.effects._thin_segments import (
@@ -31,9 +36,6 @@ from segcate.effects._thin_segments import (
     with_remark,
 )
 from segcate.exceptions import EmptySegmentError, SegcateWarning
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Float = npt.NDArray[np.float64]
 
@@ -69,8 +71,28 @@ class Preparation:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """The segments of one data set, estimated.
+
+    Attributes
+    ----------
+    estimates : one a segment, in label order
+    kinds : what the columns of X were taken as
+    details : what else the estimator keeps
+    """
+
+    estimates: Sequence[SegmentEstimate]
+    kinds: tuple[ColumnKind, ...]
+    details: Any = None
+
+
 class SegmentEffectsMixin(EffectEstimatorMixin):
-    """Tables and predictions of an estimator whose fit ends in `_store_effects`.
+    """Fit, tables and predictions of an estimator of segment effects.
+
+    An estimator says in `_check_parameters` what its parameters may be, in `_plan` how it estimates,
+    in `_estimate` what it finds in each segment, in `_keep` what it stores beside the tables, and in
+    `_describe` how its summary begins and ends.
 
     Attributes
     ----------
@@ -89,8 +111,14 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
 
     # What else may fill a segment that has no estimate, for the error message.
     _remedy: ClassVar[str] = ""
+    # Parameters that hold an estimator or None, and how each is given one.
+    _children: ClassVar[dict[str, str]] = {}
+    # Whether rows of weight 0 are left out before anything is estimated.
+    _leaves_out_rows: ClassVar[bool] = True
 
     estimand: str
+    inference: str = "population"
+    random_state: Any
     segment: Segment
     confidence_level: float
     on_empty: str
@@ -98,6 +126,102 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
     missing: str
     segment_labels_: npt.NDArray[Any]
     _table: EffectTable
+
+    def _fit_effects(self, X: Any, y: Any, **given: Any) -> Self:
+        """Check, estimate (each imputation on its own), refuse empty segments, pool and store.
+
+        To be called by `fit` itself: warnings point at who called that.
+        """
+        owner = type(self).__name__
+        self._check_parameters(owner)
+        given |= self._propensity_rules()
+        data = check_effect_data(self, X, y, segment=self.segment, allow_missing=True, **given)
+        data, prepared = self._prepare(owner, data)
+        if self._leaves_out_rows:
+            data = present_rows(data)
+        plan = self._plan(owner, data)
+        late_columns = check_late_columns(owner, data)
+        found = [
+            self._estimate_once(owner, one, plan, prepared)
+            for one in complete_data(data, prepared.filling, self._imputation_seed(plan))
+        ]
+        first = found[0][0]
+        self._keep(data, plan, first, prepared.filling)
+        if data.groups is not None:
+            _warn_of_few_groups(owner, data.groups)
+        self.late_columns_ = late_columns
+        kinds = tuple(
+            with_note(kind, late_columns[kind.name]) if kind.name in late_columns else kind
+            for kind in first.kinds
+        )
+        self._store_effects(data, combine_tables([t for _, t in found]), prepared, kinds)
+        return self
+
+    def _estimate_once(
+        self, owner: str, data: EffectData, plan: Any, prepared: Preparation
+    ) -> tuple[Estimated, EffectTable]:
+        """Estimate, and pool, the data or one imputation of them."""
+        found = self._estimate(owner, data, plan)
+        estimates = prepared.tell(data, found.estimates)
+        self._refuse_estimates(owner, data, plan, estimates)
+        table = pool(
+            estimates,
+            data.segment,
+            inference=self.inference,
+            confidence_level=self.confidence_level,
+        )
+        return found, table
+
+    def _check_parameters(self, owner: str) -> None:
+        """Raise where a parameter is out of range."""
+        raise NotImplementedError
+
+    def _propensity_rules(self) -> dict[str, Any]:
+        """Return keywords of `check_effect_data` for propensities that are handed in."""
+        return {}
+
+    def _uncompared_columns(self, data: EffectData) -> list[int]:
+        """Return positions of columns whose gaps need no filling."""
+        return []
+
+    def _plan(self, owner: str, data: EffectData) -> Any:
+        """Say how the effects and their standard errors are estimated, before any is."""
+        raise NotImplementedError
+
+    def _imputation_seed(self, plan: Any) -> Any:
+        """Return what imputations are drawn with."""
+        return self.random_state
+
+    def _estimate(self, owner: str, data: EffectData, plan: Any) -> Estimated:
+        """Estimate the effect of every segment."""
+        raise NotImplementedError
+
+    def _keep(self, data: EffectData, plan: Any, found: Estimated, filling: Filling | None) -> None:
+        """Store what is this estimator's own; `fit` is three calls above."""
+        raise NotImplementedError
+
+    def _takes_missing(self, has_propensity: bool) -> bool:
+        """Tell whether the models in use can be fitted with NaN in X."""
+        return False
+
+    def __sklearn_tags__(self) -> Any:
+        """X may hold strings and categories in a frame, and NaN where it is said what it means."""
+        tags = super().__sklearn_tags__()
+        takes = self._takes_missing(has_propensity=False)
+        tags.input_tags.allow_nan = takes or self.missing != "auto"
+        return tags
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; those of a child (`matcher__caliper`) need an instance of it."""
+        for child, example in self._children.items():
+            nested = [name for name in params if name.startswith(f"{child}__")]
+            if nested and params.get(child, getattr(self, child)) is None:
+                raise ValueError(
+                    f"{type(self).__name__}: {listed(nested)} cannot be set because `{child}` is None. Give it an "
+                    f"instance, for example {example}."
+                )
+        super().set_params(**params)
+        return self
 
     def predict(self, X: Any) -> Float:
         """Return the effect of the segment of each row.
@@ -194,16 +318,18 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         check_in_unit_interval(owner, "confidence_level", self.confidence_level)
         check_count(owner, "min_per_arm", self.min_per_arm, 2, optional=True)
 
-    def _prepare(
-        self, owner: str, data: EffectData, takes_missing: bool, skip: Sequence[int] = ()
-    ) -> tuple[EffectData, Preparation]:
+    def _prepare(self, owner: str, data: EffectData) -> tuple[EffectData, Preparation]:
         """Merge thin segments, and do about gaps in the covariates what `missing` says.
 
         Rows that are left out are so before segments are counted; means are those of the segments
         that there are in the end.
         """
         shares = missing_by_arm(data)
-        gaps: dict[str, Any] = {"takes_missing": takes_missing, "skip": skip}
+        takes_missing = self._takes_missing(has_propensity=data.propensity is not None)
+        gaps: dict[str, Any] = {
+            "takes_missing": takes_missing,
+            "skip": self._uncompared_columns(data),
+        }
         filling = None
         if self.missing == "drop":
             data, filling = treat_missing(owner, data, self.missing, **gaps)
@@ -217,6 +343,12 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         """Rows of each arm that an estimate needs; a smaller `min_per_arm` asks for less."""
         least = FEWEST_PER_ARM if self.min_per_arm is None else int(self.min_per_arm)
         return min(FEWEST_PER_ARM, least)
+
+    def _refuse_estimates(
+        self, owner: str, data: EffectData, plan: Any, estimates: Sequence[SegmentEstimate]
+    ) -> None:
+        """Raise where the estimates cannot be used."""
+        self._refuse_empty(owner, data, estimates)
 
     def _refuse_empty(
         self, owner: str, data: EffectData, estimates: Sequence[SegmentEstimate]
@@ -277,13 +409,13 @@ def _counted_arms(estimate: SegmentEstimate) -> str:
     return f" ({estimate.n_treated} treated, {estimate.n_control} control)"
 
 
-def warn_of_few_groups(owner: str, groups: npt.NDArray[np.intp]) -> None:
-    """Warn where standard errors come from too few groups; to be called by `fit` itself."""
+def _warn_of_few_groups(owner: str, groups: npt.NDArray[np.intp]) -> None:
+    """Warn where standard errors come from too few groups; `fit` is two calls above."""
     n_groups = int(groups.max()) + 1
     if n_groups < FEWEST_GROUPS:
         warnings.warn(
             f"{owner}: standard errors clustered by {n_groups} groups run low below {FEWEST_GROUPS}, where the groups "
             "differ in size or in what they were given. Read the intervals as rough.",
             SegcateWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

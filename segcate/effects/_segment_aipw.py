@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from segcate._covariates.late_columns import check_late_columns
-from segcate._covariates.missing import complete_data
-from segcate._inputs.effect_data import EffectData, check_effect_data
+from segcate._covariates.missing import Filling
+from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import takes_missing
 from segcate._inputs.listing import listed
 from segcate._inputs.outcome import is_zero_one
@@ -20,24 +19,21 @@ from segcate._inputs.segments import Segment
 from segcate._nuisance.cross_fit import check_models
 from segcate._nuisance.folds import check_splits
 from segcate._nuisance.nuisances import NuisanceModels, check_cross_fitting, warn_of_clipped
-from segcate.effects._mixin import (
-    Preparation,
-    SegmentEffectsMixin,
-    warn_of_few_groups,
-)
-from segcate.effects._table.effect_table import EffectTable
-from segcate.effects._table.imputed import combine_tables
-from segcate.effects._table.pool import pool
+from segcate.effects._mixin import Estimated, SegmentEffectsMixin
 from segcate.effects._table.segment_estimate import OK, SegmentEstimate
 from segcate.effects._table.summary import ESTIMAND_NAMES, Described
 from segcate.effects._unmatched.aipw_estimate import aipw_segment
 from segcate.effects._unmatched.aipw_nuisances import (
-    AIPWNuisances,
     AIPWOptions,
     fit_aipw_nuisances,
     without_folds,
 )
-from segcate.effects._unmatched.rows import rows_by_segment, supported_levels
+from segcate.effects._unmatched.rows import (
+    comparable_columns,
+    rows_by_segment,
+    supported_levels,
+    telling_covariate,
+)
 from segcate.exceptions import OverlapError
 
 Float = npt.NDArray[np.float64]
@@ -179,6 +175,11 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
     """
 
     _remedy = "lower `cv`"
+    _children: ClassVar[dict[str, str]] = {
+        "outcome_model": "SegmentAIPW(outcome_model=...)",
+        "propensity_model": "SegmentAIPW(propensity_model=...)",
+    }
+    _leaves_out_rows = False  # `propensity_` has a value for each of them
 
     def __init__(
         self,
@@ -264,115 +265,23 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             If modelled chances of treatment were clipped, there are fewer than 30 `groups`, or X has
             columns that were probably measured after the treatment.
         """
-        owner = type(self).__name__
-        self._check_parameters(owner)
-        data = check_effect_data(
-            self,
+        return self._fit_effects(
             X,
             y,
             treatment=treatment,
-            segment=self.segment,
             sample_weight=sample_weight,
             groups=groups,
             propensity=propensity,
-            allow_missing=True,
         )
-        data, prepared = self._prepare(owner, data, self._takes_missing(propensity is not None))
-        if data.y is None:
-            raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
-        options = self._options(owner, data, data.y)
-        late_columns = check_late_columns(owner, data, data.y)
-        found = [
-            self._estimate(owner, one, options, prepared)
-            for one in complete_data(data, prepared.filling, options.models.random_state)
-        ]
-        nuisances, is_clipped, _ = found[0]
-        warn_of_clipped(
-            owner, np.flatnonzero(is_clipped), data.n_rows, self.clip,
-            only_above=self.estimand != "ate", stacklevel=2,
-        )  # fmt: skip
-        if data.groups is not None:
-            warn_of_few_groups(owner, data.groups)
-        self.propensity_ = nuisances.propensity
-        self.n_clipped_ = int(is_clipped.sum())
-        self.std_error_method_ = "influence" if data.groups is None else "group"
-        self._n_folds = options.models.cv
-        self._has_propensity = data.propensity is not None
-        self.late_columns_ = late_columns
-        table = combine_tables([one for *_, one in found])
-        self._store_effects(data, table, prepared, nuisances.kinds)
-        return self
-
-    def _estimate(
-        self, owner: str, data: EffectData, options: AIPWOptions, prepared: Preparation
-    ) -> tuple[AIPWNuisances, npt.NDArray[np.bool_], EffectTable]:
-        """Cross-fit and estimate once: on the data, or on one imputation of them."""
-        assert data.y is not None
-        support = supported_levels(owner, data, data.covariates, self.estimand)
-        segments = [
-            without_folds(part, options)
-            for part in rows_by_segment(data, data.y, self.estimand, support)
-        ]
-        self._refuse_empty(owner, data, [_expected(part.counted) for part in segments])
-        nuisances = fit_aipw_nuisances(owner, data, data.y, segments, options)
-        is_clipped = self._clip(owner, data, nuisances.propensity)
-        estimates = [
-            aipw_segment(part, nuisances, data.groups, int(is_clipped[part.rows].sum()))
-            for part in segments
-        ]
-        self._refuse_empty(owner, data, estimates)
-        table = pool(
-            prepared.tell(data, estimates),
-            data.segment,
-            inference="population",
-            confidence_level=self.confidence_level,
-        )
-        return nuisances, is_clipped, table
-
-    def set_params(self, **params: Any) -> SegmentAIPW:
-        """Set parameters; those of a model (`outcome_model__alpha`) need an instance of it."""
-        for child in ("outcome_model", "propensity_model"):
-            nested = [name for name in params if name.startswith(f"{child}__")]
-            if nested and params.get(child, getattr(self, child)) is None:
-                raise ValueError(
-                    f"{type(self).__name__}: {listed(nested)} cannot be set because `{child}` is None. Give it an "
-                    f"instance, for example SegmentAIPW({child}=...)."
-                )
-        super().set_params(**params)
-        return self
-
-    def __sklearn_tags__(self) -> Any:
-        """X may hold strings and categories in a frame, and NaN where the models take it."""
-        tags = super().__sklearn_tags__()
-        takes = self._takes_missing(has_propensity=False)
-        tags.input_tags.allow_nan = takes or self.missing != "auto"
-        return tags
-
-    def _describe(self) -> tuple[Described, Described]:
-        how = "all segments together" if self.pool_nuisances else "each segment"
-        chance = "handed in" if self._has_propensity else _model_name(self.propensity_model)
-        above = [
-            ("Estimand", f"{ESTIMAND_NAMES[self.estimand]}, population inference"),
-            ("Outcome model", f"{_model_name(self.outcome_model)}, in {how}"),
-            ("Propensity", chance),
-            ("Cross-fitting", f"{self._n_folds} folds"),
-            ("Standard error", self.std_error_method_),
-        ]
-        return above, [("Clipped", f"{self.n_clipped_} propensities")]
-
-    def _takes_missing(self, has_propensity: bool) -> bool:
-        """Tell whether the models in use can be fitted with NaN in X."""
-        models = [self.outcome_model, None if has_propensity else self.propensity_model]
-        return all(model is None or takes_missing(model) for model in models)
 
     def _check_parameters(self, owner: str) -> None:
         self._check_shared_parameters(owner, ("ate", "att"))
         check_flag(owner, "pool_nuisances", self.pool_nuisances)
         check_cross_fitting(owner, self.cv if _is_number(self.cv) else 2, self.clip)
 
-    def _options(self, owner: str, data: EffectData, y: Float) -> AIPWOptions:
+    def _plan(self, owner: str, data: EffectData) -> AIPWOptions:
         """Check the models against the data, and say how they are fitted."""
-        is_binary = is_zero_one(y)
+        is_binary = is_zero_one(data.y)
         check_models(owner, self.outcome_model, self.propensity_model, is_binary)
         if not data.covariates:
             raise ValueError(
@@ -397,6 +306,43 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             fewest=self._fewest_rows,
         )
 
+    def _imputation_seed(self, plan: AIPWOptions) -> Any:
+        return plan.models.random_state
+
+    def _estimate(self, owner: str, data: EffectData, plan: AIPWOptions) -> Estimated:
+        encoded = comparable_columns(owner, data)
+        support = supported_levels(data, encoded, self.estimand)
+        segments = [
+            without_folds(part, plan) for part in rows_by_segment(data, self.estimand, support)
+        ]
+        self._refuse_empty(owner, data, [_expected(part.counted) for part in segments])
+        nuisances = fit_aipw_nuisances(owner, data, segments, plan)
+        is_clipped = self._clip(owner, data, nuisances.propensity)
+        estimates = [
+            aipw_segment(
+                part,
+                nuisances,
+                data.groups,
+                int(is_clipped[part.rows].sum()),
+                telling_covariate(part, encoded),
+            )
+            for part in segments
+        ]
+        return Estimated(estimates, nuisances.kinds, (nuisances.propensity, is_clipped))
+
+    def _keep(
+        self, data: EffectData, plan: AIPWOptions, found: Estimated, filling: Filling | None
+    ) -> None:
+        self.propensity_, is_clipped = found.details
+        warn_of_clipped(
+            type(self).__name__, np.flatnonzero(is_clipped), data.n_rows, self.clip,
+            only_above=self.estimand != "ate", stacklevel=4,
+        )  # fmt: skip
+        self.n_clipped_ = int(is_clipped.sum())
+        self.std_error_method_ = "influence" if data.groups is None else "group"
+        self._n_folds = plan.models.cv
+        self._has_propensity = data.propensity is not None
+
     def _clip(self, owner: str, data: EffectData, propensity: Float) -> npt.NDArray[np.bool_]:
         """Keep modelled chances away from 1, for the ATE from 0 too, in place; mark those moved."""
         nothing = np.zeros(data.n_rows, dtype=bool)
@@ -415,6 +361,23 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
                 "Set `clip` above 0, use a smoother model, or leave out rows that only one arm has."
             )
         return nothing
+
+    def _describe(self) -> tuple[Described, Described]:
+        how = "all segments together" if self.pool_nuisances else "each segment"
+        chance = "handed in" if self._has_propensity else _model_name(self.propensity_model)
+        above = [
+            ("Estimand", f"{ESTIMAND_NAMES[self.estimand]}, population inference"),
+            ("Outcome model", f"{_model_name(self.outcome_model)}, in {how}"),
+            ("Propensity", chance),
+            ("Cross-fitting", f"{self._n_folds} folds"),
+            ("Standard error", self.std_error_method_),
+        ]
+        return above, [("Clipped", f"{self.n_clipped_} propensities")]
+
+    def _takes_missing(self, has_propensity: bool) -> bool:
+        """Tell whether the models in use can be fitted with NaN in X."""
+        models = [self.outcome_model, None if has_propensity else self.propensity_model]
+        return all(model is None or takes_missing(model) for model in models)
 
 
 def _refuse_certain(owner: str, propensity: Float, estimand: str) -> None:

@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
+import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import has_fit_parameter
 
-from segcate._covariates.late_columns import check_late_columns
-from segcate._covariates.missing import complete_data
-from segcate._inputs.effect_data import EffectData, check_effect_data
+from segcate._covariates.missing import Filling
+from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import takes_missing
-from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_option
-from segcate._inputs.present_rows import present_rows
 from segcate._inputs.segments import Segment
-from segcate.effects._matched.estimate import NOT_VALID, EstimateOptions, estimate_segments
-from segcate.effects._mixin import (
-    Preparation,
-    SegmentEffectsMixin,
-    warn_of_few_groups,
+from segcate.effects._matched.estimate import estimate_segments
+from segcate.effects._matched.estimated_segment import EstimateOptions
+from segcate.effects._matched.standard_errors import (
+    STD_ERROR_OPTIONS,
+    Situation,
+    choose_std_error,
+    describe_std_error,
+    refuse_segments,
 )
-from segcate.effects._table.effect_table import EffectTable
-from segcate.effects._table.imputed import combine_tables
-from segcate.effects._table.pool import pool
+from segcate.effects._mixin import Estimated, SegmentEffectsMixin
 from segcate.effects._table.segment_estimate import SegmentEstimate
 from segcate.effects._table.summary import (
     ESTIMAND_NAMES,
     Described,
     describe_adjustment,
+    describe_donors,
     describe_unmatched,
 )
 from segcate.matching import Matcher, PropensityMatcher
-from segcate.matching._design import Design
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-Float = npt.NDArray[np.float64]
+class _Plan(NamedTuple):
+    """Who is compared with whom, and how effects follow from it."""
 
-STD_ERRORS = ("auto", "abadie-imbens", "abadie-imbens-2016", "pair", "pair+unit", "group")
+    matcher: Matcher
+    options: EstimateOptions
 
 
 class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
@@ -171,6 +169,9 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     """
 
     _remedy = "widen the caliper"
+    _children: ClassVar[dict[str, str]] = {"matcher": "SegmentMatching(PropensityMatcher())"}
+
+    matcher_: Matcher
 
     def __init__(
         self,
@@ -253,133 +254,34 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
             If there are fewer than 30 `groups`, or X has
             columns that were probably measured after the treatment.
         """
-        owner = type(self).__name__
-        matcher = self._check_parameters(owner)
-        data = check_effect_data(
-            self,
+        return self._fit_effects(
             X,
             y,
             treatment=treatment,
-            segment=self.segment,
             sample_weight=sample_weight,
             groups=groups,
             propensity=propensity,
-            takes_certain=matcher.takes_certain,
-            propensity_remedy=matcher.propensity_remedy,
-            allow_missing=True,
         )
-        takes = self._takes_missing(matcher, propensity is not None)
-        data, prepared = self._prepare(owner, data, takes, matcher.exact_positions(data))
-        data = present_rows(data)
-        method = _choose_std_error(owner, self, matcher, data)
-        if data.y is None:
-            raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
-        late_columns = check_late_columns(owner, data, data.y)
-        found = [
-            self._estimate(owner, one, matcher, method, prepared)
-            for one in complete_data(data, prepared.filling, self.random_state)
-        ]
-        if method == "group" and data.groups is not None:
-            warn_of_few_groups(owner, data.groups)
-        design, estimates, _ = found[0]
-        matcher.adopt(design, prepared.filling)
-        self.matcher_ = matcher
-        self.std_error_method_ = _method_name(method, estimates)
-        self.late_columns_ = late_columns
-        table = combine_tables([one for *_, one in found])
-        self._store_effects(data, table, prepared, design.encoded.kinds)
-        self._reuse = np.array([(e.n_donors, e.max_uses, e.max_distance) for e in estimates])
-        return self
-
-    def _estimate(
-        self,
-        owner: str,
-        data: EffectData,
-        matcher: Matcher,
-        method: str,
-        prepared: Preparation,
-    ) -> tuple[Design, list[SegmentEstimate], EffectTable]:
-        """Match and estimate once: on the data, or on one imputation of them."""
-        design = matcher.match(data, self.estimand)
-        options = EstimateOptions(
-            self.estimand,
-            self.adjustment,
-            method,
-            self.inference,
-            int(self.n_variance_neighbors),
-            self._fewest_rows,
-            as_published=self.std_error != "auto",
-        )
-        assert data.y is not None
-        estimates = estimate_segments(design, data.y, options, self.n_jobs)
-        estimates = prepared.tell(data, estimates)
-        self._refuse_empty(owner, data, estimates)
-        self._refuse_unsupported(owner, data, estimates)
-        table = pool(
-            estimates,
-            data.segment,
-            inference=self.inference,
-            confidence_level=self.confidence_level,
-        )
-        return design, estimates, table
 
     @property
     def balance_(self) -> pd.DataFrame:
         """Balance before and after matching, from the matcher."""
         return self.matcher_.balance_
 
-    def _describe(self) -> tuple[Described, Described]:
-        matcher = self.matcher_
-        above = [
-            ("Estimand", f"{ESTIMAND_NAMES[self.estimand]}, {self.inference} inference"),
-            ("Matching", matcher.describe()),
-            ("Adjustment", describe_adjustment(self.adjustment)),
-            ("Standard error", self.std_error_method_),
-        ]
-        return above, [("Unmatched", describe_unmatched(matcher))]
-
-    def set_params(self, **params: Any) -> SegmentMatching:
-        """Set parameters; those of the matcher (`matcher__caliper`) need an instance of it."""
-        nested = [name for name in params if name.startswith("matcher__")]
-        if nested and params.get("matcher", self.matcher) is None:
-            raise ValueError(
-                f"{type(self).__name__}: {listed(nested)} cannot be set because `matcher` is None. Give it an "
-                "instance: SegmentMatching(PropensityMatcher())."
-            )
-        super().set_params(**params)
-        return self
-
-    def _takes_missing(self, matcher: Matcher | None, has_propensity: bool) -> bool:
-        """Tell whether both the propensity and the adjustment can do with NaN in X."""
-        can_match = isinstance(matcher, Matcher) and matcher.allows_missing(has_propensity)
-        return can_match and (self.adjustment is None or takes_missing(self.adjustment))
-
-    def __sklearn_tags__(self) -> Any:
-        """X may hold strings and categories in a frame, and NaN where the models take it."""
-        tags = super().__sklearn_tags__()
-        takes = self._takes_missing(self.matcher, has_propensity=False)
-        tags.input_tags.allow_nan = takes or self.missing != "auto"
-        return tags
-
-    def _check_parameters(self, owner: str) -> Matcher:
-        """Check our own parameters and return a fresh matcher."""
+    def _check_parameters(self, owner: str) -> None:
         self._check_shared_parameters(owner)
-        check_option(owner, "std_error", self.std_error, STD_ERRORS)
+        check_option(owner, "std_error", self.std_error, STD_ERROR_OPTIONS)
         check_option(owner, "inference", self.inference, ("population", "sample"))
         check_count(owner, "n_variance_neighbors", self.n_variance_neighbors, 0)
         if isinstance(self.adjustment, str):
             check_option(owner, "adjustment", self.adjustment, ("bias", "linear"))
         elif self.adjustment is not None:
             self._check_regressor(owner)
-        if self.matcher is None:
-            return PropensityMatcher()
-        if not isinstance(self.matcher, Matcher):
+        if not isinstance(self._matcher, Matcher):
             raise TypeError(
                 f"{owner}: `matcher` must be a Matcher, such as PropensityMatcher(), or None; got {self.matcher!r}."
             )
-        self.matcher.check_parameters()
-        fresh: Matcher = clone(self.matcher)
-        return fresh
+        self._matcher.check_parameters()
 
     def _check_regressor(self, owner: str) -> None:
         """Refuse an adjustment that is no regressor, or cannot weigh its rows."""
@@ -395,118 +297,87 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
                 f"often they serve; {type(model).__name__} does not. Use 'bias' or 'linear', or another regressor."
             )
 
-    def _refuse_unsupported(
-        self, owner: str, data: EffectData, estimates: list[SegmentEstimate]
-    ) -> None:
-        bad = [
-            label
-            for label, e in zip(data.segment.labels.tolist(), estimates, strict=True)
-            if e.is_estimated and e.method == NOT_VALID
-        ]
-        if bad:
+    @property
+    def _matcher(self) -> Matcher:
+        """The matcher handed in, or the default one; not fitted."""
+        return PropensityMatcher() if self.matcher is None else self.matcher
+
+    def _propensity_rules(self) -> dict[str, Any]:
+        matcher = self._matcher
+        return {
+            "takes_certain": matcher.takes_certain,
+            "propensity_remedy": matcher.propensity_remedy,
+        }
+
+    def _uncompared_columns(self, data: EffectData) -> list[int]:
+        return self._matcher.exact_positions(data)
+
+    def _takes_missing(self, has_propensity: bool) -> bool:
+        """Tell whether both the propensity and the adjustment can do with NaN in X."""
+        matcher = self._matcher
+        can_match = isinstance(matcher, Matcher) and matcher.allows_missing(has_propensity)
+        return can_match and (self.adjustment is None or takes_missing(self.adjustment))
+
+    def _plan(self, owner: str, data: EffectData) -> _Plan:
+        """Choose the standard error that is valid for the design, or check the one asked for."""
+        is_linear = isinstance(self.adjustment, str) and self.adjustment == "linear"
+        if is_linear and self.estimand == "ate":
             raise ValueError(
-                f"{owner}: std_error='abadie-imbens-2016' is valid for our logistic regression, fitted without "
-                "penalty or weights in the segment, and matches without caliper, common support or exact columns; "
-                f"that fails in the segments {listed(bad)}. Use std_error='auto' or 'abadie-imbens'."
+                f"{owner}: adjustment='linear' estimates effects on the treated or on the controls; with "
+                "estimand='ate' use adjustment='bias'."
             )
-
-
-class _Rule(NamedTuple):
-    """One reason why a standard error is not valid for a design."""
-
-    applies: bool
-    why: str
-
-
-def _choose_std_error(
-    owner: str, model: SegmentMatching, matcher: Matcher, data: EffectData
-) -> str:
-    """Pick the valid method, or check the one asked for."""
-    is_linear = isinstance(model.adjustment, str) and model.adjustment == "linear"
-    if is_linear and model.estimand == "ate":
-        raise ValueError(
-            f"{owner}: adjustment='linear' estimates effects on the treated or on the controls; with "
-            "estimand='ate' use adjustment='bias'."
+        matcher: Matcher = clone(self._matcher)
+        situation = Situation(
+            estimand=self.estimand,
+            inference=self.inference,
+            is_linear=is_linear,
+            has_groups=data.groups is not None,
+            replacement=matcher.replacement,
+            estimates_score=matcher.estimates_score,
+            n_variance_neighbors=int(self.n_variance_neighbors),
         )
-    method = model.std_error
-    if method == "auto":
-        if data.groups is not None:
-            method = "group"
-        elif is_linear:
-            method = "pair+unit" if matcher.replacement else "pair"
-        else:
-            is_known = matcher.replacement or model.inference == "sample"
-            method = "abadie-imbens-auto" if is_known else "pair"
-    for rule in _rules(method, model, matcher, data, is_linear):
-        if rule.applies:
-            raise ValueError(f"{owner}: std_error={method.removesuffix('-auto')!r} {rule.why}")
-    return method
+        options = EstimateOptions(
+            self.estimand,
+            self.adjustment,
+            choose_std_error(owner, self.std_error, situation),
+            self.inference,
+            situation.n_variance_neighbors,
+            self._fewest_rows,
+            as_published=self.std_error != "auto",
+        )
+        return _Plan(matcher, options)
 
+    def _estimate(self, owner: str, data: EffectData, plan: _Plan) -> Estimated:
+        design = plan.matcher.match(data, self.estimand)
+        estimates = estimate_segments(design, data.y, plan.options, self.n_jobs)
+        return Estimated(estimates, design.encoded.kinds, design)
 
-def _rules(
-    method: str,
-    model: SegmentMatching,
-    matcher: Matcher,
-    data: EffectData,
-    is_linear: bool,
-) -> list[_Rule]:
-    sample = model.inference == "sample"
-    by_theory = method.startswith("abadie-imbens")
-    return [
-        _Rule(
-            by_theory and not matcher.replacement and not sample,
-            "is for matching with replacement, or inference='sample'. Use 'pair' (or 'auto').",
-        ),
-        _Rule(
-            by_theory and is_linear,
-            "does not know adjustment='linear'. Use 'pair+unit' (or 'auto'), or adjustment='bias'.",
-        ),
-        _Rule(
-            by_theory and data.groups is not None,
-            "takes rows as independent, but `groups` were given. Use 'group' (or 'auto'), or leave the groups out.",
-        ),
-        _Rule(
-            method == "abadie-imbens-2016" and not matcher.estimates_score,
-            f"is for matches on an estimated propensity score; {type(matcher).__name__} matches on more. Use "
-            "'abadie-imbens' (or 'auto').",
-        ),
-        _Rule(
-            method == "abadie-imbens-2016" and (sample or model.n_variance_neighbors == 0),
-            "needs inference='population' and `n_variance_neighbors` of at least 1.",
-        ),
-        _Rule(
-            method == "pair" and matcher.replacement,
-            "is for matching without replacement: a row used twice ties its pairs together. Use 'abadie-imbens', "
-            "after linear adjustment 'pair+unit' (or 'auto').",
-        ),
-        _Rule(
-            method == "pair" and sample and not is_linear,
-            "is for inference='population' unless adjustment='linear'. Use 'abadie-imbens' (or 'auto').",
-        ),
-        _Rule(
-            method in ("pair", "pair+unit") and data.groups is not None,
-            "leaves the dependence within `groups` out. Use 'group' (or 'auto').",
-        ),
-        _Rule(
-            method == "pair+unit" and model.estimand == "ate",
-            "is for one focal arm. With estimand='ate' use 'abadie-imbens' (or 'auto').",
-        ),
-        _Rule(
-            method == "pair+unit" and sample and not is_linear,
-            "is for inference='population' unless adjustment='linear'. Use 'abadie-imbens' (or 'auto').",
-        ),
-        _Rule(method == "group" and data.groups is None, "needs `groups=` in fit."),
-        _Rule(
-            method == "group" and sample and not is_linear,
-            "is for inference='population' unless adjustment='linear'.",
-        ),
-    ]
+    def _refuse_estimates(
+        self,
+        owner: str,
+        data: EffectData,
+        plan: _Plan,
+        estimates: Sequence[SegmentEstimate],
+    ) -> None:
+        super()._refuse_estimates(owner, data, plan, estimates)
+        refuse_segments(owner, plan.options.std_error, data.segment.labels.tolist(), estimates)
 
+    def _keep(
+        self, data: EffectData, plan: _Plan, found: Estimated, filling: Filling | None
+    ) -> None:
+        self.matcher_ = plan.matcher
+        self.matcher_.adopt(found.details, filling)
+        self.std_error_method_ = describe_std_error(plan.options.std_error, found.estimates)
 
-def _method_name(method: str, estimates: list[SegmentEstimate]) -> str:
-    if method != "abadie-imbens-auto":
-        return method
-    used = {e.method for e in estimates if e.is_estimated}
-    if used == {"abadie-imbens"}:
-        return "abadie-imbens"
-    return "abadie-imbens (the larger of 2006 and 2016)"
+    def _describe(self) -> tuple[Described, Described]:
+        matcher = self.matcher_
+        above = [
+            ("Estimand", f"{ESTIMAND_NAMES[self.estimand]}, {self.inference} inference"),
+            ("Matching", matcher.describe()),
+            ("Adjustment", describe_adjustment(self.adjustment)),
+            ("Standard error", self.std_error_method_),
+        ]
+        return above, [
+            ("Donors", describe_donors(matcher)),
+            ("Unmatched", describe_unmatched(matcher)),
+        ]

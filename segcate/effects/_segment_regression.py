@@ -4,33 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from segcate._covariates.late_columns import check_late_columns
-from segcate._covariates.missing import complete_data
-from segcate._inputs.effect_data import EffectData, check_effect_data
+from segcate._covariates.missing import Filling
+from segcate._inputs.effect_data import EffectData
 from segcate._inputs.encoding import encode_columns
-from segcate._inputs.kinds import ColumnKind
 from segcate._inputs.parameters import check_option
-from segcate._inputs.present_rows import present_rows
 from segcate._inputs.segments import Segment
-from segcate.effects._mixin import (
-    Preparation,
-    SegmentEffectsMixin,
-    warn_of_few_groups,
-)
-from segcate.effects._table.effect_table import EffectTable
-from segcate.effects._table.imputed import combine_tables
-from segcate.effects._table.pool import pool
+from segcate.effects._mixin import Estimated, SegmentEffectsMixin
 from segcate.effects._table.summary import ESTIMAND_NAMES, Described
 from segcate.effects._unmatched.regression_estimate import RegressionOptions, regress_segments
 from segcate.effects._unmatched.rows import rows_by_segment
 from segcate.matching._model_columns import model_columns, noted
 from segcate.matching._support import level_support
-
-Float = npt.NDArray[np.float64]
 
 STD_ERRORS = ("auto", "hc1", "hc2", "hc3", "group")
 
@@ -239,67 +225,45 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
             If there are fewer than 30 `groups`, or X has
             columns that were probably measured after the treatment.
         """
-        owner = type(self).__name__
-        self._check_parameters(owner)
-        data = check_effect_data(
-            self,
+        return self._fit_effects(
             X,
             y,
             treatment=treatment,
-            segment=self.segment,
             sample_weight=sample_weight,
             groups=groups,
             propensity=propensity,
-            allow_missing=True,
         )
-        data, prepared = self._prepare(owner, data, takes_missing=False)
-        data = present_rows(data)
-        method = self._choose_std_error(owner, data)
-        if data.y is None:
-            raise ValueError(f"{owner}: an effect needs an outcome; y is None.")
-        found = [
-            self._estimate(owner, one, method, prepared)
-            for one in complete_data(data, prepared.filling, self.random_state)
-        ]
-        late_columns = check_late_columns(owner, data, data.y)
-        if data.groups is not None:
-            warn_of_few_groups(owner, data.groups)
-        self.std_error_method_ = method
-        self.late_columns_ = late_columns
-        kinds = found[0][1]
-        self._store_effects(data, combine_tables([table for table, _ in found]), prepared, kinds)
-        return self
 
-    def _estimate(
-        self, owner: str, data: EffectData, method: str, prepared: Preparation
-    ) -> tuple[EffectTable, tuple[ColumnKind, ...]]:
-        """Estimate once: on the data, or on one imputation of them."""
-        assert data.y is not None
-        encoded = encode_columns(data.X, self._covariates(data), owner=owner)
+    def _check_parameters(self, owner: str) -> None:
+        self._check_shared_parameters(owner)
+        check_option(owner, "std_error", self.std_error, STD_ERRORS)
+        check_option(owner, "inference", self.inference, ("population", "sample"))
+
+    def _plan(self, owner: str, data: EffectData) -> RegressionOptions:
+        """Pick the standard error that fits the data, or check the one asked for."""
+        method, has_groups = self.std_error, data.groups is not None
+        if method == "auto":
+            method = "group" if has_groups else "hc2"
+        if method == "group" and not has_groups:
+            raise ValueError(f"{owner}: std_error='group' needs `groups=` in fit.")
+        if method != "group" and has_groups:
+            raise ValueError(
+                f"{owner}: std_error={method!r} takes rows as independent, but `groups` were given. Use "
+                "'group' (or 'auto'), or leave the groups out."
+            )
+        return RegressionOptions(method, self.inference, self._fewest_rows)
+
+    def _estimate(self, owner: str, data: EffectData, plan: RegressionOptions) -> Estimated:
+        encoded = encode_columns(data.X, data.covariates, owner=owner)
         columns = model_columns(encoded, two_values=False)
-        support = level_support(data, columns, self.estimand)
-        estimates = regress_segments(
-            rows_by_segment(data, data.y, self.estimand, support),
-            columns.values,
-            data.groups,
-            RegressionOptions(method, self.inference, self._fewest_rows),
-            self.n_jobs,
-        )
-        estimates = prepared.tell(data, estimates)
-        self._refuse_empty(owner, data, estimates)
-        table = pool(
-            estimates,
-            data.segment,
-            inference=self.inference,
-            confidence_level=self.confidence_level,
-        )
-        return table, noted(encoded, columns).kinds
+        rows = rows_by_segment(data, self.estimand, level_support(data, columns, self.estimand))
+        estimates = regress_segments(rows, columns.values, data.groups, plan, self.n_jobs)
+        return Estimated(estimates, noted(encoded, columns).kinds)
 
-    def __sklearn_tags__(self) -> Any:
-        """X may hold strings and categories in a frame, and NaN where `missing` says what it means."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.missing != "auto"
-        return tags
+    def _keep(
+        self, data: EffectData, plan: RegressionOptions, found: Estimated, filling: Filling | None
+    ) -> None:
+        self.std_error_method_ = plan.std_error
 
     def _describe(self) -> tuple[Described, Described]:
         above = [
@@ -308,24 +272,3 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
             ("Standard error", self.std_error_method_),
         ]
         return above, []
-
-    def _covariates(self, data: EffectData) -> list[int]:
-        return data.covariates
-
-    def _check_parameters(self, owner: str) -> None:
-        self._check_shared_parameters(owner)
-        check_option(owner, "std_error", self.std_error, STD_ERRORS)
-        check_option(owner, "inference", self.inference, ("population", "sample"))
-
-    def _choose_std_error(self, owner: str, data: EffectData) -> str:
-        """Pick the standard error that fits the data, or check the one asked for."""
-        if self.std_error == "auto":
-            return "hc2" if data.groups is None else "group"
-        if self.std_error == "group" and data.groups is None:
-            raise ValueError(f"{owner}: std_error='group' needs `groups=` in fit.")
-        if self.std_error != "group" and data.groups is not None:
-            raise ValueError(
-                f"{owner}: std_error={self.std_error!r} takes rows as independent, but `groups` were given. Use "
-                "'group' (or 'auto'), or leave the groups out."
-            )
-        return self.std_error

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from segcate._covariates.missing import Filling, missing_by_arm, treat_missing
-from segcate._inputs.effect_data import EffectData, check_effect_data
+from segcate._inputs.effect_data import DesignData, check_design_data
 from segcate._inputs.present_rows import present_rows
 from segcate._inputs.records import RecordedColumns
 from segcate._inputs.routing import DESIGN_REQUEST
@@ -110,7 +110,7 @@ class Matcher(RecordedColumns, BaseEstimator):
             owner, X=X, y=y, treatment=treatment, sample_weight=sample_weight,
             propensity=propensity,
         )  # fmt: skip
-        data = check_effect_data(
+        data = check_design_data(
             self,
             X,
             treatment=treatment,
@@ -119,7 +119,6 @@ class Matcher(RecordedColumns, BaseEstimator):
             propensity=propensity,
             takes_certain=self.takes_certain,
             propensity_remedy=self.propensity_remedy,
-            needs_outcome=False,
             allow_missing=True,
         )
         shares = missing_by_arm(data)
@@ -139,12 +138,12 @@ class Matcher(RecordedColumns, BaseEstimator):
         """Refuse parameters that no design can be made with, before any data are looked at."""
         raise NotImplementedError
 
-    def match(self, data: EffectData, estimand: str) -> Design:
+    def match(self, data: DesignData, estimand: str) -> Design:
         """Find who is compared with whom, for an estimand; nothing is stored.
 
         Parameters
         ----------
-        data : the checked input, rows of weight 0 left out; its `y` is not looked at
+        data : the checked input, rows of weight 0 left out
         estimand : {"att", "atc", "ate"}
 
         Returns
@@ -166,7 +165,7 @@ class Matcher(RecordedColumns, BaseEstimator):
         """Tell whether the design can be made with NaN in X, with propensities handed in or without."""
         return False
 
-    def exact_positions(self, data: EffectData) -> list[int]:
+    def exact_positions(self, data: DesignData) -> list[int]:
         """Return the positions of the columns matched exactly; a gap there is a value of its own."""
         return exact_positions(type(self).__name__, data, self.exact)
 

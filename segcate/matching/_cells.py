@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcate._inputs import frames
-from segcate._inputs.effect_data import EffectData
+from segcate._inputs.effect_data import DesignData
 from segcate._inputs.labels import label_values
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import is_whole
@@ -17,7 +17,7 @@ from segcate._inputs.parameters import is_whole
 Int = npt.NDArray[np.intp]
 
 
-def exact_positions(owner: str, data: EffectData, exact: Any) -> list[int]:
+def exact_positions(owner: str, data: DesignData, exact: Any) -> list[int]:
     """Resolve the columns of `exact`, names or positions, to positions in X; None is no column."""
     if exact is None:
         return []
@@ -43,7 +43,7 @@ def _position(owner: str, X: Any, column: Any) -> int:
     )
 
 
-def exact_codes(owner: str, data: EffectData, positions: list[int]) -> Int | None:
+def exact_codes(owner: str, data: DesignData, positions: list[int]) -> Int | None:
     """Code the combinations of the exact columns; None where there are none."""
     if not positions:
         return None

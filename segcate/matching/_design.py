@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs import frames
-from segcate._inputs.effect_data import EffectData
+from segcate._inputs.effect_data import DesignData
 from segcate._inputs.encoding import EncodedColumns, encode_columns
 from segcate._inputs.weights import mass_in_rows
 from segcate.matching._balance import (
@@ -63,7 +63,7 @@ class Covariates:
         Rows of each segment in the control and the treated arm.
     """
 
-    data: EffectData
+    data: DesignData
     exact: Int | None
     encoded: EncodedColumns
     columns: ModelColumns
@@ -76,7 +76,7 @@ class Covariates:
         return np.asarray((self.counts > 0).all(axis=1))
 
 
-def design_covariates(owner: str, data: EffectData, exact: Any, estimand: str) -> Covariates:
+def design_covariates(owner: str, data: DesignData, exact: Any, estimand: str) -> Covariates:
     """Encode the covariates, without the exact columns, and find levels without a donor."""
     positions = exact_positions(owner, data, exact)
     codes = exact_codes(owner, data, positions)
@@ -113,7 +113,7 @@ class Design:
     notes: tuple[str, ...]
 
     @property
-    def data(self) -> EffectData:
+    def data(self) -> DesignData:
         """The checked input."""
         return self.covariates.data
 
@@ -255,7 +255,7 @@ def _first_status(
 
 def _widths(
     score: Float,
-    data: EffectData,
+    data: DesignData,
     weight: Float | None,
     order: Index,
     bounds: npt.NDArray[np.int64],
@@ -272,7 +272,7 @@ def _widths(
     return caliper_widths(options.caliper, options.caliper_scale, deviation), deviation
 
 
-def _places(data: EffectData, weight: Float, order: Index) -> Float:
+def _places(data: DesignData, weight: Float, order: Index) -> Float:
     """Return how many places of `n_neighbors` a row fills: sampling weights relative to its arm."""
     key = 2 * data.segment.codes[order] + data.treatment[order]
     return mass_in_rows(weight, key, 2 * data.segment.n_segments)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcate._inputs.effect_data import EffectData
+from segcate._inputs.effect_data import DesignData
 from segcate._inputs.parameters import check_option
 from segcate._inputs.segments import Segment
 from segcate._inputs.weights import mass_in_rows
@@ -187,12 +187,12 @@ class MahalanobisMatcher(Matcher):
         check_classifier(owner, self.estimator)
         check_matching_options(self)
 
-    def match(self, data: EffectData, estimand: str) -> Design:
+    def match(self, data: DesignData, estimand: str) -> Design:
         """Find who is compared with whom, for an estimand; nothing is stored.
 
         Parameters
         ----------
-        data : the checked input, rows of weight 0 left out; its `y` is not looked at
+        data : the checked input, rows of weight 0 left out
         estimand : {"att", "atc", "ate"}
 
         Returns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from segcate._inputs.effect_data import EffectData
+from segcate._inputs.effect_data import DesignData
 from segcate._inputs.features import takes_missing
 from segcate._inputs.parameters import check_flag, check_option
 from segcate._inputs.segments import Segment
@@ -169,12 +169,12 @@ class PropensityMatcher(Matcher):
             owner, "common_support", self.common_support, (None, "treated", "control", "both")
         )
 
-    def match(self, data: EffectData, estimand: str) -> Design:
+    def match(self, data: DesignData, estimand: str) -> Design:
         """Find who is compared with whom, for an estimand; nothing is stored.
 
         Parameters
         ----------
-        data : the checked input, rows of weight 0 left out; its `y` is not looked at
+        data : the checked input, rows of weight 0 left out
         estimand : {"att", "atc", "ate"}
 
         Returns

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcate._inputs.effect_data import EffectData
+from segcate._inputs.effect_data import DesignData
 from segcate._inputs.parameters import check_count, check_flag, check_option, check_seed
 from segcate.matching._calipers import check_caliper
 from segcate.matching._greedy import ORDERS
@@ -48,7 +48,7 @@ def check_matching_options(matcher: Any) -> None:
 
 
 def matching_options(
-    matcher: Any, data: EffectData, estimand: str, *, tie_tolerance: float = 0.0
+    matcher: Any, data: DesignData, estimand: str, *, tie_tolerance: float = 0.0
 ) -> MatchingOptions:
     """Read a matcher's parameters; refuse what does not go together."""
     owner = type(matcher).__name__
@@ -70,7 +70,7 @@ def matching_options(
     )
 
 
-def _refuse_without_replacement(owner: str, data: EffectData, estimand: str) -> None:
+def _refuse_without_replacement(owner: str, data: DesignData, estimand: str) -> None:
     if data.sample_weight is not None:
         raise ValueError(
             f"{owner}: `sample_weight` needs `replacement=True`: without replacement each row "

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
 from segcate._inputs import frames
-from segcate._inputs.effect_data import EffectData
+from segcate._inputs.effect_data import DesignData
 from segcate._inputs.encoding import EncodedColumns
 from segcate._inputs.listing import listed
 from segcate._inputs.weights import are_counts, effective_rows, mass_in_rows
@@ -80,7 +80,7 @@ class PropensityFit:
 
 def fit_propensity(
     owner: str,
-    data: EffectData,
+    data: DesignData,
     encoded: EncodedColumns,
     columns: ModelColumns,
     sparse: npt.NDArray[np.bool_],
@@ -121,7 +121,7 @@ def given_propensity(propensity: Float, n_segments: int) -> PropensityFit:
 
 
 def logit_propensity(
-    data: EffectData,
+    data: DesignData,
     columns: ModelColumns,
     sparse: npt.NDArray[np.bool_],
     rows_of: Sequence[Rows],
@@ -187,7 +187,7 @@ def _is_thin(Z: Float, treatment: npt.NDArray[np.int8], rows: Rows, weight: Floa
     return bool(smaller < ROWS_PER_SLOPE * int(independent_columns(Z, rows, weight).sum()))
 
 
-def _pooled_offset(data: EffectData, columns: ModelColumns, sparse: list[bool]) -> Float:
+def _pooled_offset(data: DesignData, columns: ModelColumns, sparse: list[bool]) -> Float:
     """Linear predictor from slopes common to all segments (covariates centred in each segment).
 
     The levels of categories are shrunk where one is `sparse` over all rows.
@@ -234,7 +234,7 @@ def _means(Z: Float, codes: Rows, weight: Float, n_codes: int) -> Float:
 
 
 def _fit_segment(
-    data: EffectData,
+    data: DesignData,
     columns: ModelColumns,
     rows: Rows,
     sparse: npt.NDArray[np.bool_],
@@ -288,7 +288,7 @@ def check_classifier(owner: str, estimator: Any) -> None:
 def classifier_propensity(
     owner: str,
     estimator: Any,
-    data: EffectData,
+    data: DesignData,
     rows_of: Sequence[Rows],
     *,
     pooled: bool,
@@ -316,7 +316,7 @@ def classifier_propensity(
     return PropensityFit(propensity, linear, (None,) * n, ("",) * n)
 
 
-def _with_segment_columns(features: Any, data: EffectData) -> Any:
+def _with_segment_columns(features: Any, data: DesignData) -> Any:
     for code, label in enumerate(data.segment.labels[1:].tolist(), start=1):
         is_member = (data.segment.codes == code).astype(np.float64)
         features = frames.append_column(features, f"segment={label}", is_member)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from segcate._inputs.effect_data import EffectData
+from segcate._inputs.effect_data import DesignData
 from segcate.matching._model_columns import Category, ModelColumns, is_sparse, level_counts
 
 Float = npt.NDArray[np.float64]
@@ -92,7 +92,7 @@ class LevelSupport:
         return f"{percent} %" if percent else "less than 1 %"
 
 
-def level_support(data: EffectData, columns: ModelColumns, estimand: str) -> LevelSupport:
+def level_support(data: DesignData, columns: ModelColumns, estimand: str) -> LevelSupport:
     """Find sparse categories, and the focal rows whose level has no donor in their segment.
 
     Each category is looked at alone, not their combinations. For the ATE rows left out are no donors
@@ -130,7 +130,7 @@ def _full_support(n_rows: int, n_segments: int, estimand: str) -> LevelSupport:
     )
 
 
-def sparse_in_all(data: EffectData, columns: ModelColumns) -> list[bool]:
+def sparse_in_all(data: DesignData, columns: ModelColumns) -> list[bool]:
     """Tell which categories are sparse over the rows of all segments with both arms together."""
     codes, n = data.segment.codes, data.segment.n_segments
     counted = np.ones(data.n_rows, bool) if data.sample_weight is None else data.sample_weight > 0
@@ -144,7 +144,7 @@ def sparse_in_all(data: EffectData, columns: ModelColumns) -> list[bool]:
     ]
 
 
-def outside_support(data: EffectData, score: Float, which: str) -> Bool:
+def outside_support(data: DesignData, score: Float, which: str) -> Bool:
     """Mark rows whose score lies outside the range of the other arm in their segment.
 
     `which` names the arms looked at: "treated", "control" or "both".
@@ -162,7 +162,7 @@ def outside_support(data: EffectData, score: Float, which: str) -> Bool:
 
 
 def _without_donors(
-    data: EffectData,
+    data: DesignData,
     categories: tuple[Category, ...],
     sparse: Bool,
     counted: Bool,

@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segcate._covariates.leakage import _auc_of, _r2_of, find_leaks, name_sounds_late
+from segcate._covariates.leakage import (
+    _auc_of,
+    _r2_of,
+    _screened_rows,
+    find_leaks,
+    name_sounds_late,
+)
 from segcate.datasets import load_nhefs, load_nsw, make_segmented_users, make_uplift
 from tests.helpers.shared import shared_path
 
@@ -161,6 +167,26 @@ def test_order_of_rows_changes_nothing():
     one = find_leaks(X, range(4), y, t)
     assert one == find_leaks(X.iloc[order], range(4), y[order], t[order])
     assert one
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_screened_rows_do_not_depend_on_the_order_of_rows(binary):
+    rng = np.random.default_rng(5)
+    n = 9000
+    X = pd.DataFrame({"a": rng.integers(0, 5, n), "b": rng.choice(["u", "v", "w"], n)})
+    if not binary:
+        X["c"] = np.where(rng.random(n) < 0.1, np.nan, rng.normal(size=n))
+    y = rng.integers(0, 2, n).astype(float) if binary else rng.normal(size=n)
+    t = rng.random(n) < 0.4
+    order = rng.permutation(n)
+    first = _screened_rows(X, range(X.shape[1]), y, t)
+    second = order[_screened_rows(X.iloc[order], range(X.shape[1]), y[order], t[order])]
+    whole = X.assign(y=y, t=t)
+    columns = whole.columns.tolist()
+    one, other = (whole.iloc[rows].sort_values(columns) for rows in (first, second))
+    pd.testing.assert_frame_equal(one.reset_index(drop=True), other.reset_index(drop=True))
+    assert len(first) == (4000 if binary else 2000)
+    assert one["a"].value_counts(normalize=True).between(0.15, 0.25).all()
 
 
 def naive_auc(codes, positive):

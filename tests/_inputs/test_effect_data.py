@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 
-from segcate._inputs.effect_data import check_effect_data
+from segcate._inputs.effect_data import check_design_data, check_effect_data
 from segcate._inputs.treatment import check_arms, check_dose
 from segcate._inputs.vectors import count_not_finite
 
@@ -91,3 +91,23 @@ def test_both_arms_are_needed(kind):
 def test_numbers_that_are_not_finite_are_counted(values, count):
     """Also where finite ones sum to infinity, without a warning."""
     assert count_not_finite(np.array(values, dtype=np.float64)) == count
+
+
+def test_a_design_has_no_outcome_and_an_estimate_always_one():
+    design = check_design_data(BaseEstimator(), X, treatment=[0, 1] * 3, segment=None)
+    assert not hasattr(design, "y")
+    with pytest.raises(ValueError, match="an effect needs an outcome"):
+        check_effect_data(BaseEstimator(), X, None, treatment=[0, 1] * 3, segment=None)
+
+
+def test_taken_rows_keep_all_that_belongs_to_them():
+    data = check_effect_data(
+        BaseEstimator(), X, np.arange(6), treatment=[0, 1] * 3, segment=None, groups=[0, 1, 2] * 2
+    )
+    part = data.take(np.array([1, 4]))
+    assert (part.y.tolist(), part.treatment.tolist(), part.groups.tolist()) == (
+        [1.0, 4.0],
+        [1, 0],
+        [1, 1],
+    )
+    assert (part.n_rows, part.segment.n_segments, part.propensity) == (2, 1, None)

@@ -240,7 +240,8 @@ def test_without_a_correction_the_score_counts_as_given_and_the_status_says_so(m
     data = small_study(9, n=400, share=0.5)
     plain = fit(data.Z, data.y, data.treatment, std_error="abadie-imbens").effects_.loc["all"]
     monkeypatch.setattr(
-        "segcate.effects._matched.estimate.estimated_score_correction", lambda *_: float("nan")
+        "segcate.effects._matched.abadie_imbens_2016.estimated_score_correction",
+        lambda *_: float("nan"),
     )
     for name in ("auto", "abadie-imbens-2016"):
         found = fit(data.Z, data.y, data.treatment, std_error=name).effects_.loc["all"]

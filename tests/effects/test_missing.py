@@ -206,7 +206,7 @@ def test_tables_are_combined_by_rubins_rule(monkeypatch):
     X, y, t = study()
     bad = holed(X, 0.2)
     seen = []
-    from segcate.effects import _segment_regression as module
+    from segcate.effects import _mixin as module
 
     combine = module.combine_tables
     monkeypatch.setattr(

@@ -9,7 +9,7 @@ import pytest
 from segcate.datasets import load_nhefs
 from segcate.effects import SegmentRegression
 from segcate.effects._unmatched.interacted_regression import interacted_regression
-from segcate.exceptions import EmptySegmentError
+from segcate.exceptions import EmptySegmentError, OverlapError
 from tests.helpers.naive_effects import stacked_regression
 from tests.helpers.small_studies import small_study
 
@@ -199,8 +199,11 @@ def test_a_thin_segment_can_take_the_overall_effect():
 
 def test_covariates_that_tell_the_arms_apart():
     Z, y, t = study_with(30)
-    for bad in (t, 3 * Z[:, 0] - 2 * t):
-        with pytest.raises(EmptySegmentError, match="covariates tell the arms apart"):
+    for bad, error, words in (
+        (t, OverlapError, "column 'x3' of X decides the treatment"),
+        (3 * Z[:, 0] - 2 * t, EmptySegmentError, "covariates tell the arms apart"),
+    ):
+        with pytest.raises(error, match=words):
             SegmentRegression(segment=None).fit(np.column_stack([Z, bad]), y, treatment=t)
 
 

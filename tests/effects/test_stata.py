@@ -16,16 +16,19 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from segcate._inputs.effect_data import check_effect_data
+from segcate._inputs.effect_data import check_design_data
 from segcate.effects import SegmentMatching
 from segcate.effects._matched.abadie_imbens_2006 import (
     abadie_imbens_variance,
     common_variance,
     conditional_variances,
 )
-from segcate.effects._matched.abadie_imbens_2016 import ScoreModel, estimated_score_correction
+from segcate.effects._matched.abadie_imbens_2016 import (
+    ScoreModel,
+    estimated_score_correction,
+    score_model,
+)
 from segcate.effects._matched.adjustment import Adjusted, adjust, matched_effect
-from segcate.effects._matched.estimate import score_model
 from segcate.effects._matched.view import SegmentView, segment_view
 from segcate.matching import PropensityMatcher
 from tests.helpers.naive_effects import conditional_variance
@@ -167,9 +170,9 @@ def test_psmatch_with_a_probit_through_the_correction():
 
 
 def design_of_score(score, treatment, estimand, k):
-    data = check_effect_data(
+    data = check_design_data(
         PropensityMatcher(), np.zeros((len(score), 1)), treatment=treatment, segment=None,
-        propensity=score, needs_outcome=False,
+        propensity=score,
     )  # fmt: skip
     matcher = PropensityMatcher(n_neighbors=k, score_scale="probability")
     return matcher.match(data, estimand)

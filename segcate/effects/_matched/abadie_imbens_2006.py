@@ -8,10 +8,29 @@ import numpy.typing as npt
 from segcate._kernels import kernel
 from segcate._statistics.least_squares import least_squares
 from segcate.effects._matched.adjustment import Adjusted, MatchedEffect
+from segcate.effects._matched.estimated_segment import EstimatedSegment
 from segcate.effects._matched.view import SegmentView
+from segcate.effects._table.segment_estimate import VarianceEstimate
 from segcate.matching._nearest import window_variances
 
 Float = npt.NDArray[np.float64]
+
+
+def abadie_imbens_2006(segment: EstimatedSegment) -> VarianceEstimate:
+    """Take the score as known."""
+    return segment.variance(variance_2006(segment), "abadie-imbens")
+
+
+def variance_2006(segment: EstimatedSegment, *, detrend: bool = False) -> float:
+    """Estimate Var(y | score, arm) of every row, and the variance of the effect from it."""
+    view, found, options = segment.view, segment.found, segment.options
+    if options.n_variance_neighbors == 0:
+        sigma2 = common_variance(view, segment.outcomes, found.effect)
+    else:
+        sigma2 = conditional_variances(
+            view, options.n_variance_neighbors, options.inference, detrend
+        )
+    return abadie_imbens_variance(view, found, sigma2, options.inference)
 
 
 def conditional_variances(

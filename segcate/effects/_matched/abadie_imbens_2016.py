@@ -6,7 +6,7 @@ downwards, for the ATT either way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,12 @@ from scipy.spatial.distance import cdist
 from scipy.special import expit
 
 from segcate._kernels import kernel
+from segcate.effects._matched.abadie_imbens_2006 import variance_2006
 from segcate.effects._matched.adjustment import Adjusted, MatchedEffect
+from segcate.effects._matched.estimated_segment import EstimatedSegment
 from segcate.effects._matched.view import SegmentView
+from segcate.effects._table.segment_estimate import VarianceEstimate
+from segcate.matching._design import Design
 from segcate.matching._nearest import match_with_replacement, same_arm_windows
 
 Float = npt.NDArray[np.float64]
@@ -24,6 +28,11 @@ Float = npt.NDArray[np.float64]
 # rows becomes one over rows and donors that lie evenly in the order of the score.
 DISTANCE_BUDGET = 4_000_000
 _FEWEST_ROWS = 500
+# Method of a segment for which the theory asked for does not hold.
+NOT_VALID = "not valid"
+# Below this many treated the correction undercovers and "auto" leaves it out.
+_FEWEST_FOR_AUTO = 100
+_SCORE_AS_GIVEN = "standard error takes the score as given (scores of 0 or 1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,68 @@ def logit_score_model(
     p, q = expit(linear), expit(-linear)
     regressors = np.column_stack([np.ones(len(standard)), standard])
     return ScoreModel(regressors, p, p * q, covariance, (p, q), points)
+
+
+def abadie_imbens_2016(segment: EstimatedSegment) -> VarianceEstimate:
+    """Correct the variance of 2006 for the estimation of the score, as Stata does."""
+    model = score_model(segment.design, segment.view, standardise=False)
+    if model is None:
+        return segment.variance(float("nan"), NOT_VALID)
+    base = variance_2006(segment)
+    correction = _correction(segment, model)
+    if not np.isfinite(correction):
+        return segment.variance(base, "abadie-imbens", _SCORE_AS_GIVEN)
+    return segment.variance(base + correction, "abadie-imbens-2016")
+
+
+def larger_abadie_imbens(segment: EstimatedSegment) -> VarianceEstimate:
+    """Return the larger of the variances of 2006 and 2016 where both are valid, else that of 2006."""
+    is_sample = segment.options.inference == "sample"
+    base = segment.variance(variance_2006(segment, detrend=is_sample), "abadie-imbens")
+    model = score_model(segment.design, segment.view)
+    if model is None or is_sample or int((segment.view.own > 0).sum()) < _FEWEST_FOR_AUTO:
+        return base
+    correction = _correction(segment, model)
+    if not np.isfinite(correction):
+        return replace(base, note=_SCORE_AS_GIVEN)
+    if correction <= 0:
+        return base
+    return replace(base, value=base.value + correction, method="abadie-imbens-2016")
+
+
+def _correction(segment: EstimatedSegment, model: ScoreModel) -> float:
+    """Return what the estimation of the score adds to the variance of a segment."""
+    return estimated_score_correction(
+        segment.view,
+        model,
+        segment.outcomes,
+        segment.found,
+        segment.design.sample.n_neighbors,
+        segment.options.n_variance_neighbors + 1,
+    )
+
+
+def score_model(
+    design: Design, view: SegmentView, *, standardise: bool = True
+) -> ScoreModel | None:
+    """Return the segment's logit for the 2016 variance; None where that theory does not hold.
+
+    It holds for an unpenalised logit fitted in this segment, unweighted, without caliper, common
+    support or exact columns. Rows are near each other by their standardised covariates, or by the
+    covariates as they came, as in Stata.
+    """
+    if design.propensity is None or view.points is not None:
+        return None
+    fit = design.propensity.logits[view.code]
+    limited = np.isfinite(design.sample.caliper[view.code]) or len(view.bounds) != 3
+    left_out = len(view.rows) < design.counts[view.code].sum()
+    if fit is None or limited or left_out or len(view.weight):
+        return None
+    Z = design.columns.values[view.rows]
+    standard = fit.standard.apply(Z, fit.kept)
+    near = standard if standardise else (Z - fit.standard.origin)[:, fit.kept]
+    linear = design.propensity.linear[view.rows]
+    return logit_score_model(standard, linear, fit.standard_covariance, near)
 
 
 def estimated_score_correction(

@@ -1,80 +1,58 @@
-"""Variances from row scores, summed within what is dependent: pairs, pairs and rows, or groups.
+"""Standard errors from row scores, summed within what is dependent: pairs, pairs and rows, or groups.
 
 Abadie & Spiess (2022), JASA 117:983-995, for matched pairs without replacement; Cameron, Gelbach &
-Miller (2011), JBES 29:238-249, for two ways of clustering. A row score is what one unit of a
-row's weight adds to the error of the estimate, so that a focal row adds ``f_i s_i`` and a donor
-``K_j s_j``.
+Miller (2011), JBES 29:238-249, for two ways of clustering.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from segcate._kernels import kernel
 from segcate._statistics.sandwich import cluster_factor
-from segcate.effects._matched.adjustment import Adjusted, MatchedEffect
+from segcate.effects._matched.estimated_segment import EstimatedSegment
+from segcate.effects._matched.row_scores import RowScores, unit_scores
 from segcate.effects._matched.view import SegmentView
+from segcate.effects._table.segment_estimate import (
+    VarianceEstimate,
+    group_variance,
+    grouped_rows,
+)
 
 Float = npt.NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True)
-class RowScores:
-    """What each position adds to the error of the estimate, a unit of its weight.
-
-    Attributes
-    ----------
-    focal, donor : float64 arrays of shape (n_positions,)
-        As a focal row, and as a donor.
-    n_parameters : int
-        Parameters of the regression behind the estimate.
-    """
-
-    focal: Float
-    donor: Float
-    n_parameters: int
+__all__ = ["by_group", "by_pair", "by_pair_and_unit"]
 
 
-def difference_scores(view: SegmentView, adjusted: Adjusted, found: MatchedEffect) -> RowScores:
-    """Scores of a difference in matched means: deviations from the mean of the focal or donor arm."""
-    focal = np.zeros(len(view.y))
-    donor = np.zeros(len(view.y))
-    for arm in (0, 1):
-        if view.is_focal_arm(arm):
-            r = adjusted.for_focal_arm(arm)
-            _add_deviations(
-                r, view.own, view.uses, found.tau, view.is_treated, arm, found.effect, view.total,
-                focal, donor,
-            )  # fmt: skip
-    return RowScores(focal, donor, 2)
+def by_pair(segment: EstimatedSegment) -> VarianceEstimate:
+    """Cluster by matched set."""
+    return segment.variance(pair_variance(segment.view, segment.scores), "pair")
 
 
-@kernel
-def _add_deviations(r, own, uses, tau, is_treated, arm, effect, total, focal, donor):  # type: ignore[no-untyped-def]
-    """Add the deviations of the focal rows of one arm and of their donors, over the total weight."""
-    sign = 1.0 if arm == 1 else -1.0
-    mass, mean, arm_effect, used, used_mean = 0.0, 0.0, 0.0, 0.0, 0.0
-    for i in range(len(r)):
-        if is_treated[i] == (arm == 1):
-            if own[i] > 0:
-                mass += own[i]
-                mean += own[i] * r[i]
-                arm_effect += own[i] * tau[i]
-        else:
-            used += uses[i]
-            used_mean += uses[i] * r[i]
-    if mass == 0.0:
-        return
-    mean, arm_effect, used_mean = mean / mass, arm_effect / mass, used_mean / used
-    for i in range(len(r)):
-        if is_treated[i] == (arm == 1):
-            if own[i] > 0:
-                focal[i] = (sign * (r[i] - mean) + arm_effect - effect) / total
-        elif uses[i] > 0:
-            donor[i] = -sign * (r[i] - used_mean) / total
+def by_pair_and_unit(segment: EstimatedSegment) -> VarianceEstimate:
+    """Cluster by matched set and by row."""
+    return segment.variance(pair_and_unit_variance(segment.view, segment.scores), "pair+unit")
+
+
+def by_group(segment: EstimatedSegment) -> VarianceEstimate:
+    """Cluster by the groups handed in; where few were treated whole each is left out in turn."""
+    groups, view, scores = segment.design.data.groups, segment.view, segment.scores
+    if groups is None:
+        raise ValueError("std_error='group' needs groups")
+    is_regression = segment.adjusted is None
+    at = segment.takes_part
+    rows = grouped_rows(groups[view.rows[at]], view.is_treated[at])
+    n_parameters = scores.n_parameters if is_regression else 1
+    remedy = ": try adjustment='bias'" if is_regression else ""
+    units = unit_scores(view, scores)[at]
+    sums = rows.sums(units)
+    if rows.leaves_out:
+        weight = (view.own + view.uses)[at]
+        arm = view.is_treated[at]
+        sums = rows.left_out_mean(units * arm, weight * arm)
+        sums = sums + rows.left_out_mean(units * ~arm, weight * ~arm)
+    return group_variance(rows, sums, view.own[at], n_parameters, remedy)
 
 
 def pair_variance(view: SegmentView, scores: RowScores) -> float:
@@ -110,8 +88,3 @@ def pair_and_unit_variance(view: SegmentView, scores: RowScores) -> float:
         + float(units @ units) * n_units / max(n_units - 1, 1)
         - members * n_members / max(n_members - 1, 1)
     )
-
-
-def unit_scores(view: SegmentView, scores: RowScores) -> Float:
-    """Return what each position adds to the error of the estimate, as a focal row and as a donor."""
-    return view.own * scores.focal + view.uses * scores.donor

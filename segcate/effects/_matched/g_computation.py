@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from segcate._statistics.least_squares import centre_columns, least_squares
 from segcate.effects._matched.adjustment import MatchedEffect
-from segcate.effects._matched.clustered import RowScores
+from segcate.effects._matched.row_scores import RowScores
 from segcate.effects._matched.view import SegmentView
 
 Float = npt.NDArray[np.float64]

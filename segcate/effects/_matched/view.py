@@ -11,7 +11,7 @@ from segcate._inputs.weights import COUNTS_NOTE, weight_note
 from segcate.matching._design import Design
 from segcate.matching._near_points import same_arm_points
 from segcate.matching._nearest import same_arm_windows, window_means
-from segcate.matching._sample import MatchedSample, farthest_matches
+from segcate.matching._sample import MatchedSample
 from segcate.matching._support import FOCAL_ARMS
 
 Float = npt.NDArray[np.float64]
@@ -100,13 +100,6 @@ class SegmentView:
             return same_arm_points(self.points, self.bounds, n_others, self.tie_tolerance, arms)
         start, stop = same_arm_windows(self.score, self.bounds, n_others, self.tie_tolerance, arms)
         return start, stop, _NO_DONORS
-
-    def widest_set(self) -> float:
-        """Return the largest distance of a focal row to a match."""
-        donors = self.donors if len(self.donors) else None
-        at = self.own > 0
-        farthest = farthest_matches(self.score, self.points, self.start, self.stop, donors)
-        return float(farthest[at].max())
 
 
 def segment_view(design: Design, y: Float, code: int, estimand: str) -> SegmentView:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from segcate._inputs.listing import listed
 from segcate._statistics.contrasts import (
@@ -21,9 +22,6 @@ from segcate._statistics.intervals import Law, satterthwaite
 from segcate._statistics.multiplicity import benjamini_hochberg, holm
 from segcate.effects._table.group_scores import GroupScores
 from segcate.effects._table.heterogeneity import Heterogeneity, heterogeneity
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
@@ -135,8 +133,6 @@ class EffectTable:
 
     def frame(self, fill_overall: bool = False) -> pd.DataFrame:
         """Build the table, one row a segment; with `fill_overall` gaps get the overall effect."""
-        import pandas as pd
-
         effect, std_error, df = self.effect.copy(), self.std_error, self.df.copy()
         status = list(self.status)
         own_p = Law(df).two_sided_p(effect / std_error)
@@ -183,8 +179,6 @@ class EffectTable:
 
     def overall_row(self) -> pd.Series[Any]:
         """Return the effect for everyone, as a row of the same table."""
-        import pandas as pd
-
         effect, std_error = self.overall.effect, float(np.sqrt(self.overall.variance))
         law = Law(self.overall.df)
         low, high = law.interval(effect, std_error, self.confidence_level)
@@ -260,8 +254,6 @@ class SegmentContrasts:
     @property
     def table(self) -> pd.DataFrame:
         """One row a combination."""
-        import pandas as pd
-
         c = self.found
         low, high = Law(self.df).interval(c.estimate, c.std_error, self.confidence_level)
         return pd.DataFrame(

@@ -47,7 +47,6 @@ class SegmentEstimate:
     group_totals : float64 array of shape (n_groups,) or None
         Weight of the matched focal rows in each group.
     total_squares : sum of the squared focal weights
-    n_donors, max_uses, max_distance : distinct donors, the largest K, the widest matched set
     """
 
     status: str
@@ -65,9 +64,6 @@ class SegmentEstimate:
     group_totals: Float | None = None
     pooled_variance: float = float("nan")
     total_squares: float = 0.0
-    n_donors: int = 0
-    max_uses: float = 0.0
-    max_distance: float = float("nan")
 
     @property
     def is_estimated(self) -> bool:
@@ -220,7 +216,6 @@ def with_effect(
     notes: list[str],
     y: Float,
     rare: RareEvents,
-    **more: Any,
 ) -> SegmentEstimate:
     """Complete the estimate of a segment whose rows were counted.
 
@@ -245,5 +240,4 @@ def with_effect(
         groups=variance.groups,
         group_sums=variance.group_sums,
         group_totals=variance.group_totals,
-        **more,
     )

@@ -67,10 +67,7 @@ def summary_text(model: Any, above: Described, below: Described) -> str:
         lines += ["Remarks"]
         lines += [f"  {label}: {status}" for label, status in with_remark.head(MOST_SHOWN).items()]
         lines += _how_many_more(len(with_remark), "segments with remarks, in `effects_`")
-    notes = [
-        *model._column_notes(),
-        *(f"{name}: {found}" for name, found in model.late_columns_.items()),
-    ]
+    notes = model._column_notes()
     if notes:
         lines += ["Columns", *(f"  {note}" for note in notes)]
     return "\n".join(line if line is table else one_line(line) for line in lines)
@@ -103,6 +100,12 @@ def _heterogeneity(test: Any) -> str:
         f"Q = {write_number(test.q, 3)} on {test.df} degrees of freedom, p = {test.p_value:.3g}; "
         f"tau^2 = {write_number(test.tau2, 3)} ({test.n_segments} segments)"
     )
+
+
+def describe_donors(matcher: Any) -> str:
+    """Say how many rows serve as a match, and how often the one that serves most does."""
+    uses = matcher.matched_.uses
+    return f"{np.count_nonzero(uses):,} rows serve as a match; the one used most stands for {uses.max():.3g} rows"
 
 
 def describe_unmatched(matcher: Any) -> str:

@@ -55,7 +55,9 @@ def doubly_robust_effect(
     return effect, (w * psi - own * effect) / total
 
 
-def _without_overlap(propensity: Float, is_treated: npt.NDArray[np.bool_], n_clipped: int) -> str:
+def _without_overlap(
+    propensity: Float, is_treated: npt.NDArray[np.bool_], n_clipped: int, telling: str
+) -> str:
     """Say why the arms of a segment cannot be compared; empty where they can.
 
     Weights of rows that a bound holds are made up, and where those rule the segment its standard
@@ -66,17 +68,24 @@ def _without_overlap(propensity: Float, is_treated: npt.NDArray[np.bool_], n_cli
         return "no overlap of scores"
     if n_clipped > MOST_CLIPPED * len(propensity):
         return f"no overlap of scores ({n_clipped} of {len(propensity)} propensities clipped)"
-    return ""
+    return f"no overlap of scores (covariate {telling!r} tells the arms apart)" if telling else ""
 
 
 def aipw_segment(
-    part: SegmentRows, nuisances: AIPWNuisances, groups: Int | None, n_clipped: int
+    part: SegmentRows,
+    nuisances: AIPWNuisances,
+    groups: Int | None,
+    n_clipped: int,
+    telling: str = "",
 ) -> SegmentEstimate:
-    """Estimate one segment, its standard error from the influence of rows or groups."""
+    """Estimate one segment, its standard error from the influence of rows or groups.
+
+    `telling` names a covariate that tells its arms apart.
+    """
     if part.counted.status:
         return part.counted
     rows = part.rows
-    why = _without_overlap(nuisances.propensity[rows], part.is_treated, n_clipped)
+    why = _without_overlap(nuisances.propensity[rows], part.is_treated, n_clipped, telling)
     if why:
         return replace(part.counted, status=why)
     effect, scores = doubly_robust_effect(

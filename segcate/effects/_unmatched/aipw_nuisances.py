@@ -78,7 +78,7 @@ def without_folds(part: SegmentRows, options: AIPWOptions) -> SegmentRows:
 
 
 def fit_aipw_nuisances(
-    owner: str, data: EffectData, y: Float, segments: Sequence[SegmentRows], options: AIPWOptions
+    owner: str, data: EffectData, segments: Sequence[SegmentRows], options: AIPWOptions
 ) -> AIPWNuisances:
     """Cross-fit on the rows of all segments that have no status yet."""
     columns = None
@@ -95,9 +95,9 @@ def fit_aipw_nuisances(
     n_jobs, inner = options.models.n_jobs, replace(options, models=_without_jobs(options.models))
     if options.pooled:
         blocks, n_jobs, inner = [np.sort(np.concatenate(blocks))], None, options
-    is_binary = is_zero_one(y)
+    is_binary = is_zero_one(data.y)
     fitted = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_block)(owner, data, y, columns, rows, is_binary, inner) for rows in blocks
+        delayed(_fit_block)(owner, data, columns, rows, is_binary, inner) for rows in blocks
     )
     for rows, block in zip(blocks, fitted, strict=True):
         found.mu[rows] = block.mu
@@ -119,7 +119,6 @@ def _without_jobs(models: NuisanceModels) -> NuisanceModels:
 def _fit_block(
     owner: str,
     data: EffectData,
-    y: Float,
     columns: ReadColumns | None,
     rows: Int,
     is_binary: bool,
@@ -140,7 +139,7 @@ def _fit_block(
         return fit_nuisances(
             owner,
             _with_columns(X, data, codes, member) if has_given else None,
-            y[rows],
+            data.y[rows],
             data.treatment[rows],
             wants,
             models,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs.effect_data import EffectData
-from segcate._inputs.encoding import encode_columns
+from segcate._inputs.encoding import EncodedColumns, encode_columns
 from segcate._inputs.weights import weight_note
 from segcate.effects._table.segment_estimate import SegmentEstimate
 from segcate.matching._model_columns import model_columns
@@ -17,6 +16,9 @@ from segcate.matching._support import LevelSupport, level_support
 
 Float = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
+
+# A covariate that sorts so many rows of either arm apart does not do so by chance.
+FEWEST_TO_TELL = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class SegmentRows:
 
 
 def rows_by_segment(
-    data: EffectData, y: Float, estimand: str, support: LevelSupport | None = None
+    data: EffectData, estimand: str, support: LevelSupport | None = None
 ) -> list[SegmentRows]:
     """Cut the rows of every segment out, in label order.
 
@@ -68,15 +70,13 @@ def rows_by_segment(
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=n_segments))
     return [
-        _segment_rows(data, y, order[start:end], estimand, support, code)
+        _segment_rows(data, order[start:end], estimand, support, code)
         for code, (start, end) in enumerate(zip(np.append(0, ends[:-1]), ends, strict=True))
     ]
 
 
-def supported_levels(
-    owner: str, data: EffectData, covariates: Sequence[int], estimand: str
-) -> LevelSupport | None:
-    """Compare the levels of the arms; None where scores were handed in.
+def comparable_columns(owner: str, data: EffectData) -> EncodedColumns | None:
+    """Read the covariates in which the arms are compared; None where scores were handed in.
 
     None, too, where columns cannot be read as numbers and levels: a model that takes them has its
     own reading.
@@ -84,15 +84,36 @@ def supported_levels(
     if data.propensity is not None:
         return None
     try:
-        encoded = encode_columns(data.X, covariates, owner=owner)
+        return encode_columns(data.X, data.covariates, owner=owner)
     except (TypeError, ValueError):
+        return None
+
+
+def supported_levels(
+    data: EffectData, encoded: EncodedColumns | None, estimand: str
+) -> LevelSupport | None:
+    """Compare the levels of the arms."""
+    if encoded is None:
         return None
     return level_support(data, model_columns(encoded, long_tails=False), estimand)
 
 
+def telling_covariate(part: SegmentRows, encoded: EncodedColumns | None) -> str:
+    """Name a covariate whose values in one arm all lie above those in the other; empty for none.
+
+    A score that segments share may not show it. In arms of fewer than 10 rows it is chance.
+    """
+    if encoded is None or part.n_smaller < FEWEST_TO_TELL:
+        return ""
+    values = encoded.values[part.rows]
+    treated, control = values[part.is_treated], values[~part.is_treated]
+    apart = np.fmin.reduce(treated) > np.fmax.reduce(control)
+    apart |= np.fmin.reduce(control) > np.fmax.reduce(treated)
+    return encoded.names[int(np.argmax(apart))] if apart.any() else ""
+
+
 def _segment_rows(
     data: EffectData,
-    y: Float,
     rows: Rows,
     estimand: str,
     support: LevelSupport | None,
@@ -131,7 +152,7 @@ def _segment_rows(
         counted = replace(counted, status=support.refusal(code, data.segment.codes))
     note = "" if support is None else support.note(code)
     return SegmentRows(
-        rows, y[rows], is_treated, weight, weight_note(data.sample_weight), own, counted, note
+        rows, data.y[rows], is_treated, weight, weight_note(data.sample_weight), own, counted, note
     )
 
 
