@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from segcate.temporal._models.balanced_estimator import BalancedEstimator
+from segcate.temporal._models.neural import History, Units
 from segcate.temporal._models.settings import TRAINING, Network, Training
 from segcate.temporal._networks.balanced import BalancedNetwork
 from segcate.temporal._networks.tensors import PanelTensors
@@ -164,12 +165,8 @@ class CausalTransformer(BalancedEstimator):
         return BalancedNetwork(trunk, self.n_models, heads, generator)
 
     def _train(
-        self,
-        network: Any,
-        data: PanelTensors,
-        units: tuple[Tensor, Tensor | None],
-        generator: torch.Generator,
-    ) -> tuple[Any, list[tuple[float, ...]]]:
+        self, network: Any, data: PanelTensors, units: Units, generator: torch.Generator
+    ) -> tuple[Any, History]:
         learner = self._learner(network, data, hides_covariates=True)
         history = self._learn(learner, units, generator)
         return learner.result, history

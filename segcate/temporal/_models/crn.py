@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from segcate.temporal._models.balanced_estimator import BalancedEstimator
+from segcate.temporal._models.neural import History, Units
 from segcate.temporal._models.settings import TRAINING, Network, Training
 from segcate.temporal._networks.balanced import BalancedNetwork
 from segcate.temporal._networks.recurrent import (
@@ -16,7 +17,6 @@ from segcate.temporal._networks.recurrent import (
     Windows,
     last_two_outcomes,
     take_steps,
-    windows_of,
 )
 from segcate.temporal._networks.tensors import PanelTensors
 
@@ -127,15 +127,13 @@ class CRN(BalancedEstimator):
         )
 
     def _train(
-        self,
-        network: Any,
-        data: PanelTensors,
-        units: tuple[Tensor, Tensor | None],
-        generator: torch.Generator,
-    ) -> tuple[nn.Module, list[tuple[float, ...]]]:
+        self, network: Any, data: PanelTensors, units: Units, generator: torch.Generator
+    ) -> tuple[nn.Module, History]:
         encoder = self._learner(network.encoder, data)
         history = self._learn(encoder, units, generator, "encoder")
-        windows = encoded_windows(encoder.result, data, self.n_models, max(self.horizon - 1, 1))
+        with torch.no_grad():
+            phi = encoder.result.trunk(data.inputs(self._all_units(data)))
+        windows = Windows.after_origins(data, phi, self.horizon)
         decoder = self._learner(network.decoder, windows, "decoder_training")
         numbers = windows.of_parts(units)
         if numbers[0] is not None:
@@ -171,15 +169,3 @@ class _EncoderDecoder(nn.Module):
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
-
-
-@torch.no_grad()
-def encoded_windows(
-    encoder: BalancedNetwork, data: PanelTensors, n_models: int, length: int
-) -> Windows:
-    """List the windows after every origin, with what the encoder knew there."""
-    unit, origin = windows_of(data)
-    n = data.outcome.shape[0]
-    everyone = torch.arange(n, device=unit.device).expand(n_models, n)
-    phi = encoder.trunk(data.inputs(everyone))
-    return Windows(data, unit, origin, length, phi[:, unit, origin])

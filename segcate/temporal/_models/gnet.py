@@ -13,13 +13,11 @@ from torch import Tensor, nn
 
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count
-from segcate.temporal._models.neural import NeuralEstimator, inside
+from segcate.temporal._models.neural import History, NeuralEstimator, Units, inside
 from segcate.temporal._models.settings import TRAINING, Network, Training
 from segcate.temporal._networks.balanced import masked_mean
-from segcate.temporal._networks.changes import Changes
-from segcate.temporal._networks.layers import ELUPair, Linear
-from segcate.temporal._networks.loss_learner import LossLearner
-from segcate.temporal._networks.recurrent import LSTM, State, side_by_side, take_steps
+from segcate.temporal._networks.recurrent import take_steps
+from segcate.temporal._networks.simulating import GNetwork, ResidualPool
 from segcate.temporal._networks.tensors import PanelTensors
 from segcate.temporal._panel.panel import Panel
 from segcate.temporal._panel.plan import TreatmentPlan
@@ -147,9 +145,9 @@ class GNet(NeuralEstimator):
             )
         check_count(owner, "n_simulations", self.n_simulations, 1)
 
-    def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> _GNetwork:
+    def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> GNetwork:
         size = self._filled("network")
-        return _GNetwork(
+        return GNetwork(
             self.n_models,
             widths,
             (size.hidden, size.representation, size.head),
@@ -159,25 +157,20 @@ class GNet(NeuralEstimator):
         )
 
     def _train(
-        self,
-        network: Any,
-        data: PanelTensors,
-        units: tuple[Tensor, Tensor | None],
-        generator: torch.Generator,
-    ) -> tuple[nn.Module, list[tuple[float, ...]]]:
-        def loss(network: _GNetwork, units: Tensor) -> Tensor:
+        self, network: Any, data: PanelTensors, units: Units, generator: torch.Generator
+    ) -> tuple[nn.Module, History]:
+        def loss(network: GNetwork, units: Tensor) -> Tensor:
             errors, counts = network.errors(data, units)
             return masked_mean(errors**2, counts)
 
-        learner = LossLearner(network, loss, self._descent())
-        history = self._learn(learner, units, generator)
+        history = self._minimise(network, loss, units, generator)
         held_out = units[1] if units[1] is not None else units[0]
         with torch.no_grad():
             errors, counts = network.errors(data, held_out)
         errors = torch.where(counts.unsqueeze(-1) > 0, errors, torch.nan)
         self.residuals_ = errors.cpu().numpy()
         self._simulation_seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
-        return learner.result, history
+        return network, history
 
     @property
     def _n_paths(self) -> int:
@@ -268,7 +261,7 @@ class GNet(NeuralEstimator):
         )
         state = (hidden, cell)
         static = inputs.static.repeat_interleave(n_origins * n_futures, dim=1)
-        pool = _ResidualPool(
+        pool = ResidualPool(
             torch.as_tensor(self.residuals_, device=now.device), self._simulation_seed,
             1 if self.legacy else n_futures,
         )  # fmt: skip
@@ -288,90 +281,3 @@ class GNet(NeuralEstimator):
     def _take_extra_arrays(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
         self.residuals_ = arrays["residuals"]
         self._simulation_seed = int(arrays["simulation_seed"])
-
-
-class _ResidualPool:
-    """Errors of held-out units, drawn by step: those of a random unit at that step, or its last.
-
-    The draws do not depend on the plan, so that two plans are compared on the same noise.
-    """
-
-    def __init__(self, residuals: Tensor, seed: int, n_different: int) -> None:
-        self.residuals = residuals
-        self.n_steps = (~torch.isnan(residuals[..., 0])).sum(dim=2)
-        self.seed, self.n_different = seed, n_different
-
-    def draw(self, k: int, position: Tensor, n_futures: int) -> Tensor:
-        """Draw one error for each path at its step: (n_models, n_paths, width)."""
-        n_models, n_held_out = self.n_steps.shape
-        generator = torch.Generator().manual_seed(self.seed + k)
-        n_draws = len(position) // n_futures * self.n_different
-        unit = torch.randint(n_held_out, (n_models, n_draws), generator=generator)
-        unit = unit.repeat_interleave(n_futures // self.n_different, dim=1).to(position.device)
-        model = torch.arange(n_models, device=position.device).unsqueeze(1)
-        last = self.n_steps[model, unit] - 1
-        at = torch.minimum(position.expand_as(last), last)
-        return self.residuals[model, unit, at]
-
-
-class _GNetwork(nn.Module):
-    """LSTM over treatments given and variables; a head for the next outcome and covariates."""
-
-    def __init__(
-        self,
-        n_models: int,
-        widths: tuple[int, int, int, int],
-        sizes: tuple[int, int, int],
-        rate: float,
-        changes: tuple[Changes, Changes],
-        generator: torch.Generator,
-    ) -> None:
-        super().__init__()
-        n_hidden, n_representation, n_head = sizes
-        n_variables = widths[1] + widths[2]
-        self.n_outcomes = widths[1]
-        self.changes, self.next_changes = changes
-        n_read = sum(widths) + self.changes.n_added
-        self.lstm = LSTM(n_models, n_read, n_hidden, rate, generator)
-        self.output = Linear(n_models, n_hidden, n_representation, generator)
-        self.head = ELUPair(n_models, n_representation, n_head, n_variables, generator)
-
-    def variables(self, inputs: Any) -> Tensor:
-        """Put outcomes and covariates side by side."""
-        if inputs.covariates is None:
-            return inputs.outcome
-        return torch.cat([inputs.outcome, inputs.covariates], dim=-1)
-
-    def predict(self, hidden: Tensor, now: Tensor) -> Tensor:
-        """Predict the next variables."""
-        found = self.head(nn.functional.elu(self.output(hidden)))
-        return self.next_changes.write(found, now)
-
-    def errors(self, data: PanelTensors, units: Tensor) -> tuple[Tensor, Tensor]:
-        """Return errors of the next variables and which steps count."""
-        target, treatment, counts = data.targets(units)
-        inputs = data.inputs(units, counts.shape[-1])
-        if data.covariates is not None:
-            target = torch.cat([target, data.covariates[units, 1:]], dim=-1)
-        hidden, _ = self.lstm(side_by_side(treatment, inputs, self.changes))
-        return target - self.predict(hidden, self.variables(inputs)), counts
-
-    def states_before(self, data: PanelTensors, inputs: Any, origins: Tensor) -> State:
-        """Return the LSTM's state before each origin was read, (n_models, n, n_origins, width)."""
-        units_treatment = data.treatment.expand(len(inputs.outcome), *data.treatment.shape)
-        drive = self.lstm.input(side_by_side(units_treatment, inputs, self.changes))
-        hidden, cell = self.lstm.states_before(drive)
-        return take_steps(hidden, origins), take_steps(cell, origins)
-
-    def advance(
-        self, treatment: Tensor, now: Tensor, before: Tensor, static: Tensor, state: State
-    ) -> tuple[Tensor, State]:
-        """Take one step of every path; return the mean of its next variables.
-
-        `now` holds the variables of the step, `before` the outcomes of the step before it.
-        """
-        outcome, covariates = now[..., : self.n_outcomes], now[..., self.n_outcomes :]
-        read = [treatment, self.changes.read(outcome, before), covariates, static]
-        drive = self.lstm.input(torch.cat(read, dim=-1))
-        state = self.lstm.step(drive, state)
-        return self.predict(state[0], now), state

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import sys
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from segcate._inputs.parameters import check_count, check_option, check_seed
-from segcate.temporal._models.estimator import TemporalEstimator, check_treatments, name_roles
-from segcate.temporal._models.model_file import damaged, read_model_file, write_model_file
+from segcate.temporal._models.estimator import check_treatments, name_roles
 from segcate.temporal._models.settings import (
     Network,
     Training,
@@ -26,32 +24,29 @@ from segcate.temporal._models.settings import (
     fill,
     settings_type,
 )
+from segcate.temporal._models.stored_model import StoredModel
 from segcate.temporal._networks.changes import Changes
 from segcate.temporal._networks.descent import Descent
+from segcate.temporal._networks.loss_learner import LossLearner
 from segcate.temporal._networks.tensors import PanelTensors, panel_tensors
 from segcate.temporal._networks.training import Learner, TrainingSettings, train
 from segcate.temporal._panel.coding import (
-    Scaling,
-    TreatmentCoding,
     check_transform,
     choose_coding,
     fit_scaling,
 )
-from segcate.temporal._panel.panel import Panel, Roles, read_panel
+from segcate.temporal._panel.panel import Panel, read_panel
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
-__all__ = ["NeuralEstimator", "inside"]
+# Training and validation units of each model, and the epochs of a training.
+Units = tuple[torch.Tensor, torch.Tensor | None]
+History = list[tuple[float, ...]]
+
+__all__ = ["History", "NeuralEstimator", "Units", "inside"]
 
 HEADS = ("residual", "direct")
-# Arrays of `Scaling`, in its order.
-_SCALES = ("outcome", "covariates", "static", "change")
-# What the header of a stored model holds.
-_HEADER = {
-    *("class", "parameters", "roles", "static_names", "step"),
-    *("coding", "transform", "widths", "n_parameters"),
-}
 
 # Units, and futures of units, simulated at a time: keeps the largest tensor near 100 MB.
 _MOST_UNITS = 64
@@ -62,7 +57,7 @@ _MOST_FUTURES = 5_000
 _FREE = {"checkpoint", "device", "outcome_transform", "patience", "random_state", "verbose"}
 
 
-class NeuralEstimator(TemporalEstimator):
+class NeuralEstimator(StoredModel):
     """An ensemble of networks that read histories.
 
     A subclass builds its networks in `_build`, trains them in `_train` and rolls them out in
@@ -70,10 +65,6 @@ class NeuralEstimator(TemporalEstimator):
     """
 
     treatment_coding: str
-    # Fields of each nested parameter that the model uses, and their defaults.
-    _defaults: ClassVar[dict[str, dict[str, Any]]]
-
-    weights_: dict[str, npt.NDArray[Any]]
 
     def __init__(
         self,
@@ -102,12 +93,8 @@ class NeuralEstimator(TemporalEstimator):
 
     @abstractmethod
     def _train(
-        self,
-        network: nn.Module,
-        data: PanelTensors,
-        units: tuple[torch.Tensor, torch.Tensor | None],
-        generator: torch.Generator,
-    ) -> tuple[nn.Module, list[tuple[float, ...]]]:
+        self, network: nn.Module, data: PanelTensors, units: Units, generator: torch.Generator
+    ) -> tuple[nn.Module, History]:
         """Train; return the networks to predict with and the training history."""
 
     @abstractmethod
@@ -219,111 +206,6 @@ class NeuralEstimator(TemporalEstimator):
         n = data.outcome.shape[0]
         return torch.arange(n, device=data.outcome.device).expand(self.n_models, n)
 
-    def save(self, path: Any) -> None:
-        """Write the fitted estimator to one file of arrays and JSON; nothing in it is code.
-
-        Parameters
-        ----------
-        path : str or Path
-            Ends in ".npz".
-        """
-        check_is_fitted(self)
-        owner = type(self).__name__
-        if not isinstance(self.scaling_.transform, str):
-            raise TypeError(
-                f"{owner}: `outcome_transform` is a pair of functions, which a file without code "
-                "cannot hold. Fit with 'cbrt' or 'log1p', or pickle the estimator."
-            )
-        header = {
-            "class": owner,
-            "parameters": self._plain_parameters(),
-            "roles": asdict(self._roles),
-            "static_names": self._static_names,
-            "step": self._step,
-            "coding": asdict(self.coding_),
-            "transform": self.scaling_.transform,
-            "widths": self._widths,
-            "n_parameters": self.n_parameters_,
-        }
-        arrays = {f"weight.{name}": value for name, value in self.weights_.items()}
-        for name in _SCALES:
-            arrays[f"scaling.{name}"] = getattr(self.scaling_, name)
-        arrays |= {"history": self.history_, **self._extra_arrays()}
-        write_model_file(owner, path, header, arrays)
-
-    @classmethod
-    def load(cls, path: Any) -> Any:
-        """Read an estimator that `save` wrote.
-
-        Parameters
-        ----------
-        path : str or Path
-
-        Returns
-        -------
-        estimator
-            Fitted, of the class that was saved.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If the file is of another class, is damaged, or holds weights that are not finite.
-        """
-        header, arrays = read_model_file(cls.__name__, path, _HEADER)
-        if header["class"] != cls.__name__:
-            raise ValueError(
-                f"{cls.__name__}.load: the file holds a {header['class']}. Load it with "
-                f"segcate.temporal.{header['class']}.load."
-            )
-        try:
-            found = cls._from_file(header, arrays)
-            found._network()  # its weights fit its layers
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            raise damaged(cls.__name__, path, error) from error
-        return found
-
-    @classmethod
-    def _from_file(cls, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Any:
-        """Put a fitted estimator together from what a file holds."""
-        parameters = {
-            name: settings_type(name)(**value) if isinstance(value, dict) else value
-            for name, value in header["parameters"].items()
-        }
-        found = cls(**parameters)
-        roles: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in header["roles"].items()
-        }
-        found._roles = Roles(**roles)
-        found._static_names, found._step = tuple(header["static_names"]), header["step"]
-        found.coding_ = TreatmentCoding(**header["coding"])
-        scaling = [arrays.pop(f"scaling.{name}") for name in _SCALES]
-        found.scaling_ = Scaling(header["transform"], *scaling)
-        found._widths, found.n_parameters_ = tuple(header["widths"]), header["n_parameters"]
-        found.history_ = arrays.pop("history")
-        names = [name for name in arrays if name.startswith("weight.")]
-        found.weights_ = {name.removeprefix("weight."): arrays.pop(name) for name in names}
-        found._take_extra_arrays(arrays)
-        return found
-
-    def _plain_parameters(self) -> dict[str, Any]:
-        """Return parameters that a file can hold: nested ones as dicts, no seed and no path."""
-        parameters = {**self.get_params(deep=False), "random_state": None}
-        for name in self._defaults:
-            if parameters[name] is not None:
-                parameters[name] = parameters[name].get_params()
-        if self.training is not None:
-            parameters["training"]["checkpoint"] = None
-        return parameters
-
-    def _extra_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Arrays to store beside the weights."""
-        return {}
-
-    def _take_extra_arrays(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        """Take back what `_extra_arrays` gave."""
-
     def __getstate__(self) -> dict[str, Any]:
         """Leave the built networks out: they are made from `weights_` when needed."""
         state = dict(super().__getstate__())
@@ -410,7 +292,7 @@ class NeuralEstimator(TemporalEstimator):
         generator: torch.Generator,
         part: str = "",
         name: str = "training",
-    ) -> list[tuple[float, ...]]:
+    ) -> History:
         """Train one network of the model on units, or on windows; return its epochs."""
         asked, path = self._filled(name), self._filled("training").checkpoint
         if path is not None:
@@ -429,9 +311,20 @@ class NeuralEstimator(TemporalEstimator):
         learner.result.eval()
         return history
 
-    def _fit_digest(
-        self, data: PanelTensors, units: tuple[torch.Tensor, torch.Tensor | None], seed: int
-    ) -> str:
+    def _minimise(
+        self,
+        network: nn.Module,
+        loss: Callable[[Any, torch.Tensor], torch.Tensor],
+        units: Sequence[torch.Tensor | None],
+        generator: torch.Generator,
+        part: str = "",
+        name: str = "training",
+    ) -> History:
+        """Train one network of the model by a loss; return its epochs."""
+        learner = LossLearner(network, loss, self._descent(name))
+        return self._learn(learner, units, generator, part, name)
+
+    def _fit_digest(self, data: PanelTensors, units: Units, seed: int) -> str:
         """Sum up data, parameters and seed, so that a checkpoint serves no other fit."""
         if self._filled("training").checkpoint is None:
             return ""

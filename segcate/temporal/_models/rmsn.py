@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from segcate._inputs.parameters import check_number
-from segcate.temporal._models.neural import NeuralEstimator
+from segcate.temporal._models.neural import History, NeuralEstimator, Units
 from segcate.temporal._models.settings import TRAINING, Network, Training
 from segcate.temporal._networks.balanced import masked_mean
-from segcate.temporal._networks.changes import Changes
-from segcate.temporal._networks.layers import Linear
-from segcate.temporal._networks.loss_learner import LossLearner
+from segcate.temporal._networks.readers import OutcomeReader, Reader, cut_off
 from segcate.temporal._networks.recurrent import (
-    LSTM,
-    State,
     Windows,
     last_two_outcomes,
     side_by_side,
     take_steps,
-    windows_of,
 )
-from segcate.temporal._networks.tensors import Inputs, PanelTensors
+from segcate.temporal._networks.tensors import PanelTensors
 
 __all__ = ["RMSN"]
 
@@ -138,75 +132,41 @@ class RMSN(NeuralEstimator):
         n_read = sum(widths) + changes.n_added
         return nn.ModuleDict(
             {
-                "numerator": _Reader(n, d_a, propensity, d_a, rate, generator),
-                "denominator": _Reader(n, n_read, propensity, d_a, rate, generator),
-                "encoder": _OutcomeReader(
+                "numerator": Reader(n, d_a, propensity, d_a, rate, generator),
+                "denominator": Reader(n, n_read, propensity, d_a, rate, generator),
+                "encoder": OutcomeReader(
                     n, (d_a, d_y, d_x, d_v), encoder, None, changes, encoder_rate, generator
                 ),
-                "decoder": _OutcomeReader(
+                "decoder": OutcomeReader(
                     n, (d_a, d_y, 0, d_v), decoder, encoder, changes, decoder_rate, generator
                 ),
             }
         )
 
     def _train(
-        self,
-        network: Any,
-        data: PanelTensors,
-        units: tuple[Tensor, Tensor | None],
-        generator: torch.Generator,
-    ) -> tuple[nn.Module, list[tuple[float, ...]]]:
-        history: list[tuple[float, ...]] = []
-        weight = self._weights(network, data, units, generator, history)
-        self.step_weights_ = weight.cpu().numpy()
-
-        def encoder_loss(encoder: _OutcomeReader, units: Tensor) -> Tensor:
-            target, treatment, counts = data.targets(units)
-            inputs = data.inputs(units, counts.shape[-1])
-            predicted, _ = encoder(inputs, treatment)
-            model = torch.arange(len(units), device=units.device).unsqueeze(1)
-            weights = torch.nan_to_num(weight[model, units])
-            return masked_mean((predicted - target) ** 2, counts * weights)
-
-        history += self._fit_part(network, "encoder", encoder_loss, units, generator)
-        windows = self._windows(network["encoder"], data)
-        window_weight = self._window_weights(windows)
-
-        def decoder_loss(decoder: _OutcomeReader, numbers: Tensor) -> Tensor:
-            target, treatment, counts = windows.targets(numbers)
-            predicted, _ = decoder(windows.inputs(numbers), treatment)
-            model = torch.arange(len(numbers), device=numbers.device).unsqueeze(1)
-            return masked_mean((predicted - target) ** 2, counts * window_weight[model, numbers])
-
+        self, network: Any, data: PanelTensors, units: Units, generator: torch.Generator
+    ) -> tuple[nn.Module, History]:
+        history, weights = self._weights(network, data, units, generator)
+        self.step_weights_ = weights.cpu().numpy()
+        loss = _weighted_loss(data, weights)
+        history += self._minimise(network["encoder"], loss, units, generator, "encoder")
+        given = data.treatment.expand(self.n_models, *data.treatment.shape)
+        with torch.no_grad():
+            _, hidden = network["encoder"](data.inputs(self._all_units(data)), given)
+        windows = Windows.after_origins(data, hidden, self.horizon)
         numbers = windows.of_parts(units)
         if numbers[0] is not None:
-            history += self._fit_part(
-                network, "decoder", decoder_loss, numbers, generator, "decoder_training"
+            loss = _weighted_loss(windows, self._window_weights(windows))
+            history += self._minimise(
+                network["decoder"], loss, numbers, generator, "decoder", "decoder_training"
             )
         return network, history
 
-    def _fit_part(
-        self,
-        network: Any,
-        part: str,
-        loss: Any,
-        units: Sequence[Tensor | None],
-        generator: torch.Generator,
-        name: str = "training",
-    ) -> list[tuple[float, ...]]:
-        """Train one of the networks."""
-        learner = LossLearner(network[part], loss, self._descent(name))
-        return self._learn(learner, units, generator, part, name)
-
     def _weights(
-        self,
-        network: Any,
-        data: PanelTensors,
-        units: tuple[Tensor, Tensor | None],
-        generator: torch.Generator,
-        history: list[tuple[float, ...]],
-    ) -> Tensor:
-        """Fit the treatment networks; return the weight of every step, (n_models, n, t)."""
+        self, network: Any, data: PanelTensors, units: Units, generator: torch.Generator
+    ) -> tuple[History, Tensor]:
+        """Fit the treatment networks; return epochs and the weight of every step."""
+        history: History = []
 
         def read(name: str, units: Tensor, t: int) -> Tensor:
             inputs = data.inputs(units, t)
@@ -228,7 +188,9 @@ class RMSN(NeuralEstimator):
                 )
                 return masked_mean(nll, counts)
 
-            history += self._fit_part(network, name, loss, units, generator, "propensity_training")
+            history += self._minimise(
+                network[name], loss, units, generator, name, "propensity_training"
+            )
         everyone = self._all_units(data)
         _, treatment, counts = data.targets(everyone)
         with torch.no_grad():
@@ -238,18 +200,8 @@ class RMSN(NeuralEstimator):
                 sign = torch.ones_like(treatment) if self.legacy else 2.0 * treatment - 1.0
                 logs.append(functional.logsigmoid(sign * logits).sum(-1))
         ratio = torch.where(counts > 0, torch.exp(logs[0] - logs[1]), torch.nan)
-        clipped = _cut_off(ratio, self.clip)
-        return clipped / torch.nanmean(clipped.flatten(1), dim=1).view(-1, 1, 1)
-
-    @torch.no_grad()
-    def _windows(self, encoder: Any, data: PanelTensors) -> Windows:
-        unit, origin = windows_of(data)
-        _, hidden = encoder(
-            data.inputs(self._all_units(data)),
-            data.treatment.expand(self.n_models, *data.treatment.shape),
-        )
-        length = max(self.horizon - 1, 1)
-        return Windows(data, unit, origin, length, hidden[:, unit, origin])
+        clipped = cut_off(ratio, self.clip)
+        return history, clipped / torch.nanmean(clipped.flatten(1), dim=1).view(-1, 1, 1)
 
     def _window_weights(self, windows: Windows) -> Tensor:
         """Multiply weights from the origin on: (n_models, n_windows, length), of mean 1 by step."""
@@ -261,7 +213,7 @@ class RMSN(NeuralEstimator):
         is_there = (at[:, 1:] + 1 < windows.data.n_steps[windows.unit].unsqueeze(1)).expand_as(
             product
         )
-        product = _cut_off(torch.where(is_there, product, torch.nan), self.clip)
+        product = cut_off(torch.where(is_there, product, torch.nan), self.clip)
         return torch.nan_to_num(product / torch.nanmean(product, dim=1, keepdim=True))
 
     def _represent(self, network: Any, data: PanelTensors) -> Tensor:
@@ -295,90 +247,16 @@ class RMSN(NeuralEstimator):
         return torch.stack(path[2:], dim=2).unflatten(1, (-1, n_origins))
 
 
-def _cut_off(weights: Tensor, clip: float) -> Tensor:
-    """Cut the weights of each model off at a quantile and at its mirror image; NaN stays."""
-    values = weights.cpu().numpy()
-    low, high = (
-        torch.as_tensor(
-            np.nanquantile(values, q, axis=(1, 2), keepdims=True),
-            dtype=weights.dtype, device=weights.device,
-        )
-        for q in (clip, 1.0 - clip)
-    )  # fmt: skip
-    return torch.minimum(torch.maximum(weights, low), high)
+def _weighted_loss(
+    data: PanelTensors | Windows, weights: Tensor
+) -> Callable[[OutcomeReader, Tensor], Tensor]:
+    """Return the loss of a network that predicts outcomes, steps weighed; a NaN weight counts 0."""
+    weights = torch.nan_to_num(weights)
 
+    def loss(reader: OutcomeReader, rows: Tensor) -> Tensor:
+        target, treatment, counts = data.targets(rows)
+        predicted, _ = reader(data.inputs(rows, counts.shape[-1]), treatment)
+        model = torch.arange(len(rows), device=rows.device).unsqueeze(1)
+        return masked_mean((predicted - target) ** 2, counts * weights[model, rows])
 
-class _Reader(nn.Module):
-    """An LSTM and a linear layer."""
-
-    def __init__(
-        self,
-        n_models: int,
-        n_in: int,
-        n_hidden: int,
-        n_out: int,
-        rate: float,
-        generator: torch.Generator,
-    ) -> None:
-        super().__init__()
-        self.lstm = LSTM(n_models, n_in, n_hidden, rate, generator)
-        self.output = Linear(n_models, n_hidden, n_out, generator)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Read sequences."""
-        hidden, _ = self.lstm(features)
-        out: Tensor = self.output(hidden)
-        return out
-
-
-class _OutcomeReader(nn.Module):
-    """Predicts the next outcome from the treatment given now and what was seen until now."""
-
-    def __init__(
-        self,
-        n_models: int,
-        widths: tuple[int, int, int, int],
-        n_hidden: int,
-        n_encoded: int | None,
-        changes: Changes,
-        rate: float,
-        generator: torch.Generator,
-    ) -> None:
-        super().__init__()
-        self.changes = changes
-        self.lstm = LSTM(n_models, sum(widths) + changes.n_added, n_hidden, rate, generator)
-        self.output = Linear(n_models, n_hidden, widths[1], generator)
-        self.start = None
-        if n_encoded is not None:
-            self.start = Linear(n_models, n_encoded, n_hidden, generator)
-
-    def begin(self, encoded: Tensor) -> State:
-        """Turn what an encoder knew into the first state."""
-        state = self.start(encoded) if self.start is not None else encoded
-        return state, state
-
-    def forward(self, inputs: Inputs, treatment: Tensor) -> tuple[Tensor, Tensor]:
-        """Return predictions and hidden states at every position."""
-        state = None if inputs.state is None else self.begin(inputs.state)
-        hidden, _ = self.lstm(side_by_side(treatment, inputs, self.changes), state)
-        return self.changes.write(self.output(hidden), inputs.outcome), hidden
-
-    def states_before(self, inputs: Inputs, treatment: Tensor, origins: Tensor) -> State:
-        """Return the state before each origin was read, units and origins in one axis."""
-        drive = self.lstm.input(side_by_side(treatment, inputs, self.changes))
-        hidden, cell = self.lstm.states_before(drive)
-        return take_steps(hidden, origins).flatten(1, 2), take_steps(cell, origins).flatten(1, 2)
-
-    def advance(
-        self,
-        treatment: Tensor,
-        path: list[Tensor],
-        covariates: Tensor | None,
-        static: Tensor,
-        state: State,
-    ) -> tuple[Tensor, State]:
-        """Take one step from the last two outcomes of a path."""
-        parts = [treatment, self.changes.read(path[-1], path[-2]), covariates, static]
-        read = torch.cat([part for part in parts if part is not None], dim=-1)
-        state = self.lstm.step(self.lstm.input(read), state)
-        return self.changes.write(self.output(state[0]), path[-1]), state
+    return loss

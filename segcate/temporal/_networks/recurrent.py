@@ -23,6 +23,7 @@ __all__ = [
     "Windows",
     "last_two_outcomes",
     "side_by_side",
+    "states_at",
     "take_steps",
     "windows_of",
 ]
@@ -93,6 +94,14 @@ def side_by_side(treatment: Tensor, inputs: Inputs, changes: Changes) -> Tensor:
     return torch.cat([part for part in parts if part is not None], dim=-1)
 
 
+def states_at(
+    lstm: LSTM, treatment: Tensor, inputs: Inputs, changes: Changes, origins: Tensor
+) -> State:
+    """Return the state before each origin was read, (n_models, n, n_origins, n_hidden) each."""
+    hidden, cell = lstm.states_before(lstm.input(side_by_side(treatment, inputs, changes)))
+    return take_steps(hidden, origins), take_steps(cell, origins)
+
+
 class RecurrentTrunk(nn.Module):
     """From histories to a representation at every position: LSTM, linear, ELU."""
 
@@ -140,6 +149,12 @@ class Windows:
     origin: Tensor
     length: int
     state: Tensor | None = None
+
+    @classmethod
+    def after_origins(cls, data: PanelTensors, known: Tensor, horizon: int) -> Windows:
+        """List the windows after every origin, with what an encoder knew at each position."""
+        unit, origin = windows_of(data)
+        return cls(data, unit, origin, max(horizon - 1, 1), known[:, unit, origin])
 
     @property
     def n_steps(self) -> Tensor:

@@ -8,8 +8,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra `temporal` is not installed")
 
 from segcate.temporal import CRN, RMSN, GNet, Training, TreatmentPlan  # noqa: E402
-from segcate.temporal._models.gnet import _ResidualPool  # noqa: E402
 from segcate.temporal._networks.recurrent import LSTM, Windows, windows_of  # noqa: E402
+from segcate.temporal._networks.simulating import ResidualPool  # noqa: E402
 from segcate.temporal._networks.tensors import Inputs, panel_tensors  # noqa: E402
 from segcate.temporal._panel.panel import read_panel  # noqa: E402
 from tests.helpers.small_panels import small, small_panel  # noqa: E402
@@ -127,7 +127,7 @@ def test_gnet_equals_a_simulation_over_full_sequences(legacy):
     model = fitted(GNet, n_simulations=n_paths, legacy=legacy)
     network, data, origins, plans, found = rolled_out(model, n_origins=n_origins)
     n_different = 1 if legacy else n_paths
-    pool = _ResidualPool(torch.as_tensor(model.residuals_), model._simulation_seed, n_different)
+    pool = ResidualPool(torch.as_tensor(model.residuals_), model._simulation_seed, n_different)
     position = origins.unsqueeze(-1).expand(-1, -1, n_paths).reshape(-1)
     noise = [pool.draw(k, position + k, n_paths) for k in range(3)]
     for i, j, origin, plan in each(origins, plans):
@@ -258,7 +258,7 @@ def test_rmsn_window_weights_are_products_from_the_origin_with_mean_one_by_step(
 
 
 def noise_of(model):
-    pool = _ResidualPool(
+    pool = ResidualPool(
         torch.as_tensor(model.residuals_), 5, 1 if model.legacy else model.n_simulations
     )
     return pool.draw(0, torch.full((3 * model.n_simulations,), 1), model.n_simulations)
@@ -274,7 +274,7 @@ def test_simulations_of_gnet_differ_and_with_legacy_are_one():
 
 def test_drawn_errors_are_of_held_out_units_at_that_step_or_their_last():
     residuals = torch.tensor([[[[1.0], [2.0], [3.0]], [[4.0], [torch.nan], [torch.nan]]]])
-    pool = _ResidualPool(residuals, 0, 50)
+    pool = ResidualPool(residuals, 0, 50)
     drawn = pool.draw(0, torch.full((50,), 1), 50)
     assert set(drawn.flatten().tolist()) == {2.0, 4.0}
     drawn = pool.draw(0, torch.full((50,), 9), 50)
