@@ -6,8 +6,6 @@ prioritization rules via rank-weighted average treatment effects. JASA, 120(549)
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -16,8 +14,8 @@ from scipy.special import digamma
 
 from segcate._inputs.vectors import count_not_finite
 from segcate._inputs.weights import read_weights
+from segcate._ranking.estimates import RankScore
 from segcate._ranking.rows import RankedRows, cluster_codes, rank_rows
-from segcate._statistics.intervals import Law, freedom_of_rows
 from segcate._statistics.sandwich import mean_std_error
 
 Float = npt.NDArray[np.float64]
@@ -25,60 +23,10 @@ RankKind = Literal["qini", "autoc"]
 
 __all__ = [
     "RankKind",
-    "RankScore",
     "area_value_and_influence",
     "rank_difference",
     "rank_score",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class RankScore:
-    """How well a prediction ranks rows by their effect.
-
-    Attributes
-    ----------
-    value : float
-        In units of the outcome; 0 for a ranking by chance, negative for one that is upside down.
-    std_error : float
-        Standard error; 0 when every row has the same prediction, NaN with fewer than two
-        independent units.
-    n_units : int
-        Rows, or clusters where `groups` were given, whose weight is positive.
-    influence : float64 array of shape (n_rows,) or None
-        What each row adds to the value (weighted mean 0), where it was asked for. The difference of
-        two scores on the same rows has the difference of their influences.
-    confidence_level : float
-        Of the interval, inside (0, 1).
-    """
-
-    value: float
-    std_error: float
-    n_units: int
-    influence: Float | None = field(default=None, repr=False, compare=False)
-    confidence_level: float = 0.95
-
-    @property
-    def ci_low(self) -> float:
-        """Lower end of the confidence interval of the value."""
-        return float(self._law.interval(self.value, self.std_error, self.confidence_level)[0])
-
-    @property
-    def ci_high(self) -> float:
-        """Upper end of the confidence interval of the value."""
-        return float(self._law.interval(self.value, self.std_error, self.confidence_level)[1])
-
-    @property
-    def p_value(self) -> float:
-        """Two-sided p-value of "ranks no better than chance"; NaN where there is no ranking."""
-        if not self.std_error > 0:
-            return math.nan
-        return float(self._law.two_sided_p(self.value / self.std_error))
-
-    @property
-    def _law(self) -> Law:
-        """Student's t law below 100 rows or clusters, the normal one from there on."""
-        return Law(freedom_of_rows(self.n_units))
 
 
 def rank_score(
@@ -157,9 +105,8 @@ def rank_score(
     ranked = rank_rows(score, effect, weight, clusters)
     value, influence = area_value_and_influence(ranked, kind, rank_term=rank_term)
     std_error, n_units = mean_std_error(influence, ranked.weight, ranked.clusters)
-    if not with_influence:
-        return RankScore(value, std_error, n_units)
-    return RankScore(value, std_error, n_units, ranked.in_row_order(influence))
+    in_rows = ranked.in_row_order(influence) if with_influence else None
+    return RankScore(value, std_error, n_units, influence=in_rows)
 
 
 def rank_difference(

@@ -2,7 +2,7 @@
 
 from segcate._inputs.routing import RoutedScorer
 from segcate._publishing import publish
-from segcate._ranking.formulas import RankScore
+from segcate._ranking.estimates import MetricEstimate, RankScore
 from segcate._ranking.rows import RankedRows
 from segcate.metrics._blp import BestLinearPrediction, blp, blp_from_outcome
 from segcate.metrics._calibration_error import calibration_error
@@ -26,7 +26,6 @@ from segcate.metrics._group_effects import (
 from segcate.metrics._losses import dr_loss, dr_score, r_loss, r_score
 from segcate.metrics._policy_value import PolicyValue, policy_value
 from segcate.metrics._profit_curve import ProfitCurve, profit_curve
-from segcate.metrics._scored_rows import MetricEstimate
 from segcate.metrics._scorers import (
     EffectScoreMetric,
     ResidualMetric,

@@ -11,14 +11,13 @@ from scipy.sparse import csr_matrix
 
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_option
+from segcate._ranking.estimates import MetricEstimate
 from segcate.exceptions import SegcateWarning
 from segcate.metrics._effect_by_quantile import check_n_groups
 from segcate.metrics._group_means import compress_codes, group_means, quantile_codes
 from segcate.metrics._scored_rows import (
-    MetricEstimate,
     ScoredRows,
     check_rows,
-    make_estimate,
     mean_std_error,
 )
 
@@ -123,7 +122,7 @@ def calibration_error(
     check_n_groups(_OWNER, n_groups, rows)
     codes = compress_codes(quantile_codes(rows.prediction, rows.weight, n_groups))[1]
     value, std_error = _plug_in(rows, codes) if method == "plug-in" else _leave_one_out(rows, codes)
-    return make_estimate(value, std_error, rows.n_units, confidence_level)
+    return MetricEstimate(value, std_error, rows.n_units, float(confidence_level))
 
 
 @dataclass(frozen=True, slots=True)

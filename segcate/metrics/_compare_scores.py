@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from segcate._inputs.listing import listed
-from segcate._inputs.parameters import check_in_unit_interval, check_option
+from segcate._inputs.parameters import check_option
 from segcate._inputs.vectors import check_prediction, check_vector
-from segcate._ranking.formulas import RankScore
+from segcate._ranking.estimates import RankScore
 from segcate._statistics.multiplicity import holm
 from segcate.metrics._rank_estimate import CompareMetric, RankMetric, StdError, check_scoring
 from segcate.metrics._scored_rows import check_rows
@@ -164,11 +164,11 @@ def rank_test(
     """
     owner = "rank_test"
     check_option(owner, "kind", kind, get_args(RankMetric))
-    check_in_unit_interval(owner, "confidence_level", confidence_level)
     scoring = check_scoring(owner, kind, k, std_error, n_draws, random_state)
     rows = check_rows(
-        owner, pseudo_outcome, prediction, sample_weight, groups, baseline=baseline, needs_units=1
-    )
+        owner, pseudo_outcome, prediction, sample_weight, groups, baseline=baseline, needs_units=1,
+        confidence_level=confidence_level,
+    )  # fmt: skip
     if baseline is None:
         score = scoring(rows, rows.prediction, with_influence=False).score
     else:

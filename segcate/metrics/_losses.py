@@ -15,12 +15,11 @@ from segcate._inputs.groups import refuse_groups_that_are_arms
 from segcate._inputs.propensity import check_propensity
 from segcate._inputs.treatment import check_treatment
 from segcate._inputs.vectors import check_vector
+from segcate._ranking.estimates import MetricEstimate
 from segcate.metrics._scored_rows import (
-    MetricEstimate,
     ScoredRows,
     check_rows,
     estimate_mean,
-    make_estimate,
     mean_std_error,
 )
 
@@ -346,4 +345,4 @@ def _relative(
     ratio = rows.mean(losses) / total
     influence = (ratio * of_constant - losses) / total
     std_error = mean_std_error(influence, rows)
-    return make_estimate(1.0 - ratio, std_error, rows.n_units, confidence_level)
+    return MetricEstimate(1.0 - ratio, std_error, rows.n_units, float(confidence_level))

@@ -5,7 +5,7 @@ Athey, S., & Wager, S. (2021). Policy learning with observational data. Economet
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ import numpy.typing as npt
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.listing import listed
 from segcate._inputs.vectors import as_array, as_column, as_numbers, check_vector
-from segcate.metrics._scored_rows import MetricEstimate, check_rows, estimate_mean
+from segcate._ranking.estimates import MetricEstimate
+from segcate.metrics._scored_rows import check_rows, estimate_mean
 
 __all__ = ["PolicyValue", "check_costs", "check_scores", "policy_value"]
 
@@ -37,9 +38,9 @@ class PolicyValue(MetricEstimate):
         Rows in each arm under the policy, control first.
     """
 
-    n_treated: int
-    share: float
-    arm_counts: tuple[int, ...]
+    n_treated: int = field(kw_only=True)
+    share: float = field(kw_only=True)
+    arm_counts: tuple[int, ...] = field(kw_only=True)
 
 
 def policy_value(

@@ -11,8 +11,8 @@ import numpy as np
 
 from segcate._inputs.arrays import Float
 from segcate._inputs.parameters import check_count, check_number, check_option, check_seed
+from segcate._ranking.estimates import RankScore
 from segcate._ranking.formulas import (
-    RankScore,
     area_value_and_influence,
     rank_difference,
 )
@@ -175,7 +175,7 @@ def _score_of(
     """Put a standard error beside a score, from the influences of the ranked rows."""
     std_error, n_units = mean_std_error(influence, ranked.weight, ranked.clusters)
     in_rows = ranked.in_row_order(influence) if with_influence else None
-    return RankScore(value, std_error, n_units, in_rows)
+    return RankScore(value, std_error, n_units, influence=in_rows)
 
 
 def _score_loss(rows: ScoredRows, prediction: Float) -> RankScore:
@@ -184,7 +184,7 @@ def _score_loss(rows: ScoredRows, prediction: Float) -> RankScore:
     value = rows.mean(loss)
     influence = loss - value
     std_error, n_units = mean_std_error(influence, rows.weight, rows.clusters)
-    return RankScore(value, std_error, n_units, influence)
+    return RankScore(value, std_error, n_units, influence=influence)
 
 
 def _draws_std_error(draws: Float, n_units: int) -> float:

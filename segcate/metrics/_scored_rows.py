@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.groups import check_groups
@@ -17,20 +16,18 @@ from segcate._inputs.treatment import check_treatment
 from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
 from segcate._inputs.weights import check_weights
 from segcate._nuisance.pseudo_outcomes import arm_centred_scores
+from segcate._ranking.estimates import MetricEstimate
 from segcate._statistics import sandwich
-from segcate._statistics.intervals import Law
 
 Bool = npt.NDArray[np.bool_]
 Design = Literal["observational", "experiment"]
 
 __all__ = [
     "Design",
-    "MetricEstimate",
     "ScoredRows",
     "check_rows",
     "estimate_mean",
     "experiment_scores",
-    "make_estimate",
     "mean_std_error",
 ]
 
@@ -159,63 +156,8 @@ def mean_std_error(influence: Float, rows: ScoredRows) -> float:
     return sandwich.mean_std_error(influence, rows.weight, rows.clusters)[0]
 
 
-@dataclass(frozen=True, slots=True)
-class MetricEstimate:
-    """A metric of predicted effects, and how sure it is.
-
-    `float(estimate)` is the value, so the functions that return one serve as metrics of
-    `make_uplift_scorer`.
-
-    Attributes
-    ----------
-    value : float
-        The metric; its unit is that of the function that made it.
-    std_error : float
-        Standard error over rows, or over clusters where `groups` were given.
-    ci_low, ci_high : float
-        Confidence interval, t law with n_units - 1 degrees of freedom.
-    confidence_level : float
-        Of the interval.
-    n_units : int
-        Rows, or clusters, whose weight is positive.
-    """
-
-    value: float
-    std_error: float
-    ci_low: float
-    ci_high: float
-    confidence_level: float
-    n_units: int
-
-    def __float__(self) -> float:
-        """Return the value."""
-        return self.value
-
-    @property
-    def p_value(self) -> float:
-        """Two-sided p-value of "the metric is 0"; NaN where the standard error is 0."""
-        if not self.std_error > 0:
-            return float("nan")
-        return float(Law(self.n_units - 1).two_sided_p(self.value / self.std_error))
-
-    def frame(self) -> pd.DataFrame:
-        """Return a table of one row."""
-        fields: dict[str, Any] = asdict(self)
-        return pd.DataFrame([fields])
-
-
-def make_estimate(
-    value: float, std_error: float, n_units: int, confidence_level: float
-) -> MetricEstimate:
-    """Put an interval around a value."""
-    low, high = Law(n_units - 1).interval(value, std_error, confidence_level)
-    return MetricEstimate(
-        value, std_error, float(low), float(high), float(confidence_level), n_units
-    )
-
-
 def estimate_mean(values: Float, rows: ScoredRows, confidence_level: float) -> MetricEstimate:
     """Estimate the weighted mean of one value a row."""
     value = rows.mean(values)
     std_error = mean_std_error(values - value, rows)
-    return make_estimate(value, std_error, rows.n_units, confidence_level)
+    return MetricEstimate(value, std_error, rows.n_units, float(confidence_level))

@@ -11,7 +11,6 @@ from scipy.special import ndtri, owens_t
 from segcate._inputs.arrays import Float, Int
 from segcate._nuisance import folds
 from segcate._nuisance.folds import Splits, treatment_strata
-from segcate._statistics.intervals import Law
 from segcate.metrics import PolicyValue
 from segcate.model_selection._targeting_effects import by_segment
 from segcate.model_selection._targeting_rule import TargetingRule
@@ -168,9 +167,7 @@ def counting_the_choice(
     gaps = [value_of(arms[0], other).std_error ** 2 for other in arms[1:]]
     added = _linear_part(share, _overlap(splits, len(gaps))) * float(np.mean(gaps))
     std_error = float(np.sqrt(found.std_error**2 + added))
-    law = Law(found.n_units - 1)
-    low, high = law.interval(found.value, std_error, found.confidence_level)
-    return replace(found, std_error=std_error, ci_low=float(low), ci_high=float(high))
+    return replace(found, std_error=std_error)
 
 
 def _split_share(arms: Int, weight: Float) -> float:

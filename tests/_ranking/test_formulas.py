@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segcate._ranking.formulas import RankScore, rank_difference, rank_score
+from segcate._ranking.estimates import RankScore
+from segcate._ranking.formulas import rank_difference, rank_score
 from tests.helpers.naive_ranking import jackknife_std_error, naive_rank_score
 from tests.helpers.shared import shared_path
 

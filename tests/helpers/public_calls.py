@@ -202,7 +202,8 @@ def _metric_calls() -> dict[str, Call]:
             m.r_score, "y", "prediction", "treatment", "propensity", "outcome", "sample_weight", "groups", **level
         ),
         "rank_test": function(
-            m.rank_test, *weighted, kind="qini", k=0.3, baseline=None, std_error="influence", n_draws=20, random_state=0
+            m.rank_test, *weighted, kind="qini", k=0.3, baseline=None, std_error="influence", n_draws=20,
+            random_state=0, **level,
         ),
     }  # fmt: skip
 

@@ -116,7 +116,7 @@ def test_scorers_choose_the_smaller_loss():
 def test_table_holds_every_number():
     table = dr_loss([1.0, 2.0, 4.0], [1.0, 1.0, 1.0]).frame()
     assert table.columns.tolist() == [
-        "value", "std_error", "ci_low", "ci_high", "confidence_level", "n_units",
+        "value", "std_error", "ci_low", "ci_high", "p_value", "n_units", "confidence_level",
     ]  # fmt: skip
     assert len(table) == 1
 

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from segcate.exceptions import SegcateWarning
 from segcate.metrics import (
@@ -281,6 +282,22 @@ def test_qini_over_the_average_effect(rows):
     assert qini_score(-psi, -prediction, normalize="ate") == pytest.approx(
         qini_score(psi, prediction, normalize="ate")
     )
+
+
+def test_a_ranking_score_reads_like_every_estimate(rows):
+    psi, prediction, weight, groups = rows
+    options = {"sample_weight": weight, "groups": groups, "confidence_level": 0.9}
+    score, loss = rank_test(psi, prediction, **options), dr_loss(psi, prediction, **options)
+    assert list(score.frame()) == list(loss.frame())
+    assert float(score) == score.value
+    df = score.n_units - 1
+    half = stats.t.ppf(0.95, df) * score.std_error
+    assert score.ci_low == pytest.approx(score.value - half)
+    assert score.ci_high == pytest.approx(score.value + half)
+    assert score.p_value == pytest.approx(2 * stats.t.sf(abs(score.value) / score.std_error, df))
+    gap = rank_test(psi, prediction, baseline=-prediction, **options)
+    assert gap.confidence_level == 0.9
+    assert gap.ci_high - gap.value == pytest.approx(stats.t.ppf(0.95, df) * gap.std_error)
 
 
 def test_dividing_by_an_average_effect_near_zero_warns(rows):
