@@ -15,16 +15,13 @@ from sklearn.base import is_classifier
 
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import takes_missing
+from segcate._inputs.outcome import is_zero_one
 from segcate._inputs.parameters import check_seed
 from segcate._inputs.present_rows import present_rows
 from segcate._nuisance.cross_fit import check_models
-from segcate._nuisance.nuisances import (
-    NuisanceModels,
-    Want,
-    fit_nuisances,
-    warn_of_clipped,
-)
+from segcate._nuisance.nuisances import NuisanceModels, warn_of_clipped
 from segcate._statistics.intervals import Law
+from segcate.cate._centring import centre
 from segcate.cate._estimator import CATEEstimator
 from segcate.cate._forest.honest_forest import grow_forest, read_forest, read_left_out
 from segcate.cate._forest.parameters import check_forest_parameters, forest_shape
@@ -295,10 +292,23 @@ class CausalForest(CATEEstimator):
         unit = np.arange(data.n_rows) if data.groups is None else data.groups
         _check_units(owner, unit, data)
         rng = check_seed(owner, self.random_state)
-        t, y_left = self._center(owner, data, kind, int(rng.randint(2**31 - 1)))
+        models = NuisanceModels(
+            outcome=self.outcome_model,
+            treatment=self.propensity_model,
+            cv=self.cv,
+            clip=self.clip,
+            random_state=int(rng.randint(2**31 - 1)),
+            n_jobs=self.n_jobs,
+        )
+        centred, nuisances = centre(
+            owner, data.X, data.y, data.treatment, models,
+            weight=weight, groups=data.groups, propensity=data.propensity,
+        )  # fmt: skip
+        warn_of_clipped(owner, nuisances.clipped, data.n_rows, self.clip, stacklevel=2)
+        t = centred.treatment[:, 0]
         values = self._encode_rows(data.X)
         _refuse_explained_away(owner, t, data.treatment, weight)
-        importance = self._grow(owner, values, t, y_left, weight, unit, rng)
+        importance = self._grow(owner, values, t, centred.outcome, weight, unit, rng)
         self.treatment_kind_ = "continuous" if kind == "continuous" else "binary"
         found = np.bincount(self._encoding.source, weights=importance, minlength=data.X.shape[1])
         self.feature_importances_ = found / found.sum() if found.sum() > 0 else found
@@ -355,31 +365,6 @@ class CausalForest(CATEEstimator):
     def _takes_missing(self) -> bool:
         models = (self.outcome_model, self.propensity_model)
         return all(model is None or takes_missing(model) for model in models)
-
-    def _center(self, owner: str, data: EffectData, kind: str, seed: int) -> tuple[Float, Float]:
-        """Return treatment and outcome, each less its cross-fitted expectation given X."""
-        models = NuisanceModels(
-            outcome=self.outcome_model,
-            treatment=self.propensity_model,
-            cv=self.cv,
-            clip=self.clip,
-            random_state=seed,
-            n_jobs=self.n_jobs,
-        )
-        y = data.y
-        is_dose = kind == "continuous"
-        wants: list[Want] = ["outcome"]
-        if data.propensity is None:
-            wants.append("dose" if is_dose else "propensity")
-        found = fit_nuisances(
-            owner, data.X, y, data.treatment, wants, models,
-            weight=data.sample_weight, groups=data.groups,
-        )  # fmt: skip
-        warn_of_clipped(owner, found.clipped, data.n_rows, self.clip, stacklevel=4)
-        expected = found.dose if is_dose else data.propensity
-        if found.propensity is not None:
-            expected = found.propensity[:, 1]
-        return data.treatment - np.asarray(expected), y - np.asarray(found.outcome)
 
     def _grow(
         self,
@@ -454,7 +439,7 @@ class CausalForest(CATEEstimator):
             )
         if data.propensity is not None and self.propensity_model is not None:
             raise ValueError(f"{owner}: pass either `propensity_model` or `propensity`, not both.")
-        y_is_binary = bool(np.isin(data.y, (0.0, 1.0)).all())
+        y_is_binary = is_zero_one(data.y)
         is_dose = kind == "continuous"
         check_models(
             owner, self.outcome_model, None if is_dose else self.propensity_model, y_is_binary

@@ -1,8 +1,8 @@
-"""Fit and set the parameters of the models inside an estimator of individual effects."""
+"""Check, set and fit the model inside an estimator of individual effects."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,21 +11,57 @@ from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.listing import listed
 from segcate._inputs.outcome import is_zero_one
+from segcate.cate._estimator import CATEEstimator
 
-Float = npt.NDArray[np.float64]
-
-__all__ = ["fit_regressor", "refuse_nested_of_none", "regressor_predict"]
+__all__ = ["NestingEstimator", "check_child", "fit_regressor", "regressor_predict"]
 
 
-def refuse_nested_of_none(owner: str, child: Any, params: dict[str, Any], example: str) -> None:
-    """Raise if `estimator__...` is to be set where `estimator` is None."""
-    nested = [name for name in params if name.startswith("estimator__")]
-    if nested and params.get("estimator", child) is None:
-        raise ValueError(
-            f"{owner}: {listed(nested)} cannot be set because `estimator` is None. Give it an "
-            f"instance: {example}."
+class NestingEstimator(CATEEstimator):
+    """An estimator of effects around another model, its parameter `estimator`, which may be None.
+
+    A subclass names in `_example` a model that it can take.
+    """
+
+    estimator: Any
+    _example: str
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; those of the model inside (`estimator__...`) need an instance of it.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameter names and their values.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, or it belongs to an `estimator` that is None.
+        """
+        nested = [name for name in params if name.startswith("estimator__")]
+        if nested and params.get("estimator", self.estimator) is None:
+            owner = type(self).__name__
+            raise ValueError(
+                f"{owner}: {listed(nested)} cannot be set because `estimator` is None. Give it an "
+                f"instance: {owner}({self._example})."
+            )
+        super().set_params(**params)
+        return self
+
+
+def check_child(owner: str, model: Any, what: str) -> None:
+    """Refuse a class, and what has no `fit` and `predict`, in the place of the model inside."""
+    if isinstance(model, type) or not hasattr(model, "fit") or not hasattr(model, "predict"):
+        raise TypeError(
+            f"{owner}: `estimator` must be {what} (an instance with `fit` and `predict`) or None; "
+            f"got {model!r}."
         )
 
 

@@ -16,8 +16,13 @@ from segcate._inputs.features import check_features, takes_missing
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_in_unit_interval, check_number, check_option
 from segcate._statistics.intervals import Law
-from segcate.cate._children import fit_regressor, refuse_nested_of_none, regressor_predict
-from segcate.cate._estimator import CATEEstimator, treated_arms
+from segcate.cate._children import (
+    NestingEstimator,
+    check_child,
+    fit_regressor,
+    regressor_predict,
+)
+from segcate.cate._estimator import treated_arms
 from segcate.cate._robust_regression import (
     InteractionFit,
     effect_std_error,
@@ -35,7 +40,7 @@ Int = npt.NDArray[np.intp]
 STD_ERRORS = ("auto", "hc0", "hc1", "hc2", "hc3", "group")
 
 
-class InteractionRegression(CATEEstimator):
+class InteractionRegression(NestingEstimator):
     """Regress the outcome on the treatment, the covariates and their products.
 
     The plainest model of individual effects, with intervals: the effect is a line in the
@@ -137,6 +142,8 @@ class InteractionRegression(CATEEstimator):
     treatment:x1   -0.06
     Name: coef, dtype: float64
     """
+
+    _example = "Ridge()"
 
     def __init__(
         self,
@@ -314,13 +321,6 @@ class InteractionRegression(CATEEstimator):
         }
         return pd.DataFrame(columns, index=pd.Index(self._term_names(), name="term"))
 
-    def set_params(self, **params: Any) -> InteractionRegression:
-        """Set parameters; those of the regressor (`estimator__alpha`) need an instance of it."""
-        owner = type(self).__name__
-        refuse_nested_of_none(owner, self.estimator, params, f"{owner}(Ridge())")
-        super().set_params(**params)
-        return self
-
     def _takes_missing(self) -> bool:
         return self._regressor_takes_missing() or self.missing == "indicator"
 
@@ -330,14 +330,8 @@ class InteractionRegression(CATEEstimator):
     def _check_parameters(self, owner: str) -> None:
         check_option(owner, "std_error", self.std_error, STD_ERRORS)
         check_in_unit_interval(owner, "confidence_level", self.confidence_level)
-        model = self.estimator
-        if model is not None and (
-            isinstance(model, type) or not hasattr(model, "fit") or not hasattr(model, "predict")
-        ):
-            raise TypeError(
-                f"{owner}: `estimator` must be None or a regressor (an instance with `fit` and "
-                f"`predict`); got {model!r}."
-            )
+        if self.estimator is not None:
+            check_child(owner, self.estimator, "a regressor")
         check_number(owner, "step", self.step, above=0, advice="It is in units of the dose.")
         check_number(owner, "at", self.at, optional=True, advice="It is a dose.")
 

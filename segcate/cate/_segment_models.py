@@ -19,8 +19,8 @@ from segcate._inputs.effect_data import EffectData
 from segcate._inputs.part_of_rows import part_of_rows
 from segcate._inputs.routing import routing
 from segcate._inputs.treatment import TreatmentKind
-from segcate._nuisance.nuisances import NuisanceModels, Want, fit_nuisances
-from segcate.cate._shrinkage import Centred, centre_arms
+from segcate._nuisance.nuisances import NuisanceModels
+from segcate.cate._centring import Centred, centre
 
 __all__ = ["Rows", "fit_models", "fold_trains_every_arm", "out_of_fold", "residualise", "rows_of"]
 
@@ -156,37 +156,24 @@ def _fit_predict(estimator: Any, rows: Rows, train: Int, test: Int) -> Float:
 def residualise(
     owner: str, rows: Rows, segment: Int, n_segments: int, cv: int, random_state: Any, n_jobs: Any
 ) -> tuple[Centred, Int]:
-    """Take out of outcome and treatment what covariates and segment lead to expect, cross-fitted.
+    """Centre outcome and treatment on covariates and segment, by cross-fitting.
 
     Returns
     -------
     centred : Centred
     fold : intp array of shape (n_rows,)
     """
-    knows_chance = rows.kind == "binary" and rows.propensity is not None
-    treatment: Want = "dose" if rows.kind == "continuous" else "propensity"
-    wants: set[Want] = {"outcome"} if knows_chance else {"outcome", treatment}
-    found = fit_nuisances(
+    centred, found = centre(
         owner,
         _with_segment(rows.X, segment, n_segments),
         rows.y,
         rows.treatment,
-        wants,
         NuisanceModels(cv=cv, clip=_CLIP, random_state=random_state, n_jobs=n_jobs),
         weight=rows.sample_weight,
         groups=rows.groups,
+        propensity=rows.propensity,
     )
-    if found.outcome is None:
-        raise ValueError("the expected outcome was not fitted")
-    if rows.propensity is not None and knows_chance:
-        moved = (rows.treatment - rows.propensity)[:, None]
-    elif found.dose is not None:
-        moved = (rows.treatment - found.dose)[:, None]
-    elif found.propensity is not None:
-        moved = centre_arms(rows.treatment.astype(np.intp), found.propensity)
-    else:
-        raise ValueError("the expected treatment was not fitted")
-    return Centred(rows.y - found.outcome, moved), found.fold
+    return centred, found.fold
 
 
 def _with_segment(X: Any, segment: Int, n_segments: int) -> Any:

@@ -25,8 +25,8 @@ from segcate._inputs.part_of_rows import part_of_rows
 from segcate._inputs.present_rows import present_rows
 from segcate._inputs.segments import Segment, SegmentCodes, code_segments
 from segcate._nuisance.nuisances import check_cross_fitting
-from segcate.cate._children import refuse_nested_of_none
-from segcate.cate._estimator import CATEEstimator, treated_arms
+from segcate.cate._children import NestingEstimator, check_child
+from segcate.cate._estimator import treated_arms
 from segcate.cate._interaction_regression import InteractionRegression
 from segcate.cate._interval import predict_interval
 from segcate.cate._segment_models import (
@@ -37,7 +37,7 @@ from segcate.cate._segment_models import (
     residualise,
     rows_of,
 )
-from segcate.cate._shrinkage import Shrinkage, choose_shrinkage
+from segcate.cate._segment_weights import Shrinkage, choose_shrinkage
 from segcate.cate._treatment_kind import treatment_kind_of
 from segcate.exceptions import EmptySegmentError, SegcateWarning
 
@@ -48,7 +48,7 @@ Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
 
-class SegmentedCATE(CATEEstimator):
+class SegmentedCATE(NestingEstimator):
     """Fit one model of effects per segment, and shrink it towards a pooled one.
 
     Use it where segments may differ in what moves the effect, and some are small: the pooled model
@@ -149,6 +149,8 @@ class SegmentedCATE(CATEEstimator):
     1  439        118        321    0.10                                             ok
     2   22          6         16    0.00  pooled: 6 treated, fewer than min_arm_size=50
     """
+
+    _example = "InteractionRegression()"
 
     def __init__(
         self,
@@ -354,14 +356,6 @@ class SegmentedCATE(CATEEstimator):
         columns["status"] = ["ok" if not gap else f"pooled: {gap}" for gap in self._gap]
         return pd.DataFrame(columns, index=pd.Index(self.segment_labels_, name="segment"))
 
-    def set_params(self, **params: Any) -> SegmentedCATE:
-        """Set parameters; those of the estimator (`estimator__...`) need an instance of it."""
-        owner = type(self).__name__
-        example = f"{owner}(InteractionRegression())"
-        refuse_nested_of_none(owner, self.estimator, params, example)
-        super().set_params(**params)
-        return self
-
     def _takes_missing(self) -> bool:
         return self.estimator is not None and takes_missing(self.estimator)
 
@@ -376,11 +370,7 @@ class SegmentedCATE(CATEEstimator):
                 advice="It is the share of the pooled model; 'auto' learns it.",
             )  # fmt: skip
         model = InteractionRegression() if self.estimator is None else self.estimator
-        if isinstance(model, type) or not hasattr(model, "fit") or not hasattr(model, "predict"):
-            raise TypeError(
-                f"{owner}: `estimator` must be an effect estimator (an instance with `fit` and "
-                f"`predict`) or None; got {model!r}."
-            )
+        check_child(owner, model, "an effect estimator")
         return model
 
     def _gaps(self, owner: str, data: EffectData, rows: Rows, parts: list[Int]) -> list[str]:

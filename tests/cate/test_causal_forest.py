@@ -429,8 +429,11 @@ def test_treatment_that_is_explained_away_is_refused(study):
 
 def test_clipped_chances_are_counted(study):
     X = study.X.assign(x0=np.where(study.treatment == 1, 3.0, -3.0) + study.X["x0"])
-    with pytest.warns(SegcateWarning, match=r"outside \[0\.01, 0\.99\] in \d+ of 800 rows"):
+    with pytest.warns(
+        SegcateWarning, match=r"outside \[0\.01, 0\.99\] in \d+ of 800 rows"
+    ) as caught:
         small().fit(X, study.y, treatment=study.treatment)
+    assert caught[0].filename == __file__
     certain = DummyClassifier(strategy="constant", constant=1)
     with pytest.raises(OverlapError, match="exactly 0 or 1"):
         small(clip=0, propensity_model=certain).fit(X, study.y, treatment=study.treatment)

@@ -447,7 +447,7 @@ def test_regressor_has_no_interval_and_says_who_has():
 def test_what_is_no_regressor_is_refused():
     Z, y, treatment, _, _ = small_study()
     for wrong in (LinearRegression, "ols", StandardScaler()):
-        with pytest.raises(TypeError, match="`estimator` must be None or a regressor"):
+        with pytest.raises(TypeError, match="`estimator` must be a regressor"):
             InteractionRegression(wrong).fit(Z, y, treatment=treatment)
     with pytest.raises(ValueError, match="is a classifier, LogisticRegression"):
         InteractionRegression(LogisticRegression()).fit(Z, y, treatment=treatment)

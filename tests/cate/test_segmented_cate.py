@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 import segcate
 from segcate.cate import InteractionRegression, SegmentedCATE
 from segcate.cate._segment_models import out_of_fold, residualise, rows_of
-from segcate.cate._shrinkage import choose_shrinkage
+from segcate.cate._segment_weights import choose_shrinkage
 from segcate.cate._treatment_kind import treatment_kind_of
 from segcate.datasets import make_segmented_users
 from segcate.effects import SegmentMatching

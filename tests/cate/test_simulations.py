@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 from segcate._nuisance.folds import deal_rows
 from segcate.cate import InteractionRegression, SegmentedCATE
 from segcate.cate import _segmented_cate as segmented_cate
-from segcate.cate._shrinkage import Centred
+from segcate.cate._centring import Centred
 
 pytestmark = pytest.mark.slow
 

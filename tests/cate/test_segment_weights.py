@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segcate.cate._shrinkage import Centred, centre_arms, choose_shrinkage
+from segcate.cate._centring import Centred, centre_arms
+from segcate.cate._segment_weights import choose_shrinkage
 from tests.helpers.naive_interaction import shrunken_weights
 
 # Both try the same factors; sums differ in their order only.

@@ -1,4 +1,4 @@
-"""How far the effects of a segment's own model go towards those of the pooled model.
+"""Choose the weight of each segment's own model beside the pooled one.
 
 The weight of the own model is that of empirical Bayes, ``1 / (1 + factor * noise)`` with `noise` the
 variance of an average effect in the segment (Efron & Morris, 1973). The one unknown, `factor`, is
@@ -12,12 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
+from segcate._inputs.arrays import Float, Int
+from segcate.cate._centring import Centred
 
-__all__ = ["Centred", "Shrinkage", "centre_arms", "choose_shrinkage"]
+__all__ = ["Shrinkage", "choose_shrinkage"]
 
 # The slope of the loss counts less this many times its variance as of independent rows, over itself.
 # Twice, as rows of two folds train on each other, so that each pair of errors is in it twice; and
@@ -25,21 +24,6 @@ __all__ = ["Centred", "Shrinkage", "centre_arms", "choose_shrinkage"]
 _PRICE = 4.0
 # Factors are tried from this much to this much times the inverse of the median noise.
 _LEAST, _MOST, _N_TRIED = 1e-4, 1e4, 801
-
-
-@dataclass(frozen=True, slots=True)
-class Centred:
-    """Outcome and treatment less what X leads to expect.
-
-    Attributes
-    ----------
-    outcome : float64 array of shape (n_rows,)
-    treatment : float64 array of shape (n_rows, n_treatments)
-        The dose, or a column for each arm but the control.
-    """
-
-    outcome: Float
-    treatment: Float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +38,6 @@ class Shrinkage:
 
     factor: float
     weight: Float
-
-
-def centre_arms(codes: Int, propensity: Float) -> Float:
-    """Return 1[arm] - P(arm) for each arm but the control."""
-    n_arms = propensity.shape[1]
-    centred: Float = np.equal.outer(codes, np.arange(1, n_arms)).astype(np.float64)
-    centred -= propensity[:, 1:]
-    return centred
 
 
 def choose_shrinkage(
