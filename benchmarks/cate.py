@@ -73,10 +73,12 @@ def ours_alone(data: Any, left: Any, new: Any, seed: int, n_jobs: int) -> Any:
     from segcate.cate import CausalForest
     from segcate.cate._forest.honest_forest import grow_forest, read_forest
     from segcate.cate._forest.parameters import forest_shape
+    from segcate.cate._forest.rows import CentredRows
 
     shape = forest_shape("benchmark", CausalForest(N_TREES), data.X.shape[1])
-    unit = np.arange(len(data.X))
-    forest = grow_forest(data.X, *left, None, unit, shape, seed=seed, n_jobs=n_jobs)
+    n = len(data.X)
+    rows = CentredRows(data.X, *left, np.ones(n), np.arange(n))
+    forest = grow_forest(rows, shape, seed=seed, n_jobs=n_jobs)
     effect, variance = read_forest(forest, new, with_variance=True, n_jobs=n_jobs)
     half = float(ndtri(0.975)) * np.sqrt(variance)
     return effect, effect - half, effect + half
@@ -233,11 +235,14 @@ def growth_of(n: int) -> dict[str, Any]:
     from segcate.cate import CausalForest
     from segcate.cate._forest.honest_forest import grow_forest, read_forest
     from segcate.cate._forest.parameters import forest_shape
+    from segcate.cate._forest.rows import CentredRows
 
     def grow(data: Any) -> Any:
         left = data.treatment - data.propensity, data.y - data.mu0 - data.propensity * data.effect
         shape = forest_shape("benchmark", CausalForest(N_TREES), data.X.shape[1])
-        return grow_forest(data.X, *left, None, np.arange(len(data.X)), shape, seed=0, n_jobs=1)
+        n = len(data.X)
+        rows = CentredRows(data.X, *left, np.ones(n), np.arange(n))
+        return grow_forest(rows, shape, seed=0, n_jobs=1)
 
     small = uplift(500, "confounded, smooth", 0)
     read_forest(grow(small), small.X, with_variance=True, n_jobs=1)

@@ -1,4 +1,4 @@
-"""For whom: the effect of a treatment on each row, on one contract."""
+"""Estimators of the effect of a treatment on each row."""
 
 from segcate._publishing import publish
 from segcate.cate._adapters.causalml import CausalMLEstimator

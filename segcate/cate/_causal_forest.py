@@ -26,6 +26,7 @@ from segcate.cate._estimator import CATEEstimator
 from segcate.cate._forest.honest_forest import grow_forest, read_forest, read_left_out
 from segcate.cate._forest.parameters import check_forest_parameters, forest_shape
 from segcate.cate._forest.pilot import ask_for_trend, grow_pilot
+from segcate.cate._forest.rows import CentredRows
 from segcate.cate._forest.shrinkage import fit_shrinkage
 from segcate.cate._forest.trend import fit_trend_columns
 from segcate.cate._treatment_kind import treatment_kind_of
@@ -34,14 +35,14 @@ from segcate.exceptions import SegcateWarning
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
 
-# Half of a half-sample must leave a unit for each honest half.
+# A tree draws half of the units at most, and needs one for each of its honest halves.
 _FEWEST_UNITS = 4
-# Share of the treatment's variance below which what is left after centring is rounding.
+# A smaller share of the treatment's variance than this is rounding after centring.
 _LEAST_LEFT = 1e-12
 
 
 class CausalForest(CATEEstimator):
-    """Average effects over honest trees that adjust for confounding first.
+    """Estimate individual effects by honest trees on centred outcomes and treatments.
 
     Use it when effects may bend, jump and interact in X, from about a thousand rows on, in
     experiments and on observational data whose confounders all stand in X. Below that, or where the
@@ -78,12 +79,12 @@ class CausalForest(CATEEstimator):
         Smallest share of a node's weight, and of its treatment variation, on either side of a
         split. Lower it where categories rarer than that matter.
     trend : {"auto", "linear"} or None, default="auto"
-        Line of the effect taken out before the trees grow and added to what they predict. "auto":
-        the slopes that leaves would not follow, none where they follow all; "linear": the whole
-        line, sharper where the effect is close to one, worse where it jumps; None: no line.
+        Line of the effect that is subtracted before the trees grow and added to their prediction.
+        "auto": the slopes that leaves cannot follow; "linear": the whole line, sharper where the
+        effect is close to a line, worse where it jumps; None: no line.
     shrink : bool, default=True
-        Whether effects are drawn to their average as far as rows that the trees did not see ask for
-        it. It matters where the effect hardly varies, and leaves other forests as they are.
+        Whether effects are shrunk to their average, by a share fitted to rows that the trees did not
+        see. It matters where the effect hardly varies, and changes other forests little.
     cv : int, default=5
         Folds of cross-fitting, at least 2.
     clip : float, default=0.01
@@ -113,8 +114,8 @@ class CausalForest(CATEEstimator):
     Notes
     -----
     Outcome and treatment are centred first, y~ = y - E[y|X] and t~ = t - E[t|X], by models that saw
-    neither the row nor its fold. What is left moves together through the effect alone: this is what
-    adjusts for confounding. A tree then splits its rows where the effect differs most between
+    neither the row nor its fold. Without hidden confounders the residuals move together through the
+    effect alone, so centring adjusts for confounding. A tree then splits its rows where the effect differs most between
     children, judged by the row's influence on the effect in the node (equation 8),
 
         rho = (t~ - mean t~) (y~ - mean y~ - (t~ - mean t~) theta) / mean (t~ - mean t~)^2.
@@ -126,17 +127,17 @@ class CausalForest(CATEEstimator):
     with x, averaged over trees (equations 2 and 3). For doses that is the local slope, units of y
     per unit of dose.
 
-    Leaves flatten a slope. With trend="auto" a pilot of 100 trees is grown first, and S denotes what
-    its trees make of an outcome at rows they did not see. A ridge regression of what is left
-    of the outcome on what is left of the standardised columns z_j,
+    Leaves flatten a slope. With trend="auto" a pilot of 100 trees is grown first; S denotes its
+    prediction, for an outcome, at rows that its trees did not see. A ridge regression of the residual
+    outcome on the residual standardised columns z_j,
 
         y~ - t~ S(y~)   on   t~ (z_j - S(t~ z_j)),
 
     with the penalty of least generalised cross-validation error, finds the slopes b that leaves do
-    not follow (Robinson's regression, with a forest): near none for a step, most of the line for a
-    smooth effect. trend="linear" has the best constant in place of S, the R-learner's line. Each bag
-    fits b on its own half-sample, grows its trees on y~ - t~ b'z, and adds b'z at x: the variance
-    between bags holds the line's. Gaps are filled with medians and marked.
+    not follow (Robinson's regression, with a forest): near 0 for a step, most of the line for a
+    smooth effect. trend="linear" puts the best constant in place of S: the R-learner's line. Each
+    bag fits b on its own half-sample, grows its trees on y~ - t~ b'z, and adds b'z at x, so that the
+    variance between bags includes the line's. Gaps are filled with medians and marked.
 
     With `shrink` the effect is A + w (tau(x) - A), A being the R-learner's constant. The regression of
     y~ - t~ A on t~ (tau_out - A), where tau_out comes from the bags that did not draw the row, has the
@@ -144,10 +145,10 @@ class CausalForest(CATEEstimator):
     the forest's plus (1 - w)^2 times that of A (empirical Bayes, Morris 1983).
 
     The variance comes from comparing bags of trees grown on the same half-sample (section 4.1): the
-    variance between bags, less the part that chance inside the bags adds. That difference can
-    turn out negative; its mean under a flat prior on positive values is taken, which errs on the
-    wide side when trees are few. Intervals do not count bias: where effects change faster than leaves
-    can follow, at the edges of X above all, they cover less than they say.
+    variance between bags, less the part that chance inside the bags adds. That difference can be
+    negative; it is replaced by its posterior mean under a flat prior on positive values, which is too
+    wide rather than too narrow when trees are few. Intervals do not count bias: where effects change
+    faster than leaves can follow, above all at the edges of X, they cover less than they say.
 
     Rows with a missing value go to the side of a split that is better for them. Strings and
     categories become 0/1 columns, with the first level as reference. Every column of X is a
@@ -236,7 +237,7 @@ class CausalForest(CATEEstimator):
         groups: Any = None,
         propensity: Any = None,
     ) -> CausalForest:
-        """Centre outcome and treatment, and grow the trees.
+        """Centre outcome and treatment, and grow the trees on the residuals.
 
         Parameters
         ----------
@@ -308,7 +309,9 @@ class CausalForest(CATEEstimator):
         t = centred.treatment[:, 0]
         values = self._encode_rows(data.X)
         _refuse_explained_away(owner, t, data.treatment, weight)
-        importance = self._grow(owner, values, t, centred.outcome, weight, unit, rng)
+        full_weight = np.ones(data.n_rows) if weight is None else weight
+        rows = CentredRows(values, t, centred.outcome, full_weight, unit)
+        importance = self._grow(owner, rows, rng)
         self.treatment_kind_ = "continuous" if kind == "continuous" else "binary"
         found = np.bincount(self._encoding.source, weights=importance, minlength=data.X.shape[1])
         self.feature_importances_ = found / found.sum() if found.sum() > 0 else found
@@ -366,38 +369,26 @@ class CausalForest(CATEEstimator):
         models = (self.outcome_model, self.propensity_model)
         return all(model is None or takes_missing(model) for model in models)
 
-    def _grow(
-        self,
-        owner: str,
-        X: Float,
-        t: Float,
-        y: Float,
-        weight: Float | None,
-        unit: Int,
-        rng: np.random.RandomState,
-    ) -> Float:
-        """Fit the line, grow the trees and measure the shrinkage; return the importance of columns.
+    def _grow(self, owner: str, rows: CentredRows, rng: np.random.RandomState) -> Float:
+        """Fit the line, grow the trees and fit the shrinkage; return the importance of columns.
 
-        What a line takes out leaves no splits, so importance is that of the trees before it.
+        Trees do not split on what a line has subtracted, so importance is that of the pilot.
         """
-        shape = forest_shape(owner, self, X.shape[1])
+        shape = forest_shape(owner, self, rows.X.shape[1])
         seed, pilot_seed = (int(rng.randint(2**31 - 1)) for _ in range(2))
         how: dict[str, Any] = {"n_jobs": self.n_jobs}
         self._trend, trend, columns, importance = None, None, None, None
         if self.trend is not None:
-            pilot, small = grow_pilot(X, t, y, weight, unit, shape, seed=pilot_seed, **how)
-            self._trend = fit_trend_columns(X, weight)
-            columns = self._trend.of(X)
-            trend = ask_for_trend(
-                self.trend, columns, X, t, y, weight, unit, pilot, small, pilot_seed
-            )
+            pilot, small = grow_pilot(rows, shape, seed=pilot_seed, **how)
+            self._trend = fit_trend_columns(rows.X, rows.weight)
+            columns = self._trend.of(rows.X)
+            trend = ask_for_trend(self.trend, rows, columns, pilot, small, pilot_seed)
             importance = pilot.importance
-        self._forest = grow_forest(X, t, y, weight, unit, shape, seed=seed, trend=trend, **how)
+        self._forest = grow_forest(rows, shape, seed=seed, trend=trend, **how)
         self._shrinkage = None
         if self.shrink:
-            left_out = read_left_out(self._forest, X, unit, seed=seed, columns=columns, **how)
-            w = np.ones(len(t)) if weight is None else weight
-            self._shrinkage = fit_shrinkage(t, y, w, left_out, unit)
+            left_out = read_left_out(self._forest, rows, seed=seed, columns=columns, **how)
+            self._shrinkage = fit_shrinkage(rows, left_out)
         return self._forest.importance if importance is None else importance
 
     def _estimate(self, X: Any, *, with_variance: bool) -> tuple[Float, Float]:
@@ -424,7 +415,7 @@ class CausalForest(CATEEstimator):
         return effect, variance
 
     def _check_design(self, owner: str, data: EffectData, kind: str) -> None:
-        """Refuse more than two arms, and what contradicts itself."""
+        """Refuse more than two arms, and arguments that contradict each other."""
         if kind == "arms" and data.treatment.max() > 1:
             raise ValueError(
                 f"{owner}: `treatment` has {data.treatment.max() + 1} arms; a forest compares two, "
@@ -470,7 +461,7 @@ def _check_units(owner: str, unit: Int, data: EffectData) -> None:
 
 
 def _refuse_explained_away(owner: str, t: Float, treatment: Any, weight: Float | None) -> None:
-    """Raise if nothing is left of the treatment once its expectation is taken off."""
+    """Raise if the centred treatment does not vary."""
     left, before = (
         float(np.average((v - np.average(v, weights=weight)) ** 2, weights=weight))
         for v in (t, treatment)

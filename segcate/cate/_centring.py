@@ -1,4 +1,4 @@
-"""Take from outcome and treatment what the covariates lead to expect (Robinson, 1988)."""
+"""Subtract from outcome and treatment their cross-fitted expectations given X (Robinson, 1988)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the estimators of individual effects do alike: check the rows of a fit, read new rows."""
+"""The base of the estimators of individual effects: it checks the rows of a fit and reads new rows."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class CATEEstimator(EffectEstimatorMixin, BaseEstimator):
         return X, self._encoding.encode(type(self).__name__, X)
 
     def _by_arm(self, values: Float) -> Float:
-        """Drop the second axis, that of the arms, where the control has but one rival."""
+        """Drop the second axis, that of the arms, where there are only two arms."""
         return values if len(self.arms_) > 1 else values[:, 0]
 
     def _level(self, wanted: float | None) -> float:

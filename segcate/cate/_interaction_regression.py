@@ -1,4 +1,4 @@
-"""InteractionRegression: the outcome on treatment, covariates and their products."""
+"""InteractionRegression: regress the outcome on treatment, covariates and their products."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ STD_ERRORS = ("auto", "hc0", "hc1", "hc2", "hc3", "group")
 class InteractionRegression(NestingEstimator):
     """Regress the outcome on the treatment, the covariates and their products.
 
-    The plainest model of individual effects, with intervals: the effect is a line in the
-    covariates. Use it as a first look, as the yardstick for anything flexible, and for doses. It
-    adjusts for what X holds by a line, so on observational data it is right only if the outcome is
-    one, or with a flexible regressor in its place.
+    The simplest model of individual effects, with intervals: the effect is a line in the
+    covariates. Use it as a first look, as the baseline of a flexible model, and for doses. It adjusts
+    for X by a line: on observational data it is biased where the outcome is not a line in X, unless
+    a flexible regressor stands in its place.
 
     Parameters
     ----------
@@ -300,7 +300,7 @@ class InteractionRegression(NestingEstimator):
 
     @property
     def coefficients_(self) -> pd.DataFrame:
-        """Table of the terms of least squares, as they stand in X."""
+        """Table of the coefficients of least squares, in the units of X."""
         check_is_fitted(self)
         try:
             fit = self._least_squares("coefficients_")
@@ -418,7 +418,7 @@ class InteractionRegression(NestingEstimator):
         return ["intercept", *treatments, *names, *products]
 
     def _least_squares(self, what: str) -> InteractionFit:
-        """Return the fit of least squares; what it alone has is refused to a regressor."""
+        """Return the fit of least squares; raise if a regressor was handed in."""
         if self._fit is None:
             owner = type(self).__name__
             raise TypeError(

@@ -1,4 +1,4 @@
-"""The interval of each row's effect, through a Pipeline or a search."""
+"""Confidence intervals of individual effects, through a Pipeline or a search."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["predict_interval"]
 def predict_interval(estimator: Any, X: Any, *, confidence_level: float = 0.95) -> Float:
     """Return a confidence interval for the effect on each row.
 
-    The way to intervals where the model stands at the end of a Pipeline or inside a search, which
-    have no `predict_interval` of their own. On a model itself it equals its method.
+    Use it where the model is the last step of a Pipeline or inside a search: these have no
+    `predict_interval` of their own. On a model it equals the method of that name.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def predict_interval(estimator: Any, X: Any, *, confidence_level: float = 0.95) 
 
 
 def _reach_model(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """Walk to the model, and take X through the steps before it."""
+    """Return the model at the end of pipelines and searches, and X as the steps before it transform it."""
     while True:
         if isinstance(estimator, Pipeline):
             if len(estimator.steps) > 1:

@@ -24,13 +24,13 @@ from segcate.cate._centring import Centred, centre
 
 __all__ = ["Rows", "fit_models", "fold_trains_every_arm", "out_of_fold", "residualise", "rows_of"]
 
-# Chances enter the R-loss as t - e and divide nothing, so this bound is for form.
+# The R-loss divides by no probability, so they are hardly clipped.
 _CLIP = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What the models are fitted on; the segment column is left out of X."""
+    """The rows of a fit; X has no segment column."""
 
     X: Any
     y: Float
@@ -82,7 +82,7 @@ def _fit(estimator: Any, rows: Rows, part: Int) -> Any:
 
 
 def _told_the_kind(model: Any, kind: TreatmentKind) -> Any:
-    """Say what the treatment is, where a model would guess from the rows of its segment alone."""
+    """Set `treatment_kind` where a model would guess it from the rows of its segment alone."""
     guesses = {
         name: kind
         for name, value in model.get_params().items()
@@ -94,7 +94,7 @@ def _told_the_kind(model: Any, kind: TreatmentKind) -> Any:
 
 
 def fold_trains_every_arm(rows: Rows, part: Int, fold: Int) -> bool:
-    """Tell whether a part has rows of every arm, and two groups, beside any fold left out."""
+    """Tell whether a part keeps rows of every arm, and two groups, whichever fold is left out."""
     usable = part if rows.sample_weight is None else part[rows.sample_weight[part] > 0]
     for k in range(int(fold.max()) + 1):
         train = usable[fold[usable] != k]
@@ -177,7 +177,7 @@ def residualise(
 
 
 def _with_segment(X: Any, segment: Int, n_segments: int) -> Any:
-    """Append a 0/1 column for each segment but the first: segments may confound."""
+    """Append a 0/1 column for each segment but the first, as segments may confound."""
     taken = set(frames.column_names(X) or [])
     for k in range(1, n_segments):
         name = f"segment {k}"

@@ -18,11 +18,11 @@ from segcate.cate._centring import Centred
 
 __all__ = ["Shrinkage", "choose_shrinkage"]
 
-# The slope of the loss counts less this many times its variance as of independent rows, over itself.
-# Twice, as rows of two folds train on each other, so that each pair of errors is in it twice; and
-# twice again, the price of a parameter in Mallows' Cp.
+# The slope T of the loss counts as T - _PRICE V / T, V its variance as if rows were independent.
+# A factor 2: rows of two folds train on each other, so that each pair of errors is in T twice.
+# Another factor 2: the price of a parameter in Mallows' Cp.
 _PRICE = 4.0
-# Factors are tried from this much to this much times the inverse of the median noise.
+# The range and number of factors tried, in units of the inverse of the median noise.
 _LEAST, _MOST, _N_TRIED = 1e-4, 1e4, 801
 
 

@@ -1,4 +1,4 @@
-"""SegmentedCATE: one model of individual effects per segment, shrunk towards a pooled one."""
+"""SegmentedCATE: fit one model of individual effects per segment, shrunk towards a pooled one."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ Int = npt.NDArray[np.intp]
 class SegmentedCATE(NestingEstimator):
     """Fit one model of effects per segment, and shrink it towards a pooled one.
 
-    Use it where segments may differ in what moves the effect, and some are small: the pooled model
-    is stable, the segment's own is free, and the data say how far to trust it. The segment itself
-    is never a covariate.
+    Use it where effects may depend on the covariates differently in each segment, and some segments
+    are small. The pooled model has less variance, the segment's own less bias; the data choose the
+    weight of each. The segment itself is never a covariate.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ class SegmentedCATE(NestingEstimator):
         """
         covariates, segment = self._split(X, "predict")
         effects = self._blank((len(segment),))
-        # also where its effect has no weight: it alone knows every level, and refuses unseen ones
+        # The pooled model alone knows every level, so it is asked first: it refuses unseen ones.
         self._fill(effects, np.ones(len(segment), dtype=bool), self.pooled_.predict, covariates)
         for k, model in enumerate(self.estimators_):
             rows = np.flatnonzero(segment == k)
@@ -360,7 +360,7 @@ class SegmentedCATE(NestingEstimator):
         return self.estimator is not None and takes_missing(self.estimator)
 
     def _check_parameters(self, owner: str) -> Any:
-        """Check our own parameters and return the estimator to clone."""
+        """Check the parameters and return the estimator to clone."""
         check_option(owner, "on_empty", self.on_empty, ("overall", "nan", "raise"))
         check_count(owner, "min_arm_size", self.min_arm_size, 1)
         check_cross_fitting(owner, self.cv, 0.0)
@@ -404,7 +404,7 @@ class SegmentedCATE(NestingEstimator):
         parts: list[Int],
         gaps: list[str],
     ) -> Shrinkage:
-        """Return the weights of own models; `gaps` grows where folds cannot be trained on."""
+        """Return the weights of own models; add to `gaps` the segments whose folds cannot be trained on."""
         if self.shrinkage != "auto":
             share = 0.0 if self.shrinkage is None else float(self.shrinkage)
             return Shrinkage(np.nan, np.full(len(parts), 1.0 - share))
@@ -430,7 +430,7 @@ class SegmentedCATE(NestingEstimator):
         )
 
     def _split(self, X: Any, where: str) -> tuple[Any, Int]:
-        """Return the covariates, and the segment's position; that of unseen ones is the last."""
+        """Return the covariates and the position of each row's segment, the last one for unseen segments."""
         check_is_fitted(self)
         position = self._segment_position
         X = check_features(
@@ -462,7 +462,7 @@ class SegmentedCATE(NestingEstimator):
         warnings.warn(f"{what} and get {gets}.", SegcateWarning, stacklevel=4)
 
     def _is_blank(self, segment: Int) -> npt.NDArray[np.bool_]:
-        """Tell the rows that get NaN: of small and unseen segments, with ``on_empty="nan"``."""
+        """Mark rows that get NaN: those of small and unseen segments, with ``on_empty="nan"``."""
         is_small = [bool(gap) for gap in self._gap] if len(self._gap) > 1 else [False]
         return np.array([*is_small, True])[segment] & (self.on_empty == "nan")
 

@@ -1,4 +1,4 @@
-"""Tell from the values of a treatment whether it is 0/1, one of several arms, or a dose."""
+"""Tell from the values of a treatment whether it is 0/1, several arms, or a dose."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from segcate._inputs.vectors import as_array
 __all__ = ["KINDS", "treatment_kind_of"]
 
 KINDS = ("auto", "binary", "arms", "continuous")
-# More whole numbers than this are hardly arms.
+# More whole numbers than this are not taken for arms.
 _MOST_ARMS = 10
 
 
@@ -23,8 +23,8 @@ def treatment_kind_of(owner: str, kind: Any, treatment: Any) -> TreatmentKind:
     """Return the kind asked for; with "auto", the one that the values show.
 
     Values 0 and 1 are binary; whole numbers 0, 1, ..., K - 1 with K up to 10 are arms; anything with
-    fractions is a dose. Other whole numbers could be either, and are refused. What is no number is
-    left to the check of the treatment itself.
+    fractions is a dose. Other whole numbers could be either, and are refused. Values that are no
+    numbers count as binary here; the check of the treatment refuses them.
     """
     check_option(owner, "treatment_kind", kind, KINDS)
     if kind != "auto":

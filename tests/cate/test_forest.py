@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from segcate.cate._forest.honest_forest import ForestShape, draw_bag, grow_forest, read_forest
+from segcate.cate._forest.rows import CentredRows
 from tests.helpers.naive_cate import naive_effect, naive_variance, naive_weights
 
 # Sums in another order.
@@ -34,7 +35,8 @@ def shape(**changes):
 
 def grow(X, t, y, w=None, unit=None, how=SHAPE, seed=7, n_jobs=None):
     unit = np.arange(len(t)) if unit is None else unit
-    return grow_forest(X, t, y, w, unit, how, seed=seed, n_jobs=n_jobs)
+    rows = CentredRows(X, t, y, np.ones(len(t)) if w is None else w, unit)
+    return grow_forest(rows, how, seed=seed, n_jobs=n_jobs)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
+from segcate.cate._forest.rows import CentredRows
 from segcate.cate._forest.shrinkage import EffectShrinkage, fit_shrinkage
 
 
@@ -17,10 +18,14 @@ def study(n=400, spread=0.3, seed=0):
     return t, y, rng.uniform(0.5, 2, n), guess
 
 
+def rows_of(t, y, weight, unit):
+    return CentredRows(np.empty((len(t), 0)), t, y, weight, unit)
+
+
 def test_share_is_the_slope_of_the_best_linear_predictor_plus_its_robust_error():
     t, y, weight, guess = study()
     unit = np.arange(400) // 2
-    found = fit_shrinkage(t, y, weight, guess, unit)
+    found = fit_shrinkage(rows_of(t, y, weight, unit), guess)
     average = sm.WLS(y, t, weights=weight).fit(
         cov_type="cluster", cov_kwds={"groups": unit, "use_correction": False}
     )
@@ -37,7 +42,7 @@ def test_share_is_the_slope_of_the_best_linear_predictor_plus_its_robust_error()
 @pytest.mark.parametrize(("spread", "expected"), [(1.5, 1.0), (-1.0, 0.0)])
 def test_share_stays_inside_0_and_1(spread, expected):
     t, y, weight, guess = study(spread=spread)
-    assert fit_shrinkage(t, y, weight, guess, np.arange(400)).share == expected
+    assert fit_shrinkage(rows_of(t, y, weight, np.arange(400)), guess).share == expected
 
 
 def test_rows_without_a_left_out_effect_do_not_count_for_the_share():
@@ -45,10 +50,10 @@ def test_rows_without_a_left_out_effect_do_not_count_for_the_share():
     unit = np.arange(400)
     kept = np.arange(400) >= 40
     unknown = np.where(kept, guess, np.nan)
-    found = fit_shrinkage(t, y, weight, unknown, unit)
-    moved = fit_shrinkage(t, y, weight, np.where(kept, guess, found.average), unit)
+    found = fit_shrinkage(rows_of(t, y, weight, unit), unknown)
+    moved = fit_shrinkage(rows_of(t, y, weight, unit), np.where(kept, guess, found.average))
     assert found.share == pytest.approx(moved.share, rel=1e-12)
-    assert fit_shrinkage(t, y, weight, np.full(400, np.nan), unit).share == 1.0
+    assert fit_shrinkage(rows_of(t, y, weight, unit), np.full(400, np.nan)).share == 1.0
 
 
 def test_effects_and_variances_are_drawn():

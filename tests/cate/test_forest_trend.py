@@ -14,6 +14,7 @@ from segcate.cate._forest.honest_forest import (
     read_left_out,
 )
 from segcate.cate._forest.pilot import ask_for_trend
+from segcate.cate._forest.rows import CentredRows
 from segcate.cate._forest.trend import TrendRows, beyond_a_constant, fit_trend_columns
 from tests.helpers.naive_cate import naive_effect, naive_leaf, naive_variance, naive_weights
 
@@ -55,8 +56,8 @@ def test_auto_regresses_what_other_trees_leave_of_both_sides(clustered):
     X, t, y, w = study()
     unit = np.arange(100) // 4 if clustered else np.arange(100)
     columns = fit_trend_columns(X, w).of(X)
-    pilot = grow_forest(X, t, y, w, unit, SHAPE, seed=SEED, n_jobs=None)
-    found = ask_for_trend("auto", columns, X, t, y, w, unit, pilot, SHAPE, SEED)
+    pilot = grow_forest(CentredRows(X, t, y, w, unit), SHAPE, seed=SEED, n_jobs=None)
+    found = ask_for_trend("auto", CentredRows(X, t, y, w, unit), columns, pilot, SHAPE, SEED)
     for i in (0, 17, 58):
         expected = y[i] - t[i] * left_out_smooth(pilot, X, w, unit, y, t, i)
         np.testing.assert_allclose(found.left_y[i], expected, rtol=EXACT)
@@ -70,7 +71,7 @@ def test_the_whole_line_is_ridge_regression_with_an_intercept():
     """The penalty 0 gives the R-learner's least squares, weighted."""
     X, t, y, w = study(slope=0.7)
     columns = fit_trend_columns(X, w).of(X)
-    rows = beyond_a_constant(columns, t, y, w, np.arange(100))
+    rows = beyond_a_constant(CentredRows(X, t, y, w, np.arange(100)), columns)
     bare = TrendRows(columns, rows.left_columns, rows.left_y, rows.weight, 0.0)
     design = np.column_stack([np.ones(100), columns]) * t[:, None]
     root = np.sqrt(w)
@@ -80,7 +81,7 @@ def test_the_whole_line_is_ridge_regression_with_an_intercept():
 
 def test_the_penalty_is_the_one_of_least_cross_validation_error():
     X, t, y, w = study(slope=1.0, n=80)
-    rows = beyond_a_constant(fit_trend_columns(X, w).of(X), t, y, w, np.arange(80))
+    rows = beyond_a_constant(CentredRows(X, t, y, w, np.arange(80)), fit_trend_columns(X, w).of(X))
     root = np.sqrt(rows.weight)
     Z, target = rows.left_columns * root[:, None], rows.left_y * root
     size = np.trace(Z.T @ Z) / 3
@@ -102,7 +103,7 @@ def test_without_any_slope_to_find_there_is_no_line():
     design = np.column_stack([np.ones(100), columns]) * t[:, None]
     root = np.sqrt(w)
     y = y - design @ np.linalg.lstsq(design * root[:, None], y * root, rcond=None)[0]
-    rows = beyond_a_constant(columns, t, y, w, np.arange(100))
+    rows = beyond_a_constant(CentredRows(X, t, y, w, np.arange(100)), columns)
     assert np.isinf(rows.penalty)
     np.testing.assert_array_equal(rows.slopes(np.ones(100, bool)), np.zeros(3))
 
@@ -112,8 +113,10 @@ def test_a_slope_of_a_thousand_rows_is_found(kind):
     X, t, y, _ = study(n=1500, slope=1.0)
     unit = np.arange(1500)
     columns = fit_trend_columns(X, None).of(X)
-    pilot = grow_forest(X, t, y, None, unit, SHAPE, seed=SEED, n_jobs=None)
-    found = ask_for_trend(kind, columns, X, t, y, None, unit, pilot, SHAPE, SEED)
+    pilot = grow_forest(CentredRows(X, t, y, np.ones(len(t)), unit), SHAPE, seed=SEED, n_jobs=None)
+    found = ask_for_trend(
+        kind, CentredRows(X, t, y, np.ones(1500), unit), columns, pilot, SHAPE, SEED
+    )
     slopes = found.slopes(np.ones(1500, bool))
     assert slopes[0] == pytest.approx(1.0, abs=0.3)
     assert np.abs(slopes[1:]).max() < 0.3
@@ -125,8 +128,8 @@ def test_effect_and_variance_of_bags_with_lines_are_those_of_moved_outcomes():
     unit = np.arange(100)
     standard = fit_trend_columns(X, w)
     columns = standard.of(X)
-    trend = beyond_a_constant(columns, t, y, w, np.arange(100))
-    forest = grow_forest(X, t, y, w, unit, SHAPE, seed=SEED, n_jobs=None, trend=trend)
+    trend = beyond_a_constant(CentredRows(X, t, y, w, np.arange(100)), columns)
+    forest = grow_forest(CentredRows(X, t, y, w, unit), SHAPE, seed=SEED, n_jobs=None, trend=trend)
     for bag in range(6):
         half = draw_half(np.random.default_rng([SEED, 1, bag]), unit)
         np.testing.assert_array_equal(forest.slopes[bag], trend.slopes(np.isin(unit, half)))
@@ -151,8 +154,8 @@ def test_effect_and_variance_of_bags_with_lines_are_those_of_moved_outcomes():
 def test_left_out_effects_come_from_bags_without_the_unit(n_jobs):
     X, t, y, w = study()
     unit = np.arange(100) // 2
-    forest = grow_forest(X, t, y, w, unit, SHAPE, seed=SEED, n_jobs=None)
-    found = read_left_out(forest, X, unit, seed=SEED, n_jobs=n_jobs)
+    forest = grow_forest(CentredRows(X, t, y, w, unit), SHAPE, seed=SEED, n_jobs=None)
+    found = read_left_out(forest, CentredRows(X, t, y, w, unit), seed=SEED, n_jobs=n_jobs)
     halves = [draw_half(np.random.default_rng([SEED, 1, bag]), unit) for bag in range(6)]
     for i in (0, 33, 99):
         trees = [b for b in range(24) if unit[i] not in halves[b // 4]]
@@ -193,8 +196,9 @@ def test_a_weight_of_2_is_the_row_written_twice_in_its_unit():
     one = fit_trend_columns(X, weight)
     other = fit_trend_columns(X[twice], None)
     np.testing.assert_allclose(one.of(X)[twice], other.of(X[twice]), rtol=EXACT, atol=EXACT)
-    rows = beyond_a_constant(one.of(X), t, y, weight, np.arange(100))
-    again = beyond_a_constant(other.of(X[twice]), t[twice], y[twice], np.ones(len(twice)), twice)
+    rows = beyond_a_constant(CentredRows(X, t, y, weight, np.arange(100)), one.of(X))
+    copies = CentredRows(X[twice], t[twice], y[twice], np.ones(len(twice)), twice)
+    again = beyond_a_constant(copies, other.of(copies.X))
     everyone = np.ones(100, bool)
     np.testing.assert_allclose(
         rows.slopes(everyone), again.slopes(everyone[twice]), rtol=EXACT, atol=EXACT

@@ -1,3 +1,3 @@
-"""Other libraries' models behind our contract."""
+"""Models of causalml and EconML as effect estimators."""
 
 __all__: list[str] = []

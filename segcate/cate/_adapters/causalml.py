@@ -1,4 +1,4 @@
-"""CausalMLEstimator: a learner or tree of causalml, on the contract of every effect estimator here."""
+"""CausalMLEstimator: a learner or tree of causalml as an effect estimator."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ __all__ = ["CausalMLEstimator"]
 
 @dataclass(frozen=True, slots=True)
 class _Family:
-    """What a kind of causalml model needs, and can take.
+    """The inputs that a kind of causalml model uses.
 
     Attributes
     ----------
     propensity : where the chance of treatment goes: nowhere, into fit or predict as `p`, into fit
         as weights 1 / P(own arm)
-    takes_weight : whether fit heeds `sample_weight`
+    takes_weight : whether fit uses `sample_weight`
     deals_rows : whether fit deals rows to folds of its own, without regard to groups
     """
 
@@ -70,12 +70,12 @@ _SUPPORTED = (
 
 
 class CausalMLEstimator(WrappingEstimator):
-    """Give a learner or tree of causalml the contract of an effect estimator.
+    """Wrap a learner or tree of causalml as an effect estimator.
 
     Use it to put causalml's models into a Pipeline or a search beside others. It calls them by
-    keyword and always hands the propensity in where they use one. Left to themselves they calibrate
-    it on the rows it was fitted on, down to 0.001, and R- and DR-learners divide by it. Never
-    changes `model`.
+    keyword and hands in the propensity where they use one. Without it they calibrate a propensity
+    on the rows it was fitted on, down to 0.001, and R- and DR-learners divide by it. `model` itself
+    is never changed.
 
     Parameters
     ----------
@@ -120,14 +120,14 @@ class CausalMLEstimator(WrappingEstimator):
 
     Notes
     -----
-    What becomes of the propensity e(x): an R- or DR-learner gets it as `p` in fit, with several
+    How each kind uses the propensity e(x): an R- or DR-learner gets it as `p` in fit, with several
     arms as the chance of the arm among it and the control; an X-learner as `p` in predict, from
     `propensity_model` (default: logistic regression) fitted on all rows; a causal tree or forest,
     which compares raw means, as weights 1 / P(own arm) (keep its leaves large: large weights in
-    small leaves, and in any of causalml 0.17, go far astray); S- and T-learners do without. Uplift trees
-    and forests compare raw shares too, but what they do with weights is wrong in causalml 0.18
-    (effects beyond [-1, 1], changed by the unit of the weights). So they are for randomised
-    experiments only, take no weights, want y in {0, 1}, and causalml 0.18 or later.
+    small leaves, and in any of causalml 0.17, give wild effects); S- and T-learners use none. Uplift
+    trees and forests compare raw shares too, but causalml 0.18 uses weights wrongly there (effects
+    beyond [-1, 1], changed by the unit of the weights). So they are for randomised experiments
+    only, take no weights, and need y in {0, 1} and causalml 0.18 or later.
 
     Every column of X is a covariate; text and categories become 0/1 columns. causalml's own
     cross-fitting (R, DR) deals rows, not groups, to folds; those refuse `groups`.
@@ -279,10 +279,10 @@ class CausalMLEstimator(WrappingEstimator):
     def _chances(
         self, owner: str, family: _Family, data: EffectData, values: Float, seed: int
     ) -> Float | None:
-        """Return the chance of each arm that goes into fit: as handed in, else cross-fitted.
+        """Return the probability of each arm that fit gets: as handed in, else cross-fitted.
 
-        An X-learner uses none in fit but fits one of its own unless given: it gets the one that
-        weighs its predictions.
+        An X-learner does not use it in fit, but would fit one of its own without it. It gets the one
+        that weighs its predictions.
         """
         if family.propensity == "nowhere":
             return None
@@ -304,7 +304,7 @@ class CausalMLEstimator(WrappingEstimator):
         return found.propensity
 
     def _model_of_arms(self, family: _Family, data: EffectData, values: Float) -> Any:
-        """Fit the model of the treatment that an X-learner needs for rows to come."""
+        """Fit the model of the treatment by which an X-learner predicts; None for other kinds."""
         if family.propensity != "predict":
             return None
         if self.propensity_model is not None:
@@ -314,13 +314,13 @@ class CausalMLEstimator(WrappingEstimator):
         return logit.fit(values, data.treatment)
 
     def _takes_missing(self) -> bool:
-        """Tell whether the model, and that of the propensity where it is used, can do with NaN."""
+        """Tell whether the model, and a propensity model that was handed in, accept NaN."""
         is_able = takes_missing(self.model) or learners_take_missing(self.model)
         return is_able and (self.propensity_model is None or takes_missing(self.propensity_model))
 
 
 def _family_of(owner: str, model: Any) -> _Family:
-    """Tell what kind of causalml model this is, without importing causalml."""
+    """Find the kind of a causalml model by the names of its classes, without importing causalml."""
     if isinstance(model, type):
         raise TypeError(
             f"{owner}: `model` must be an instance; got the class {model.__name__}. Make one: "
@@ -342,7 +342,7 @@ def _family_of(owner: str, model: Any) -> _Family:
 
 
 def _refuse_used(owner: str, model: Any) -> None:
-    """Refuse a model that was fitted, or that calls another arm than 0 the control."""
+    """Refuse a model that was fitted, or whose control is another arm than 0."""
     name = type(model).__name__
     if name in _UPLIFT_TREES and version("causalml").startswith("0.17"):
         raise ValueError(
@@ -364,7 +364,7 @@ def _refuse_used(owner: str, model: Any) -> None:
 
 
 def _refuse_unused(owner: str, model: Any, family: _Family, data: EffectData) -> None:
-    """Refuse what this kind of model would not heed."""
+    """Refuse arguments that this kind of model would ignore."""
     name = type(model).__name__
     names = {cls.__name__ for cls in type(model).__mro__}
     is_uplift = bool(names & set(_UPLIFT_TREES))
@@ -407,7 +407,7 @@ def _fold_seed(random_state: Any, rng: np.random.RandomState) -> int | None:
 
 
 def _among_two(chances: Float) -> dict[int, Float]:
-    """Turn chances of all arms into that of each arm among it and the control."""
+    """Return for each arm its probability given that the row is in this arm or the control."""
     pairs = chances[:, 1:] / (chances[:, 1:] + chances[:, :1])
     return {arm + 1: pairs[:, arm] for arm in range(pairs.shape[1])}
 
@@ -421,7 +421,7 @@ def _fit_model(
     chances: Float | None,
     seed: int | None,
 ) -> None:
-    """Call the model's fit by keyword."""
+    """Call the model's fit by keyword; an error says how many rows each arm had."""
     keywords: dict[str, Any] = {"X": values, "treatment": data.treatment, "y": data.y}
     weight = data.sample_weight
     if chances is not None and family.propensity == "weights":

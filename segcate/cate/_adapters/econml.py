@@ -1,4 +1,4 @@
-"""EconMLEstimator: a model of EconML, on the contract of every effect estimator here."""
+"""EconMLEstimator: a model of EconML as an effect estimator."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["EconMLEstimator"]
 
 # Models that would estimate the propensity have one of these parameters.
 _PROPENSITY_PARAMETERS = ("model_t", "model_propensity", "propensity_model")
-# Those whose `allow_missing` is about X; in the others, also in subclasses of these, it is about
-# further controls alone.
+# Models whose `allow_missing` lets X hold NaN. In all others, subclasses of these included, it is
+# about further controls alone.
 _TAKES_MISSING_X = (
     "SLearner", "TLearner", "XLearner", "DomainAdaptationLearner", "DML", "NonParamDML", "DRLearner",
 )  # fmt: skip
 
 
 class EconMLEstimator(WrappingEstimator):
-    """Give a model of EconML the contract of an effect estimator.
+    """Wrap a model of EconML as an effect estimator.
 
     Use it to put CausalForestDML, LinearDML, DRLearner and EconML's S-, T- and X-learners into a
     Pipeline or a search beside others. Needs the extra: ``pip install segcate[econml]``. Never
@@ -240,7 +240,7 @@ class EconMLEstimator(WrappingEstimator):
 
 
 def _check_model(owner: str, model: Any) -> None:
-    """Refuse what is no fresh model of EconML, without importing EconML."""
+    """Refuse all but an unfitted model of EconML, without importing EconML."""
     if isinstance(model, type):
         raise TypeError(
             f"{owner}: `model` must be an instance; got the class {model.__name__}. Make one: "
@@ -283,7 +283,7 @@ def _check_model(owner: str, model: Any) -> None:
 
 
 def _fit_keywords(owner: str, model: Any, data: EffectData) -> dict[str, Any]:
-    """Collect what the model's fit takes beside outcome, treatment and X; refuse the rest."""
+    """Collect the further arguments of the model's fit; refuse those that it would ignore."""
     name, taken = type(model).__name__, fit_arguments(model)
     keywords: dict[str, Any] = {}
     if data.sample_weight is not None:

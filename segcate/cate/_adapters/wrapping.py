@@ -1,8 +1,8 @@
-"""What the adapters share: parameters of a model of another library, copies of it, and its seeds.
+"""Parameters, copies and seeds of a model of another library, for the adapters.
 
 Those models keep scikit-learn's rules in part only: some have no `get_params`, some no constructor
-that names its parameters. What all of them have is a constructor whose arguments become attributes
-that `fit` reads, so parameters are read and set there, and copies are deep copies.
+that names its parameters. All of them have a constructor whose arguments become attributes that
+`fit` reads. So parameters are read and set there, and copies are deep copies.
 """
 
 from __future__ import annotations
@@ -145,14 +145,14 @@ class WrappingEstimator(CATEEstimator):
         return self
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
-        """Write the parameters; of a model whose own cannot be listed by scikit-learn, its class."""
+        """Write the parameters; where scikit-learn cannot list those of the model, its class."""
         try:
             return str(super().__repr__(N_CHAR_MAX))
         except RuntimeError:
             return f"{type(self).__name__}(model={type(self.model).__name__}(...))"
 
     def __sklearn_clone__(self) -> Self:
-        """Copy without what was fitted; a model that was fitted stays so, for `fit` to refuse."""
+        """Copy the parameters; a model that was fitted stays fitted, so that `fit` refuses it."""
         own = self.get_params(deep=False)
         copies = {name: clone(value, safe=False) for name, value in own.items() if name != "model"}
         copy = type(self)(**{**copies, "model": deepcopy(self.model)})
@@ -182,7 +182,7 @@ def fit_arguments(model: Any) -> Mapping[str, inspect.Parameter]:
 
 
 def learners_take_missing(model: Any) -> bool:
-    """Tell whether a model has learners, and all of them say that they can do with NaN."""
+    """Tell whether a model has learners, all of which are tagged as accepting NaN."""
     found = [learner for value in parameters(model).values() for _, learner in _learners_in(value)]
     return bool(found) and all(
         hasattr(learner, "__sklearn_tags__") and get_tags(learner).input_tags.allow_nan

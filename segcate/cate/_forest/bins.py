@@ -1,4 +1,4 @@
-"""Quantile bins of columns: what a tree sees of a value."""
+"""Cut columns into quantile bins, the values that a tree splits on."""
 
 from __future__ import annotations
 

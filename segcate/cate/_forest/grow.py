@@ -15,13 +15,13 @@ __all__ = ["grow_tree"]
 
 # Places in the sums that a split is judged by; a histogram holds the first three.
 SCORE, WEIGHT, INFORMATION, ROWS, FILLS = 0, 1, 2, 3, 4
-# A side whose treatment does not vary, but for rounding, tells no effect.
+# A side has no effect to estimate if its treatment varies less than this share: that is rounding.
 _LEAST_INFORMATION = 1e-9
-# A split must be better than the one found before by more than rounding; of equals the first stands.
+# A split replaces an earlier one only if its gain is larger by more than rounding.
 _BETTER = 1.0 + 1e-9
-# Pseudo-outcomes below this share of their terms are rounding: two kinds of rows are fitted exactly.
+# Pseudo-outcomes below this share of their terms are rounding: the node is fitted exactly.
 _ROUNDING = 1e-12
-# Importance counts splits down to this depth, those below less and less.
+# Importance counts splits above this depth, deeper ones less.
 _IMPORTANCE_DEPTH = 4
 
 
@@ -129,7 +129,7 @@ def _draw_columns(columns, n_wanted, rng):  # type: ignore[no-untyped-def]
 def _score_rows(rows, a, b, t, y, w, scores, total):  # type: ignore[no-untyped-def]
     """Write the weighted pseudo-outcome, weight and information of each row; False if all are 0.
 
-    Those that are rounding beside the terms they are made of count as 0.
+    Pseudo-outcomes that are rounding beside their terms count as 0.
 
     The pseudo-outcome is the influence of the row on the effect in the node, equation (8) of the
     paper; the information of a row is its share of the node's treatment variation. `total` gets
@@ -169,7 +169,7 @@ def _score_rows(rows, a, b, t, y, w, scores, total):  # type: ignore[no-untyped-
 
 @kernel
 def _best_split(codes, chooses, fills, scores, total, limits, columns, sums, counts):  # type: ignore[no-untyped-def]
-    """Return column, last bin on the left, side of the missing, and gain; column -1 for none."""
+    """Return column, last bin on the left, side of missing values, and gain; column -1 for no split."""
     found, at, is_left, best = -1, 0, False, 0.0
     total[FILLS] = len(fills)
     for j in columns:
@@ -212,7 +212,7 @@ def _count_bins(codes, chooses, fills, scores, sums, counts):  # type: ignore[no
 
 @kernel
 def _scan_with_missing(low, high, sums, counts, total, limits):  # type: ignore[no-untyped-def]
-    """Try every border with the missing on the right, on the left, and all alone."""
+    """Try every border with missing values on the right, on the left, and on a side of their own."""
     score, weight, information = sums[MISSING]
     rows, fills = counts[MISSING]
     at, gain = _scan(low, high, sums, counts, 0.0, 0.0, 0.0, 0, 0, total, limits)
@@ -239,7 +239,7 @@ def _scan_with_missing(low, high, sums, counts, total, limits):  # type: ignore[
 def _scan(  # type: ignore[no-untyped-def]
     low, high, sums, counts, score, weight, information, rows, fills, total, limits
 ):
-    """Try every border between bins that hold rows that choose; where they leave a gap, its middle.
+    """Try every border between occupied bins; between bins with a gap, the middle of the gap.
 
     The left side begins with what is handed in. Returns the last bin on the left, and the gain.
     """

@@ -1,4 +1,4 @@
-"""A forest of honest causal trees on centred data: drawing, growing and reading it."""
+"""Draw, grow and read a forest of honest causal trees on centred data."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from sklearn.utils.parallel import Parallel, delayed
 
 from segcate._inputs.arrays import Float, Int
+from segcate.cate._forest.rows import CentredRows
 from segcate.cate._forest.trend import TrendRows
 
 __all__ = [
@@ -27,14 +28,14 @@ __all__ = [
 
 Half = npt.NDArray[np.int8]
 
-# Rows whose leaves are looked up together, and bags grown in one task.
+# Rows read, and bags grown, in one task.
 _ROWS_AT_ONCE = 1024
 _BAGS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class ForestShape:
-    """How a forest is drawn and grown; see CausalForest for the meaning."""
+    """How a forest is drawn and grown: the checked parameters of CausalForest."""
 
     n_trees: int
     bag_size: int
@@ -48,7 +49,7 @@ class ForestShape:
 
 @dataclass(frozen=True, slots=True)
 class Forest:
-    """Trees laid end to end.
+    """The nodes and leaves of all trees, in arrays one tree after the other.
 
     Attributes
     ----------
@@ -121,11 +122,7 @@ def _rows_of_half(half: Int, unit: Int) -> npt.NDArray[np.bool_]:
 
 
 def grow_forest(
-    X: Float,
-    t: Float,
-    y: Float,
-    weight: Float | None,
-    unit: Int,
+    rows: CentredRows,
     shape: ForestShape,
     *,
     seed: int,
@@ -136,12 +133,7 @@ def grow_forest(
 
     Parameters
     ----------
-    X : float64 array of shape (n_rows, n_columns), NaN for a missing value
-    t, y : float64 arrays of shape (n_rows,)
-        Treatment and outcome, each less its expectation given X.
-    weight : float64 array of shape (n_rows,), > 0, or None
-    unit : intp array of shape (n_rows,)
-        What is drawn as a whole: the row's position, or its group, coded 0, 1, ...
+    rows : CentredRows
     shape : ForestShape
     seed : int
     n_jobs : int or None
@@ -152,16 +144,15 @@ def grow_forest(
     """
     from segcate.cate._forest.bins import bin_columns, bin_edges
 
-    edges = bin_edges(X, np.random.default_rng([seed, 0]))
-    codes = bin_columns(X, edges)
-    w = np.ones(len(t)) if weight is None else weight
+    edges = bin_edges(rows.X, np.random.default_rng([seed, 0]))
+    codes = bin_columns(rows.X, edges)
     n_bags = shape.n_trees // shape.bag_size
     grown = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_grow_bags)(codes, t, y, w, unit, shape, seed, bags, trend)
+        delayed(_grow_bags)(codes, rows, shape, seed, bags, trend)
         for bags in np.array_split(np.arange(n_bags), -(-n_bags // _BAGS_AT_ONCE))
     )
-    mean = np.average(t, weights=w)
-    variation = float(np.average((t - mean) ** 2, weights=w))
+    mean = np.average(rows.t, weights=rows.weight)
+    variation = float(np.average((rows.t - mean) ** 2, weights=rows.weight))
     trees = [tree for task, _ in grown for tree in task]
     slopes = np.concatenate([line for _, line in grown])
     return _lay_end_to_end(trees, edges, shape, variation, slopes)
@@ -169,15 +160,13 @@ def grow_forest(
 
 def _grow_bags(
     codes: npt.NDArray[np.uint8],
-    t: Float,
-    y: Float,
-    w: Float,
-    unit: Int,
+    rows: CentredRows,
     shape: ForestShape,
     seed: int,
     bags: Int,
     trend: TrendRows | None,
 ) -> tuple[list[tuple[Any, ...]], Float]:
+    """Grow the trees of some bags; return them, and the slopes of the line of each bag."""
     from segcate.cate._forest.grow import grow_tree
 
     depth = np.inf if shape.max_depth is None else shape.max_depth
@@ -186,24 +175,14 @@ def _grow_bags(
     slopes = np.zeros((len(bags), 0 if trend is None else trend.columns.shape[1]))
     for i, bag in enumerate(bags):
         rng = np.random.default_rng([seed, 1, int(bag)])
-        half = draw_half(rng, unit)
-        left = y
+        half = draw_half(rng, rows.unit)
+        left = rows.y
         if trend is not None:
-            slopes[i] = trend.slopes(_rows_of_half(half, unit))
-            left = y - t * (trend.columns @ slopes[i])
-        for rows, part in draw_trees(rng, unit, half, shape):
-            trees.append(
-                grow_tree(
-                    codes[:, rows],
-                    t[rows],
-                    left[rows],
-                    w[rows],
-                    part,
-                    limits,
-                    shape.max_features,
-                    rng,
-                )
-            )
+            slopes[i] = trend.slopes(_rows_of_half(half, rows.unit))
+            left = rows.y - rows.t * (trend.columns @ slopes[i])
+        for at, part in draw_trees(rng, rows.unit, half, shape):
+            own = codes[:, at], rows.t[at], left[at], rows.weight[at]
+            trees.append(grow_tree(*own, part, limits, shape.max_features, rng))
     return trees, slopes
 
 
@@ -221,7 +200,7 @@ def _lay_end_to_end(
     leaves_before = np.cumsum([0, *(len(m) for m in moments[:-1])])
     columns = np.concatenate(feature)
     shift = np.where(columns < 0, np.repeat(leaves_before, sizes), np.repeat(start[:-1], sizes))
-    # Past the last border lies nothing but a missing value.
+    # A split at the last bin sends all values left: only a missing one can go right.
     borders = np.concatenate([np.append(e, np.inf) for e in edges])
     first = np.cumsum([0, *(len(e) + 1 for e in edges[:-1])])
     threshold = np.full(len(columns), np.nan)
@@ -263,8 +242,7 @@ def read_forest(
 
 def read_left_out(
     forest: Forest,
-    X: Float,
-    unit: Int,
+    rows: CentredRows,
     *,
     seed: int,
     n_jobs: int | None,
@@ -274,18 +252,18 @@ def read_left_out(
 
     Parameters
     ----------
-    X, unit, seed, columns : as `grow_forest` and `read_forest` got them
+    rows, seed, columns : as `grow_forest` and `read_forest` got them
 
     Returns
     -------
     float64 array of shape (n_rows,), NaN for a row that all bags drew
     """
     n_bags = (len(forest.start) - 1) // forest.bag_size
-    halves = (draw_half(np.random.default_rng([seed, 1, bag]), unit) for bag in range(n_bags))
-    is_out = np.column_stack([~_rows_of_half(half, unit) for half in halves])
+    halves = (draw_half(np.random.default_rng([seed, 1, bag]), rows.unit) for bag in range(n_bags))
+    is_out = np.column_stack([~_rows_of_half(half, rows.unit) for half in halves])
     parts = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_read_rows_left_out)(forest, X[rows], _lines(forest, columns, rows), is_out[rows])
-        for rows in _blocks(len(X))
+        delayed(_read_rows_left_out)(forest, rows.X[at], _lines(forest, columns, at), is_out[at])
+        for at in _blocks(len(rows.X))
     )
     return np.concatenate(parts)
 

@@ -16,7 +16,7 @@ from segcate._kernels import kernel
 
 __all__ = ["find_leaves", "read_effects", "read_left_out_effects"]
 
-# A treatment that varies less than this around a point, relative to all rows, tells no effect.
+# Around a point the treatment must vary by this share of its variance over all rows, else the effect is NaN.
 _LEAST_VARIATION = 1e-10
 
 
@@ -46,8 +46,8 @@ def read_effects(leaves, moments, lines, bag_size, variation, with_variance):  #
     leaves : int32 array of shape (n_rows, n_trees)
     moments : float64 array of shape (n_leaves, 4), means of t, y, t y and t t in each leaf
     lines : float64 array of shape (n_rows, n_bags)
-        The line of the effect that the trees of a bag did not see, at each row. It is added as if
-        the outcomes in the leaf were those of rows at the very point: y + t * line.
+        The line of the effect that was subtracted for a bag, at each row. It is added as if the
+        outcomes in the leaf were those of rows at this point: y + t * line.
     bag_size : int
         Trees grown on one half-sample.
     variation : float
@@ -114,9 +114,9 @@ def _mean_moments(leaves, moments, lines, counts, bag_size):  # type: ignore[no-
 def _score_variance(leaves, moments, lines, bag_size, effect, t, y):  # type: ignore[no-untyped-def]
     """Return the variance of the forest's score at a point, by comparing bags of trees.
 
-    Trees of a bag share a half-sample: the variance between bags, less what the chance inside bags
-    adds to it, is that of the score over half-samples. What is left of the chance inside bags
-    in the mean over all bags is added: more trees make it vanish.
+    Trees of a bag share a half-sample. The variance between bags, less the noise of the trees inside
+    bags, is that of the score over half-samples. The noise that remains in the mean over all bags
+    is added; it vanishes with more trees.
     """
     n_bags = len(leaves) // bag_size
     base = y - t * effect

@@ -1,4 +1,4 @@
-"""Draw a forest's effects to their average, as far as rows that its trees did not see ask for it.
+"""Shrink the effects of a forest to their average, by a share that left-out rows tell.
 
 Chernozhukov, V., Demirer, M., Duflo, E., & Fernandez-Val, I. (2018). Generic machine learning
 inference on heterogeneous treatment effects. NBER working paper 24678 (best linear predictor).
@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from segcate._inputs.arrays import Float, Int
+from segcate.cate._forest.rows import CentredRows
 
 __all__ = ["EffectShrinkage", "fit_shrinkage"]
 
 
 @dataclass(frozen=True, slots=True)
 class EffectShrinkage:
-    """How far effects keep away from their average.
+    """The share of their distance from the average that effects keep.
 
     Attributes
     ----------
@@ -32,7 +33,7 @@ class EffectShrinkage:
     variance: float
 
     def apply(self, effect: Float, variance: Float) -> tuple[Float, Float]:
-        """Return effects drawn to the average, and the variance that is left of each.
+        """Return the shrunken effects and their variances.
 
         With a normal prior around the average whose variance h^2 gives share = h^2 / (h^2 + v), the
         posterior variance is share * v; the average's own is added.
@@ -41,17 +42,17 @@ class EffectShrinkage:
         return drawn, self.share * variance + (1.0 - self.share) ** 2 * self.variance
 
 
-def fit_shrinkage(t: Float, y: Float, weight: Float, left_out: Float, unit: Int) -> EffectShrinkage:
-    """Regress on effects that were predicted without the row; keep a standard error more.
+def fit_shrinkage(rows: CentredRows, left_out: Float) -> EffectShrinkage:
+    """Regress the outcome on effects predicted without the row; the share is the slope plus its error.
 
     Parameters
     ----------
-    t, y : float64 arrays of shape (n_rows,), centred treatment and outcome
-    weight : float64 array of shape (n_rows,)
+    rows : CentredRows
+        Rows of one unit depend on each other.
     left_out : float64 array of shape (n_rows,)
         Effects by trees that did not see the row, NaN where there are none.
-    unit : intp array of shape (n_rows,), rows with the same code depend on each other
     """
+    t, y, weight, unit = rows.t, rows.y, rows.weight, rows.unit
     average, std_error = _slope(t, y, weight, unit)
     is_known = ~np.isnan(left_out)
     distance = t[is_known] * (left_out[is_known] - average)

@@ -1,4 +1,4 @@
-"""The line of an effect that leaves cannot follow, fitted before the trees of a forest grow.
+"""Slopes of the effect that leaves cannot follow, taken out before the trees of a forest grow.
 
 Robinson, P. M. (1988). Root-N-consistent semiparametric regression. Econometrica, 56(4), 931-954.
 Nie, X., & Wager, S. (2021). Quasi-oracle estimation of heterogeneous treatment effects.
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs.arrays import Float, Int
+from segcate.cate._forest.rows import CentredRows
 
 __all__ = [
     "TrendColumns",
@@ -24,15 +25,15 @@ __all__ = [
     "left_out_means",
 ]
 
-# Penalties tried, in mean sizes of the directions of the columns; with the last there is no line.
+# Penalties tried, in units of the mean eigenvalue of the columns; infinity means no line.
 _PENALTIES = np.append(10.0 ** np.arange(-3.0, 2.25, 0.25), np.inf)
-# A treatment, or a column, that varies less than this relative to all rows tells nothing.
+# Around a row the treatment must vary by this share of its variance over all rows.
 _LEAST_VARIATION = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
 class TrendColumns:
-    """How encoded columns become those of the line: gaps filled and marked, all on one scale.
+    """Fills and scales that turn encoded columns into those of the line.
 
     Attributes
     ----------
@@ -83,7 +84,7 @@ def _filled(X: Float, fill: Float, marked: Int) -> Float:
 
 @dataclass(frozen=True, slots=True)
 class TrendRows:
-    """What a half-sample needs to fit its own line.
+    """Residual rows on which each half-sample fits its own line.
 
     Attributes
     ----------
@@ -103,7 +104,7 @@ class TrendRows:
     penalty: float
 
     def slopes(self, is_in: npt.NDArray[np.bool_]) -> Float:
-        """Fit the line on the rows that are in, with their share of the penalty."""
+        """Fit the slopes on some of the rows, with their share of the penalty."""
         n_slopes = self.columns.shape[1]
         share = float(self.weight[is_in].sum() / self.weight.sum())
         if not np.isfinite(self.penalty) or not share > 0.0:
@@ -114,24 +115,18 @@ class TrendRows:
         return np.asarray(np.linalg.solve(gram, weighted.T @ self.left_y[is_in]), dtype=np.float64)
 
 
-def beyond_a_constant(columns: Float, t: Float, y: Float, weight: Float, unit: Int) -> TrendRows:
-    """Ask for the whole line: what a constant effect leaves of the outcome and of t * columns."""
+def beyond_a_constant(rows: CentredRows, columns: Float) -> TrendRows:
+    """Return rows for the whole line: outcome and t * columns less the best constant effect."""
+    t, y, weight = rows.t, rows.y, rows.weight
     size = weight @ (t * t)
     effect = (weight * t) @ y / size
     means = (weight * t * t) @ columns / size
-    return _with_penalty(columns, t[:, None] * (columns - means), y - t * effect, weight, unit)
+    left_columns = t[:, None] * (columns - means)
+    return _with_penalty(columns, left_columns, y - t * effect, weight, rows.unit)
 
 
-def beyond_leaves(
-    columns: Float,
-    t: Float,
-    y: Float,
-    weight: Float,
-    unit: Int,
-    means: Float,
-    variation: float,
-) -> TrendRows:
-    """Ask for what leaves do not follow: both sides less what trees without the row explain.
+def beyond_leaves(rows: CentredRows, columns: Float, means: Float, variation: float) -> TrendRows:
+    """Return rows for the slopes that leaves miss: both sides less the fit of trees without the row.
 
     `means` are those of `left_out_means`. The forest is linear in the outcome, so what it would
     predict for t * column as outcome is what it explains of that column.
@@ -145,18 +140,16 @@ def beyond_leaves(
     explained[~is_known] = 0.0
     return _with_penalty(
         columns,
-        t[:, None] * (columns - explained[:, 1:]),
-        y - t * explained[:, 0],
-        np.where(is_known, weight, 0.0),
-        unit,
+        rows.t[:, None] * (columns - explained[:, 1:]),
+        rows.y - rows.t * explained[:, 0],
+        np.where(is_known, rows.weight, 0.0),
+        rows.unit,
     )
 
 
 def left_out_means(
+    rows: CentredRows,
     columns: Float,
-    t: Float,
-    y: Float,
-    weight: Float,
     leaves: npt.NDArray[np.int32],
     drawn: Iterable[tuple[Int, npt.NDArray[np.int8]]],
 ) -> Float:
@@ -164,6 +157,8 @@ def left_out_means(
 
     Parameters
     ----------
+    rows : CentredRows
+    columns : float64 array of shape (n_rows, n_slopes)
     leaves : int32 array of shape (n_trees, n_rows)
     drawn : for each tree its rows, and what they do: 1 and 2 fill leaves
 
@@ -172,20 +167,21 @@ def left_out_means(
     float64 array of shape (n_rows, 2 * (n_slopes + 2))
         Of t, t t, y, t * columns, t y, t t * columns; NaN for a row that is out of no tree.
     """
-    outcomes = np.column_stack([y, t[:, None] * columns])
+    t = rows.t
+    outcomes = np.column_stack([rows.y, t[:, None] * columns])
     values = np.column_stack([t, t * t, outcomes, t[:, None] * outcomes])
     total, count = np.zeros(values.shape), np.zeros(len(t))
     for leaf, (seen, part) in zip(leaves, drawn, strict=True):
-        rows = seen[part >= 1]
+        fills = seen[part >= 1]
         out = np.ones(len(t), dtype=bool)
         out[seen] = False
         code = leaf - leaf.min()
         n_leaves = int(code.max()) + 1
-        w, at = weight[rows], code[rows]
+        w, at = rows.weight[fills], code[fills]
         size = np.bincount(at, weights=w, minlength=n_leaves)
         reached = code[out]
         for j, column in enumerate(values.T):
-            sums = np.bincount(at, weights=w * column[rows], minlength=n_leaves)
+            sums = np.bincount(at, weights=w * column[fills], minlength=n_leaves)
             total[out, j] += sums[reached] / size[reached]
         count += out
     total[count == 0] = np.nan
