@@ -24,6 +24,10 @@ Bounds = npt.NDArray[np.int64]
 
 # Rows in a box that is not cut any further.
 _LEAF = 16
+# More than the boxes that ever wait to be looked at: two for each halving of the rows.
+_DEEPEST = 128
+# In place of the box of a row that is not free.
+_TAKEN = -1
 # Weights that add up to the places wanted but for rounding fill them.
 _FULL = 1e-9
 
@@ -166,7 +170,11 @@ def _is_same(points, i, j):  # type: ignore[no-untyped-def]
 
 @kernel
 def _build(points, begin, end):  # type: ignore[no-untyped-def]
-    """Cut the positions begin:end into boxes; the children of box b are 2b + 1 and 2b + 2."""
+    """Cut the positions begin:end into boxes; the children of box b are 2b + 1 and 2b + 2.
+
+    Returns the positions by box, where each box begins and ends among them, its lowest and highest
+    coordinates, how many of its rows are free, and the smallest box of each position.
+    """
     n = end - begin
     depth = 0
     while (n >> depth) > _LEAF:
@@ -177,9 +185,11 @@ def _build(points, begin, end):  # type: ignore[no-untyped-def]
     last = np.zeros(n_boxes, np.int64)
     low = np.full((n_boxes, points.shape[1]), np.inf)
     high = np.full((n_boxes, points.shape[1]), -np.inf)
+    box_of = np.empty(n, np.int64)
     last[0] = n
     for b in range(n_boxes):
         for at in range(first[b], last[b]):
+            box_of[order[at] - begin] = b
             for k in range(points.shape[1]):
                 low[b, k] = min(low[b, k], points[order[at], k])
                 high[b, k] = max(high[b, k], points[order[at], k])
@@ -190,13 +200,27 @@ def _build(points, begin, end):  # type: ignore[no-untyped-def]
             middle = (first[b] + last[b]) // 2
             first[2 * b + 1], last[2 * b + 1] = first[b], middle
             first[2 * b + 2], last[2 * b + 2] = middle, last[b]
-    return order, first, last, low, high
+    return order, first, last, low, high, last - first, box_of, begin
+
+
+@kernel
+def _take(tree, j):  # type: ignore[no-untyped-def]
+    """Position j is no longer free."""
+    free, box_of, begin = tree[5], tree[6], tree[7]
+    b = box_of[j - begin]
+    box_of[j - begin] = _TAKEN
+    free[b] -= 1
+    while b > 0:
+        b = (b - 1) // 2
+        free[b] -= 1
 
 
 @kernel
 def _to_box(tree, points, n_coordinates, i, b, caliper):  # type: ignore[no-untyped-def]
-    """Squared distance of a position to a box; infinite where no row in it is within the caliper."""
-    low, high = tree[3], tree[4]
+    """Squared distance of a position to a box; infinite where no row in it is free or within the caliper."""
+    low, high, free = tree[3], tree[4], tree[5]
+    if free[b] == 0:
+        return np.inf
     total = 0.0
     for k in range(n_coordinates):
         gap = max(low[b, k] - points[i, k], points[i, k] - high[b, k])
@@ -211,8 +235,10 @@ def _to_box(tree, points, n_coordinates, i, b, caliper):  # type: ignore[no-unty
 
 
 @kernel
-def _to_row(points, n_coordinates, i, j, caliper):  # type: ignore[no-untyped-def]
-    """Squared distance between two positions; infinite beyond the caliper."""
+def _to_row(tree, points, n_coordinates, i, j, caliper):  # type: ignore[no-untyped-def]
+    """Squared distance between two positions; infinite if j is taken or beyond the caliper."""
+    if tree[6][j - tree[7]] == _TAKEN:
+        return np.inf
     if points.shape[1] > n_coordinates and not is_within(
         points[i, n_coordinates], points[j, n_coordinates], caliper
     ):
@@ -231,22 +257,24 @@ def _reach(tree, points, n_coordinates, i, k, caliper, weight):  # type: ignore[
     near = np.empty(k + 1)  # squared distances, ascending, and what weighs how much
     mass = np.empty(k + 1)
     size, total, limit = 0, 0.0, np.inf
-    boxes = np.empty(2 * 64, np.int64)
-    boxes[0], height = 0, 1
+    boxes, away = np.zeros(_DEEPEST, np.int64), np.zeros(_DEEPEST)
+    height = 1
     while height > 0:
         height -= 1
         b = boxes[height]
-        if _to_box(tree, points, n_coordinates, i, b, caliper) >= limit:
+        if away[height] >= limit:
             continue
-        if 2 * b + 1 < len(first):
-            left = _to_box(tree, points, n_coordinates, i, 2 * b + 1, caliper)
-            right = _to_box(tree, points, n_coordinates, i, 2 * b + 2, caliper)
-            boxes[height] = 2 * b + 2 if left <= right else 2 * b + 1  # the nearer one comes next
-            boxes[height + 1] = 2 * b + 1 if left <= right else 2 * b + 2
+        child = 2 * b + 1
+        if child < len(first):
+            left = _to_box(tree, points, n_coordinates, i, child, caliper)
+            right = _to_box(tree, points, n_coordinates, i, child + 1, caliper)
+            nearer = child if left <= right else child + 1
+            boxes[height], away[height] = 2 * child + 1 - nearer, max(left, right)
+            boxes[height + 1], away[height + 1] = nearer, min(left, right)
             height += 2
             continue
         for at in range(first[b], last[b]):
-            distance = _to_row(points, n_coordinates, i, order[at], caliper)
+            distance = _to_row(tree, points, n_coordinates, i, order[at], caliper)
             if distance >= limit:
                 continue
             if size == len(near):
@@ -269,10 +297,10 @@ def _reach(tree, points, n_coordinates, i, k, caliper, weight):  # type: ignore[
 
 @kernel
 def _collect(tree, points, n_coordinates, i, limit, caliper, members, filled):  # type: ignore[no-untyped-def]
-    """Append all positions within a squared distance."""
+    """Append all free positions within a squared distance."""
     order, first, last = tree[0], tree[1], tree[2]
-    boxes = np.empty(2 * 64, np.int64)
-    boxes[0], height = 0, 1
+    boxes = np.zeros(_DEEPEST, np.int64)
+    height = 1
     while height > 0:
         height -= 1
         b = boxes[height]
@@ -283,7 +311,7 @@ def _collect(tree, points, n_coordinates, i, limit, caliper, members, filled):  
             height += 2
             continue
         for at in range(first[b], last[b]):
-            if _to_row(points, n_coordinates, i, order[at], caliper) <= limit:
+            if _to_row(tree, points, n_coordinates, i, order[at], caliper) <= limit:
                 if filled == len(members):
                     members = np.append(members, np.empty(filled, np.int32))
                 members[filled] = order[at]
@@ -295,14 +323,14 @@ def _collect(tree, points, n_coordinates, i, limit, caliper, members, filled):  
 def _greedy_sets(  # type: ignore[no-untyped-def]
     points, n_coordinates, rows, bounds, arm, k, caliper, tolerance, turns
 ):
-    n = len(points)
-    start = np.zeros(n, np.int32)
-    stop = np.zeros(n, np.int32)
+    start = np.zeros(len(points), np.int32)
+    stop = np.zeros(len(points), np.int32)
     n_focal = 0
     for c in range(len(caliper)):
         n_focal += bounds[2 * c + arm + 1] - bounds[2 * c + arm]
     donors = np.full(n_focal * k, -1, np.int32)
     visits = _turns_by_cell(turns, bounds)
+    weight = np.ones(len(points))
     filled = 0
     for c in range(len(caliper)):
         begin, end = bounds[2 * c + arm], bounds[2 * c + arm + 1]
@@ -314,32 +342,13 @@ def _greedy_sets(  # type: ignore[no-untyped-def]
         if begin == end or first == last:
             continue
         tree = _build(points, first, last)
-        free = _count_free(tree)
-        box_of = _boxes_of(tree, first)
-        if len(turns) == 0:
-            _take_closest(
-                tree, free, box_of, points, n_coordinates, rows, begin, end, first, k, caliper[c],
-                tolerance[c], stop, donors,
-            )  # fmt: skip
-            continue
+        query = (points, n_coordinates, rows, caliper[c], tolerance[c], weight)
         for _ in range(k):
+            if len(turns) == 0:
+                _take_closest(tree, query, begin, end, stop, donors)
+                continue
             for i in visits[begin:end]:
-                j = _nearest_free(
-                    tree,
-                    free,
-                    box_of,
-                    points,
-                    n_coordinates,
-                    rows,
-                    i,
-                    first,
-                    caliper[c],
-                    tolerance[c],
-                )
-                if j >= 0:
-                    _take(free, box_of, j - first)
-                    donors[stop[i]] = j
-                    stop[i] += 1
+                _take_nearest(tree, query, i, _free_distance(tree, query, i), stop, donors)
     return start, stop, donors
 
 
@@ -358,111 +367,44 @@ def _turns_by_cell(turns, bounds):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _count_free(tree):  # type: ignore[no-untyped-def]
-    """Count the free rows of every box: at first all."""
-    return tree[2] - tree[1]
+def _free_distance(tree, query, i):  # type: ignore[no-untyped-def]
+    """Squared distance to the nearest free row; minus infinity where there is none."""
+    points, n_coordinates, _, caliper, _, weight = query
+    return _reach(tree, points, n_coordinates, i, 1, caliper, weight)
 
 
 @kernel
-def _boxes_of(tree, begin):  # type: ignore[no-untyped-def]
-    """Return the smallest box of each position, counted from `begin`; -1 once it is taken."""
-    order, first, last = tree[0], tree[1], tree[2]
-    box_of = np.empty(len(order), np.int64)
-    for b in range(len(first) // 2, len(first)):
-        for at in range(first[b], last[b]):
-            box_of[order[at] - begin] = b
-    return box_of
+def _take_nearest(tree, query, i, distance, stop, donors):  # type: ignore[no-untyped-def]
+    """Give position i the free row at a distance, of those tied the one of lowest row; if there is one."""
+    if distance < 0:
+        return
+    points, n_coordinates, rows, caliper, tolerance, _ = query
+    tied, n_tied = _collect(
+        tree, points, n_coordinates, i, distance + tolerance, caliper, np.empty(4, np.int32), 0
+    )
+    best = tied[0]
+    for j in tied[1:n_tied]:
+        if rows[j] < rows[best]:
+            best = j
+    _take(tree, best)
+    donors[stop[i]] = best
+    stop[i] += 1
 
 
 @kernel
-def _take(free, box_of, j):  # type: ignore[no-untyped-def]
-    b = box_of[j]
-    box_of[j] = -1
-    free[b] -= 1
-    while b > 0:
-        b = (b - 1) // 2
-        free[b] -= 1
-
-
-@kernel
-def _nearest_free(  # type: ignore[no-untyped-def]
-    tree, free, box_of, points, n_coordinates, rows, i, begin, caliper, tolerance
-):
-    """Return the free position that is nearest, of those tied the one of lowest row; -1 for none."""
-    distance = _free_distance(tree, free, box_of, points, n_coordinates, i, begin, caliper)
-    if distance == np.inf:
-        return -1
-    order, first, last = tree[0], tree[1], tree[2]
-    limit = distance + tolerance
-    best = -1
-    boxes = np.empty(2 * 64, np.int64)
-    boxes[0], height = 0, 1
-    while height > 0:
-        height -= 1
-        b = boxes[height]
-        if free[b] == 0 or _to_box(tree, points, n_coordinates, i, b, caliper) > limit:
-            continue
-        if 2 * b + 1 < len(first):
-            boxes[height], boxes[height + 1] = 2 * b + 1, 2 * b + 2
-            height += 2
-            continue
-        for at in range(first[b], last[b]):
-            j = order[at]
-            is_open = box_of[j - begin] >= 0 and (best < 0 or rows[j] < rows[best])
-            if is_open and _to_row(points, n_coordinates, i, j, caliper) <= limit:
-                best = j
-    return best
-
-
-@kernel
-def _free_distance(tree, free, box_of, points, n_coordinates, i, begin, caliper):  # type: ignore[no-untyped-def]
-    """Squared distance to the nearest free row; infinite where there is none."""
-    order, first, last = tree[0], tree[1], tree[2]
-    best = np.inf
-    boxes = np.empty(2 * 64, np.int64)
-    boxes[0], height = 0, 1
-    while height > 0:
-        height -= 1
-        b = boxes[height]
-        if free[b] == 0 or _to_box(tree, points, n_coordinates, i, b, caliper) >= best:
-            continue
-        if 2 * b + 1 < len(first):
-            left = _to_box(tree, points, n_coordinates, i, 2 * b + 1, caliper)
-            right = _to_box(tree, points, n_coordinates, i, 2 * b + 2, caliper)
-            boxes[height] = 2 * b + 2 if left <= right else 2 * b + 1
-            boxes[height + 1] = 2 * b + 1 if left <= right else 2 * b + 2
-            height += 2
-            continue
-        for at in range(first[b], last[b]):
-            if box_of[order[at] - begin] >= 0:
-                best = min(best, _to_row(points, n_coordinates, i, order[at], caliper))
-    return best
-
-
-@kernel
-def _take_closest(  # type: ignore[no-untyped-def]
-    tree, free, box_of, points, n_coordinates, rows, begin, end, first, k, caliper, tolerance, stop,
-    donors,
-):  # fmt: skip
+def _take_closest(tree, query, begin, end, stop, donors):  # type: ignore[no-untyped-def]
     """Make the nearest pair of all, then the next; a heap holds each row's best distance so far."""
-    for _ in range(k):
-        heap = [(0.0, np.int64(0), np.int64(0)) for _ in range(0)]
-        for i in range(begin, end):
-            distance = _free_distance(tree, free, box_of, points, n_coordinates, i, first, caliper)
-            if distance < np.inf:
-                heap.append((distance, np.int64(rows[i]), np.int64(i)))
-        heapq.heapify(heap)
-        while len(heap) > 0:
-            distance, row, i = heapq.heappop(heap)  # type: ignore[assignment]
-            now = _free_distance(tree, free, box_of, points, n_coordinates, i, first, caliper)
-            if now == np.inf:
-                continue
-            if now > distance:
-                heapq.heappush(heap, (now, row, i))  # type: ignore[misc]
-                continue
-            j = _nearest_free(
-                tree, free, box_of, points, n_coordinates, rows, i, first, caliper, tolerance
-            )
-            _take(free, box_of, j - first)
-            donors[stop[i]] = j
-            stop[i] += 1
+    rows = query[2]
+    heap = [(0.0, np.int64(0), np.int64(0)) for _ in range(0)]
+    for i in range(begin, end):
+        distance = _free_distance(tree, query, i)
+        if distance >= 0:
+            heap.append((distance, np.int64(rows[i]), np.int64(i)))
+    heapq.heapify(heap)
+    while len(heap) > 0:
+        distance, row, i = heapq.heappop(heap)  # type: ignore[assignment]
+        now = _free_distance(tree, query, i)
+        if now > distance:
+            heapq.heappush(heap, (now, row, i))  # type: ignore[misc]
+        else:
+            _take_nearest(tree, query, i, now, stop, donors)
