@@ -217,7 +217,7 @@ class EffectByQuantileDisplay(Display):
         Raises
         ------
         TypeError, ValueError
-            If `effects` is no result of the metric, or has no groups.
+            If `effects` is no result of the metric, or has no groups; or a style is no dict.
         ImportError
             If matplotlib is not installed.
         """

@@ -32,6 +32,7 @@ from segcate.plots._sources import (
     note_on_rows_without_effect,
     predicted_effects,
     read_effects,
+    read_rows,
 )
 
 _ROW_INCHES = 0.42
@@ -240,6 +241,8 @@ class EffectDistributionDisplay(Display):
 
         Raises
         ------
+        TypeError
+            If a style is no dict.
         ValueError
             See `from_predictions`.
         ImportError
@@ -253,7 +256,7 @@ class EffectDistributionDisplay(Display):
         )
         effect = read_effects(owner, self.prediction)
         weight = check_weights(owner, self.sample_weight, self.prediction)
-        column = _check_column(owner, self.by, self.prediction)
+        column = read_rows(owner, "by", self.by, len(effect), "Pass a column of X.")
         codes, names, is_cut = cut_column(column, self.n_bands, self.max_groups)
         groups = describe_groups(effect, codes, names, weight)
         ax = self._open(
@@ -364,13 +367,3 @@ def _values(owner: str, X: Any, position: int) -> npt.NDArray[Any]:
         is_bool = isinstance(next(iter(labels.tolist()), None), bool | np.bool_)
         return labels if is_bool else numbers
     return labels
-
-
-def _check_column(owner: str, by: Any, reference: Any) -> npt.NDArray[Any]:
-    values = by.to_numpy() if hasattr(by, "to_numpy") else np.asarray(by)
-    if values.ndim != 1 or len(values) != frames.n_rows(reference):
-        raise ValueError(
-            f"{owner}: `by` must be one value for each of {frames.n_rows(reference)} rows; got "
-            f"shape {values.shape}."
-        )
-    return np.asarray(values)

@@ -234,7 +234,7 @@ class LovePlotDisplay(Display):
         Raises
         ------
         TypeError, ValueError
-            If the table is not one of balance, or an option is unknown.
+            If the table is not one of balance, or an option is unknown; or a style is no dict.
         ImportError
             If matplotlib is not installed.
         """

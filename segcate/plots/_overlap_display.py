@@ -27,7 +27,7 @@ from segcate.plots._drawing import (
     write_beside,
 )
 from segcate.plots._overlap_counts import ArmBars, Mask, bin_edges, one_segment, panel_bars
-from segcate.plots._sources import fitted_with
+from segcate.plots._sources import fitted_with, read_numbers, read_rows
 
 Scale = Literal["probability", "logit"]
 
@@ -251,6 +251,8 @@ class OverlapDisplay(Display):
 
         Raises
         ------
+        TypeError
+            If a style is no dict.
         ValueError
             See `from_predictions`.
         ImportError
@@ -370,13 +372,8 @@ def _classified(owner: str, estimator: Any, X: Any) -> Any:
 
 def _check_score(owner: str, propensity: Any, scale: str) -> Float:
     """Check propensities (NaN stays) and put them on the scale of the axis."""
-    values = np.asarray(propensity)
-    if values.ndim != 1 or values.dtype.kind not in "iufbO" or len(values) == 0:
-        raise ValueError(
-            f"{owner}: `propensity` must be one number for every row; got shape {values.shape} of "
-            f"{values.dtype}. Pass the probability of being treated."
-        )
-    values = values.astype(np.float64)
+    advice = "Pass the probability of being treated."
+    values = read_numbers(owner, "propensity", propensity, advice)
     with np.errstate(invalid="ignore"):
         is_bad = (values < 0) | (values > 1)
         is_edge = (values == 0) | (values == 1)
@@ -391,10 +388,6 @@ def _check_score(owner: str, propensity: Any, scale: str) -> Float:
             f"{owner}: `propensity` is exactly 0 or 1 in {int(is_edge.sum())} of {len(values)} "
             "rows, and log-odds of those are infinite. Draw with `scale='probability'`."
         )
-    if np.isnan(values).all():
-        raise ValueError(
-            f"{owner}: `propensity` is NaN in all {len(values)} rows; there is nothing to draw."
-        )
     return np.asarray(logit(values), dtype=np.float64) if scale == "logit" else values
 
 
@@ -402,23 +395,19 @@ def _segments(owner: str, segment: Any, reference: Any) -> SegmentCodes:
     n_rows = frames.n_rows(reference)
     if segment is None:
         return one_segment(n_rows)
-    labels = np.asarray(segment)
-    if labels.ndim != 1 or len(labels) != n_rows:
-        raise ValueError(
-            f"{owner}: `segment` must be one label for each of {n_rows} rows; got shape "
-            f"{labels.shape}. Pass such as `X['segment']`."
-        )
+    labels = read_rows(owner, "segment", segment, n_rows, "Pass such as `X['segment']`.")
     return code_segments(owner, labels[:, None], 0, may_look_like_ids=True)
 
 
 def _check_reason(owner: str, reason: Any, n_rows: int) -> Any:
     if reason is None:
         return None
-    texts = np.asarray(reason, dtype=object)
-    if texts.shape != (n_rows,) or not all(isinstance(text, str) for text in texts):
+    advice = "Pass `matcher.matched_.unmatched_reason`."
+    texts = read_rows(owner, "reason", reason, n_rows, advice).astype(object)
+    if not all(isinstance(text, str) for text in texts):
         raise ValueError(
-            f"{owner}: `reason` must be one text for each of {n_rows} rows, '' for those that are not "
-            f"without a match; got shape {texts.shape}. Pass `matcher.matched_.unmatched_reason`."
+            f"{owner}: `reason` must hold texts, '' for rows that are not without a match; got "
+            f"{listed(text for text in texts if not isinstance(text, str))}. {advice}"
         )
     return texts
 

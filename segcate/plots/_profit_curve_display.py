@@ -230,7 +230,7 @@ class ProfitCurveDisplay(CurveDisplay):
         Raises
         ------
         TypeError
-            If a curve is none.
+            If a style is no dict, or a curve is none.
         ValueError
             If curves are of different rows, or a limit is out of range.
         ImportError

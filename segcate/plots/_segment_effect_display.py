@@ -204,6 +204,8 @@ class SegmentEffectDisplay(Display):
 
         Raises
         ------
+        TypeError
+            If a style is no dict.
         ValueError
             If a column is missing, the table has no rows, or `order` is unknown.
         ImportError

@@ -229,7 +229,7 @@ class SegmentProfileDisplay(Display):
         Raises
         ------
         TypeError, ValueError
-            If the table is not a profile, or an option is unknown.
+            If the table is not a profile, or an option is unknown; or a style is no dict.
         ImportError
             If matplotlib is not installed.
         """

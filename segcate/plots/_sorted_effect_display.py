@@ -243,6 +243,8 @@ class SortedEffectDisplay(Display):
 
         Raises
         ------
+        TypeError
+            If a style is no dict.
         ValueError
             See `from_predictions`.
         ImportError

@@ -18,6 +18,8 @@ __all__ = [
     "predicted_by_each",
     "predicted_effects",
     "read_effects",
+    "read_numbers",
+    "read_rows",
 ]
 
 
@@ -68,27 +70,44 @@ def predicted_by_each(owner: str, estimators: Any, X: Any) -> dict[str, Float]:
     }
 
 
-def read_effects(owner: str, effects: Any) -> Float:
-    """Read predicted effects, one a row; NaN stays, for the display to count."""
-    values = np.asarray(effects)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1 or values.dtype.kind not in "iufbO" or len(values) == 0:
+def read_numbers(owner: str, name: str, values: Any, advice: str) -> Float:
+    """Read one number a row; NaN stays, for the display to count."""
+    array = np.asarray(values)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1 or array.dtype.kind not in "iufbO" or len(array) == 0:
         raise ValueError(
-            f"{owner}: `prediction` must be one number for every row; got shape {values.shape} of "
-            f"{values.dtype}. Pass `estimator.predict(X)`."
+            f"{owner}: `{name}` must be one number for every row; got shape {array.shape} of "
+            f"{array.dtype}. {advice}"
         )
-    values = values.astype(np.float64)
+    array = array.astype(np.float64)
+    if np.isnan(array).all():
+        raise ValueError(
+            f"{owner}: `{name}` is NaN in all {len(array)} rows; there is nothing to draw."
+        )
+    return array
+
+
+def read_effects(owner: str, effects: Any) -> Float:
+    """Read predicted effects, one a row, NaN for none."""
+    values = read_numbers(owner, "prediction", effects, "Pass `estimator.predict(X)`.")
     if np.isinf(values).any():
         raise ValueError(
             f"{owner}: `prediction` is infinite in {int(np.isinf(values).sum())} of {len(values)} "
             "rows. Look for a division by a propensity of 0 or 1 in the model, or drop those rows."
         )
-    if np.isnan(values).all():
-        raise ValueError(
-            f"{owner}: `prediction` is NaN in all {len(values)} rows; there is nothing to draw."
-        )
     return values
+
+
+def read_rows(owner: str, name: str, values: Any, n_rows: int, advice: str) -> Any:
+    """Read one value of any kind for each row."""
+    array = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
+    if array.ndim != 1 or len(array) != n_rows:
+        raise ValueError(
+            f"{owner}: `{name}` must be one value for each of {n_rows} rows; got shape "
+            f"{array.shape}. {advice}"
+        )
+    return array
 
 
 def note_on_rows_without_effect(n_rows: int) -> list[str]:

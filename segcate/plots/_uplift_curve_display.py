@@ -242,7 +242,7 @@ class UpliftCurveDisplay(CurveDisplay):
         Raises
         ------
         TypeError
-            If a curve is none.
+            If a style is no dict, or a curve is none.
         ValueError
             If curves are of different kinds or rows.
         ImportError

@@ -1,4 +1,4 @@
-"""The cells of a file are read once, and what is missing among them is said."""
+"""A file is read whole or refused; the cells of its columns are numbers, dates, flags or text."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from segcate.cli._table import (
     read_flags,
     read_table,
 )
+from tests.helpers import command_line
+from tests.helpers.command_line import error_of
 
 
 def read(*values, missing=()):
@@ -314,3 +316,59 @@ def test_parquet_columns_of_one_name_are_refused(tmp_path):
     )
     with pytest.raises(UserError, match=r"a\.parquet"):
         read_table(tmp_path / "a.parquet")
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
+
+
+def test_missing_file_suggests_its_neighbours(file, capsys):
+    text = error_of(capsys, "run", file.with_name("user.csv"), *command_line.BASIC)
+    assert "there is no file" in text
+    assert "Did you mean 'users.csv'?" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("\n\n", "is empty"),
+        ("a,b\n", "has column names but no rows"),
+        ("spend;offer;x\n1;0;2\n", "single column, 'spend;offer;x', when read with separator ','"),
+        ("spend\toffer\n1\t0\n", "Its name holds tabs: try --sep tab."),
+        ("spend\n1\n", "has a single column, 'spend'; at least two are needed"),
+        ("spend,spend,offer\n1,2,0\n", "columns of the same name: 'spend'. Rename them."),
+        ("spend,offer\n1,0\n1,2,3,4\n", "is not a regular table"),
+    ],
+)
+def test_unusable_csv_is_told_what_is_wrong(tmp_path, capsys, text, message):
+    path = write(tmp_path / "data.csv", text)
+    assert message in error_of(capsys, "run", path, "--outcome", "spend", "--treatment", "offer")
+
+
+def test_semicolons_tabs_gzip_and_other_encodings_are_read_when_named(tmp_path, users):
+    small = users.head(20).rename(columns={"region": "región"})
+    small.to_csv(tmp_path / "a.csv", sep=";", index=False, encoding="latin-1")
+    small.to_csv(tmp_path / "b.tsv", sep="\t", index=False)
+    with gzip.open(tmp_path / "c.csv.gz", "wt", encoding="utf-8") as target:
+        small.to_csv(target, index=False)
+    for name, sep, encoding in (
+        ("a.csv", ";", "latin-1"),
+        ("b.tsv", None, "utf-8"),
+        ("c.csv.gz", None, "utf-8"),
+    ):
+        found = read_table(tmp_path / name, sep, encoding)
+        pd.testing.assert_frame_equal(found, pd.read_csv(tmp_path / "b.tsv", sep="\t"))
+    with pytest.raises(UserError, match=r"cannot be read as utf-8.*--encoding latin-1"):
+        read_table(tmp_path / "a.csv", ";")
+
+
+def test_other_formats_and_folders_are_refused(tmp_path, capsys):
+    path = write(tmp_path / "data.xlsx", "x")
+    assert "must end in one of .csv" in error_of(capsys, "run", path, *command_line.BASIC)
+    assert "is a folder" in error_of(capsys, "run", tmp_path, *command_line.BASIC)
+    path = write(tmp_path / "data.parquet", "no parquet")
+    assert "is not a Parquet file that can be read" in error_of(
+        capsys, "run", path, *command_line.BASIC
+    )

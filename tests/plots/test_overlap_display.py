@@ -171,9 +171,9 @@ def test_bad_input_is_named(users):
         OverlapDisplay.from_predictions(np.ones((2, 2)), t)
     with pytest.raises(ValueError, match="`treatment` must hold only 0 and 1"):
         OverlapDisplay.from_predictions(p, [0, 2])
-    with pytest.raises(ValueError, match="`segment` must be one label for each of 2 rows"):
+    with pytest.raises(ValueError, match="`segment` must be one value for each of 2 rows"):
         OverlapDisplay.from_predictions(p, t, segment=[1])
-    with pytest.raises(ValueError, match=r"`reason` must be one text .* got shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"`reason` must hold texts.* got 0.5, 1.0"):
         OverlapDisplay.from_predictions(p, t, reason=[0.5, 1.0])
     mahalanobis = SimpleNamespace(matched_=None, propensity_=None)
     with pytest.raises(TypeError, match="SimpleNamespace has no propensity"):
