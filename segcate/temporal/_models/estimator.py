@@ -18,7 +18,7 @@ from segcate._inputs.parameters import check_count, check_in_unit_interval, is_w
 from segcate.exceptions import SegcateWarning
 from segcate.temporal._models.average_effects import average_effects
 from segcate.temporal._panel.coding import Scaling, TreatmentCoding
-from segcate.temporal._panel.long_frame import steps_frame
+from segcate.temporal._panel.long_frame import named, steps_frame
 from segcate.temporal._panel.panel import Panel, Roles, read_panel
 from segcate.temporal._panel.plan import check_same_length, read_plan
 
@@ -272,8 +272,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         """Write predictions (n_rows, horizon, n_columns) as a long frame."""
         unit, which = np.nonzero(rows)
         times = _time_of(panel, unit, origins[unit, which])
-        columns = {name: values[:, :, j] for j, name in enumerate(names)}
-        return steps_frame(self._roles.id, panel.ids[unit], times, columns)
+        return steps_frame(self._roles.id, panel.ids[unit], times, named(names, values))
 
 
 def name_roles(owner: str, estimator: Any) -> Roles:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,11 @@ def long_frame(
     for name, values in columns.items():
         table[name] = np.repeat(values, n_days) if values.ndim == 1 else values[is_day]
     return pd.DataFrame(table)
+
+
+def named(names: Sequence[str], values: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+    """Take an array apart along its last axis, by name."""
+    return dict(zip(names, np.moveaxis(values, -1, 0), strict=True))
 
 
 def steps_frame(

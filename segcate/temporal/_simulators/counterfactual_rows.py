@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcate.temporal._panel.long_frame import long_frame
+from segcate.temporal._panel.long_frame import long_frame, named, steps_frame
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.intp]
@@ -99,13 +99,11 @@ class CounterfactualRows:
     @property
     def panel(self) -> pd.DataFrame:
         """Factual histories of the units: one line a unit and day, for models to predict from."""
-        outcomes = dict(
-            zip(self.outcome_names, np.moveaxis(self.history_outcome, 2, 0), strict=True)
-        )
-        treatments = dict(
-            zip(self.treatment_names, np.moveaxis(self.history_treatment, 2, 0), strict=True)
-        )
-        columns = {**outcomes, **treatments, **self.covariates}
+        columns: dict[str, npt.NDArray[Any]] = {
+            **named(self.outcome_names, self.history_outcome),
+            **named(self.treatment_names, self.history_treatment),
+            **self.covariates,
+        }
         return long_frame(
             self.id_name, self.ids, self.time_name, self.day, columns, self.length + 1
         )
@@ -113,20 +111,14 @@ class CounterfactualRows:
     @property
     def frame(self) -> pd.DataFrame:
         """The plans and their outcomes: one line a row and step, steps counted from 1."""
-        n_rows, n_days = self.outcome.shape[:2]
-        line = np.repeat(np.arange(n_rows), n_days)
-        step = np.tile(np.arange(1, n_days + 1), n_rows)
-        columns: dict[str, Any] = {
-            "row": line,
-            self.id_name: self.ids[self.unit][line],
-            "origin": self.day[self.unit, self.origin][line],
-            "step": step,
+        columns = {
+            **named(self.treatment_names, self.plan),
+            **named(self.outcome_names, self.outcome),
         }
-        for k, name in enumerate(self.treatment_names):
-            columns[name] = self.plan[:, :, k].ravel()
-        for k, name in enumerate(self.outcome_names):
-            columns[name] = self.outcome[:, :, k].ravel()
-        return pd.DataFrame(columns)
+        origin = self.day[self.unit, self.origin]
+        table = steps_frame(self.id_name, self.ids[self.unit], origin, columns)
+        table.insert(0, "row", np.repeat(np.arange(len(self)), self.outcome.shape[1]))
+        return table
 
     def dense(self, rows: slice | npt.NDArray[Any] = slice(None)) -> DenseRows:
         """Spell out the history of rows, in the layout of the published data sets.

@@ -13,7 +13,7 @@ import pandas as pd
 from segcate._inputs import frames
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_seed
-from segcate.temporal._panel.long_frame import long_frame
+from segcate.temporal._panel.long_frame import long_frame, named
 from segcate.temporal._panel.panel import Panel, Roles, read_panel
 
 Float = npt.NDArray[np.float64]
@@ -119,9 +119,9 @@ def standin_covariates(
         values[:, day] = (
             _PERSISTENCE * values[:, day - 1] + np.sqrt(1 - _PERSISTENCE**2) * innovation[:, day]
         )
-    columns = {name: values[:, :, k] for k, name in enumerate(_NAMES)}
     days = np.broadcast_to(np.arange(n_steps), (n_units, n_steps))
-    return long_frame("id", np.arange(n_units), "t", days, columns, np.full(n_units, n_steps))
+    length = np.full(n_units, n_steps)
+    return long_frame("id", np.arange(n_units), "t", days, named(_NAMES, values), length)
 
 
 def read_covariates(

@@ -18,7 +18,7 @@ import pandas as pd
 
 from segcate._inputs.parameters import check_count, check_flag, check_seed
 from segcate.exceptions import SegcateWarning
-from segcate.temporal._panel.long_frame import long_frame, steps_frame
+from segcate.temporal._panel.long_frame import long_frame, named, steps_frame
 from segcate.temporal._panel.plan import check_same_length, read_plan
 from segcate.temporal._simulators.counterfactual_rows import CounterfactualRows
 from segcate.temporal._simulators.covariates import Covariates, read_covariates, standardized
@@ -99,8 +99,8 @@ class SemiSynthetic:
     def panel(self) -> pd.DataFrame:
         """One line a unit and day: id, time, y1, y2, t1, t2, t3, covariates, static columns."""
         columns: dict[str, npt.NDArray[Any]] = {
-            **{name: self.outcome[:, :, k] for k, name in enumerate(OUTCOME_NAMES)},
-            **{name: self.treatment[:, :, k] for k, name in enumerate(TREATMENT_NAMES)},
+            **named(OUTCOME_NAMES, self.outcome),
+            **named(TREATMENT_NAMES, self.treatment),
             **self._covariates_of_panel(),
         }
         return long_frame(self.id_name, self.ids, self.time_name, self.time, columns, self.length)
@@ -225,8 +225,7 @@ class SemiSynthetic:
             # The last day has no day after: it keeps its own, which no history contains.
             later = np.minimum(np.arange(values.shape[1]) + 1, self.length[:, None] - 1)
             values = np.take_along_axis(values, later[:, :, None], axis=1)
-        names = self.covariate_names
-        return {**{name: values[:, :, k] for k, name in enumerate(names)}, **self.static}
+        return {**named(self.covariate_names, values), **self.static}
 
     def _paths(self, units: Int | slice) -> SemiPaths:
         return SemiPaths(
@@ -311,8 +310,7 @@ class SemiSynthetic:
         return np.where(is_known[:, :, None], under, np.nan)
 
     def _frame(self, values: Float, origin: int, names: tuple[str, ...]) -> pd.DataFrame:
-        columns = {name: values[:, :, k] for k, name in enumerate(names)}
-        return steps_frame(self.id_name, self.ids, self.time[:, origin], columns)
+        return steps_frame(self.id_name, self.ids, self.time[:, origin], named(names, values))
 
 
 def semi_synthetic(

@@ -153,50 +153,52 @@ def treatment_probability(diameter: Float, gamma: float) -> Float:
 
 
 class _Diary:
-    """Arrays that a simulation fills day by day, and becomes `Paths` of."""
+    """Paths that a simulation fills day by day."""
 
     def __init__(self, patients: TumorPatients, design: TumorDesign) -> None:
         shape = (len(patients), design.n_steps)
-        self.design = design
-        self.volume = np.zeros(shape)
-        self.volume[:, 0] = patients.initial_volume
-        self.diameter = np.zeros(shape)
-        self.diameter[:, 0] = diameter_of(patients.initial_volume)
-        self.chemo, self.radio = np.zeros(shape, np.int8), np.zeros(shape, np.int8)
-        self.dose = np.zeros(shape)
-        self.chemo_chance, self.radio_chance = np.zeros(shape), np.zeros(shape)
-        self.is_on = np.ones(len(patients), dtype=bool)
-        self.is_dead, self.is_recovered = np.zeros_like(self.is_on), np.zeros_like(self.is_on)
-        self.last = np.zeros(len(patients), dtype=np.intp)
+        volume, diameter, dose, chemo_chance, radio_chance = (np.zeros(shape) for _ in range(5))
+        chemo, radio = (np.zeros(shape, np.int8) for _ in range(2))
+        is_dead, is_recovered = (np.zeros(shape[0], dtype=bool) for _ in range(2))
+        volume[:, 0] = patients.initial_volume
+        diameter[:, 0] = diameter_of(patients.initial_volume)
+        self.design, self.diameter = design, diameter
+        self.is_on = np.ones(shape[0], dtype=bool)
+        self.paths = Paths(
+            volume, chemo, radio, dose, chemo_chance, radio_chance,
+            np.zeros(shape[0], dtype=np.intp), is_dead, is_recovered,
+        )  # fmt: skip
 
     def tomorrow(self, patients: TumorPatients, day: int, noise: Float) -> Float:
         """Grow the tumours by a day; 0 for patients who have ended."""
-        today = np.where(self.is_on, self.volume[:, day], 1.0)
-        grown = next_volume(patients, today, self.dose[:, day], self.radio[:, day], noise)
+        paths = self.paths
+        today = np.where(self.is_on, paths.volume[:, day], 1.0)
+        grown = next_volume(patients, today, paths.chemo_dose[:, day], paths.radio[:, day], noise)
         return np.where(self.is_on, grown, 0.0)
 
     def treat(self, day: int, diameter: Float, draws: Draws) -> None:
         """Decide about both treatments, given the mean diameter the doctor looks at."""
-        on = self.is_on
-        self.chemo_chance[on, day] = treatment_probability(diameter, self.design.gamma_chemo)[on]
-        self.radio_chance[on, day] = treatment_probability(diameter, self.design.gamma_radio)[on]
-        self.chemo[:, day] = on & (draws.chemo[:, day] < self.chemo_chance[:, day])
-        self.radio[:, day] = on & (draws.radio[:, day] < self.radio_chance[:, day])
-        before = self.dose[:, day - 1] if day else 0.0
-        self.dose[:, day] = np.where(on, next_dose(before, self.chemo[:, day]), 0.0)
+        on, paths, design = self.is_on, self.paths, self.design
+        for given, chance, gamma, drawn in (
+            (paths.chemo, paths.chemo_probability, design.gamma_chemo, draws.chemo),
+            (paths.radio, paths.radio_probability, design.gamma_radio, draws.radio),
+        ):
+            chance[on, day] = treatment_probability(diameter, gamma)[on]
+            given[:, day] = on & (drawn[:, day] < chance[:, day])
+        before = paths.chemo_dose[:, day - 1] if day else 0.0
+        paths.chemo_dose[:, day] = np.where(on, next_dose(before, paths.chemo[:, day]), 0.0)
 
-    def paths(self) -> Paths:
-        return Paths(
-            volume=self.volume,
-            chemo=self.chemo,
-            radio=self.radio,
-            chemo_dose=self.dose,
-            chemo_probability=self.chemo_chance,
-            radio_probability=self.radio_chance,
-            last=self.last,
-            is_dead=self.is_dead,
-            is_recovered=self.is_recovered,
-        )
+    def end_day(
+        self, day: int, tomorrow: int, volume: Float, is_dead: Any, is_recovered: Any
+    ) -> None:
+        """Write down tomorrow's volumes, and who ends; `day` is the last of those who were on."""
+        on, paths = self.is_on, self.paths
+        paths.volume[:, tomorrow] = volume
+        self.diameter[:, tomorrow] = diameter_of(volume)
+        paths.last[on] = day
+        paths.is_dead[:] |= on & is_dead
+        paths.is_recovered[:] |= on & is_recovered
+        self.is_on = on & ~is_dead & ~is_recovered
 
 
 def settle(volume: Float, recovery: Float) -> tuple[Float, Any, Any]:
@@ -211,18 +213,12 @@ def follow_in_training(patients: TumorPatients, draws: Draws, design: TumorDesig
     """Follow patients whose doctor sees volumes up to yesterday, and treats from day 1 on."""
     diary = _Diary(patients, design)
     for day in range(1, design.n_steps):
-        on = diary.is_on.copy()
         grown = diary.tomorrow(patients, day - 1, draws.noise[:, day])
         seen = diary.diameter[:, max(day - design.window, 0) : day].mean(axis=1)
         diary.treat(day, seen, draws)
         settled, is_dead, is_recovered = settle(grown, draws.recovery[:, day])
-        diary.volume[:, day] = np.where(on, settled, 0.0)
-        diary.diameter[:, day] = diameter_of(diary.volume[:, day])
-        diary.last[on] = day
-        diary.is_dead |= on & is_dead
-        diary.is_recovered |= on & is_recovered
-        diary.is_on = on & ~is_dead & ~is_recovered
-    return diary.paths()
+        diary.end_day(day, day, np.where(diary.is_on, settled, 0.0), is_dead, is_recovered)
+    return diary.paths
 
 
 def follow_in_test(
@@ -246,16 +242,10 @@ def follow_in_test(
     diary = _Diary(patients, design)
     looked_at = diary.diameter if seen is None else diameter_of(seen)
     for day in range(design.n_steps - 1):
-        on = diary.is_on.copy()
         mean = looked_at[:, max(day - design.window, 0) : day + 1].mean(axis=1)
         diary.treat(day, mean if seen is None or day >= seen_from else np.zeros_like(mean), draws)
         grown = diary.tomorrow(patients, day, draws.noise[:, day + 1]).clip(0.0, DEATH_VOLUME)
-        diary.volume[:, day + 1] = grown
-        diary.diameter[:, day + 1] = diameter_of(grown)
-        is_dead = on & (grown >= DEATH_VOLUME)
-        is_recovered = on & ~is_dead & (draws.recovery[:, day] <= recovery_chance(grown))
-        diary.last[on] = day
-        diary.is_dead |= is_dead
-        diary.is_recovered |= is_recovered
-        diary.is_on = on & ~is_dead & ~is_recovered
-    return diary.paths()
+        is_dead = grown >= DEATH_VOLUME
+        is_recovered = ~is_dead & (draws.recovery[:, day] <= recovery_chance(grown))
+        diary.end_day(day, day + 1, grown, is_dead, is_recovered)
+    return diary.paths
