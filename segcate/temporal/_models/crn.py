@@ -109,50 +109,53 @@ class CRN(BalancedEstimator):
         n, changes = self.n_models, self._changes()
         encoder, decoder = self._filled("network"), self._filled("decoder")
         without_covariates = (widths[0], widths[1], 0, widths[3])
-        trunks = (
-            RecurrentTrunk(
+        trunks = {
+            "encoder": RecurrentTrunk(
                 n, widths, encoder.hidden, encoder.representation,
                 self._filled("training").dropout, changes, generator,
             ),
-            RecurrentTrunk(
+            "decoder": RecurrentTrunk(
                 n, without_covariates, encoder.representation, decoder.representation,
                 self._filled("decoder_training").dropout, changes, generator,
             ),
-        )  # fmt: skip
-        return _EncoderDecoder(
-            *(
-                BalancedNetwork(trunk, n, (size.representation, size.head, widths[0]), generator)
-                for trunk, size in zip(trunks, (encoder, decoder), strict=True)
-            )
+        }  # fmt: skip
+        sizes = {"encoder": encoder, "decoder": decoder}
+        return nn.ModuleDict(
+            {
+                name: BalancedNetwork(
+                    trunk, n, (sizes[name].representation, sizes[name].head, widths[0]), generator
+                )
+                for name, trunk in trunks.items()
+            }
         )
 
     def _train(
         self, network: Any, data: PanelTensors, units: Units, generator: torch.Generator
     ) -> tuple[nn.Module, History]:
-        encoder = self._learner(network.encoder, data)
+        encoder = self._learner(network["encoder"], data)
         history = self._learn(encoder, units, generator, "encoder")
         with torch.no_grad():
             phi = encoder.result.trunk(data.inputs(self._all_units(data)))
         windows = Windows.after_origins(data, phi, self.horizon)
-        decoder = self._learner(network.decoder, windows, "decoder_training")
+        decoder = self._learner(network["decoder"], windows, "decoder_training")
         numbers = windows.of_parts(units)
         if numbers[0] is not None:
             history += self._learn(decoder, numbers, generator, "decoder", "decoder_training")
-        return _EncoderDecoder(encoder.result, decoder.result), history
+        return nn.ModuleDict({"encoder": encoder.result, "decoder": decoder.result}), history
 
     def _represent(self, network: Any, data: PanelTensors) -> Tensor:
-        found: Tensor = network.encoder.trunk(data.inputs(self._all_units(data)))
+        found: Tensor = network["encoder"].trunk(data.inputs(self._all_units(data)))
         return found
 
     def _roll_out(self, network: Any, data: PanelTensors, origins: Tensor, plans: Tensor) -> Tensor:
         inputs = data.inputs(self._all_units(data))
-        phi = take_steps(network.encoder.trunk(inputs), origins)
+        phi = take_steps(network["encoder"].trunk(inputs), origins)
         path = last_two_outcomes(inputs, origins)
         plans = plans.expand(self.n_models, *plans.shape)
         n_origins = origins.shape[1]
         static = inputs.static.repeat_interleave(n_origins, dim=1)
-        decoder, trunk = network.decoder, network.decoder.trunk
-        path.append(network.encoder.outcome(phi, plans[:, :, :, 0], path[-1], path[-2]))
+        decoder, trunk = network["decoder"], network["decoder"].trunk
+        path.append(network["encoder"].outcome(phi, plans[:, :, :, 0], path[-1], path[-2]))
         state = (phi.flatten(1, 2), phi.flatten(1, 2))
         for k in range(1, plans.shape[3]):
             outcome = trunk.changes.read(path[-1], path[-2])
@@ -161,11 +164,3 @@ class CRN(BalancedEstimator):
             here = nn.functional.elu(trunk.output(state[0])).unflatten(1, (-1, n_origins))
             path.append(decoder.outcome(here, plans[:, :, :, k], path[-1], path[-2]))
         return torch.stack(path[2:], dim=3)
-
-
-class _EncoderDecoder(nn.Module):
-    """Encoder and decoder as one module, so that they are stored together."""
-
-    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder, self.decoder = encoder, decoder

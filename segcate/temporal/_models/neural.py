@@ -17,24 +17,14 @@ from torch import nn
 
 from segcate._inputs.parameters import check_count, check_option, check_seed
 from segcate.temporal._models.estimator import check_treatments, name_roles
-from segcate.temporal._models.settings import (
-    Network,
-    Training,
-    check_settings,
-    fill,
-    settings_type,
-)
+from segcate.temporal._models.settings import Network, Training, check_settings, fill, settings_type
 from segcate.temporal._models.stored_model import StoredModel
 from segcate.temporal._networks.changes import Changes
 from segcate.temporal._networks.descent import Descent
 from segcate.temporal._networks.loss_learner import LossLearner
 from segcate.temporal._networks.tensors import PanelTensors, panel_tensors
 from segcate.temporal._networks.training import Learner, TrainingSettings, train
-from segcate.temporal._panel.coding import (
-    check_transform,
-    choose_coding,
-    fit_scaling,
-)
+from segcate.temporal._panel.coding import check_transform, choose_coding, fit_scaling
 from segcate.temporal._panel.panel import Panel, read_panel
 
 Float = npt.NDArray[np.float64]
@@ -328,13 +318,13 @@ class NeuralEstimator(StoredModel):
         """Sum up data, parameters and seed, so that a checkpoint serves no other fit."""
         if self._filled("training").checkpoint is None:
             return ""
-        filled = {name: self._filled(name).get_params() for name in self._defaults}
-        parameters = {**self.get_params(deep=False), **filled}
-        parameters = {
-            name: {k: v for k, v in value.items() if k not in _FREE} if name in filled else value
-            for name, value in parameters.items()
-            if name not in _FREE
-        }
+        parameters = self.get_params(deep=False)
+        for name in self._defaults:
+            del parameters[name]
+            fields = self._filled(name).get_params()
+            parameters |= {f"{name}__{field}": value for field, value in fields.items()}
+        for name in [name for name in parameters if name.rpartition("__")[2] in _FREE]:
+            del parameters[name]
         digest = hashlib.sha256(repr((type(self).__name__, seed, parameters)).encode())
         tensors = (data.treatment, data.outcome, data.covariates, data.static, data.n_steps, *units)
         for tensor in tensors:

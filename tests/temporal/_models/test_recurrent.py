@@ -81,17 +81,17 @@ def test_crn_equals_its_networks_over_full_sequences(head):
     network, data, origins, plans, found = rolled_out(model)
     for i, j, origin, plan in each(origins, plans):
         known = past(data, i, origin)
-        phi = network.encoder.trunk(known)[:, :, -1]
+        phi = network["encoder"].trunk(known)[:, :, -1]
         now, earlier = known.outcome[:, :, -1], known.prev_outcome[:, :, -1]
-        expected = [network.encoder.outcome(phi, plan[:, :, 0], now, earlier)]
+        expected = [network["encoder"].outcome(phi, plan[:, :, 0], now, earlier)]
         for k in range(1, 3):
             outcome = torch.stack(expected, dim=2)
             read = Inputs(
                 plan[:, :, :k], before(known, outcome), outcome, None, known.static, state=phi
             )
-            here = network.decoder.trunk(read)[:, :, -1]
+            here = network["decoder"].trunk(read)[:, :, -1]
             last = before(known, outcome)[:, :, -1]
-            expected.append(network.decoder.outcome(here, plan[:, :, k], expected[-1], last))
+            expected.append(network["decoder"].outcome(here, plan[:, :, k], expected[-1], last))
         torch.testing.assert_close(
             found[:, i, j], torch.cat(expected, dim=1), rtol=0, atol=ROUNDING
         )
