@@ -167,7 +167,7 @@ def name_sounds_late(name: str) -> bool:
 
 
 class _Outcome:
-    """What the signs of all columns share: y, the arms, and whether y is mostly 0."""
+    """The outcome as every column is compared with it: y, the arms, and whether y is mostly 0."""
 
     def __init__(self, y: Float, treated: npt.NDArray[np.bool_], mostly_zero: bool) -> None:
         self.y = y
@@ -182,7 +182,7 @@ class _Outcome:
         ]
 
     def is_conspicuous(self, column: _Column) -> bool:
-        """Tell whether a part of the rows shows enough to look at all of them."""
+        """Tell whether a column stands out in some rows, so that all rows are looked at."""
         if self._auc_of_treatment(column) > DECIDES_AUC - 0.01:
             return True
         if self.arms and self.mostly_zero and self._gates(column, 1.0, 0.0):

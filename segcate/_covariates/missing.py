@@ -50,7 +50,7 @@ N_IMPUTATIONS = 5
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """What was done about gaps in a fit, as new rows and reports need it.
+    """How a fit treated gaps, for new rows and for reports.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class Filling:
         return list(zip(self.kinds, self.n_missing, strict=True))
 
     def records(self, kinds: Sequence[ColumnKind]) -> tuple[ColumnKind, ...]:
-        """Tell in the records of the columns that models got what they were before."""
+        """Add share and treatment of gaps to the records of the columns that models got."""
         total = max(int(self.n_rows.sum()), 1)
         had = {kind.position: (j, kind) for j, kind in enumerate(self.kinds)}
         first_added = min((k.position for k in kinds if k.name in self.names), default=None)
@@ -161,7 +161,7 @@ def treat_missing(
     skip: Sequence[int] = (),
     allowed: Sequence[str] = MISSING_OPTIONS,
 ) -> tuple[Data, Filling | None]:
-    """Do about missing covariates what `how` says; without gaps nothing is done.
+    """Treat missing covariates as `how` says; data without gaps stay as they are.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What every estimator of segment effects shares: its tables, its predictions, its empty segments."""
+"""The fit, the tables and the predictions that all estimators of segment effects share."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ESTIMANDS = ("att", "atc", "ate")
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What was done to the data before the estimates.
+    """How the data were changed before the estimates.
 
     Attributes
     ----------
@@ -321,8 +321,8 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
     def _prepare(self, owner: str, data: EffectData) -> tuple[EffectData, Preparation]:
         """Merge thin segments, and do about gaps in the covariates what `missing` says.
 
-        Rows that are left out are so before segments are counted; means are those of the segments
-        that there are in the end.
+        Rows are left out before segments are counted. Gaps are filled with the means of segments
+        after merging.
         """
         shares = missing_by_arm(data)
         takes_missing = self._takes_missing(has_propensity=data.propensity is not None)

@@ -148,7 +148,8 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
     Folds are stratified by treatment within segments, by y too if it is 0/1, and keep `groups`
     whole. They are dealt in the order of the rows, so that another order of the rows is another draw
     of folds; nothing else depends on it. Segments without rows in both arms are left out of the
-    models. A `propensity` handed in is used as it is, never clipped.
+    models. A `propensity` handed in is used as it is, never clipped. Without one, a segment in which
+    a covariate alone tells the arms apart (10 rows in each) has no estimate.
 
     Assumed: given the covariates in X, treatment is as good as random within the segment; both arms
     occur at every value of them; one row's treatment does not touch another's outcome.
@@ -344,7 +345,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         self._has_propensity = data.propensity is not None
 
     def _clip(self, owner: str, data: EffectData, propensity: Float) -> npt.NDArray[np.bool_]:
-        """Keep modelled chances away from 1, for the ATE from 0 too, in place; mark those moved."""
+        """Clip modelled chances in place, for the ATE at both ends; mark the rows that were clipped."""
         nothing = np.zeros(data.n_rows, dtype=bool)
         if data.propensity is not None:
             _refuse_certain(owner, propensity, self.estimand)
@@ -393,12 +394,12 @@ def _refuse_certain(owner: str, propensity: Float, estimand: str) -> None:
 
 
 def _expected(counted: SegmentEstimate) -> SegmentEstimate:
-    """Take a segment that nothing speaks against as one that will have an estimate."""
+    """Count a segment as estimated unless its status says why it cannot be."""
     return replace(counted, status=counted.status or OK)
 
 
 def _is_number(cv: Any) -> bool:
-    """Tell a number of folds, also a bad one, from folds."""
+    """Tell whether `cv` is a number (in range or not), and not the folds themselves."""
     return isinstance(cv, bool | int | float | np.number)
 
 

@@ -22,7 +22,13 @@ __all__ = ["EstimateOptions", "EstimatedSegment"]
 class EstimateOptions:
     """How to turn matched sets into effects.
 
-    With `as_published` the variance is that of the method named and nothing is added to it.
+    Attributes
+    ----------
+    estimand, adjustment, inference : those of `SegmentMatching`
+    std_error : name of a row of `STANDARD_ERRORS`
+    n_variance_neighbors : int
+    fewest : rows of each arm that an estimate needs
+    as_published : whether the variance is left as the method has it where events are rare
     """
 
     estimand: str
@@ -30,8 +36,8 @@ class EstimateOptions:
     std_error: str
     inference: str
     n_variance_neighbors: int
-    fewest: int = 2
-    as_published: bool = False
+    fewest: int
+    as_published: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What every method of this room finds out about one segment, before the segments are put together."""
+"""The estimate of one segment, as every estimator makes it, before segments are pooled."""
 
 from __future__ import annotations
 

@@ -39,6 +39,7 @@ class AIPWOptions:
     arms : arms whose expected outcome is wanted
     splits : the folds themselves, rows of X to fit on and to predict, None to deal them
     pooled : one model for all segments, the segment a covariate; else one a segment
+    fewest : rows of each arm that an estimate needs
     """
 
     models: NuisanceModels

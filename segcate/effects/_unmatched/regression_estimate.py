@@ -32,11 +32,18 @@ ROWS_PER_COEFFICIENT = 5
 
 @dataclass(frozen=True, slots=True)
 class RegressionOptions:
-    """How to make the standard error: "hc1", "hc2", "hc3" or "group", for whom, from how many rows."""
+    """How to make the standard error.
+
+    Attributes
+    ----------
+    std_error : {"hc1", "hc2", "hc3", "group"}
+    inference : {"population", "sample"}
+    fewest : rows of each arm that an estimate needs
+    """
 
     std_error: str
     inference: str
-    fewest: int = 2
+    fewest: int
 
 
 def regress_segments(
