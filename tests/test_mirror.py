@@ -56,6 +56,7 @@ TESTED_BY: dict[str, tuple[str, str]] = {
     "cate/_forest/rows.py": ("cate/test_forest.py", "CentredRows"),
     "cate/_robust_regression.py": ("cate/test_interaction_regression.py", "InteractionRegression"),
     "cate/_segment_models.py": ("cate/test_segmented_cate.py", "out_of_fold"),
+    "cate/_segment_rows.py": ("cate/test_segmented_cate.py", "without_segment_column"),
     "cate/_treatment_kind.py": ("cate/test_segmented_cate.py", "treatment_kind_of"),
     "datasets/_public_file.py": ("datasets/test_mindset.py", "fetch_learning_mindset"),
     "datasets/_simulated_design.py": ("datasets/test_segmented_users.py", "make_segmented_users"),

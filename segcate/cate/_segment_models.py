@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -18,71 +16,43 @@ from segcate._inputs.arrays import Float, Int
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.part_of_rows import part_of_rows
 from segcate._inputs.routing import routing
+from segcate._inputs.segments import SegmentCodes
 from segcate._inputs.treatment import TreatmentKind
 from segcate._nuisance.nuisances import NuisanceModels
 from segcate.cate._centring import Centred, centre
+from segcate.cate._estimator import treated_arms
 
-__all__ = ["Rows", "fit_models", "fold_trains_every_arm", "out_of_fold", "residualise", "rows_of"]
+__all__ = ["fit_models", "out_of_fold", "residualise", "told_the_kind"]
 
 # The R-loss divides by no probability, so they are hardly clipped.
 _CLIP = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The rows of a fit; X has no segment column."""
-
-    X: Any
-    y: Float
-    treatment: npt.NDArray[Any]
-    kind: TreatmentKind
-    sample_weight: Float | None
-    groups: Int | None
-    propensity: Float | None
-
-    @property
-    def n_arms(self) -> int:
-        """Count the arms; of doses there are none."""
-        return 0 if self.kind == "continuous" else int(self.treatment.max()) + 1
-
-
-def rows_of(data: EffectData, kind: TreatmentKind) -> Rows:
-    """Take the checked rows of a fit, without the segment column."""
-    return Rows(
-        X=frames.select_columns(data.X, data.covariates),
-        y=data.y,
-        treatment=data.treatment,
-        kind=kind,
-        sample_weight=data.sample_weight,
-        groups=data.groups,
-        propensity=data.propensity,
-    )
-
-
 def fit_models(
-    estimator: Any, rows: Rows, parts: Sequence[Int], n_jobs: int | None = None
+    estimator: Any, data: EffectData, parts: Sequence[Int], n_jobs: int | None = None
 ) -> list[Any]:
     """Fit one clone on each part, a list of row positions."""
-    fitted = Parallel(n_jobs=n_jobs)(delayed(_fit)(estimator, rows, part) for part in parts)
+    fitted = Parallel(n_jobs=n_jobs)(delayed(_fit)(estimator, data, part) for part in parts)
     return list(fitted)
 
 
-def _fit(estimator: Any, rows: Rows, part: Int) -> Any:
+def _fit(estimator: Any, data: EffectData, part: Int) -> Any:
     """Fit a clone with routing on, so that a Pipeline hands the treatment to its last step."""
-    keywords = {"treatment": rows.treatment[part]}
+    keywords = {"treatment": data.treatment[part]}
     for name in ("sample_weight", "groups", "propensity"):
-        values = getattr(rows, name)
+        values = getattr(data, name)
         if values is not None:
             keywords[name] = values[part]
-    model = _told_the_kind(clone(estimator), rows.kind)
-    is_part = len(part) < len(rows.y)
+    model, y = clone(estimator), data.y
+    is_part = len(part) < len(y)
     with routing(), columns_were_checked(), part_of_rows() if is_part else nullcontext():
-        model.fit(frames.take_rows(rows.X, part), rows.y[part], **keywords)
+        model.fit(frames.take_rows(data.X, part), y[part], **keywords)
     return model
 
 
-def _told_the_kind(model: Any, kind: TreatmentKind) -> Any:
-    """Set `treatment_kind` where a model would guess it from the rows of its segment alone."""
+def told_the_kind(estimator: Any, kind: TreatmentKind) -> Any:
+    """Clone a model, and set `treatment_kind` where it would guess it from the rows of one segment."""
+    model = clone(estimator)
     guesses = {
         name: kind
         for name, value in model.get_params().items()
@@ -93,28 +63,15 @@ def _told_the_kind(model: Any, kind: TreatmentKind) -> Any:
     return model.set_params(**guesses)
 
 
-def fold_trains_every_arm(rows: Rows, part: Int, fold: Int) -> bool:
-    """Tell whether a part keeps rows of every arm, and two groups, whichever fold is left out."""
-    usable = part if rows.sample_weight is None else part[rows.sample_weight[part] > 0]
-    for k in range(int(fold.max()) + 1):
-        train = usable[fold[usable] != k]
-        if rows.groups is not None and len(np.unique(rows.groups[train])) < 2:
-            return False
-        n_different = len(np.unique(rows.treatment[train]))
-        if n_different < (rows.n_arms or 2):
-            return False
-    return True
-
-
 def out_of_fold(
-    estimator: Any, rows: Rows, parts: Sequence[Int], fold: Int, n_jobs: int | None
+    estimator: Any, data: EffectData, parts: Sequence[Int], fold: Int, n_jobs: int | None
 ) -> tuple[Float, Float]:
     """Predict each row's effect by pooled and own models that saw neither it nor its fold.
 
     Parameters
     ----------
     estimator : effect estimator to clone
-    rows : Rows
+    data : EffectData, without the segment column
     parts : row positions of each segment with a model of its own
     fold : intp array of shape (n_rows,)
     n_jobs : models fitted at a time
@@ -124,14 +81,14 @@ def out_of_fold(
     pooled, own : float64 arrays of shape (n_rows, n_treatments)
         Of rows without an own model both are the pooled effect.
     """
-    everyone = np.arange(len(rows.y))
+    everyone = np.arange(data.n_rows)
     jobs = [
         (is_own, part[fold[part] != k], part[fold[part] == k])
         for is_own, part in [(False, everyone), *((True, part) for part in parts)]
         for k in range(int(fold.max()) + 1)
     ]
     predicted = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_predict)(estimator, rows, train, test) for _, train, test in jobs
+        delayed(_fit_predict)(estimator, data, train, test) for _, train, test in jobs
     )
     pooled = np.empty((len(everyone), predicted[0].shape[1]))
     own: Float | None = None
@@ -143,18 +100,18 @@ def out_of_fold(
     return pooled, pooled if own is None else own
 
 
-def _fit_predict(estimator: Any, rows: Rows, train: Int, test: Int) -> Float:
-    n_treatments = max(rows.n_arms - 1, 1)
+def _fit_predict(estimator: Any, data: EffectData, train: Int, test: Int) -> Float:
+    n_treatments = max(len(treated_arms(data.treatment)), 1)
     if not len(test):
         return np.empty((0, n_treatments))
-    model = _fit(estimator, rows, train)
+    model = _fit(estimator, data, train)
     with part_of_rows():
-        effects = np.asarray(model.predict(frames.take_rows(rows.X, test)), dtype=np.float64)
+        effects = np.asarray(model.predict(frames.take_rows(data.X, test)), dtype=np.float64)
     return effects.reshape(len(test), n_treatments)
 
 
 def residualise(
-    owner: str, rows: Rows, segment: Int, n_segments: int, cv: int, random_state: Any, n_jobs: Any
+    owner: str, data: EffectData, cv: int, random_state: Any, n_jobs: int | None
 ) -> tuple[Centred, Int]:
     """Centre outcome and treatment on covariates and segment, by cross-fitting.
 
@@ -165,23 +122,23 @@ def residualise(
     """
     centred, found = centre(
         owner,
-        _with_segment(rows.X, segment, n_segments),
-        rows.y,
-        rows.treatment,
+        _with_segment(data.X, data.segment),
+        data.y,
+        data.treatment,
         NuisanceModels(cv=cv, clip=_CLIP, random_state=random_state, n_jobs=n_jobs),
-        weight=rows.sample_weight,
-        groups=rows.groups,
-        propensity=rows.propensity,
+        weight=data.sample_weight,
+        groups=data.groups,
+        propensity=data.propensity,
     )
     return centred, found.fold
 
 
-def _with_segment(X: Any, segment: Int, n_segments: int) -> Any:
+def _with_segment(X: Any, segment: SegmentCodes) -> Any:
     """Append a 0/1 column for each segment but the first, as segments may confound."""
     taken = set(frames.column_names(X) or [])
-    for k in range(1, n_segments):
+    for k in range(1, segment.n_segments):
         name = f"segment {k}"
         while name in taken:
             name += "_"
-        X = frames.append_column(X, name, (segment == k).astype(np.float64))
+        X = frames.append_column(X, name, (segment.codes == k).astype(np.float64))
     return X

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
-from segcate._covariates.late_columns import deciding_column
 from segcate._inputs import frames
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import check_features, takes_missing
@@ -23,19 +22,19 @@ from segcate._inputs.parameters import (
 )
 from segcate._inputs.part_of_rows import part_of_rows
 from segcate._inputs.present_rows import present_rows
-from segcate._inputs.segments import Segment, SegmentCodes, code_segments
+from segcate._inputs.segments import Segment, code_segments
 from segcate._nuisance.nuisances import check_cross_fitting
 from segcate.cate._children import NestingEstimator, check_child
 from segcate.cate._estimator import treated_arms
 from segcate.cate._interaction_regression import InteractionRegression
 from segcate.cate._interval import predict_interval
-from segcate.cate._segment_models import (
-    Rows,
-    fit_models,
+from segcate.cate._segment_models import fit_models, out_of_fold, residualise, told_the_kind
+from segcate.cate._segment_rows import (
+    count_rows,
     fold_trains_every_arm,
-    out_of_fold,
-    residualise,
-    rows_of,
+    rows_by_segment,
+    why_pooled,
+    without_segment_column,
 )
 from segcate.cate._segment_weights import Shrinkage, choose_shrinkage
 from segcate.cate._treatment_kind import treatment_kind_of
@@ -235,14 +234,16 @@ class SegmentedCATE(NestingEstimator):
         )  # fmt: skip
         data = present_rows(data)
         _check_covariates(owner, data, kind)
-        rows = rows_of(data, kind)
-        parts = _parts(data.segment)
-        gaps = self._gaps(owner, data, rows, parts)
-        shrinkage = self._choose(owner, estimator, rows, data.segment, parts, gaps)
-        with_own = [part for part, gap in zip(parts, gaps, strict=True) if not gap]
-        models = fit_models(estimator, rows, [np.arange(data.n_rows), *with_own], self.n_jobs)
-        own = iter(models[1:])
         self._columns = columns_as_they_came(data.X, data.covariates)
+        self._segment_position = data.segment.position
+        data = without_segment_column(data)
+        estimator = told_the_kind(estimator, kind)
+        parts = rows_by_segment(data.segment)
+        gaps = self._gaps(owner, data, parts)
+        shrinkage = self._choose(owner, estimator, data, parts, gaps)
+        with_own = [part for part, gap in zip(parts, gaps, strict=True) if not gap]
+        models = fit_models(estimator, data, [np.arange(data.n_rows), *with_own], self.n_jobs)
+        own = iter(models[1:])
         self.pooled_ = models[0]
         self.estimators_ = [None if gap else next(own) for gap in gaps]
         self.weights_ = np.where([bool(gap) for gap in gaps], 0.0, shrinkage.weight)
@@ -251,8 +252,7 @@ class SegmentedCATE(NestingEstimator):
         self.treatment_kind_ = kind
         self.arms_ = treated_arms(data.treatment)
         self._gap = gaps
-        self._counts = np.array([_counts(rows, part) for part in parts])
-        self._segment_position = data.segment.position
+        self._counts = np.array([count_rows(data, part) for part in parts])
         return self
 
     def predict(self, X: Any) -> Float:
@@ -373,14 +373,11 @@ class SegmentedCATE(NestingEstimator):
         check_child(owner, model, "an effect estimator")
         return model
 
-    def _gaps(self, owner: str, data: EffectData, rows: Rows, parts: list[Int]) -> list[str]:
+    def _gaps(self, owner: str, data: EffectData, parts: list[Int]) -> list[str]:
         """Say of each segment why it has no model of its own; empty where it has one."""
         if len(parts) == 1:
             return ["the only segment"]
-        smallest = int(self.min_arm_size)
-        gaps = [
-            _why_pooled(rows, part, smallest) or _why_no_overlap(data, rows, part) for part in parts
-        ]
+        gaps = [why_pooled(data, part, int(self.min_arm_size)) for part in parts]
         small = [
             f"{label!r} ({gap})"
             for label, gap in zip(data.segment.labels.tolist(), gaps, strict=True)
@@ -396,13 +393,7 @@ class SegmentedCATE(NestingEstimator):
         return gaps
 
     def _choose(
-        self,
-        owner: str,
-        estimator: Any,
-        rows: Rows,
-        segment: SegmentCodes,
-        parts: list[Int],
-        gaps: list[str],
+        self, owner: str, estimator: Any, data: EffectData, parts: list[Int], gaps: list[str]
     ) -> Shrinkage:
         """Return the weights of own models; add to `gaps` the segments whose folds cannot be trained on."""
         if self.shrinkage != "auto":
@@ -410,24 +401,16 @@ class SegmentedCATE(NestingEstimator):
             return Shrinkage(np.nan, np.full(len(parts), 1.0 - share))
         if all(gaps):
             return Shrinkage(np.nan, np.zeros(len(parts)))
-        centred, fold = residualise(
-            owner, rows, segment.codes, len(parts), self.cv, self.random_state, self.n_jobs
-        )
+        centred, fold = residualise(owner, data, self.cv, self.random_state, self.n_jobs)
         for k, part in enumerate(parts):
-            if not gaps[k] and not fold_trains_every_arm(rows, part, fold):
+            if not gaps[k] and not fold_trains_every_arm(data, part, fold):
                 gaps[k] = "leaving out a fold leaves out an arm"
         with_own = [part for part, gap in zip(parts, gaps, strict=True) if not gap]
-        pooled, own = out_of_fold(estimator, rows, with_own, fold, self.n_jobs)
+        pooled, own = out_of_fold(estimator, data, with_own, fold, self.n_jobs)
         return choose_shrinkage(
-            centred,
-            pooled,
-            own,
-            segment.codes,
-            len(parts),
-            weight=rows.sample_weight,
-            groups=rows.groups,
-            n_folds=self.cv,
-        )
+            centred, pooled, own, data.segment.codes, len(parts),
+            weight=data.sample_weight, groups=data.groups, n_folds=self.cv,
+        )  # fmt: skip
 
     def _split(self, X: Any, where: str) -> tuple[Any, Int]:
         """Return the covariates and the position of each row's segment, the last one for unseen segments."""
@@ -478,42 +461,6 @@ class SegmentedCATE(NestingEstimator):
         if len(rows):
             values = np.asarray(predict(frames.take_rows(covariates, rows)), dtype=np.float64)
             target[rows] = values.reshape(target[rows].shape)
-
-
-def _parts(segment: SegmentCodes) -> list[Int]:
-    """List the row positions of each segment."""
-    order = np.argsort(segment.codes, kind="stable")
-    ends = np.cumsum(np.bincount(segment.codes, minlength=segment.n_segments))
-    return list(np.split(order, ends[:-1]))
-
-
-def _counts(rows: Rows, part: Int) -> tuple[int, int, int]:
-    """Count the rows of a segment, the treated ones and the controls."""
-    n_treated = int((rows.treatment[part] != 0).sum())
-    return len(part), n_treated, len(part) - n_treated
-
-
-def _why_pooled(rows: Rows, part: Int, smallest: int) -> str:
-    """Say why a segment can have no model of its own; empty if it can."""
-    used = part if rows.sample_weight is None else part[rows.sample_weight[part] > 0]
-    if rows.groups is not None and len(np.unique(rows.groups[used])) < 2:
-        return "fewer than 2 groups"
-    if rows.kind == "continuous":
-        if len(used) < smallest:
-            return f"{len(used)} rows, fewer than min_arm_size={smallest}"
-        return "" if len(np.unique(rows.treatment[used])) > 1 else "the same dose in all rows"
-    counts = np.bincount(rows.treatment[used].astype(np.intp), minlength=rows.n_arms)
-    least = int(np.argmin(counts))
-    if counts[least] >= smallest:
-        return ""
-    word = ("control", "treated")[least] if rows.n_arms == 2 else f"in arm {least}"
-    return f"{counts[least]} {word}, fewer than min_arm_size={smallest}"
-
-
-def _why_no_overlap(data: EffectData, rows: Rows, part: Int) -> str:
-    """Say which column decides the treatment in a segment; empty if none does, or the chance is known."""
-    column = None if data.propensity is not None else deciding_column(data, part)
-    return "" if column is None else f"column {column!r} decides the treatment"
 
 
 def _check_covariates(owner: str, data: EffectData, kind: str) -> None:

@@ -12,7 +12,8 @@ from sklearn.preprocessing import StandardScaler
 
 import segcate
 from segcate.cate import InteractionRegression, SegmentedCATE
-from segcate.cate._segment_models import out_of_fold, residualise, rows_of
+from segcate.cate._segment_models import out_of_fold, residualise
+from segcate.cate._segment_rows import without_segment_column
 from segcate.cate._segment_weights import choose_shrinkage
 from segcate.cate._treatment_kind import treatment_kind_of
 from segcate.datasets import make_segmented_users
@@ -88,11 +89,11 @@ def test_auto_takes_the_weights_of_the_kernel(X, users, auto):
     data = check_effect_data(
         SegmentedCATE(), X, users.y, treatment=users.treatment, segment="segment"
     )
-    rows = rows_of(data, "binary")
+    data = without_segment_column(data)
     codes = data.segment.codes
-    centred, fold = residualise("test", rows, codes, 3, 5, 0, None)
+    centred, fold = residualise("test", data, 5, 0, None)
     parts = [np.flatnonzero(codes == k) for k in (0, 1)]
-    pooled, own = out_of_fold(InteractionRegression(), rows, parts, fold, None)
+    pooled, own = out_of_fold(InteractionRegression(), data, parts, fold, None)
     wanted = choose_shrinkage(centred, pooled, own, codes, 3, weight=None, groups=None, n_folds=5)
     np.testing.assert_allclose(auto.weights_[:2], wanted.weight[:2], rtol=1e-9)
     assert auto.weights_[2] == 0
