@@ -17,6 +17,7 @@ _SPELLINGS = {
     "edgecolors": "edgecolor",
     "facecolors": "facecolor",
     "fc": "facecolor",
+    "ha": "horizontalalignment",
     "linestyles": "linestyle",
     "linewidths": "linewidth",
     "ls": "linestyle",
@@ -26,6 +27,7 @@ _SPELLINGS = {
     "mfc": "markerfacecolor",
     "ms": "markersize",
     "size": "fontsize",
+    "va": "verticalalignment",
 }
 
 

@@ -158,7 +158,8 @@ class OverlapDisplay(Display):
         NotFittedError
             If the estimator, or the search around it, is not fitted.
         TypeError
-            If there are neither propensities nor `predict_proba`.
+            If there are neither propensities nor `predict_proba`, as with a design that matches on
+            covariates.
         ValueError
             If arrays do not fit, or a classifier comes without X.
         ImportError
