@@ -58,13 +58,13 @@ VALUES |= {"y_true": VALUES["y"], "baseline": VALUES["prediction"], "predictions
 NOT_ALIGNED = set(
     """
     absolute allow_same_units as_frame assignment average_effect ax balance band budget
-    by_name categories center clip confidence_level confounding control cov covariates
+    by_name categories center clip confidence_level confounding control cov covariates data
     covariates_at_outcome_time critical curvature cv data_home deep design design_size
-    download effect_shape effects estimand estimator fill_overall func gamma greater_is_better
-    group_sd heterogeneity horizon id input_features k kind kwargs labels level mark matrix
+    download effect_shape effects estimand estimator fill_overall filling func gamma greater_is_better
+    group_sd has_propensity heterogeneity horizon id input_features k kind kwargs labels level mark matrix
     max_covariates max_groups max_share metadata method metric missing n_arms n_bands n_draws
     n_features n_folds n_groups n_jobs n_patients n_plans n_points n_rows n_samples n_segments
-    n_steps n_units name noise normalize order origin outcome_model overall overlap_loss panel
+    n_steps n_units name noise normalize one order origin other outcome_model overall overlap_loss panel
     params path plan process_seed prognosis propensity_model random_state reference roles rows
     scale search segment_shares segmenter self separation share source standardize static
     statistic std_error step strategy threshold time timeout title treated_share units window
