@@ -1,4 +1,4 @@
-"""Treatments over time: outcomes of plans, models that predict them, simulators that know them.
+"""Treatments over time: models that predict outcomes under plans, and simulators with known truth.
 
 The networks need PyTorch, the extra `temporal`, and are loaded when first asked for; simulators, plans,
 segments and the marginal structural model do without.

@@ -80,7 +80,7 @@ def interval_table(
 
 
 def _between(effects: Float, fold: Int) -> tuple[Float, Float]:
-    """Return the variance between models, mean over units, and its degrees of freedom.
+    """Return the variance of the mean effect between models, and its degrees of freedom.
 
     Models of different folds share most of their units. However their errors go together, the
     variance of the average over folds is at most the average of the folds' variances, which is what

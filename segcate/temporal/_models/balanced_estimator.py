@@ -1,4 +1,4 @@
-"""What the models share whose representation may be kept from telling the treatment."""
+"""The shared part of CausalTransformer and CRN: a representation that may be balanced."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DECAY = 0.99
 
 
 class BalancedEstimator(NeuralEstimator):
-    """An ensemble of networks whose representation may be kept from telling the treatment."""
+    """An ensemble of networks whose representation may be balanced over treatments."""
 
     def __init__(
         self, *roles: Any, balancing: str | None, alpha: float, treatment_coding: str, **others: Any
@@ -40,7 +40,7 @@ class BalancedEstimator(NeuralEstimator):
         *,
         hides_covariates: bool = False,
     ) -> BalancedLearner:
-        """Set up how a network is learned, by the nested parameter of this name."""
+        """Return the learner of a network; `name` is the nested parameter with its training."""
         decay = self._filled(name).moving_average
         if decay is None:
             decay = 0.0 if self.balancing == "grad_reverse" else _DECAY

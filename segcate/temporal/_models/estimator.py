@@ -1,4 +1,4 @@
-"""What every estimator of outcomes over time shares: panel in, outcomes under plans out."""
+"""The base of all temporal estimators: it takes a panel and predicts outcomes under plans."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["TemporalEstimator", "check_treatments", "name_roles"]
 
 
 class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
-    """Promise of a temporal estimator: outcomes of each unit under a plan of treatments.
+    """Base class of estimators that predict the outcomes of each unit under a plan of treatments.
 
     A subclass fits in `fit(panel)` and stores `_roles`, `_static_names`, `_step`, `coding_` and
     `scaling_`; `_simulate` makes the predictions.
@@ -212,7 +212,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         )
 
     def _origins(self, panel: Panel, origin: Any) -> tuple[Int, npt.NDArray[np.bool_]]:
-        """Return the origins of each unit, and which of them it has rows for."""
+        """Return the origins of each unit, and a mask of those at which the unit has a row."""
         owner = type(self).__name__
         if isinstance(origin, str) and origin == "last":
             origins = (panel.n_steps - 1)[:, None]

@@ -30,7 +30,7 @@ __all__ = ["GNet", "SimulatedState"]
 
 @dataclass(frozen=True, slots=True)
 class SimulatedState:
-    """What a dynamic plan may look at before it chooses the next treatments.
+    """The simulated state that a dynamic plan reads before it chooses the next treatments.
 
     Attributes
     ----------

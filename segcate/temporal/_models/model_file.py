@@ -1,4 +1,4 @@
-"""One file a model: arrays and a header of JSON, nothing that is code; written whole, checked when read."""
+"""Write and read the file of a model: arrays and a JSON header, no code."""
 
 from __future__ import annotations
 

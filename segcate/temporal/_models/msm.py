@@ -176,7 +176,7 @@ class MSM(TemporalEstimator):
         return interval_table(self._roles.outcome, n, effect, std_error, df, confidence_level)
 
     def _plan_contrast(self, panel: Any, plan: Any, reference: Any) -> list[Float]:
-        """Return by how much the plans differ in the counts of treatments, mean over units."""
+        """Return the difference of the plans' counts of treatments, averaged over units."""
         data = self._read(panel)
         flags = [
             self._plan_flags(data, p, what).mean(axis=0)
@@ -223,7 +223,7 @@ class MSM(TemporalEstimator):
     def _fit_horizon(
         self, owner: str, panel: Panel, history: Float, tau: int
     ) -> tuple[Float, list[Float]]:
-        """Regress the outcome `tau` steps on; also the clustered covariance of the plan's terms."""
+        """Regress the outcome after `tau` steps; return coefficients and the plan's clustered covariance."""
         t = panel.outcome.shape[1]
         is_used = np.arange(t) + tau < panel.n_steps[:, None]
         unit, at = np.nonzero(is_used)

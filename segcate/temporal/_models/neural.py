@@ -1,4 +1,4 @@
-"""What the neural estimators share: fit an ensemble as one batch, keep its weights, store them."""
+"""The base of the neural estimators: it fits an ensemble as one batch and keeps its weights."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ class NeuralEstimator(StoredModel):
         return self.scaling_.decode_outcome(np.concatenate(parts, axis=1).astype(np.float64))
 
     def set_params(self, **params: Any) -> Any:
-        """Set parameters; a field of a nested one that is None makes one with that field.
+        """Set parameters; a nested one that is None is made when one of its fields is set.
 
         Parameters
         ----------
@@ -315,7 +315,7 @@ class NeuralEstimator(StoredModel):
         return self._learn(learner, units, generator, part, name)
 
     def _fit_digest(self, data: PanelTensors, units: Units, seed: int) -> str:
-        """Sum up data, parameters and seed, so that a checkpoint serves no other fit."""
+        """Return a digest of data, parameters and seed; a checkpoint serves the fit with the same one."""
         if self._filled("training").checkpoint is None:
             return ""
         parameters = self.get_params(deep=False)

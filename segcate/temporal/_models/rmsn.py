@@ -250,7 +250,7 @@ class RMSN(NeuralEstimator):
 def _weighted_loss(
     data: PanelTensors | Windows, weights: Tensor
 ) -> Callable[[OutcomeReader, Tensor], Tensor]:
-    """Return the loss of a network that predicts outcomes, steps weighed; a NaN weight counts 0."""
+    """Return the weighted squared error of predicted outcomes; a NaN weight counts as 0."""
     weights = torch.nan_to_num(weights)
 
     def loss(reader: OutcomeReader, rows: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ def attend(
 
 
 def _near_and_far(table: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor]:
-    """Split a table into what near distances have on top of the longest, and the longest's entry.
+    """Split a table into the longest distance's entry and the differences of near distances from it.
 
     The first is of shape (g * n * n_heads, width, d), the farthest first; the second broadcasts to
     `shape`, (g, n, n_heads, t, d).

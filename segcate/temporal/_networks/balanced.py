@@ -70,7 +70,7 @@ class _ReverseGradient(torch.autograd.Function):
 
 
 class BalancedLearner:
-    """Learn a balanced network; the way of balancing is one of three.
+    """Learn a network by one of three ways of balancing.
 
     None: the outcome alone. "cdc", counterfactual domain confusion (Melnychuk et al., 2022, section
     4.2): the trunk confuses a treatment head towards the uniform law, the head learns to guess; each
@@ -140,7 +140,7 @@ class BalancedLearner:
         self._ema_head.update(self.average, self.network, self._is_head)
 
     def _batch(self, units: Tensor) -> tuple[Inputs, Tensor, Tensor, Tensor]:
-        """Gather a batch; where they may be hidden, once more with covariates unknown from a step on."""
+        """Gather a batch; where covariates may be hidden, repeat it with covariates cut at a random step."""
         target, treatment, counts = self.data.targets(units)
         inputs = self.data.inputs(units, counts.shape[-1])
         if inputs.covariates is None or not self.hides_covariates:

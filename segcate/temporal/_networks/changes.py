@@ -1,4 +1,4 @@
-"""How outcomes enter and leave a network: as they are, or with their changes."""
+"""Outcomes as networks read and predict them: as levels, or with their changes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ __all__ = ["Changes"]
 
 
 class Changes(nn.Module):
-    """Outcomes as they are, or read beside their last change and predicted as the next one.
+    """Read outcomes with their last change and predict the next change, or pass levels through.
 
-    What a treatment does in a day is small beside the outcome itself. A network that is shown the
-    last change, and asked for the next, in units of their standard deviation, learns it from far
-    fewer units.
+    A day's treatment moves an outcome little. A network that reads the last change and predicts the
+    next one, in units of their standard deviation, learns the effect from far fewer units.
 
     Parameters
     ----------
@@ -32,11 +31,11 @@ class Changes(nn.Module):
         self.n_added = 0 if sd is None else len(sd)
 
     def read(self, now: Tensor, before: Tensor) -> Tensor:
-        """Return what a network is shown of outcomes, along the last axis."""
+        """Return the columns by which a network reads outcomes, along the last axis."""
         if self.sd is None:
             return now
         return torch.cat([now, (now - before) / self.sd], dim=-1)
 
     def write(self, found: Tensor, now: Tensor) -> Tensor:
-        """Turn what a head says into the next outcomes."""
+        """Turn the output of a head into the next outcomes."""
         return found if self.sd is None else torch.addcmul(now, found, self.sd)

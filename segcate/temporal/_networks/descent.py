@@ -1,4 +1,4 @@
-"""One step of Adam down the loss of an ensemble, and what limits it."""
+"""Adam for an ensemble, with weight decay and a limit on gradients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Descent"]
 
 @dataclass(frozen=True, slots=True)
 class Descent:
-    """How weights follow a loss.
+    """Settings of Adam, and the step that it takes.
 
     Attributes
     ----------

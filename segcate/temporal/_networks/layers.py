@@ -98,7 +98,7 @@ def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
 
 
 def keep_factors(x: Tensor, rate: float) -> Tensor:
-    """Draw for each entry 0, or what makes up for those dropped.
+    """Draw the factor of each entry: 0, or the inverse of the share that is kept.
 
     One random byte an entry: on a CPU this takes a fraction of the time of `torch.dropout`.
     """

@@ -1,4 +1,4 @@
-"""Learn a network by one loss: what needs no balancing."""
+"""Learn a network by a single loss, without balancing."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Reader(nn.Module):
 
 
 class OutcomeReader(nn.Module):
-    """Predicts the next outcome from the treatment given now and what was seen until now."""
+    """Predict the next outcome from the treatment given now and the history until now."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class OutcomeReader(nn.Module):
             self.start = Linear(n_models, n_encoded, n_hidden, generator)
 
     def begin(self, encoded: Tensor) -> State:
-        """Turn what an encoder knew into the first state."""
+        """Turn the state of an encoder into the first state."""
         state = self.start(encoded) if self.start is not None else encoded
         return state, state
 

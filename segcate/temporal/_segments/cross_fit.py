@@ -1,4 +1,4 @@
-"""The effect of a plan in every segment, each unit by a model and segments that did not see it."""
+"""Effects of a plan by segment; no unit is judged by a model or segments that it helped to fit."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _OWNER = "cross_fit_segment_effects"
 
 @dataclass(frozen=True, slots=True)
 class CrossFitSegmentEffects:
-    """Effects by segment, no unit's own from a model or segments that saw it.
+    """Effects by segment, cross-fitted: models and segments of a unit come from other units.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class CrossFitSegmentEffects:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What is asked, checked before anything is fitted."""
+    """Plans, origin and step, checked before anything is fitted."""
 
     plan: Any
     reference: Any
@@ -224,7 +224,7 @@ def cross_fit_segment_effects(
 
 
 def align_segments(found: Labels, wanted: Labels) -> Labels:
-    """Say which of the `wanted` segments each of the `found` ones is, given both for the same units.
+    """Match the `found` segments to the `wanted` ones, given both for the same units.
 
     One to one, so that as many units as possible agree; a segment left over joins the one it shares
     most units with, and becomes noise if it shares none.

@@ -1,4 +1,4 @@
-"""The effect of a plan in every segment, on other units than those the segments were found on."""
+"""Effects of a plan by segment, on units that the segments were not fitted on."""
 
 from __future__ import annotations
 
@@ -190,13 +190,13 @@ def effects_by_segment(
 
 
 def check_one_origin(owner: str, origin: Any) -> None:
-    """Refuse all rows as origins."""
+    """Refuse `origin="all"`: a unit has one segment."""
     if isinstance(origin, str) and origin == "all":
         raise ValueError(f"{owner}: a unit has one segment: use origin='last' or a row number.")
 
 
 def check_ensemble(owner: str, estimator: Any) -> None:
-    """Refuse what is no ensemble of networks."""
+    """Refuse an estimator that is no ensemble of networks."""
     if not hasattr(estimator, "n_models"):
         raise TypeError(
             f"{owner}: the effects of {type(estimator).__name__} have no interval by segment. Use "

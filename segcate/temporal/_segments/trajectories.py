@@ -1,4 +1,4 @@
-"""Segments of trajectories: clusters of units by what a temporal model makes of their histories."""
+"""Segments of trajectories: clusters of units by a temporal model's view of their histories."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FEATURES = ("representation", "potential_outcomes", "contrasts")
 
 
 class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
-    """Cluster units by what a temporal model makes of their histories.
+    """Cluster units by a temporal model's view of their histories.
 
     Fit it on other units than those whose effects are then estimated by segment (`segment_effects`
     refuses the same ones): segments that were found in a unit's own noise flatter themselves.

@@ -1,4 +1,4 @@
-"""What plans would have done to semi-synthetic units, from any day on."""
+"""Outcomes of semi-synthetic units under plans that start on any day."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SemiPaths:
 
 
 def follow_semi(untreated: Float, drift: Float, draws: SemiDraws) -> SemiPaths:
-    """Treat units day by day, as chance and their outcomes have it."""
+    """Treat units day by day, by chances that follow their outcomes."""
     outcome = untreated.copy()
     treatment = np.zeros(drift.shape, dtype=np.int8)
     propensity = np.zeros(drift.shape)

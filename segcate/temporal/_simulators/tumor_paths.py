@@ -202,7 +202,7 @@ class _Diary:
 
 
 def settle(volume: Float, recovery: Float) -> tuple[Float, Any, Any]:
-    """Tell who dies or recovers at a volume, and the volume that stands for it."""
+    """Return the volume after death or recovery, who died and who recovered."""
     is_dead = volume > DEATH_VOLUME
     is_recovered = ~is_dead & (recovery < recovery_chance(volume))
     settled = np.where(is_dead, DEATH_VOLUME, np.where(is_recovered, 0.0, volume))

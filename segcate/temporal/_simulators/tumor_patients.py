@@ -37,7 +37,7 @@ _TYPE_GAIN = 0.1
 
 @dataclass(frozen=True, slots=True)
 class TumorPatients:
-    """What sets one simulated patient apart from another.
+    """Parameters of simulated patients.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What each plan of treatments would have made of tumours, from every day of their history on."""
+"""Volumes of tumours under plans that start on every day of a patient's history."""
 
 from __future__ import annotations
 

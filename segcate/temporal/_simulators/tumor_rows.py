@@ -1,4 +1,4 @@
-"""Test sets of the tumour simulator: what other treatments would have done to new patients.
+"""Test sets of the tumour simulator: new patients under other treatments than their own.
 
 The published sets contain a slip: the doctor of test patient i looks at row i of the output, which
 belongs to one of the first patients and may be a counterfactual one, and not at patient i. The
@@ -43,7 +43,7 @@ class _FixedPlans:
         self._plans = None if plans is None else plans[None, None]
 
     def batch_end(self, start: int, n_ready: int) -> int:
-        """Say up to which patient all can be followed at once."""
+        """Return the end of the batch of patients to follow at once."""
         return n_ready
 
     def draw(self, start: int, end: int) -> tuple[Draws, Flags | None]:
@@ -69,7 +69,7 @@ class _RandomPlans:
         self._before_plans: list[Any] = []
 
     def batch_end(self, start: int, n_ready: int) -> int:
-        """Say up to which patient following at once is worth a try."""
+        """Return the end of the batch of patients to follow at once."""
         return min(n_ready, start + _BATCH)
 
     def draw(self, start: int, end: int) -> tuple[Draws, Flags | None]:
@@ -96,7 +96,7 @@ class _RandomPlans:
 
 
 class _Lookup:
-    """The first rows of the output, as far as they are filled: what the published doctor sees."""
+    """The first rows of the output, as far as they are filled; the published policy reads them."""
 
     def __init__(self, n_patients: int, design: TumorDesign, kind: Kind) -> None:
         self.n_days = design.n_steps + (0 if kind == "one_step" else design.horizon)
@@ -106,7 +106,7 @@ class _Lookup:
 
     @property
     def n_ready(self) -> int:
-        """Count the patients of whom all that the doctor will see is known."""
+        """Count the patients whose looked-up rows are complete."""
         return self.n_known if self.is_used else len(self.volume)
 
     def add(self, rows: PlanRows, paths: Paths) -> None:

@@ -73,7 +73,9 @@ def test_parameters_are_those_of_the_constructor(model):
 
 def test_a_pickle_predicts_the_same(model, panel):
     expected = model.predict(panel, PLAN, origin="all")
-    again = pickle.loads(pickle.dumps(model))
+    stored = pickle.dumps(model)
+    assert b"segcate.temporal._" not in stored
+    again = pickle.loads(stored)
     assert "_built" not in again.__dict__
     pd.testing.assert_frame_equal(again.predict(panel, PLAN, origin="all"), expected)
 
