@@ -14,9 +14,6 @@ def small(horizon=3, **training):
     return {"horizon": horizon, "random_state": 0, "training": Training(**training)}
 
 
-SMALL = small()
-
-
 def small_panel(
     n_units=30, n_steps=8, n_treatments=2, n_outcomes=1, n_covariates=0, seed=0, varies=True
 ):
