@@ -46,7 +46,7 @@ def metrics_with_std_error() -> dict[str, Callable[[np.ndarray, np.ndarray], Any
     from segcate import metrics as m
 
     scores = {
-        f"rank_test {kind}": lambda psi, s, kind=kind: m.rank_test(psi, s, kind=kind)
+        f"rank_test {kind}": lambda psi, s, kind=kind: m.rank_test(psi, s, metric=kind)
         for kind in ("qini", "autoc", "uplift_at_k")
     }
     curves = {

@@ -66,7 +66,7 @@ NOT_ALIGNED = set(
     n_features n_folds n_groups n_jobs n_patients n_plans n_points n_rows n_samples n_segments
     n_steps n_units name noise normalize one order origin other outcome_model overall overlap_loss panel
     params path plan process_seed prognosis propensity_model random_state reference roles rows
-    scale search segment_shares segmenter self separation share source standardize static
+    scale score_scale search segment_shares segmenter self separation share source standardize static
     statistic std_error step strategy threshold time timeout title treated_share units window
     """.split()  # noqa: SIM905
 )

@@ -13,7 +13,7 @@ from segcate._covariates.leakage import Leak, find_leaks
 from segcate._inputs import frames
 from segcate._inputs.arrays import Int
 from segcate._inputs.effect_data import EffectData
-from segcate._inputs.outcome import is_zero_one
+from segcate._inputs.vectors import is_zero_one
 from segcate.exceptions import OverlapError, SegcateWarning
 
 __all__ = ["check_late_columns", "columns_were_checked", "deciding_column"]

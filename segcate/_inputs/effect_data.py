@@ -11,11 +11,9 @@ import numpy.typing as npt
 from segcate._inputs import frames
 from segcate._inputs.features import check_features
 from segcate._inputs.groups import check_groups, groups_with_weight, refuse_groups_that_are_arms
-from segcate._inputs.outcome import check_outcome
-from segcate._inputs.propensity import check_propensity
 from segcate._inputs.segments import Segment, SegmentCodes, code_segments, find_segment_column
 from segcate._inputs.treatment import TreatmentKind, check_two_arms
-from segcate._inputs.vectors import check_same_index
+from segcate._inputs.vectors import check_outcome, check_propensity, check_same_index
 from segcate._inputs.weights import GivenRows, check_weights
 
 __all__ = ["DesignData", "EffectData", "check_design_data", "check_effect_data"]

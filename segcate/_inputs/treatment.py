@@ -12,8 +12,8 @@ from segcate._inputs import frames
 from segcate._inputs.listing import listed
 from segcate._inputs.routing import how_to_pass
 from segcate._inputs.vectors import (
-    are_counts,
     are_numbers,
+    are_whole,
     as_array,
     as_column,
     as_numbers,
@@ -118,7 +118,7 @@ def check_arms(owner: str, treatment: Any, X: Any) -> npt.NDArray[np.int64]:
         "Code the arms 0, 1, 2, ... with 0 the control, for example with "
         "segcate.encode_treatment(labels, control=...)."
     )
-    if not are_numbers(levels) or not are_counts(levels.astype(np.float64)):
+    if not are_numbers(levels) or not are_whole(levels.astype(np.float64)):
         raise ValueError(
             f"{owner}: `treatment` must hold integer codes of arms; found {{{listed(levels)}}}. {advice}"
         )

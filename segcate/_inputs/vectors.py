@@ -1,4 +1,4 @@
-"""Row-aligned arguments: which rows they name, and one checked number for every row."""
+"""Arguments with one value for every row: outcome, propensity, predictions and other numbers."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ from segcate._inputs.listing import listed
 Float = npt.NDArray[np.float64]
 
 __all__ = [
-    "are_counts",
     "are_numbers",
+    "are_whole",
     "as_array",
     "as_column",
     "as_numbers",
     "check_length",
+    "check_outcome",
     "check_prediction",
+    "check_propensity",
     "check_same_index",
     "check_vector",
     "count_not_finite",
+    "is_zero_one",
     "refuse_huge",
 ]
 
@@ -115,7 +118,7 @@ def as_array(owner: str, name: str, values: Any) -> npt.NDArray[Any]:
     return array
 
 
-def are_counts(values: Float) -> bool:
+def are_whole(values: Float) -> bool:
     """Tell whether numbers are whole, and small enough to count something."""
     return bool((np.abs(values) < np.iinfo(np.int32).max).all() and (values % 1 == 0).all())
 
@@ -132,39 +135,17 @@ def refuse_huge(owner: str, name: str, values: Float) -> None:
 
 def check_vector(owner: str, name: str, values: Any, reference: Any, advice: str = "") -> Float:
     """Check that `values` are finite numbers, one for every row of `reference`."""
-    array = as_array(owner, name, values)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = column_or_1d(array)
-    if array.ndim != 1 or array.dtype.kind not in "iufbO":
-        raise ValueError(
-            f"{owner}: `{name}` must be one number for every row; got shape {array.shape} of "
-            f"{array.dtype}."
-        )
-    n_rows = frames.n_rows(reference)
-    if len(array) != n_rows:
-        raise ValueError(
-            f"{owner}: `{name}` has {len(array)} values for {n_rows} rows; one for every row is "
-            "needed."
-        )
-    array = _floats(owner, name, array)
-    n_bad = count_not_finite(array)
+    column = as_column(owner, name, values)
+    check_length(owner, name, column, reference)
+    numbers = as_numbers(owner, f"`{name}`", column, "one number for every row")
+    n_bad = count_not_finite(numbers)
     if n_bad:
         raise ValueError(
-            f"{owner}: `{name}` is NaN or infinite in {n_bad} of {len(array)} rows."
+            f"{owner}: `{name}` is NaN or infinite in {n_bad} of {len(numbers)} rows."
             + (f" {advice}" if advice else "")
         )
-    refuse_huge(owner, name, array)
-    return array
-
-
-def _floats(owner: str, name: str, array: npt.NDArray[Any]) -> Float:
-    """Convert to floats, gaps to NaN."""
-    if array.dtype.kind != "O":
-        return array.astype(np.float64)
-    try:
-        return np.where(pd.isna(array), np.nan, array).astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{owner}: `{name}` must be one number for every row: {error}.") from None
+    refuse_huge(owner, name, numbers)
+    return numbers
 
 
 def check_prediction(owner: str, prediction: Any, reference: Any) -> Float:
@@ -175,12 +156,11 @@ def check_prediction(owner: str, prediction: Any, reference: Any) -> Float:
 def as_column(owner: str, name: str, values: Any, *, warn: bool = False) -> npt.NDArray[Any]:
     """Return `values` as a one-dimensional array; a single column counts as one."""
     array = as_array(owner, name, values)
-    shape = array.shape
-    if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1):
-        return np.asarray(column_or_1d(values, warn=warn))
+    if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
+        return np.asarray(column_or_1d(array, warn=warn))
     raise ValueError(
-        f"{owner}: `{name}` must be one-dimensional, one value for every row of X (y should be a 1d array); "
-        f"got {type(values).__name__} of shape {shape}. Pass a column or a 1d array."
+        f"{owner}: `{name}` must be one-dimensional, one value for every row (y should be a 1d array); "
+        f"got {type(values).__name__} of shape {array.shape}. Pass a column or a 1d array."
     )
 
 
@@ -207,10 +187,75 @@ def as_numbers(owner: str, name: str, values: npt.NDArray[Any], allowed: str) ->
     return values.astype(np.float64)
 
 
-def check_length(owner: str, name: str, values: npt.NDArray[Any], X: Any) -> None:
-    n = frames.n_rows(X)
-    if len(values) != n:
+def check_length(owner: str, name: str, values: npt.NDArray[Any], reference: Any) -> None:
+    """Raise unless there is one value for every row of `reference`."""
+    n_rows = frames.n_rows(reference)
+    if len(values) != n_rows:
         raise ValueError(
-            f"{owner}: `{name}` has {len(values)} values but X has {n} rows (inconsistent numbers of samples); "
-            "one value for every row is needed."
+            f"{owner}: `{name}` has {len(values)} values for {n_rows} rows (inconsistent numbers of samples); "
+            "one for every row is needed."
         )
+
+
+def check_outcome(owner: str, y: Any, X: Any) -> Float:
+    """Check that y is numeric, finite, one-dimensional and as long as X."""
+    if y is None:
+        raise ValueError(
+            f"This {owner} estimator requires y to be passed, but the target y is None: an effect needs an outcome."
+        )
+    values = as_numbers(
+        owner, "y", as_column(owner, "y", y, warn=True), "numeric (0/1 or measured)"
+    )
+    n_bad = count_not_finite(values)
+    if n_bad:
+        raise ValueError(
+            f"{owner}: Input y contains NaN or infinity in {n_bad} of {len(values)} rows. "
+            "Drop those rows from X, y and treatment alike before the fit."
+        )
+    check_length(owner, "y", values, X)
+    refuse_huge(owner, "y", values)
+    return values
+
+
+def is_zero_one(y: Float) -> bool:
+    """Tell whether all values are 0 or 1."""
+    return bool(np.isin(y, (0.0, 1.0)).all())
+
+
+def check_propensity(
+    owner: str,
+    propensity: Any,
+    X: Any,
+    *,
+    weight: Float | None = None,
+    takes_certain: bool = False,
+    remedy: str = "drop them and say so",
+) -> Float | None:
+    """Check the propensities handed in.
+
+    They must lie inside (0, 1). Exactly 0 and 1 are taken with `takes_certain`, and in rows of
+    weight 0. `remedy` ends the message.
+    """
+    if propensity is None:
+        return None
+    values = as_column(owner, "propensity", propensity)
+    check_length(owner, "propensity", values, X)
+    allowed = "[0, 1]" if takes_certain else "(0, 1)"
+    values = as_numbers(owner, "`propensity`", values, f"numbers inside {allowed}")
+    if len(values) and values.min() >= 1e-100 and values.max() < 1:
+        return values
+    is_bad = ~((values >= 0) & (values <= 1))
+    is_certain = (values == 0) | (values == 1)
+    if not takes_certain:
+        is_bad |= is_certain if weight is None else is_certain & (weight > 0)
+    is_bad |= (values > 0) & (values < 1e-100)  # whose inverse has no square
+    if is_bad.any():
+        n_missing = int(np.isnan(values).sum())
+        found = listed(np.unique(values[is_bad & ~np.isnan(values)]))
+        strictly = "" if takes_certain else "strictly "
+        raise ValueError(
+            f"{owner}: `propensity` must lie {strictly}inside {allowed}; {int(is_bad.sum())} of {len(values)} values "
+            f"do not ({found or 'no number'}; NaN {n_missing}). Rows that could never, or would always, be treated "
+            f"have no counterpart: {remedy}."
+        )
+    return values

@@ -14,8 +14,8 @@ from sklearn.utils import check_array, check_random_state
 from segcate._inputs import frames
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.listing import listed
-from segcate._inputs.outcome import is_zero_one
 from segcate._inputs.parameters import check_count, check_number
+from segcate._inputs.vectors import is_zero_one
 from segcate._inputs.weights import present
 from segcate._nuisance.cross_fit import Fold, Target, cross_fit
 from segcate._nuisance.default_models import encoded_covariates

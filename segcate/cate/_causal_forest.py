@@ -15,9 +15,9 @@ from sklearn.base import is_classifier
 
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import takes_missing
-from segcate._inputs.outcome import is_zero_one
 from segcate._inputs.parameters import check_seed
 from segcate._inputs.present_rows import present_rows
+from segcate._inputs.vectors import is_zero_one
 from segcate._nuisance.cross_fit import check_models
 from segcate._nuisance.nuisances import NuisanceModels, warn_of_clipped
 from segcate._statistics.intervals import Law

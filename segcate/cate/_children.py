@@ -13,7 +13,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from segcate._inputs.arrays import Float
 from segcate._inputs.listing import listed
-from segcate._inputs.outcome import is_zero_one
+from segcate._inputs.vectors import is_zero_one
 from segcate.cate._estimator import CATEEstimator
 
 __all__ = ["NestingEstimator", "check_child", "fit_regressor", "regressor_predict"]

@@ -54,14 +54,14 @@ def why_pooled(data: EffectData, part: Int, smallest: int) -> str:
         return "fewer than 2 groups"
     if data.treatment.dtype.kind == "f":
         if len(part) < smallest:
-            return f"{len(part)} rows, fewer than min_arm_size={smallest}"
+            return f"{len(part)} rows, fewer than min_per_arm={smallest}"
         return "" if len(np.unique(data.treatment[part])) > 1 else "the same dose in all rows"
     n_arms = len(treated_arms(data.treatment)) + 1
     counts = np.bincount(data.treatment[part], minlength=n_arms)
     least = int(np.argmin(counts))
     if counts[least] < smallest:
         word = ("control", "treated")[least] if n_arms == 2 else f"in arm {least}"
-        return f"{counts[least]} {word}, fewer than min_arm_size={smallest}"
+        return f"{counts[least]} {word}, fewer than min_per_arm={smallest}"
     column = None
     if data.propensity is None:
         column = deciding_column(data, part)

@@ -63,7 +63,7 @@ class SegmentedCATE(NestingEstimator):
         Column of X that holds the segments; None: one segment, so the pooled model alone.
     treatment_kind : {"auto", "binary", "arms", "continuous"}, default="auto"
         As in `InteractionRegression`; handed to an `estimator` that would guess.
-    min_arm_size : int >= 1, default=50
+    min_per_arm : int >= 1, default=50
         Rows of positive weight that a segment needs in every arm (of doses: in all) for a model of
         its own; below, it gets the pooled one, and `segments_` says so. So it does where a column
         decides the treatment within the segment.
@@ -146,7 +146,7 @@ class SegmentedCATE(NestingEstimator):
          n  n_treated  n_control  weight                                         status
     0  439        145        294    0.11                                             ok
     1  439        118        321    0.10                                             ok
-    2   22          6         16    0.00  pooled: 6 treated, fewer than min_arm_size=50
+    2   22          6         16    0.00  pooled: 6 treated, fewer than min_per_arm=50
     """
 
     _example = "InteractionRegression()"
@@ -157,7 +157,7 @@ class SegmentedCATE(NestingEstimator):
         *,
         segment: Segment = "auto",
         treatment_kind: str = "auto",
-        min_arm_size: int = 50,
+        min_per_arm: int = 50,
         shrinkage: Any = "auto",
         on_empty: str = "overall",
         cv: int = 5,
@@ -167,7 +167,7 @@ class SegmentedCATE(NestingEstimator):
         self.estimator = estimator
         self.segment = segment
         self.treatment_kind = treatment_kind
-        self.min_arm_size = min_arm_size
+        self.min_per_arm = min_per_arm
         self.shrinkage = shrinkage
         self.on_empty = on_empty
         self.cv = cv
@@ -362,7 +362,7 @@ class SegmentedCATE(NestingEstimator):
     def _check_parameters(self, owner: str) -> Any:
         """Check the parameters and return the estimator to clone."""
         check_option(owner, "on_empty", self.on_empty, ("overall", "nan", "raise"))
-        check_count(owner, "min_arm_size", self.min_arm_size, 1)
+        check_count(owner, "min_per_arm", self.min_per_arm, 1)
         check_cross_fitting(owner, self.cv, 0.0)
         if not (isinstance(self.shrinkage, str) and self.shrinkage == "auto"):
             check_number(
@@ -377,7 +377,7 @@ class SegmentedCATE(NestingEstimator):
         """Say of each segment why it has no model of its own; empty where it has one."""
         if len(parts) == 1:
             return ["the only segment"]
-        gaps = [why_pooled(data, part, int(self.min_arm_size)) for part in parts]
+        gaps = [why_pooled(data, part, int(self.min_per_arm)) for part in parts]
         small = [
             f"{label!r} ({gap})"
             for label, gap in zip(data.segment.labels.tolist(), gaps, strict=True)
@@ -387,7 +387,7 @@ class SegmentedCATE(NestingEstimator):
             more = f" and {len(small) - 5} more" if len(small) > 5 else ""
             raise EmptySegmentError(
                 f"{owner}: {len(small)} of {len(gaps)} segments cannot have a model of their own: "
-                f"{', '.join(small[:5])}{more}. Merge them into others, lower `min_arm_size`, or set "
+                f"{', '.join(small[:5])}{more}. Merge them into others, lower `min_per_arm`, or set "
                 "on_empty='overall' or 'nan'."
             )
         return gaps

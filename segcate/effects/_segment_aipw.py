@@ -13,9 +13,9 @@ from segcate._covariates.missing import Filling
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import takes_missing
 from segcate._inputs.listing import listed
-from segcate._inputs.outcome import is_zero_one
 from segcate._inputs.parameters import check_flag, check_seed
 from segcate._inputs.segments import Segment
+from segcate._inputs.vectors import is_zero_one
 from segcate._nuisance.cross_fit import check_models
 from segcate._nuisance.folds import check_splits
 from segcate._nuisance.nuisances import NuisanceModels, check_cross_fitting, warn_of_clipped

@@ -14,9 +14,8 @@ import pandas as pd
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.groups import refuse_groups_that_are_arms
 from segcate._inputs.parameters import check_option
-from segcate._inputs.propensity import check_propensity
 from segcate._inputs.treatment import check_treatment
-from segcate._inputs.vectors import check_vector
+from segcate._inputs.vectors import check_propensity, check_vector
 from segcate._statistics.intervals import Law
 from segcate._statistics.least_squares import least_squares
 from segcate._statistics.sandwich import FULL_LEVERAGE, cluster_factor, cluster_scores, row_scores

@@ -86,7 +86,7 @@ def rank_test(
     pseudo_outcome: Any,
     prediction: Any,
     *,
-    kind: RankMetric = "qini",
+    metric: RankMetric = "qini",
     k: float = 0.3,
     baseline: Any = None,
     sample_weight: Any = None,
@@ -104,7 +104,7 @@ def rank_test(
         Effect scores of the rows, in units of y, made independently of the predictions.
     prediction : array-like of shape (n_samples,)
         Predicted effect of each row, from a model fitted on other rows.
-    kind : {"qini", "autoc", "uplift_at_k"}, default="qini"
+    metric : {"qini", "autoc", "uplift_at_k"}, default="qini"
         Score of the ranking: `qini_score`, `autoc_score` or `uplift_at_k`. For the first two chance
         is 0; uplift at k is tested against no effect among the best rows.
     k : float, default=0.3
@@ -163,8 +163,8 @@ def rank_test(
     (0.29, 0.02, True)
     """
     owner = "rank_test"
-    check_option(owner, "kind", kind, get_args(RankMetric))
-    scoring = check_scoring(owner, kind, k, std_error, n_draws, random_state)
+    check_option(owner, "metric", metric, get_args(RankMetric))
+    scoring = check_scoring(owner, metric, k, std_error, n_draws, random_state)
     rows = check_rows(
         owner, pseudo_outcome, prediction, sample_weight, groups, baseline=baseline, needs_units=1,
         confidence_level=confidence_level,

@@ -14,11 +14,15 @@ import numpy.typing as npt
 
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.groups import check_groups, refuse_groups_that_are_arms
-from segcate._inputs.outcome import check_outcome, is_zero_one
 from segcate._inputs.parameters import check_option
-from segcate._inputs.propensity import check_propensity
 from segcate._inputs.treatment import check_arms
-from segcate._inputs.vectors import check_same_index, check_vector
+from segcate._inputs.vectors import (
+    check_outcome,
+    check_propensity,
+    check_same_index,
+    check_vector,
+    is_zero_one,
+)
 from segcate._inputs.weights import check_weights
 from segcate._nuisance.cross_fit import check_models
 from segcate._nuisance.nuisances import (

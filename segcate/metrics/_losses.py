@@ -12,9 +12,8 @@ import numpy as np
 
 from segcate._inputs.arrays import Float
 from segcate._inputs.groups import refuse_groups_that_are_arms
-from segcate._inputs.propensity import check_propensity
 from segcate._inputs.treatment import check_treatment
-from segcate._inputs.vectors import check_vector
+from segcate._inputs.vectors import check_propensity, check_vector
 from segcate._ranking.estimates import MetricEstimate
 from segcate.metrics._scored_rows import (
     ScoredRows,

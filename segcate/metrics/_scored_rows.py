@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.groups import check_groups
-from segcate._inputs.outcome import check_outcome
 from segcate._inputs.parameters import check_in_unit_interval
 from segcate._inputs.treatment import check_treatment
-from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
+from segcate._inputs.vectors import check_outcome, check_prediction, check_same_index, check_vector
 from segcate._inputs.weights import check_weights
 from segcate._nuisance.pseudo_outcomes import arm_centred_scores
 from segcate._ranking.estimates import MetricEstimate

@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from segcate._inputs.outcome import check_outcome, is_zero_one
 from segcate._inputs.parameters import check_option
 from segcate._inputs.treatment import check_treatment
+from segcate._inputs.vectors import check_outcome, is_zero_one
 from segcate._ranking.formulas import RankKind, area_value_and_influence
 from segcate._ranking.rows import rank_rows
 from segcate.exceptions import SegcateWarning
@@ -255,7 +255,7 @@ def uplift_at_k(
 
     See Also
     --------
-    rank_test : The same with standard error, as `kind="uplift_at_k"`.
+    rank_test : The same with standard error, as `metric="uplift_at_k"`.
     cumulative_effect_curve : The same for every share.
 
     Notes

@@ -18,12 +18,10 @@ from segcate._inputs import frames
 from segcate._inputs.arrays import Int
 from segcate._inputs.groups import check_groups, refuse_groups_that_are_arms
 from segcate._inputs.listing import listed
-from segcate._inputs.outcome import check_outcome
 from segcate._inputs.parameters import check_in_unit_interval, check_seed
-from segcate._inputs.propensity import check_propensity
 from segcate._inputs.routing import routing
 from segcate._inputs.treatment import check_treatment
-from segcate._inputs.vectors import check_same_index, check_vector
+from segcate._inputs.vectors import check_outcome, check_propensity, check_same_index, check_vector
 from segcate._inputs.weights import check_weights
 from segcate._nuisance.folds import deal_groups
 from segcate.exceptions import EmptySegmentError, SegcateWarning

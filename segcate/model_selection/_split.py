@@ -12,11 +12,10 @@ from sklearn.model_selection import BaseCrossValidator, StratifiedShuffleSplit
 
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.groups import check_groups
-from segcate._inputs.outcome import check_outcome
 from segcate._inputs.parameters import check_count, check_seed, is_number
 from segcate._inputs.routing import SPLIT_REQUEST, how_to_pass
 from segcate._inputs.treatment import check_arms, check_dose
-from segcate._inputs.vectors import as_array, check_same_index
+from segcate._inputs.vectors import as_array, check_outcome, check_same_index
 from segcate._nuisance.folds import deal_groups, deal_rows, dose_bands, treatment_strata
 
 __all__ = [

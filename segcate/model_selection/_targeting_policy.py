@@ -14,7 +14,6 @@ from segcate._inputs.arrays import Float, Int
 from segcate._inputs.features import check_features
 from segcate._inputs.groups import check_groups
 from segcate._inputs.listing import listed
-from segcate._inputs.outcome import check_outcome
 from segcate._inputs.parameters import (
     check_count,
     check_in_unit_interval,
@@ -24,7 +23,7 @@ from segcate._inputs.parameters import (
 from segcate._inputs.routing import FIT_REQUEST, SCORE_REQUEST
 from segcate._inputs.segments import SegmentCodes, code_segments, find_segment_column
 from segcate._inputs.treatment import check_arms
-from segcate._inputs.vectors import check_same_index
+from segcate._inputs.vectors import check_outcome, check_same_index
 from segcate._inputs.weights import check_weights, present
 from segcate.metrics import PolicyValue, effect_scores, policy_value
 from segcate.metrics._policy_value import check_scores

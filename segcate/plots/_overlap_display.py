@@ -61,7 +61,7 @@ class OverlapDisplay(Display):
     reason : array-like of str of shape (n_samples,), default=None
         Why a row found no match, "" for all other rows: `MatchedSample.unmatched_reason`. None:
         nothing was matched.
-    scale : {"probability", "logit"}, default="probability"
+    score_scale : {"probability", "logit"}, default="probability"
         Axis: the probability, or its log-odds, which spread out what is near 0 and 1.
     title : str, default=None
         None: a title that states arms and rows; "" for none.
@@ -111,7 +111,7 @@ class OverlapDisplay(Display):
         segment: Any = None,
         sample_weight: Any = None,
         reason: Any = None,
-        scale: Scale = "probability",
+        score_scale: Scale = "probability",
         title: str | None = None,
     ) -> None:
         self.propensity = propensity
@@ -119,7 +119,7 @@ class OverlapDisplay(Display):
         self.segment = segment
         self.sample_weight = sample_weight
         self.reason = reason
-        self.scale = scale
+        self.score_scale = score_scale
         self.title = title
 
     @classmethod
@@ -188,7 +188,7 @@ class OverlapDisplay(Display):
         segment: Any = None,
         sample_weight: Any = None,
         reason: Any = None,
-        scale: Scale = "probability",
+        score_scale: Scale = "probability",
         title: str | None = None,
         ax: Any = None,
         **kwargs: Any,
@@ -197,7 +197,7 @@ class OverlapDisplay(Display):
 
         Parameters
         ----------
-        propensity, treatment, segment, sample_weight, reason, scale, title
+        propensity, treatment, segment, sample_weight, reason, score_scale, title
             See the class.
         ax : matplotlib Axes, default=None
             Where to draw.
@@ -222,7 +222,7 @@ class OverlapDisplay(Display):
             segment=segment,
             sample_weight=sample_weight,
             reason=reason,
-            scale=scale,
+            score_scale=score_scale,
             title=title,
         )
         return display.plot(ax, **kwargs)
@@ -260,7 +260,7 @@ class OverlapDisplay(Display):
             If matplotlib is not installed.
         """
         owner = type(self).__name__
-        check_option(owner, "scale", self.scale, ["probability", "logit"])
+        check_option(owner, "score_scale", self.score_scale, ["probability", "logit"])
         score, is_treated, codes, edges, panels = self._count_rows(owner)
         pitch = _ALONE_INCHES if len(panels) == 1 else _ROW_INCHES
         height = 1.1 + pitch * len(panels)
@@ -274,7 +274,7 @@ class OverlapDisplay(Display):
             _write_counts(ax, panel, float(y), size)
         self._write_frame(codes, edges, size)
         self._write(
-            _LABELS[self.scale],
+            _LABELS[self.score_scale],
             self._notes(panels, int(np.isnan(score).sum())),
             f"Overlap of the arms: {int(is_treated.sum()):,} treated above, "
             f"{int((~is_treated).sum()):,} controls below",
@@ -289,7 +289,7 @@ class OverlapDisplay(Display):
             owner, propensity=self.propensity, treatment=self.treatment, segment=self.segment,
             sample_weight=self.sample_weight, reason=self.reason,
         )  # fmt: skip
-        score = _check_score(owner, self.propensity, self.scale)
+        score = _check_score(owner, self.propensity, self.score_scale)
         is_treated = check_treatment(owner, self.treatment, self.propensity) == 1
         weight = check_weights(owner, self.sample_weight, self.propensity)
         codes = _segments(owner, self.segment, self.propensity)
@@ -387,7 +387,7 @@ def _check_score(owner: str, propensity: Any, scale: str) -> Float:
     if scale == "logit" and is_edge.any():
         raise ValueError(
             f"{owner}: `propensity` is exactly 0 or 1 in {int(is_edge.sum())} of {len(values)} "
-            "rows, and log-odds of those are infinite. Draw with `scale='probability'`."
+            "rows, and log-odds of those are infinite. Draw with `score_scale='probability'`."
         )
     return np.asarray(logit(values), dtype=np.float64) if scale == "logit" else values
 

@@ -30,7 +30,7 @@ def test_codes_of_arms(values):
         ([0, 0.5, 1, 0, 0.5, 1], r"integer codes of arms; found \{0.0, 0.5, 1.0\}"),
         (["a", "b"] * 3, r"integer codes of arms; found \{'a', 'b'\}.*encode_treatment"),
         ([0, 1, np.nan, 0, 1, 0], "missing .* in 1 of 6 rows"),
-        ([0, 1, 2], "`treatment` has 3 values but X has 6 rows"),
+        ([0, 1, 2], "`treatment` has 3 values for 6 rows"),
     ],
 )
 def test_what_codes_no_arms(values, message):

@@ -87,7 +87,7 @@ def test_a_small_segment_may_hold_many_levels(rows):
         city=rng.choice([f"d{i}" for i in range(110)], len(X)),
         segment=(np.arange(len(X)) >= 120).astype(int),
     )
-    model = SegmentedCATE(random_state=0, min_arm_size=20).fit(X, y, treatment=treatment)
+    model = SegmentedCATE(random_state=0, min_per_arm=20).fit(X, y, treatment=treatment)
     assert np.isfinite(model.predict(X)).all()
 
 

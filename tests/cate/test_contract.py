@@ -23,9 +23,9 @@ from segcate.segmentation import KMeansSegmenter
 MODELS = {
     "line": InteractionRegression(),
     "ridge": InteractionRegression(make_pipeline(StandardScaler(), Ridge()), interactions=["x0"]),
-    "segmented": SegmentedCATE(InteractionRegression(), shrinkage=0.3, min_arm_size=10),
+    "segmented": SegmentedCATE(InteractionRegression(), shrinkage=0.3, min_per_arm=10),
     "shrunk": SegmentedCATE(
-        make_pipeline(StandardScaler(), InteractionRegression()), min_arm_size=10, cv=2,
+        make_pipeline(StandardScaler(), InteractionRegression()), min_per_arm=10, cv=2,
         random_state=0,
     ),
 }  # fmt: skip
@@ -88,7 +88,7 @@ def test_matching_segments_and_regressions_stand_in_one_search(users):
     grid = [
         {"effect": [SegmentMatching(on_empty="overall"), InteractionRegression()]},
         {
-            "effect": [SegmentedCATE(InteractionRegression(), min_arm_size=10, shrinkage=0.5)],
+            "effect": [SegmentedCATE(InteractionRegression(), min_per_arm=10, shrinkage=0.5)],
             "effect__estimator__interactions": [["x0"], None],
         },
     ]

@@ -84,7 +84,7 @@ def test_search_leads_to_its_best_pipeline(data):
 
 
 def test_segments_made_on_the_way_reach_the_model(data):
-    model = SegmentedCATE(shrinkage=None, min_arm_size=10)
+    model = SegmentedCATE(shrinkage=None, min_per_arm=10)
     pipe = fitted(make_pipeline(KMeansSegmenter(2, columns=["x0"], random_state=0), model), data)
     interval = predict_interval(pipe, data.X)
     segment = pipe[0].predict(data.X)

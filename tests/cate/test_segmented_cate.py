@@ -41,7 +41,7 @@ def fit(X, users, **parameters):
 
 @pytest.fixture(scope="module")
 def auto(X, users):
-    return fit(X, users, min_arm_size=30)
+    return fit(X, users, min_per_arm=30)
 
 
 def plain(X, users, rows):
@@ -55,7 +55,7 @@ def plain(X, users, rows):
 
 
 def test_without_shrinkage_each_segment_equals_the_model_fitted_on_it_alone(X, users):
-    model = fit(X, users, shrinkage=None, min_arm_size=5)
+    model = fit(X, users, shrinkage=None, min_per_arm=5)
     for label in "abc":
         own, covariates = plain(X, users, X["segment"] == label)
         rows = X[X["segment"] == label]
@@ -68,7 +68,7 @@ def test_without_shrinkage_each_segment_equals_the_model_fitted_on_it_alone(X, u
 
 
 def test_full_shrinkage_equals_the_pooled_model(X, users):
-    model = fit(X, users, shrinkage=1.0, min_arm_size=5)
+    model = fit(X, users, shrinkage=1.0, min_per_arm=5)
     pooled, covariates = plain(X, users, np.ones(700, dtype=bool))
     np.testing.assert_allclose(model.predict(X), pooled.predict(covariates), rtol=1e-9)
     np.testing.assert_allclose(
@@ -78,7 +78,7 @@ def test_full_shrinkage_equals_the_pooled_model(X, users):
 
 def test_a_share_lies_between(X, users):
     own, pooled, quarter = (
-        fit(X, users, shrinkage=share, min_arm_size=5).predict(X) for share in (0, 1.0, 0.25)
+        fit(X, users, shrinkage=share, min_per_arm=5).predict(X) for share in (0, 1.0, 0.25)
     )
     np.testing.assert_allclose(quarter, 0.75 * own + 0.25 * pooled, rtol=1e-9)
 
@@ -120,16 +120,16 @@ def test_segments_table_tells_sizes_weights_and_reasons(auto, X, users):
     assert table["status"].tolist() == [
         "ok",
         "ok",
-        f"pooled: {min(n_treated[2], 34 - n_treated[2])} treated, fewer than min_arm_size=30",
+        f"pooled: {min(n_treated[2], 34 - n_treated[2])} treated, fewer than min_per_arm=30",
     ]
     assert auto.estimators_[2] is None
     assert table["weight"]["c"] == 0
-    weight = fit(X, users, min_arm_size=30, shrinkage=0.5).segments_["weight"]
+    weight = fit(X, users, min_per_arm=30, shrinkage=0.5).segments_["weight"]
     assert ((weight > 0) == [True, True, False]).all()
 
 
 def test_the_segment_is_no_covariate(X, users):
-    model = fit(X, users, shrinkage=None, min_arm_size=30)
+    model = fit(X, users, shrinkage=None, min_per_arm=30)
     assert list(model.pooled_.feature_names_in_) == [f"x{j}" for j in range(4)]
 
 
@@ -145,14 +145,14 @@ def test_unseen_segments_get_the_pooled_effect_and_are_counted(X, users, auto):
 
 
 def test_on_empty_nan_and_raise(X, users):
-    blank = fit(X, users, on_empty="nan", min_arm_size=30)
+    blank = fit(X, users, on_empty="nan", min_per_arm=30)
     found = blank.predict(X)
     assert np.array_equal(np.isnan(found), X["segment"] == "c")
     with pytest.warns(SegcateWarning, match="and get NaN"):
         assert np.isnan(blank.predict(X.assign(segment="z"))).all()
     with pytest.raises(EmptySegmentError, match=r"1 of 3 segments .* 'c' \(\d+ treated, fewer"):
-        fit(X, users, on_empty="raise", min_arm_size=30)
-    strict = fit(X, users, on_empty="raise", min_arm_size=5, shrinkage=0.5)
+        fit(X, users, on_empty="raise", min_per_arm=30)
+    strict = fit(X, users, on_empty="raise", min_per_arm=5, shrinkage=0.5)
     with pytest.raises(EmptySegmentError, match="5 of 5 rows are of segments that fit did not see"):
         strict.predict(X.head().assign(segment="z"))
 
@@ -170,10 +170,10 @@ def test_one_segment_is_the_pooled_model(X, users):
 
 def test_one_armed_segment_and_one_group(X, users):
     treatment = np.where(X["segment"] == "b", 1, users.treatment)
-    model = SegmentedCATE(min_arm_size=1, shrinkage=None).fit(X, users.y, treatment=treatment)
-    assert model.segments_.loc["b", "status"] == "pooled: 0 control, fewer than min_arm_size=1"
+    model = SegmentedCATE(min_per_arm=1, shrinkage=None).fit(X, users.y, treatment=treatment)
+    assert model.segments_.loc["b", "status"] == "pooled: 0 control, fewer than min_per_arm=1"
     groups = np.where(X["segment"] == "b", 0, np.arange(700) // 3)
-    model = SegmentedCATE(min_arm_size=1, shrinkage=None).fit(
+    model = SegmentedCATE(min_per_arm=1, shrinkage=None).fit(
         X, users.y, treatment=users.treatment, groups=groups
     )
     assert model.segments_.loc["b", "status"] == "pooled: fewer than 2 groups"
@@ -186,7 +186,7 @@ def test_one_armed_segment_and_one_group(X, users):
 def test_three_arms_have_a_column_each(X, users):
     arms = np.arange(700) % 3
     y = users.y + arms * (X["segment"] == "a")
-    model = SegmentedCATE(random_state=0, min_arm_size=30, cv=2).fit(X, y, treatment=arms)
+    model = SegmentedCATE(random_state=0, min_per_arm=30, cv=2).fit(X, y, treatment=arms)
     assert model.arms_.tolist() == [1, 2]
     assert model.predict(X).shape == (700, 2)
     assert model.weights_[2] == 0
@@ -199,7 +199,7 @@ def test_three_arms_have_a_column_each(X, users):
 
 def test_doses_whose_segment_holds_but_0_and_1_stay_doses(X, users):
     dose = np.where(X["segment"] == "a", np.arange(700) % 2, (np.arange(700) % 5) / 2)
-    model = SegmentedCATE(shrinkage=None, min_arm_size=30).fit(
+    model = SegmentedCATE(shrinkage=None, min_per_arm=30).fit(
         X, users.y + dose * users.segment, treatment=dose
     )
     assert model.treatment_kind_ == "continuous"
@@ -213,14 +213,14 @@ def test_doses_whose_segment_holds_but_0_and_1_stay_doses(X, users):
 def test_pipeline_as_child_works_with_routing_on_and_off(X, users, is_on):
     child = make_pipeline(StandardScaler(), InteractionRegression(Ridge(1e-9)))
     with segcate.routing(is_on):
-        model = fit(X, users, estimator=child, min_arm_size=30, shrinkage=0.5)
-    plain_child = fit(X, users, min_arm_size=30, shrinkage=0.5)
+        model = fit(X, users, estimator=child, min_per_arm=30, shrinkage=0.5)
+    plain_child = fit(X, users, min_per_arm=30, shrinkage=0.5)
     np.testing.assert_allclose(model.predict(X), plain_child.predict(X), rtol=1e-5, atol=1e-7)
 
 
 def test_segments_of_a_pipeline_and_their_containers(users):
     polars = pytest.importorskip("polars")
-    model = SegmentedCATE(shrinkage=0.5, min_arm_size=30)
+    model = SegmentedCATE(shrinkage=0.5, min_per_arm=30)
     pipe = make_pipeline(KMeansSegmenter(2, random_state=0), model)
     found = {}
     for name, rows in (
@@ -240,10 +240,10 @@ def test_segments_of_a_pipeline_and_their_containers(users):
 
 def test_n_jobs_seed_and_row_order(X, users, auto):
     with parallel_config(backend="threading"):
-        parallel = fit(X, users, min_arm_size=30, n_jobs=2)
+        parallel = fit(X, users, min_per_arm=30, n_jobs=2)
     np.testing.assert_array_equal(parallel.predict(X), auto.predict(X))
     order = np.random.default_rng(0).permutation(700)
-    model = SegmentedCATE(shrinkage=0.5, min_arm_size=30)
+    model = SegmentedCATE(shrinkage=0.5, min_per_arm=30)
     base = model.fit(X, users.y, treatment=users.treatment).predict(X)
     again = model.fit(
         X.iloc[order], users.y.iloc[order], treatment=users.treatment.iloc[order]
@@ -254,7 +254,7 @@ def test_n_jobs_seed_and_row_order(X, users, auto):
 def test_weights_equal_repeated_rows_where_nothing_is_cross_fitted(X, users):
     weight = np.arange(700) % 3
     source = np.repeat(np.arange(700), weight)
-    model = SegmentedCATE(shrinkage=0.3, min_arm_size=30)
+    model = SegmentedCATE(shrinkage=0.3, min_per_arm=30)
     weighted = model.fit(X, users.y, treatment=users.treatment, sample_weight=weight).predict(X)
     repeated = model.fit(
         X.iloc[source], users.y.iloc[source], treatment=users.treatment.iloc[source]
@@ -265,7 +265,7 @@ def test_weights_equal_repeated_rows_where_nothing_is_cross_fitted(X, users):
 def test_whole_groups_that_are_segments_leave_nothing_to_learn_from(X, users):
     """Groups of one fold hold all of segment c, so that leaving it out leaves no row."""
     groups = np.where(X["segment"] == "c", np.arange(700) % 2, 2 + np.arange(700) // 9)
-    model = SegmentedCATE(min_arm_size=5, random_state=0).fit(
+    model = SegmentedCATE(min_per_arm=5, random_state=0).fit(
         X, users.y, treatment=users.treatment, groups=groups
     )
     assert model.segments_["status"].tolist()[:2] == ["ok", "ok"]
@@ -281,7 +281,7 @@ def test_whole_groups_that_are_segments_leave_nothing_to_learn_from(X, users):
         ({"shrinkage": 1.5}, "`shrinkage` must be a number in .0, 1. or None; got 1.5.*'auto'"),
         ({"shrinkage": "none"}, "`shrinkage` must be a number in .*'auto'"),
         ({"shrinkage": True}, "`shrinkage` must be a number in .*'auto'"),
-        ({"min_arm_size": 0}, "`min_arm_size` must be a whole number of at least 1; got 0"),
+        ({"min_per_arm": 0}, "`min_per_arm` must be a whole number of at least 1; got 0"),
         ({"on_empty": "drop"}, "`on_empty` must be one of"),
         ({"cv": 1}, "`cv` must be a whole number of at least 2"),
         ({"segment": "region"}, "X has no column 'region'"),
@@ -306,6 +306,6 @@ def test_bad_estimators_and_rows_are_named(X, users, auto):
         auto.predict_interval(X)
     with pytest.raises(TypeError, match="SegmentMatching has no interval for the effect on a row"):
         fit(
-            X, users, estimator=SegmentMatching(segment=None), shrinkage=None, min_arm_size=30
+            X, users, estimator=SegmentMatching(segment=None), shrinkage=None, min_per_arm=30
         ).predict_interval(X)
     assert treatment_kind_of("test", "auto", None) == "binary"

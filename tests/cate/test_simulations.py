@@ -77,7 +77,7 @@ def errors(monkeypatch, sizes, between, n_draws, seed):
         fold = deal_rows(treatment.astype(np.intp), 5, np.random.RandomState(i))
         centred = Centred(y - base - effect * chance, (treatment - chance)[:, None])
         monkeypatch.setattr(segmented_cate, "residualise", lambda *_, found=(centred, fold): found)
-        model = SegmentedCATE(segment=-1, min_arm_size=10).fit(X, y, treatment=treatment)
+        model = SegmentedCATE(segment=-1, min_per_arm=10).fit(X, y, treatment=treatment)
         own = np.empty(len(y))
         for k, child in enumerate(model.estimators_):
             own[X[:, -1] == k] = child.predict(X[X[:, -1] == k, :-1])
@@ -107,7 +107,7 @@ def test_with_estimated_nuisances_the_gain_stays():
             SegmentedCATE(
                 InteractionRegression(Ridge(1e-6)),
                 segment=-1,
-                min_arm_size=10,
+                min_per_arm=10,
                 shrinkage=share,
                 random_state=i,
             )

@@ -49,7 +49,7 @@ TREATMENT = {
         r"missing \(NaN\) in 3 of 120 rows",
         "Drop those rows",
     ),
-    "short": (T[:-1], "`treatment` has 119 values but X has 120 rows", "one value for every row"),
+    "short": (T[:-1], "`treatment` has 119 values for 120 rows", "one for every row"),
     "number": (1, r"`treatment` must be one-dimensional.*int of shape \(\)", "Pass a column"),
     "two columns": (np.column_stack([T, T]), r"`treatment`.*shape \(120, 2\)", "Pass a column"),
     "all treated": (np.ones(N, int), "`treatment` has no control rows.*=120 are treated", "both"),
@@ -102,7 +102,7 @@ PROPENSITY = {
         "drop them",
     ),
     "text": (P.astype(str), r"`propensity` must be numbers inside \(0, 1\); found '0\.", "Recode"),
-    "short": (P[1:], "`propensity` has 119 values but X has 120 rows", "one value for every row"),
+    "short": (P[1:], "`propensity` has 119 values for 120 rows", "one for every row"),
     "number": (0.5, r"`propensity` must be one-dimensional.*float of shape \(\)", "Pass a column"),
     "predict_proba": (np.column_stack([1 - P, P]), r"`propensity`.*\(120, 2\)", "Pass a column"),
     "other order": (pd.Series(P, index=X.index[::-1]), "index of `propensity` differs", "Align"),
@@ -114,14 +114,14 @@ WEIGHT = {
     "zero": (np.zeros(N), "`sample_weight` is zero in every row", "nothing is left"),
     "text": (["heavy"] * N, "`sample_weight` must be numbers.*'heavy'", "Recode it"),
     "number": (2.0, r"`sample_weight` must be an array.*got 2\.0", "one weight for every row"),
-    "short": (np.ones(N - 1), "`sample_weight` has 119 values but X has 120 rows", "one value"),
+    "short": (np.ones(N - 1), "`sample_weight` has 119 values for 120 rows", "one for every row"),
     "two columns": (np.ones((N, 2)), "Sample weights must be 1D array", ""),
     "other order": (pd.Series(P, index=X.index[::-1]), "index of `sample_weight` differs", "Align"),
 }
 GROUPS = {
     "one": (np.zeros(N, int), r"`groups` holds one group only \(0\)", "at least two are needed"),
     "NaN": (with_value(T, [1], np.nan), "`groups` has missing values", "Give every row its group"),
-    "short": (T[1:], "`groups` has 119 values but X has 120 rows", "one value for every row"),
+    "short": (T[1:], "`groups` has 119 values for 120 rows", "one for every row"),
     "other order": (pd.Series(T, index=X.index[::-1]), "index of `groups` differs", "Align"),
 }
 CASES = [

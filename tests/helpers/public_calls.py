@@ -202,7 +202,7 @@ def _metric_calls() -> dict[str, Call]:
             m.r_score, "y", "prediction", "treatment", "propensity", "outcome", "sample_weight", "groups", **level
         ),
         "rank_test": function(
-            m.rank_test, *weighted, kind="qini", k=0.3, baseline=None, std_error="influence", n_draws=20,
+            m.rank_test, *weighted, metric="qini", k=0.3, baseline=None, std_error="influence", n_draws=20,
             random_state=0, **level,
         ),
     }  # fmt: skip
@@ -247,7 +247,7 @@ def _cate_calls() -> dict[str, Call]:
         ),
         "SegmentedCATE": estimator(
             cate.SegmentedCATE, "predict", fit=ALL, cost=60, estimator=cate.InteractionRegression(), segment="auto",
-            treatment_kind="auto", min_arm_size=5, shrinkage="auto", on_empty="overall", cv=2, random_state=0,
+            treatment_kind="auto", min_per_arm=5, shrinkage="auto", on_empty="overall", cv=2, random_state=0,
             n_jobs=None,
         ),
         "CausalForest": estimator(
@@ -462,7 +462,7 @@ def _plot_calls() -> dict[str, Call]:
         "OverlapDisplay": (
             p.OverlapDisplay,
             {name: s[name] for name in ("propensity", "treatment", "sample_weight")}
-            | {"segment": None, "reason": None, "scale": "probability", **words},
+            | {"segment": None, "reason": None, "score_scale": "probability", **words},
             ("propensity", "treatment", "sample_weight"),
         ),
         "ProfitCurveDisplay": (

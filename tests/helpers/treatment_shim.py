@@ -290,11 +290,11 @@ class CheckedSegmentedCATE(SegmentedCATE):
     """SegmentedCATE that finds its treatment in X."""
 
     def __init__(
-        self, estimator=None, *, segment=None, treatment_kind="auto", min_arm_size=50,
+        self, estimator=None, *, segment=None, treatment_kind="auto", min_per_arm=50,
         shrinkage="auto", on_empty="overall", cv=5, random_state=None, n_jobs=None,
     ):  # fmt: skip
         super().__init__(
-            estimator, segment=segment, treatment_kind=treatment_kind, min_arm_size=min_arm_size,
+            estimator, segment=segment, treatment_kind=treatment_kind, min_per_arm=min_per_arm,
             shrinkage=shrinkage, on_empty=on_empty, cv=cv, random_state=random_state, n_jobs=n_jobs,
         )  # fmt: skip
 

@@ -141,7 +141,7 @@ def test_intervals_of_scores_cover(kind, noise, n):
     held = 0
     for _ in range(N_DRAWS):
         x, e = rng.normal(size=(2, n))
-        test = rank_test(MEAN_EFFECT + x + noise * e, x, kind=kind)
+        test = rank_test(MEAN_EFFECT + x + noise * e, x, metric=kind)
         ci_low, ci_high = test.ci_low, test.ci_high
         held += ci_low <= truth <= ci_high
     report_line(f"{kind} | {n}, noise {noise}: {100 * held / N_DRAWS:.1f} %")

@@ -335,7 +335,7 @@ def test_inside_a_block_of_ties_curves_equal_uplift_at_k(tied, q, n_points):
 @pytest.mark.parametrize("q", SHARES)
 def test_inside_a_block_of_ties_standard_errors_are_those_of_rank_test(tied, q):
     psi, prediction, more = tied
-    test = rank_test(psi, prediction, kind="uplift_at_k", k=q, **more)
+    test = rank_test(psi, prediction, metric="uplift_at_k", k=q, **more)
     for make, unit in ((cumulative_effect_curve, 1.0), (uplift_curve, q)):
         found = make(psi, prediction, **more).at(q)
         assert found["std_error"] == pytest.approx(unit * test.std_error, rel=1e-9)

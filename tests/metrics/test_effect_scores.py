@@ -418,7 +418,7 @@ def test_a_propensity_of_exactly_zero_is_an_error_without_clipping():
         ({"treatment": np.zeros(60)}, "no treated rows among 60"),
         ({"treatment": np.ones(60)}, "no control rows among 60"),
         ({"treatment": np.arange(60) % 3 + 1}, "must hold every code from 0"),
-        ({"treatment": np.arange(59) % 2}, "`treatment` has 59 values but X has 60 rows"),
+        ({"treatment": np.arange(59) % 2}, "`treatment` has 59 values for 60 rows"),
         ({"treatment": np.repeat([0, 1], [57, 3])}, "has 3 treated rows"),
         (
             {"treatment": np.arange(60) < 30, "sample_weight": np.arange(60) // 30},

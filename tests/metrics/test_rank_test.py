@@ -64,13 +64,13 @@ def test_plain_standard_errors_are_near_those_of_grf(name, psi):
         theirs = data["outputs"]["r"][
             f"grf.rank_average_treatment_effect.fit({psi},{kind.upper()})"
         ]
-        test = rank_test(data["input"][psi], data["input"]["score"], kind=kind, std_error="plain")
+        test = rank_test(data["input"][psi], data["input"]["score"], metric=kind, std_error="plain")
         assert test.value == pytest.approx(theirs["estimate"], **EXACT)
         if (name, kind) == ("tiny_binary", "autoc"):
             # Of 20 rows a half-sample is 10, and the sum over ranks of AUTOC is far from its limit:
             # grf's figure is itself that of 10 rows. Ours with half-samples is the same.
             options = {"std_error": "half-sample", "n_draws": 1000, "random_state": 0}
-            test = rank_test(data["input"][psi], data["input"]["score"], kind=kind, **options)
+            test = rank_test(data["input"][psi], data["input"]["score"], metric=kind, **options)
         assert test.std_error == pytest.approx(theirs["std.err"], rel=GRF_DRAWS)
 
 
@@ -84,7 +84,7 @@ def test_half_samples_are_those_of_grf(name):
         test = rank_test(
             data["input"]["psi_aipw"],
             data["input"]["score"],
-            kind=kind,
+            metric=kind,
             std_error="half-sample",
             n_draws=1000,
             random_state=0,
@@ -148,7 +148,7 @@ def test_uplift_at_k_is_a_point_of_its_curve(rows):
         psi, prediction, sample_weight=weight, groups=groups, n_points=10
     )
     test = rank_test(
-        psi, prediction, kind="uplift_at_k", k=0.3, sample_weight=weight, groups=groups
+        psi, prediction, metric="uplift_at_k", k=0.3, sample_weight=weight, groups=groups
     )
     assert test.value == pytest.approx(curve.value[2])
     assert test.std_error == pytest.approx(curve.std_error[2])
@@ -159,13 +159,13 @@ def test_plain_standard_error_at_k_is_that_of_a_mean_of_the_top():
     rng = np.random.default_rng(1)
     psi, prediction = rng.normal(size=500), rng.permutation(500)
     top = psi[prediction >= 400]
-    test = rank_test(psi, prediction, kind="uplift_at_k", k=0.2, std_error="plain")
+    test = rank_test(psi, prediction, metric="uplift_at_k", k=0.2, std_error="plain")
     assert test.std_error == pytest.approx(top.std() / 10 * math.sqrt(500 / 499), rel=1e-9)
 
 
 def test_all_rows_have_the_average_effect(rows):
     psi, prediction, _, _ = rows
-    test = rank_test(psi, prediction, kind="uplift_at_k", k=1)
+    test = rank_test(psi, prediction, metric="uplift_at_k", k=1)
     assert test.value == pytest.approx(psi.mean())
     assert test.std_error == pytest.approx(psi.std(ddof=1) / math.sqrt(80))
 
@@ -193,7 +193,7 @@ def test_a_share_outside_its_range_is_named(rows, k):
     psi, prediction, _, _ = rows
     for call in (
         lambda: uplift_at_k(psi, prediction, k=k),
-        lambda: rank_test(psi, prediction, kind="uplift_at_k", k=k),
+        lambda: rank_test(psi, prediction, metric="uplift_at_k", k=k),
         lambda: compare_scores(psi, {"a": psi, "b": prediction}, metric="uplift_at_k", k=k),
     ):
         with pytest.raises(ValueError, match=r"`k` must be a number in \(0, 1\]"):
@@ -209,7 +209,7 @@ def test_three_standard_errors_of_the_same_value(kind):
     prediction = rng.normal(size=600)
     psi = prediction + rng.normal(size=600)
     influence, plain, half = (
-        rank_test(psi, prediction, kind=kind, std_error=how, n_draws=400, random_state=0)
+        rank_test(psi, prediction, metric=kind, std_error=how, n_draws=400, random_state=0)
         for how in ("influence", "plain", "half-sample")
     )
     assert influence.value == plain.value == half.value
@@ -223,7 +223,7 @@ def test_three_standard_errors_of_the_same_value(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_half_samples_take_whole_clusters(rows, kind):
     psi, prediction, _, _ = rows
-    options = {"kind": kind, "std_error": "half-sample", "n_draws": 300, "random_state": 3}
+    options = {"metric": kind, "std_error": "half-sample", "n_draws": 300, "random_state": 3}
     tripled = rank_test(
         np.repeat(psi, 3), np.repeat(prediction, 3), groups=np.repeat(np.arange(80), 3), **options
     )
@@ -251,7 +251,7 @@ def test_differences_have_each_standard_error(rows, how):
     psi, prediction, _, groups = rows
     other = prediction + np.random.default_rng(4).normal(size=80)
     for kind in KINDS:
-        options = {"kind": kind, "std_error": how, "n_draws": 100, "random_state": 0}
+        options = {"metric": kind, "std_error": how, "n_draws": 100, "random_state": 0}
         gap = rank_test(psi, prediction, baseline=other, groups=groups, **options)
         ours, theirs = (rank_test(psi, p, groups=groups, **options) for p in (prediction, other))
         assert gap.value == pytest.approx(ours.value - theirs.value)
@@ -354,7 +354,7 @@ def test_comparison_has_the_scores_and_paired_differences(rows, predictions, met
     found = compare_scores(psi, predictions, metric=metric, **options)
     assert list(found.scores.index) == ["best", "fair", "none"]
     for name, prediction in predictions.items():
-        test = rank_test(psi, prediction, kind=metric, **options)
+        test = rank_test(psi, prediction, metric=metric, **options)
         row = found.scores.loc[name]
         assert row["score"] == pytest.approx(test.value)
         assert row["std_error"] == pytest.approx(test.std_error)
@@ -365,7 +365,7 @@ def test_comparison_has_the_scores_and_paired_differences(rows, predictions, met
             psi,
             predictions[row.prediction],
             baseline=predictions[row.than],
-            kind=metric,
+            metric=metric,
             **options,
         )
         assert row.difference == pytest.approx(test.value)

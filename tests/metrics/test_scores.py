@@ -100,7 +100,7 @@ def test_a_constant_added_to_the_outcome_changes_no_experiment_score(rows, score
 def test_rank_test_agrees_with_the_scores(rows):
     psi, prediction, _, weight = rows
     for kind, score in (("qini", qini_score), ("autoc", autoc_score)):
-        result = rank_test(psi, prediction, kind=kind, sample_weight=weight)
+        result = rank_test(psi, prediction, metric=kind, sample_weight=weight)
         assert result.value == score(psi, prediction, sample_weight=weight)
         assert 0 < result.std_error < 1
 
@@ -156,7 +156,7 @@ def test_bad_arrays_are_named(rows, score):
         score(gap, prediction)
     with pytest.raises(ValueError, match=rf"{name}: `prediction` has 59 values for 60 rows"):
         score(psi, prediction[:-1])
-    with pytest.raises(ValueError, match=rf"{name}: `prediction` must be one number for every row"):
+    with pytest.raises(ValueError, match=rf"{name}: `prediction` must be one-dimensional"):
         score(psi, np.column_stack([prediction, prediction]))
     with pytest.raises(ValueError, match=rf"{name}: `prediction` must be one number for every row"):
         score(psi, prediction.astype(str))
@@ -208,8 +208,8 @@ def test_bad_experiments_are_named(rows, metric):
 
 def test_rank_test_checks_its_own_arguments(rows):
     psi, prediction, _, _ = rows
-    with pytest.raises(ValueError, match="`kind` must be one of"):
-        rank_test(psi, prediction, kind="auuc")
+    with pytest.raises(ValueError, match="`metric` must be one of"):
+        rank_test(psi, prediction, metric="auuc")
     with pytest.raises(ValueError, match="`groups` holds one group"):
         rank_test(psi, prediction, groups=np.zeros(60))
     with pytest.raises(ValueError, match="`baseline` is NaN or infinite in 60"):

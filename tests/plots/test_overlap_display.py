@@ -153,7 +153,7 @@ def test_equal_propensities_and_few_rows_draw():
 
 def test_log_odds_spread_the_ends():
     p = np.array([0.001, 0.5, 0.999, 0.5])
-    display = OverlapDisplay.from_predictions(p, [0, 1, 1, 0], scale="logit")
+    display = OverlapDisplay.from_predictions(p, [0, 1, 1, 0], score_scale="logit")
     edges = stairs_of(display)[0].get_data().edges
     np.testing.assert_allclose(edges[[0, -1]], np.log([0.001 / 0.999, 999]), rtol=1e-9)
     assert one_line(display).startswith("propensity (log-odds of treatment)")
@@ -163,8 +163,10 @@ def test_bad_input_is_named(users):
     p, t = [0.2, 0.4], [0, 1]
     with pytest.raises(ValueError, match=r"inside \[0, 1\]; 1 of 2 values do not \(1.4\).*not log"):
         OverlapDisplay.from_predictions([0.2, 1.4], t)
-    with pytest.raises(ValueError, match=r"exactly 0 or 1 in 1 of 2 rows.*scale='probability'"):
-        OverlapDisplay.from_predictions([0.0, 0.4], t, scale="logit")
+    with pytest.raises(
+        ValueError, match=r"exactly 0 or 1 in 1 of 2 rows.*score_scale='probability'"
+    ):
+        OverlapDisplay.from_predictions([0.0, 0.4], t, score_scale="logit")
     with pytest.raises(ValueError, match="NaN in all 2 rows"):
         OverlapDisplay.from_predictions([np.nan, np.nan], t)
     with pytest.raises(ValueError, match="`propensity` must be one number for every row"):

@@ -18,8 +18,8 @@ from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import takes_missing
 from segcate._inputs.listing import listed
-from segcate._inputs.outcome import is_zero_one
 from segcate._inputs.parameters import check_seed
+from segcate._inputs.vectors import is_zero_one
 from segcate._nuisance.cross_fit import check_models
 from segcate._nuisance.nuisances import (
     NuisanceModels,

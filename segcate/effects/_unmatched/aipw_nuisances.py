@@ -15,7 +15,7 @@ from segcate._inputs import frames
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.encoding import ReadColumns, read_columns
 from segcate._inputs.kinds import ColumnKind, columns_as_they_came
-from segcate._inputs.outcome import is_zero_one
+from segcate._inputs.vectors import is_zero_one
 from segcate._nuisance.cross_fit import Fold
 from segcate._nuisance.default_models import check_encoded
 from segcate._nuisance.folds import Splits
