@@ -25,14 +25,14 @@ Int = npt.NDArray[np.intp]
 
 __all__ = ["InteractionFit", "effect_std_error", "effects_of", "fit_interactions", "raw_terms"]
 
-# A combination of terms touches such a parameter if this share of its variance, or more, comes
-# from it; what is less comes from rounding.
+# A combination of terms depends on a row of leverage 1 if this share of its variance, or more, comes
+# from there; a smaller share is rounding.
 _TOUCHES = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class InteractionFit:
-    """A regression on ``1, D, Z, D x Z[:, moderators]``, D and Z taken from their means.
+    """A regression on ``1, D, Z, D x Z[:, moderators]``, with D and Z centred at their means.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class InteractionFit:
     covariance : float64 array of shape (n_terms, n_terms)
     bread : float64 array of shape (n_terms, n_terms), inverse of the normal equations
     unknown : float64 array of shape (n_terms, n_terms)
-        The part of `bread` due to rows with a parameter of their own, whose variance nobody knows.
+        The part of `bread` due to rows of leverage 1, whose residual is 0 whatever their error.
     kept : bool array of shape (n_terms,), False for aliased terms
     center_treatment : float64 array of shape (n_columns of D,)
     center : float64 array of shape (n_columns of Z,)
@@ -78,10 +78,10 @@ def fit_interactions(
     groups: Int | None,
     kind: str,
 ) -> InteractionFit:
-    """Fit by (weighted) least squares and work out the covariance.
+    """Fit by (weighted) least squares and compute the robust covariance.
 
-    Columns are taken from their means first, so that a covariate far from 0, such as a year, makes
-    no product that cannot be told from the treatment.
+    Columns are centred first. Otherwise the product of the treatment and a covariate far from 0, such
+    as a year, would be collinear with the treatment.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def _covariance(
     arms: Int | None,
     kind: str,
 ) -> tuple[Float, Float, int]:
-    """Sandwich of the coefficients, its unknown part, and degrees of freedom."""
+    """Return the covariance of the coefficients, its unknown part, and the degrees of freedom."""
     n, k = len(y), fit.rank
     unknown = np.zeros_like(fit.bread)
     if n <= k:
@@ -191,7 +191,7 @@ def effects_of(fit: InteractionFit, Z: Float) -> Float:
 
 
 def effect_std_error(fit: InteractionFit, Z: Float) -> Float:
-    """Return the standard error of each of `effects_of`; NaN where the data cannot tell it."""
+    """Return the standard error of each of `effects_of`; NaN where it depends on a row of leverage 1."""
     moderated = (Z - fit.center)[:, fit.moderators]
     target = np.column_stack([np.ones(len(Z)), moderated])
     std_error = np.empty((len(Z), fit.n_treatments))

@@ -484,3 +484,11 @@ def test_without_a_column_that_says_anything_the_effect_is_the_difference_of_mea
     model = InteractionRegression().fit(X, y, treatment=t)
     np.testing.assert_allclose(model.predict(X), y[t == 1].mean() - y[t == 0].mean(), rtol=1e-12)
     assert model.covariates_["note"].tolist() == ["constant"]
+
+
+def test_imputation_is_refused_with_the_options_that_there_are():
+    X = np.array([[0.0], [1.0], [np.nan], [3.0]] * 5)
+    with pytest.raises(
+        ValueError, match=r"InteractionRegression: `missing` must be one of \['auto'"
+    ):
+        InteractionRegression(missing="impute").fit(X, np.arange(20.0), treatment=[0, 0, 1, 1, 1] * 4)
