@@ -491,4 +491,6 @@ def test_imputation_is_refused_with_the_options_that_there_are():
     with pytest.raises(
         ValueError, match=r"InteractionRegression: `missing` must be one of \['auto'"
     ):
-        InteractionRegression(missing="impute").fit(X, np.arange(20.0), treatment=[0, 0, 1, 1, 1] * 4)
+        InteractionRegression(missing="impute").fit(
+            X, np.arange(20.0), treatment=[0, 0, 1, 1, 1] * 4
+        )
