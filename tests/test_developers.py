@@ -46,3 +46,16 @@ def test_files_that_a_page_names_exist(page):
     missing = [name for name in named if "my_" not in name and not (ROOT / name).exists()]
     missing += [link for link in links if not (page.parent / link).exists()]
     assert not missing
+
+
+WALK = re.findall(r"^\| [^|]+\? \| `([\w./]+)` \| `(\w+)` \|$", TEXTS["architecture.md"], re.M)
+
+
+@pytest.mark.parametrize(("file", "word"), WALK)
+def test_questions_are_answered_by_the_file_that_is_named(file, word):
+    source = (ROOT / file).read_text(encoding="utf-8")
+    assert re.search(rf"^(?:def |class )?{word}\b", source, flags=re.M)
+
+
+def test_the_questions_are_there():
+    assert len(WALK) >= 10

@@ -148,6 +148,9 @@ FITTED: dict[str, Callable[[], Any]] = {
     "PropensityMatcher": lambda: matching.PropensityMatcher(segment=None).fit(
         users().X, treatment=users().treatment
     ),
+    "MahalanobisMatcher": lambda: matching.MahalanobisMatcher(caliper=1.0, segment=None).fit(
+        numbers(), treatment=users().treatment
+    ),
     "InteractionRegression": lambda: on_users(line()),
     "SegmentedCATE": lambda: in_segments(cate.SegmentedCATE(line(), random_state=0)),
     "CausalForest": lambda: on_users(cate.CausalForest(10, bag_size=5, random_state=0)),
