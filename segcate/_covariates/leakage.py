@@ -19,13 +19,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.cells import MISSING
 from segcate._inputs.kinds import read_column
 
 __all__ = ["Leak", "Sign", "find_leaks", "name_sounds_late"]
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 Sign = Literal["treatment", "gate", "reverse gate", "nearly y", "close to y", "name", "randomised"]
 
 N_BINS = 20

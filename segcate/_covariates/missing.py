@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 
 from segcate._covariates.imputation import impute
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.effect_data import DesignData, EffectData
 from segcate._inputs.encoding import encode_columns, read_again
 from segcate._inputs.kinds import ColumnKind, read_column, with_note
@@ -24,8 +25,6 @@ from segcate._inputs.parameters import check_option
 from segcate._inputs.segments import SegmentCodes
 from segcate._inputs.weights import present, read_weights
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 Data = TypeVar("Data", bound=DesignData)
 

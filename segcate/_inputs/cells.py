@@ -17,9 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcate._inputs import frames
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
+from segcate._inputs.arrays import Float, Int
 
 __all__ = ["MISSING", "Cells", "column_label", "level_text", "read_cells"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.features import check_features
 from segcate._inputs.groups import check_groups, groups_with_weight, refuse_groups_that_are_arms
 from segcate._inputs.segments import Segment, SegmentCodes, code_segments, find_segment_column
@@ -17,9 +17,6 @@ from segcate._inputs.vectors import check_outcome, check_propensity, check_same_
 from segcate._inputs.weights import GivenRows, check_weights
 
 __all__ = ["DesignData", "EffectData", "check_design_data", "check_effect_data"]
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,14 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.cells import MISSING, Cells, column_label, level_text, read_cells
 from segcate._inputs.kinds import ColumnKind, Content, days_since, read_column
 from segcate._inputs.listing import listed
 from segcate._inputs.part_of_rows import is_part_of_rows
 from segcate._inputs.texts import is_date, is_number, microseconds_of, numbers_of
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 __all__ = [
     "ColumnEncoding",
@@ -133,7 +131,7 @@ def _of_rows(kind: ColumnKind, content: Content, rows: Int) -> tuple[ColumnKind,
 
 
 def read_columns(owner: str, X: Any, positions: Iterable[int]) -> ReadColumns:
-    """Decide what columns are, and read them."""
+    """Decide the kinds of columns, and read them."""
     read = [read_column(owner, X, i) for i in positions]
     return ReadColumns(
         tuple(kind for kind, _ in read), tuple(content for _, content in read), frames.n_rows(X)

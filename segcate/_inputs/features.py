@@ -11,6 +11,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float
 from segcate._inputs.cells import read_cells
 from segcate._inputs.containers import refuse_no_table, without_dump
 from segcate._inputs.listing import listed
@@ -18,8 +19,6 @@ from segcate._inputs.peek import count_gaps
 from segcate._inputs.segments import Segment
 
 __all__ = ["check_features", "takes_missing"]
-
-Float = npt.NDArray[np.float64]
 
 
 def takes_missing(model: Any) -> bool:

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from segcate._inputs.arrays import Int
 from segcate._inputs.containers import refuse_no_table
-
-Int = npt.NDArray[np.intp]
 
 
 def is_frame(X: Any) -> bool:

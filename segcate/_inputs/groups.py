@@ -8,14 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.listing import listed
 from segcate._inputs.vectors import as_column, check_length
 from segcate._inputs.weights import present_groups
 
 __all__ = ["check_groups", "groups_with_weight", "refuse_groups_that_are_arms"]
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 
 def refuse_groups_that_are_arms(

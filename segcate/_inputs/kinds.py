@@ -11,12 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.cells import MISSING, Cells, column_label, read_cells
 from segcate._inputs.part_of_rows import is_part_of_rows
 from segcate._inputs.texts import TextKind, microseconds_of, numbers_of, text_kind
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 __all__ = [
     "ColumnKind",

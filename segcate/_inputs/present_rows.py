@@ -1,4 +1,4 @@
-"""Rows of weight 0 are not there: what a fit was given, without them."""
+"""Leave out the rows of weight 0 that a fit was given."""
 
 from __future__ import annotations
 

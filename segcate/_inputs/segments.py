@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Int
 from segcate._inputs.labels import label_values
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import is_whole
@@ -16,7 +17,6 @@ from segcate._inputs.parameters import is_whole
 __all__ = ["Segment", "SegmentCodes", "code_segments", "find_segment_column"]
 
 Segment = str | int | None
-Int = npt.NDArray[np.intp]
 
 
 def find_segment_column(owner: str, X: Any, segment: Segment) -> int | None:

@@ -1,4 +1,4 @@
-"""What a column of text holds: numbers, dates, codes, categories; or what nobody should guess."""
+"""What a column of text holds: numbers, dates, codes or categories, or values that stay unread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Float = npt.NDArray[np.float64]
+from segcate._inputs.arrays import Float
+
 Int = npt.NDArray[np.int64]
 
 __all__ = [

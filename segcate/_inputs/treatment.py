@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float
 from segcate._inputs.listing import listed
 from segcate._inputs.routing import how_to_pass
 from segcate._inputs.vectors import (
@@ -30,7 +31,6 @@ __all__ = [
     "encode_treatment",
 ]
 
-Float = npt.NDArray[np.float64]
 TreatmentKind = Literal["binary", "arms", "continuous"]
 
 

@@ -11,10 +11,9 @@ import pandas as pd
 from sklearn.utils import column_or_1d
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float
 from segcate._inputs.containers import refuse_no_table
 from segcate._inputs.listing import listed
-
-Float = npt.NDArray[np.float64]
 
 __all__ = [
     "are_numbers",

@@ -1,4 +1,4 @@
-"""What sample weights mean: nothing, counts of rows, or sampling weights of which only ratios count."""
+"""Sample weights: none, counts of rows, or sampling weights, whose ratios alone count."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.vectors import (
     as_array,
     as_numbers,
@@ -15,7 +16,6 @@ from segcate._inputs.vectors import (
     refuse_huge,
 )
 
-Float = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.integer[Any]]
 
 __all__ = [

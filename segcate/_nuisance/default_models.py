@@ -7,16 +7,13 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.encoding import EncodedColumns, encode_columns, refuse_nothing
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 __all__ = [
     "LEARNERS",

@@ -210,7 +210,7 @@ def _targets(
     is_binary: bool,
     models: NuisanceModels,
 ) -> dict[tuple[str, int], Target]:
-    """Say what is learned from which rows, keyed by nuisance and arm."""
+    """List the values that each model learns and its rows, by nuisance and arm."""
     everyone = np.ones(len(y), dtype=bool)
     found = {}
     if "outcome" in wants:
@@ -271,7 +271,7 @@ def _assemble(
 
 
 def _clipped(owner: str, chance: Float, clip: float, kept: Int | None) -> tuple[Float, Int]:
-    """Keep modelled chances away from 0 (of two arms, thereby from 1); tell in which `kept` rows."""
+    """Clip modelled chances from below, with two arms on both sides; return the clipped `kept` rows."""
     is_told = np.ones(len(chance), dtype=bool)
     if kept is not None:
         is_told[:] = False

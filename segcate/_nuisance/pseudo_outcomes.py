@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Float = npt.NDArray[np.float64]
+from segcate._inputs.arrays import Float
+
 Treatment = npt.NDArray[np.int8]
 
 __all__ = ["arm_centred_scores", "doubly_robust_arm_scores", "doubly_robust_scores"]

@@ -9,16 +9,15 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import digamma
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.vectors import count_not_finite
 from segcate._inputs.weights import read_weights
 from segcate._ranking.estimates import RankScore
 from segcate._ranking.rows import RankedRows, cluster_codes, rank_rows
 from segcate._statistics.sandwich import mean_std_error
 
-Float = npt.NDArray[np.float64]
 RankKind = Literal["qini", "autoc"]
 
 __all__ = [

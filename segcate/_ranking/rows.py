@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Float = npt.NDArray[np.float64]
+from segcate._inputs.arrays import Float
+
 Index = npt.NDArray[np.int32]
 Int = npt.NDArray[np.int64]
 

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import optimize
 
-Float = npt.NDArray[np.float64]
+from segcate._inputs.arrays import Float
 
 __all__ = ["TAU2_METHODS", "Moments", "diagonal", "weighted_moments"]
 

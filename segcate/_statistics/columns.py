@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._kernels import kernel
 
 __all__ = [
@@ -23,7 +24,6 @@ __all__ = [
     "standardise",
 ]
 
-Float = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.integer[Any]]
 Centre = tuple[Rows, Float]
 

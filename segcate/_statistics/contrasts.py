@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._statistics.intervals import Law
 from segcate._statistics.joint_tests import RANK_TOLERANCE, WaldTest, wald_test
 from segcate._statistics.multiplicity import holm
-
-Float = npt.NDArray[np.float64]
 
 __all__ = [
     "Contrasts",

@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.parameters import check_option
 
-Float = npt.NDArray[np.float64]
 ShrinkMethod = Literal["morris", "plug-in"]
 
 __all__ = ["Shrunken", "check_effects_and_errors", "shrink"]

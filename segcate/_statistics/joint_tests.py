@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.linalg import qr
 from scipy.special import chdtrc, fdtrc
 
-Float = npt.NDArray[np.float64]
+from segcate._inputs.arrays import Float
 
 __all__ = ["RANK_TOLERANCE", "WaldTest", "hotelling_p", "johansen_p", "wald_test"]
 

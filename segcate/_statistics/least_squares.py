@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 
+from segcate._inputs.arrays import Float
 from segcate._statistics.columns import column_ranges, independent_in_gram
-
-Float = npt.NDArray[np.float64]
 
 # A column whose range is below this share of its largest value is the rounding of a constant.
 _NOISE = 4 * float(np.finfo(np.float64).eps)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
+from segcate._inputs.arrays import Float, Int
 
 __all__ = ["benjamini_hochberg", "holm"]
 

@@ -11,10 +11,8 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
+from segcate._inputs.arrays import Float, Int
 
 __all__ = [
     "FULL_LEVERAGE",

@@ -23,7 +23,7 @@ _ROW_BITS = 32
 _PLACE_BITS = 10
 _N_PLACE_BUCKETS = 1 << _PLACE_BITS
 _N_PLACES = 1 << (_N_PASSES * _PLACE_BITS)
-# As many scores show whether places tell scores apart.
+# A sample of this many scores shows whether distinct scores get distinct places.
 _N_SAMPLED = 1000
 # Rows are numbered by int32.
 MOST_ROWS = np.iinfo(np.int32).max // 2
