@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import unittest
-import warnings
-
 import pytest
 from sklearn.base import clone
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from segcate.cate import CausalMLEstimator, EconMLEstimator
 from tests.helpers.other_libraries import import_causalml, import_econml
+from tests.helpers.sklearn_checks import checks_of, checks_to_run, name_of
 from tests.helpers.treatment_shim import _safe_treatment, propensity_of
 
 meta = import_causalml("meta")
@@ -99,16 +96,10 @@ FAILS = {
 FEWEST_CHECKS = 50
 
 
-def checks_of(estimator):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return [check for _, check in estimator_checks_generator(estimator)]
-
-
 def cases():
     for name, estimator in ESTIMATORS.items():
-        for check in checks_of(estimator):
-            title = getattr(check, "func", check).__name__
+        for check in checks_to_run(estimator):
+            title = name_of(check)
             why = FAILS.get(name, {}).get(title)
             marks = [] if why is None else [pytest.mark.xfail(reason=why)]
             yield pytest.param(estimator, check, id=f"{name}-{title}", marks=marks)
@@ -117,10 +108,7 @@ def cases():
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("estimator", "check"), list(cases()))
 def test_scikit_learn_checks(estimator, check):
-    try:
-        check(clone(estimator))
-    except unittest.SkipTest as skipped:
-        pytest.skip(str(skipped))
+    check(clone(estimator))
 
 
 @pytest.mark.parametrize("name", list(ESTIMATORS))

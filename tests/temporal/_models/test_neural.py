@@ -197,9 +197,9 @@ def test_origins_agree(model, panel):
     np.testing.assert_allclose(found, last[["y0", "y1"]], atol=2e-6)
 
 
+# Draws of G-Net belong to places in the table.
+@pytest.mark.parametrize("model", [name for name in MODELS if name != "gnet"], indirect=True)
 def test_more_units_than_are_simulated_at_a_time(model, panel, monkeypatch):
-    if isinstance(model, GNet):
-        pytest.skip("its draws belong to places in the table")
     expected = model.predict(panel, PLAN, origin="all")
     representation, score = model.transform(panel), model.score(panel)
     monkeypatch.setattr("segcate.temporal._models.neural._MOST_UNITS", 7)
