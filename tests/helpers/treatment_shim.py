@@ -6,10 +6,12 @@ and takes all rows as one segment.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from segcate._inputs import frames
 from segcate.cate import CausalForest, InteractionRegression, SegmentedCATE
 from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
 from segcate.matching import MahalanobisMatcher, PropensityMatcher
@@ -144,12 +146,13 @@ class CheckedSegmentRegression(SegmentRegression):
             propensity=propensity,
         )  # fmt: skip
 
-    def _covariates(self, data):
+    def _estimate(self, owner, data, plan):
         """Take the first columns, one for every four different rows of the smaller arm."""
         weight = np.ones(data.n_rows) if data.sample_weight is None else data.sample_weight
         kept = data.treatment[weight > 0], np.asarray(data.X, dtype=np.float64)[weight > 0]
         n_rows = [len(np.unique(kept[1][kept[0] == arm], axis=0)) for arm in (0, 1)]
-        return data.covariates[: max(min(n_rows) // 4 - 1, 0)]
+        taken = data.covariates[: max(min(n_rows) // 4 - 1, 0)]
+        return super()._estimate(owner, replace(data, X=frames.select_columns(data.X, taken)), plan)
 
     def score(self, X, y=None, *, treatment=None, sample_weight=None, pseudo_outcome=None):
         """Score on y in place of effect scores."""
