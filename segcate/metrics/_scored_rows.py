@@ -109,7 +109,7 @@ def check_rows(
     reference = values if X is None else X
     if name == "y":
         psi = check_outcome(owner, values, reference)
-    elif values is None:
+    elif values is None and X is not None:
         psi = check_prediction(owner, prediction, reference)
     else:
         psi = check_vector(owner, name, values, reference, _SCORE_ADVICE)
