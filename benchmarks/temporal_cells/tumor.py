@@ -71,7 +71,11 @@ def build(name: str, size: Size, seed: int) -> Any:
 
     kind, *options = name.split()
     if kind == "MSM":
-        return MSM(**ROLES, legacy="legacy" in options)
+        if "legacy" in options:
+            from temporal_cells.published import PublishedMSM
+
+            return PublishedMSM(**ROLES)
+        return MSM(**ROLES)
     is_cbrt = "cbrt" in options
     common = {
         **ROLES,

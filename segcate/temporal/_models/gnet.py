@@ -68,8 +68,6 @@ class GNet(NeuralEstimator):
         adds. The futures of `predict` are drawn from a seed of the fit: the same call gives the same.
     n_simulations : int, default=50
         Futures simulated for each unit, origin and plan.
-    legacy : bool, default=False
-        True adds the same errors in all futures of a unit, as published code did: one noisy rollout.
 
     Attributes
     ----------
@@ -125,7 +123,6 @@ class GNet(NeuralEstimator):
         n_simulations: int = 50,
         n_models: int = 1,
         random_state: Any = None,
-        legacy: bool = False,
     ) -> None:
         super().__init__(
             treatment, outcome, covariates=covariates, static=static, id=id, time=time,
@@ -134,7 +131,6 @@ class GNet(NeuralEstimator):
         )  # fmt: skip
         self.treatment_coding = treatment_coding
         self.n_simulations = n_simulations
-        self.legacy = legacy
 
     def _check_parameters(self, owner: str) -> None:
         super()._check_parameters(owner)
@@ -263,7 +259,7 @@ class GNet(NeuralEstimator):
         static = inputs.static.repeat_interleave(n_origins * n_futures, dim=1)
         pool = ResidualPool(
             torch.as_tensor(self.residuals_, device=now.device), self._simulation_seed,
-            1 if self.legacy else n_futures,
+            self._n_error_paths,
         )  # fmt: skip
         position = origins.unsqueeze(-1).expand(-1, -1, n_futures).reshape(-1)
         means = []
@@ -274,6 +270,11 @@ class GNet(NeuralEstimator):
             before = now[..., :d_y]
             now = mean + pool.draw(k, position + k, n_futures)
         return torch.stack(means, dim=3)
+
+    @property
+    def _n_error_paths(self) -> int:
+        """Count the futures of a unit whose errors differ: all of them."""
+        return self.n_simulations
 
     def _extra_arrays(self) -> dict[str, npt.NDArray[Any]]:
         return {"residuals": self.residuals_, "simulation_seed": np.array(self._simulation_seed)}

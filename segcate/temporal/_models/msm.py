@@ -38,9 +38,6 @@ class MSM(TemporalEstimator):
         Scale on which the outcome is regressed.
     clip : float in [0, 0.5), default=0.01
         Weights are cut off at this quantile and at its mirror image.
-    legacy : bool, default=False
-        True weighs by the chance of being treated whatever was given, as published code did; False
-        by the chance of the treatment that was given.
 
     Attributes
     ----------
@@ -83,7 +80,6 @@ class MSM(TemporalEstimator):
         horizon: int = 6,
         outcome_transform: Any = None,
         clip: float = 0.01,
-        legacy: bool = False,
     ) -> None:
         super().__init__(
             treatment, outcome, covariates=covariates, static=static, id=id, time=time,
@@ -91,7 +87,6 @@ class MSM(TemporalEstimator):
         )  # fmt: skip
         self.outcome_transform = outcome_transform
         self.clip = clip
-        self.legacy = legacy
 
     def fit(self, panel: Any, y: Any = None) -> MSM:
         """Fit propensities, weights and one regression a horizon.
@@ -215,10 +210,12 @@ class MSM(TemporalEstimator):
                 continue
             top = _chance(counts[is_used], given)
             bottom = _chance(history[is_used], given)
-            if not self.legacy:
-                top, bottom = (np.where(given == 1, p, 1.0 - p) for p in (top, bottom))
-            weights[is_used] *= top / bottom
+            weights[is_used] *= self._of_given(top, given) / self._of_given(bottom, given)
         return weights
+
+    def _of_given(self, chance: Float, given: Float) -> Float:
+        """Turn the chance of being treated into that of the treatment that was given."""
+        return np.where(given == 1, chance, 1.0 - chance)
 
     def _fit_horizon(
         self, owner: str, panel: Panel, history: Float, tau: int

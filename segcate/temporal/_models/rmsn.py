@@ -45,9 +45,6 @@ class RMSN(NeuralEstimator):
         How they learn. A field that is None in the last two is that network's default (epochs, the
         decoder's batches) or as in `training` (all else), see `Training`.
     n_models, random_state : as in `CausalTransformer`
-    legacy : bool, default=False
-        True weighs by the chance of being treated whatever was given, as published code did; False
-        by the chance of the treatment that was given.
 
     Attributes
     ----------
@@ -104,7 +101,6 @@ class RMSN(NeuralEstimator):
         propensity_training: Training | None = None,
         n_models: int = 1,
         random_state: Any = None,
-        legacy: bool = False,
     ) -> None:
         super().__init__(
             treatment, outcome, covariates=covariates, static=static, id=id, time=time,
@@ -116,7 +112,6 @@ class RMSN(NeuralEstimator):
         self.propensity = propensity
         self.decoder_training = decoder_training
         self.propensity_training = propensity_training
-        self.legacy = legacy
 
     def _check_parameters(self, owner: str) -> None:
         super()._check_parameters(owner)
@@ -197,11 +192,14 @@ class RMSN(NeuralEstimator):
             logs = []
             for name in ("numerator", "denominator"):
                 logits = read(name, everyone, counts.shape[-1])
-                sign = torch.ones_like(treatment) if self.legacy else 2.0 * treatment - 1.0
-                logs.append(functional.logsigmoid(sign * logits).sum(-1))
+                logs.append(functional.logsigmoid(self._sign(treatment) * logits).sum(-1))
         ratio = torch.where(counts > 0, torch.exp(logs[0] - logs[1]), torch.nan)
         clipped = cut_off(ratio, self.clip)
         return history, clipped / torch.nanmean(clipped.flatten(1), dim=1).view(-1, 1, 1)
+
+    def _sign(self, treatment: Tensor) -> Tensor:
+        """Return what turns log-odds of being treated into those of the treatment given."""
+        return 2.0 * treatment - 1.0
 
     def _window_weights(self, windows: Windows) -> Tensor:
         """Multiply weights from the origin on: (n_models, n_windows, length), of mean 1 by step."""

@@ -60,16 +60,6 @@ def test_weights_are_products_of_ratios_by_hand():
     np.testing.assert_array_equal(model.weights_[:, [0, 7]], 1.0)
 
 
-def test_legacy_weighs_by_the_chance_of_being_treated():
-    panel = linear_panel(300)
-    right, legacy = (MSM("a", "y", legacy=flag).fit(panel) for flag in (False, True))
-    given = panel["a"].to_numpy().reshape(300, 8)[:, 1:7] == 1
-    np.testing.assert_allclose(
-        right.weights_[:, 1:7][given], legacy.weights_[:, 1:7][given], rtol=1e-12
-    )
-    assert np.abs(right.weights_[:, 1:7][~given] - legacy.weights_[:, 1:7][~given]).max() > 0.05
-
-
 def test_the_interval_speaks_of_the_effect():
     panel = linear_panel(200)
     model = MSM("a", "y", horizon=3).fit(panel)

@@ -7,7 +7,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `temporal` is not installed")
 
-from segcate.temporal import CRN, RMSN, GNet, Training, TreatmentPlan  # noqa: E402
+from benchmarks.temporal_cells.published import (  # noqa: E402
+    PublishedGNet,
+    PublishedMSM,
+    PublishedRMSN,
+)
+from segcate.temporal import CRN, MSM, RMSN, GNet, Training, TreatmentPlan  # noqa: E402
 from segcate.temporal._networks.recurrent import LSTM, Windows, windows_of  # noqa: E402
 from segcate.temporal._networks.simulating import ResidualPool  # noqa: E402
 from segcate.temporal._networks.tensors import Inputs, panel_tensors  # noqa: E402
@@ -121,12 +126,12 @@ def test_rmsn_equals_its_networks_over_full_sequences(head):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("legacy", [False, True])
-def test_gnet_equals_a_simulation_over_full_sequences(legacy):
+@pytest.mark.parametrize("kind", [GNet, PublishedGNet])
+def test_gnet_equals_a_simulation_over_full_sequences(kind):
     n_paths, n_origins = 4, 3
-    model = fitted(GNet, n_simulations=n_paths, legacy=legacy)
+    model = fitted(kind, n_simulations=n_paths)
     network, data, origins, plans, found = rolled_out(model, n_origins=n_origins)
-    n_different = 1 if legacy else n_paths
+    n_different = 1 if kind is PublishedGNet else n_paths
     pool = ResidualPool(torch.as_tensor(model.residuals_), model._simulation_seed, n_different)
     position = origins.unsqueeze(-1).expand(-1, -1, n_paths).reshape(-1)
     noise = [pool.draw(k, position + k, n_paths) for k in range(3)]
@@ -208,7 +213,7 @@ def test_windows_read_what_follows_an_origin():
     assert set(unit[mine[0]].tolist()) == {0, 3}
 
 
-def weights_by_hand(model, legacy):
+def weights_by_hand(model, of_given):
     """Ratio of the chances of what was given, clipped, of mean 1."""
     data = read_panel("test", panel(), model._roles)
     tensors = panel_tensors(data, model.scaling_, model.coding_, torch.device("cpu"))
@@ -221,7 +226,7 @@ def weights_by_hand(model, legacy):
     with torch.no_grad():
         top = torch.sigmoid(network["numerator"](inputs.prev_treatment[:, :, :t])).numpy()
         bottom = torch.sigmoid(network["denominator"](history)).numpy()
-    if not legacy:
+    if of_given:
         given = data.treatment[:, :t] == 1
         top, bottom = np.where(given, top, 1 - top), np.where(given, bottom, 1 - bottom)
     ratio = (top / bottom).prod(axis=-1)
@@ -231,14 +236,27 @@ def weights_by_hand(model, legacy):
     return clipped / np.nanmean(clipped, axis=(1, 2), keepdims=True)
 
 
-@pytest.mark.parametrize("legacy", [False, True])
-def test_rmsn_weighs_by_the_chance_of_what_was_given_with_mean_one(legacy):
-    model = fitted(RMSN, legacy=legacy, decoder=1, propensity=8)
+@pytest.mark.parametrize("kind", [RMSN, PublishedRMSN])
+def test_rmsn_weighs_by_the_chance_of_what_was_given_with_mean_one(kind):
+    model = fitted(kind, decoder=1, propensity=8)
+    of_given = kind is RMSN
     found = model.step_weights_
-    np.testing.assert_allclose(found, weights_by_hand(model, legacy), rtol=1e-4)
+    np.testing.assert_allclose(found, weights_by_hand(model, of_given), rtol=1e-4)
     np.testing.assert_allclose(np.nanmean(found, axis=(1, 2)), 1.0, rtol=1e-5)
-    other = weights_by_hand(model, not legacy)
+    other = weights_by_hand(model, not of_given)
     assert np.nanmax(np.abs(found - other)) > 0.01
+
+
+def test_msm_as_published_weighs_by_the_chance_of_being_treated():
+    frame = panel()
+    right, published = (kind(**COLUMNS, horizon=2).fit(frame) for kind in (MSM, PublishedMSM))
+    given = (read_panel("test", frame, right._roles).treatment == 1).all(axis=2)
+    at = np.isfinite(right.weights_) & (right.weights_ != 1)
+    everything = at & given[:, : right.weights_.shape[1]]
+    np.testing.assert_allclose(
+        right.weights_[everything], published.weights_[everything], rtol=1e-12
+    )
+    assert np.abs(right.weights_ - published.weights_)[at & ~everything].max() > 0.05
 
 
 def test_rmsn_window_weights_are_products_from_the_origin_with_mean_one_by_step():
@@ -258,17 +276,15 @@ def test_rmsn_window_weights_are_products_from_the_origin_with_mean_one_by_step(
 
 
 def noise_of(model):
-    pool = ResidualPool(
-        torch.as_tensor(model.residuals_), 5, 1 if model.legacy else model.n_simulations
-    )
+    pool = ResidualPool(torch.as_tensor(model.residuals_), 5, model._n_error_paths)
     return pool.draw(0, torch.full((3 * model.n_simulations,), 1), model.n_simulations)
 
 
-def test_simulations_of_gnet_differ_and_with_legacy_are_one():
+def test_simulations_of_gnet_differ_and_as_published_are_one():
     independent = noise_of(fitted(GNet, n_simulations=8)).unflatten(1, (3, 8))
     assert (independent.std(dim=2) > 0).all()
     assert not torch.equal(independent[:, 0], independent[:, 1])
-    shared = noise_of(fitted(GNet, n_simulations=8, legacy=True)).unflatten(1, (3, 8))
+    shared = noise_of(fitted(PublishedGNet, n_simulations=8)).unflatten(1, (3, 8))
     assert torch.equal(shared, shared[:, :, :1].expand_as(shared))
 
 
