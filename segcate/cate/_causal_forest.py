@@ -10,9 +10,9 @@ import warnings
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import is_classifier
 
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import takes_missing
 from segcate._inputs.parameters import check_seed
@@ -31,9 +31,6 @@ from segcate.cate._forest.shrinkage import fit_shrinkage
 from segcate.cate._forest.trend import fit_trend_columns
 from segcate.cate._treatment_kind import treatment_kind_of
 from segcate.exceptions import SegcateWarning
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 # A tree draws half of the units at most, and needs one for each of its honest halves.
 _FEWEST_UNITS = 4

@@ -6,11 +6,11 @@ import warnings
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._covariates.missing import treat_missing
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import check_features, takes_missing
 from segcate._inputs.listing import listed
@@ -33,9 +33,6 @@ from segcate.cate._robust_regression import (
 from segcate.cate._treatment_kind import treatment_kind_of
 from segcate.exceptions import SegcateWarning
 from segcate.segmentation._columns import resolve_columns
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 STD_ERRORS = ("auto", "hc0", "hc1", "hc2", "hc3", "group")
 

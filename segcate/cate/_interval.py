@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.last_step import last_step
 from segcate._inputs.parameters import check_in_unit_interval
-
-Float = npt.NDArray[np.float64]
 
 __all__ = ["predict_interval"]
 

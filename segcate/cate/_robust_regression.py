@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float, Int
 from segcate._statistics.intervals import freedom_of_rows
 from segcate._statistics.least_squares import LeastSquares, least_squares
 from segcate._statistics.sandwich import (
@@ -19,9 +20,6 @@ from segcate._statistics.sandwich import (
     row_scores,
 )
 from segcate.effects._table.segment_estimate import grouped_rows
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 __all__ = ["InteractionFit", "effect_std_error", "effects_of", "fit_interactions", "raw_terms"]
 

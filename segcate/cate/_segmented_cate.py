@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import check_features, takes_missing
 from segcate._inputs.kinds import columns_as_they_came
@@ -42,9 +43,6 @@ from segcate.exceptions import EmptySegmentError, SegcateWarning
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 
 class SegmentedCATE(NestingEstimator):

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.special import expit
 from sklearn.utils import Bunch
 
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_seed
 from segcate.datasets._simulated_design import (
     LEVELS,
@@ -22,9 +23,6 @@ from segcate.datasets._simulated_design import (
     make_design,
 )
 from segcate.datasets._truth import mean_need_of_treated
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 _CHANNELS = ("app", "store", "web")
 _PLANS = ("basic", "plus", "pro")

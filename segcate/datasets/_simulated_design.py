@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_count, check_number, check_option
 from segcate.datasets._truth import intercept_for
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 _OWNER = "make_segmented_users"
 # Three equally frequent levels with mean 0 and SD 1 (half of the channel's enters the score).

@@ -12,11 +12,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import expit
 
-Float = npt.NDArray[np.float64]
+from segcate._inputs.arrays import Float
 
 _STEP = 0.05
 _REACH = 10.0

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, ndtr, softmax
 from sklearn.utils import Bunch
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.parameters import check_count, check_number, check_option, check_seed
-
-Float = npt.NDArray[np.float64]
 
 _OWNER = "make_uplift"
 _FEWEST_FEATURES = 3

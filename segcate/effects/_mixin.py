@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from segcate._covariates.late_columns import check_late_columns
 from segcate._covariates.missing import Filling, complete_data, missing_by_arm, treat_missing
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import EffectData, check_effect_data
 from segcate._inputs.features import check_features
 from segcate._inputs.kinds import ColumnKind, with_note
@@ -36,8 +37,6 @@ from segcate.effects._thin_segments import (
     with_remark,
 )
 from segcate.exceptions import EmptySegmentError, SegcateWarning
-
-Float = npt.NDArray[np.float64]
 
 ESTIMANDS = ("att", "atc", "ate")
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from segcate._covariates.missing import Filling
+from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import takes_missing
 from segcate._inputs.listing import listed
@@ -35,9 +36,6 @@ from segcate.effects._unmatched.rows import (
     telling_covariate,
 )
 from segcate.exceptions import OverlapError
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 
 class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):

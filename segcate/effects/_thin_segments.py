@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.encoding import encode_columns
 from segcate._inputs.listing import listed
 from segcate._inputs.segments import SegmentCodes
 from segcate.effects._table.segment_estimate import SegmentEstimate
 from segcate.segmentation._merging import merge_small
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 __all__ = [
     "FEWEST_DONORS",

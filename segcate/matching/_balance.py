@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._kernels import kernel
 from segcate.matching._cell_order import sort_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Float = npt.NDArray[np.float64]
 
 # Means and deviations closer than this share of the mean differ by rounding only.
 _ROUNDING = 1e-12

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.parameters import check_number, check_option
 from segcate._kernels import kernel
 
-Float = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int32]
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._kernels import kernel
 from segcate._statistics.sort import MOST_ROWS, sort_slices
 
-Float = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int32]
 
 

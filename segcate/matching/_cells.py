@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Int
 from segcate._inputs.effect_data import DesignData
 from segcate._inputs.labels import label_values
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import is_whole
-
-Int = npt.NDArray[np.intp]
 
 
 def exact_positions(owner: str, data: DesignData, exact: Any) -> list[int]:

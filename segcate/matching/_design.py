@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.effect_data import DesignData
 from segcate._inputs.encoding import EncodedColumns, encode_columns
 from segcate._inputs.weights import mass_in_rows
@@ -40,8 +41,6 @@ from segcate.matching._propensity import (
 from segcate.matching._sample import MatchedSample
 from segcate.matching._support import FOCAL_ARMS, LevelSupport, level_support, outside_support
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 Index = npt.NDArray[np.int32]
 
 _NONE = np.empty(0)

@@ -6,9 +6,10 @@ import heapq
 
 import numpy as np
 
+from segcate._inputs.arrays import Float
 from segcate._kernels import kernel
 from segcate.matching._calipers import is_within
-from segcate.matching._cell_order import Float, Index
+from segcate.matching._cell_order import Index
 
 ORDERS = ("largest", "smallest", "data", "random", "closest")
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
+from segcate._inputs.arrays import Float
 from segcate._statistics.columns import (
     Centre,
     Rows,
@@ -20,8 +21,6 @@ from segcate._statistics.columns import (
     standardise,
 )
 from segcate.matching._score_grid import ScoreGrid, place_on_grid
-
-Float = npt.NDArray[np.float64]
 
 _BLOCK = 16_384
 _MAX_ITERATIONS = 60

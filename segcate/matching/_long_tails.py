@@ -12,11 +12,9 @@ distance is then measured among the other rows, and a 0/1 column tells them from
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._kernels import kernel
-
-Float = npt.NDArray[np.float64]
 
 NOTE = "long tail: enters our own models as asinh(z) and z clipped at 10 robust SD"
 # Distance from the median, in robust standard deviations, that makes a long tail.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import DesignData
 from segcate._inputs.parameters import check_option
 from segcate._inputs.segments import Segment
@@ -33,8 +34,6 @@ from segcate.matching._propensity import (
     left_out,
     rows_by_code,
 )
-
-Float = npt.NDArray[np.float64]
 
 COVARIANCES = ("pooled", "sample", "pooled-diagonal", "sample-diagonal")
 # Squared distances that differ by no more are tied, as in R's Matching: 1e-5 standard deviations.

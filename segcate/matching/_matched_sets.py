@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate.matching._greedy import match_without_replacement
 from segcate.matching._near_points import match_points, match_points_without_replacement
 from segcate.matching._nearest import match_with_replacement
 from segcate.matching._options import MatchingOptions
 from segcate.matching._support import FOCAL_ARMS
 
-Float = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int32]
 
 

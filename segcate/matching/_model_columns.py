@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.encoding import EncodedColumns
 from segcate._inputs.kinds import with_note
 from segcate.matching._long_tails import NOTE, tamed_columns
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 Bool = npt.NDArray[np.bool_]
 
 # A category is sparse in a segment where one of its levels has fewer rows than this in an arm.

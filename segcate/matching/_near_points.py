@@ -15,10 +15,10 @@ import heapq
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._kernels import kernel
 from segcate.matching._calipers import is_within
 
-Float = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int32]
 Bounds = npt.NDArray[np.int64]
 

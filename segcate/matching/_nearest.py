@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from segcate._inputs.arrays import Float
 from segcate._kernels import kernel
 from segcate.matching._calipers import is_within
-from segcate.matching._cell_order import Float, Index
+from segcate.matching._cell_order import Index
 
 # Weights that add up to the places wanted but for rounding fill them.
 _FULL = 1e-9

@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import DesignData
 from segcate._inputs.encoding import EncodedColumns
 from segcate._inputs.listing import listed
@@ -31,7 +32,6 @@ from segcate.matching._shrunken_score import (
 )
 from segcate.matching._support import sparse_in_all
 
-Float = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 
 # What to do about propensities of 0 and 1, whose log-odds are infinite.

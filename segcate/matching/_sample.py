@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate.matching._calipers import REASONS, RowStatus
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 # A list of as many pairs takes about 2 GB while it is made.
 MOST_PAIRS = 20_000_000
 
-Float = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int32]
 
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._kernels import kernel
 from segcate._statistics.columns import column_ranges
 
-Float = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.integer[Any]]
 
 # Most units between the smallest and the largest value of a column.

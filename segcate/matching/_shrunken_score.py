@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float, Int
 from segcate._statistics.columns import Centre, standard_deviations
 from segcate.matching._logit import fit_logit
 from segcate.matching._model_columns import ModelColumns
 from segcate.matching._penalties import walk_grids
 from segcate.matching._score_grid import ScoreGrid, linear_predictor
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 Rows = npt.NDArray[np.integer[Any]]
 
 # Standard deviations of level effects on the log-odds: by themselves, and around common effects (at

@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.effect_data import DesignData
 from segcate.matching._model_columns import Category, ModelColumns, is_sparse, level_counts
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 Bool = npt.NDArray[np.bool_]
 
 FOCAL_ARMS = {"att": (False, True), "atc": (True, False), "ate": (True, True)}

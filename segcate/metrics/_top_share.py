@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float, Int
 from segcate._ranking.rows import RankedRows
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 __all__ = ["Cells", "GainPolyline", "TopShares", "cut_cells", "gain_polyline", "top_shares"]
 

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.listing import listed
-
-Float = npt.NDArray[np.float64]
 
 PROPENSITY = "propensity"
 

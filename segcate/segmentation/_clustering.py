@@ -17,6 +17,7 @@ from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.pipeline import Pipeline
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float
 from segcate.segmentation._density_tree import DensityTree, plant_tree
 from segcate.segmentation._merging import Merging, plan_merging
 from segcate.segmentation._nearest_cluster import (
@@ -28,7 +29,6 @@ from segcate.segmentation._nearest_cluster import (
 )
 from segcate.segmentation._row_lookup import RowLookup, build_lookup
 
-Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
 
 __all__ = ["Clustering", "ClusteringOptions", "fit_clustering", "last_step"]

@@ -8,19 +8,16 @@ from typing import Any
 
 import narwhals.stable.v1 as nw
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.compose import make_column_selector
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.cells import column_label
 from segcate._inputs.encoding import read_again
 from segcate._inputs.kinds import ColumnKind, as_used, read_column
 from segcate._inputs.listing import listed
 from segcate._inputs.peek import number_positions
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 __all__ = ["blame_rows", "column_label", "numeric_kinds", "numeric_matrix", "resolve_columns"]
 

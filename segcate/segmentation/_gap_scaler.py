@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.preprocessing import StandardScaler
 
-Float = npt.NDArray[np.float64]
+from segcate._inputs.arrays import Float
 
 __all__ = ["GapScaler", "fill_gaps"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate.segmentation._nearest_cluster import NearestCenter, chunks, dense
 
-Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
 
 __all__ = ["Merging", "merge_small", "plan_merging"]

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.neighbors import NearestNeighbors
 
+from segcate._inputs.arrays import Float
 from segcate.segmentation._row_lookup import distinct_rows
 
-Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
 
 __all__ = ["Metric", "NearestCenter", "NearestRow", "chunks", "dense", "gap_radius"]

@@ -10,15 +10,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.containers import refuse_no_table
 from segcate._inputs.kinds import ColumnKind, described_name, read_column
 from segcate._inputs.listing import listed
 from segcate._inputs.segments import SegmentCodes, code_segments, find_segment_column
 from segcate._inputs.vectors import as_array, check_same_index
 from segcate._inputs.weights import check_weights
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 __all__ = ["segment_profile"]
 

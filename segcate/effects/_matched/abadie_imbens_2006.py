@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._kernels import kernel
 from segcate._statistics.least_squares import least_squares
 from segcate.effects._matched.adjustment import Adjusted, MatchedEffect
@@ -12,8 +12,6 @@ from segcate.effects._matched.estimated_segment import EstimatedSegment
 from segcate.effects._matched.view import SegmentView
 from segcate.effects._table.segment_estimate import VarianceEstimate
 from segcate.matching._nearest import window_variances
-
-Float = npt.NDArray[np.float64]
 
 
 def abadie_imbens_2006(segment: EstimatedSegment) -> VarianceEstimate:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy.spatial.distance import cdist
 from scipy.special import expit
 
+from segcate._inputs.arrays import Float
 from segcate._kernels import kernel
 from segcate.effects._matched.abadie_imbens_2006 import variance_2006
 from segcate.effects._matched.adjustment import Adjusted, MatchedEffect
@@ -21,8 +22,6 @@ from segcate.effects._matched.view import SegmentView
 from segcate.effects._table.segment_estimate import VarianceEstimate
 from segcate.matching._design import Design
 from segcate.matching._nearest import match_with_replacement, same_arm_windows
-
-Float = npt.NDArray[np.float64]
 
 # Distances between covariate rows computed at most for one segment; above it, the average over all
 # rows becomes one over rows and donors that lie evenly in the order of the score.

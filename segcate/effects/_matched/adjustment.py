@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.weights import effective_rows
 from segcate._kernels import kernel
 from segcate._statistics.columns import independent_columns
@@ -21,8 +22,6 @@ from segcate._statistics.least_squares import centre_columns, least_squares
 from segcate.effects._matched.level_regression import level_regression
 from segcate.effects._matched.view import SegmentView
 from segcate.matching._shrunken_score import Blocks
-
-Float = npt.NDArray[np.float64]
 
 # The bias regression takes the covariates only where this many donors stand for each parameter.
 DONORS_PER_PARAMETER = 10

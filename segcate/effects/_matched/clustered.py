@@ -7,7 +7,6 @@ Miller (2011), JBES 29:238-249, for two ways of clustering.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from segcate._kernels import kernel
 from segcate._statistics.sandwich import cluster_factor
@@ -19,8 +18,6 @@ from segcate.effects._table.segment_estimate import (
     group_variance,
     grouped_rows,
 )
-
-Float = npt.NDArray[np.float64]
 
 __all__ = ["by_group", "by_pair", "by_pair_and_unit"]
 

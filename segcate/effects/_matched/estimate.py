@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.utils.parallel import Parallel, delayed
 
+from segcate._inputs.arrays import Float
 from segcate.effects._matched.adjustment import Adjusted, adjust, matched_effect
 from segcate.effects._matched.estimated_segment import EstimatedSegment, EstimateOptions
 from segcate.effects._matched.g_computation import g_computation
@@ -24,8 +24,6 @@ from segcate.effects._thin_segments import FEWEST_DONORS, too_few_rows
 from segcate.matching._calipers import RowStatus
 from segcate.matching._design import Design
 from segcate.matching._shrunken_score import Blocks, split_blocks
-
-Float = npt.NDArray[np.float64]
 
 
 def estimate_segments(

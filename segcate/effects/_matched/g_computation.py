@@ -7,14 +7,12 @@ y(1) - y(0). The regression with Lin's (2013) interactions; standard errors as i
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._statistics.least_squares import centre_columns, least_squares
 from segcate.effects._matched.adjustment import MatchedEffect
 from segcate.effects._matched.row_scores import RowScores
 from segcate.effects._matched.view import SegmentView
-
-Float = npt.NDArray[np.float64]
 
 
 def g_computation(view: SegmentView, Z: Float, inference: str) -> tuple[MatchedEffect, RowScores]:

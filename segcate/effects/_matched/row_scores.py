@@ -8,13 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._kernels import kernel
 from segcate.effects._matched.adjustment import Adjusted, MatchedEffect
 from segcate.effects._matched.view import SegmentView
-
-Float = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

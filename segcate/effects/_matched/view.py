@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.weights import COUNTS_NOTE, weight_note
 from segcate.matching._design import Design
 from segcate.matching._near_points import same_arm_points
@@ -14,7 +15,6 @@ from segcate.matching._nearest import same_arm_windows, window_means
 from segcate.matching._sample import MatchedSample
 from segcate.matching._support import FOCAL_ARMS
 
-Float = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int32]
 
 _NONE = np.empty(0)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.listing import listed
 from segcate._statistics.contrasts import (
     Contrasts,
@@ -23,7 +24,6 @@ from segcate._statistics.multiplicity import benjamini_hochberg, holm
 from segcate.effects._table.group_scores import GroupScores
 from segcate.effects._table.heterogeneity import Heterogeneity, heterogeneity
 
-Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
 
 # Cochran's Q weighs by estimated variances, which need this many matched rows to be trusted.

@@ -9,10 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
+from segcate._inputs.arrays import Float, Int
 from segcate.effects._table.segment_estimate import SegmentEstimate
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 __all__ = ["GroupScores", "collect_group_scores"]
 

@@ -10,11 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from segcate.effects._table.effect_table import EffectTable, Overall
-
-Float = npt.NDArray[np.float64]
 
 __all__ = ["combine_tables", "rubin"]
 

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.segments import SegmentCodes
 from segcate._statistics.intervals import freedom_of_rows, satterthwaite
 from segcate.effects._table.effect_table import FEWEST_FOR_Q, EffectTable, Overall
 from segcate.effects._table.group_scores import GroupScores, collect_group_scores
 from segcate.effects._table.segment_estimate import SegmentEstimate
-
-Float = npt.NDArray[np.float64]
 
 
 def pool(

@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float, Int
 from segcate.matching._balance import is_binary_column
 from segcate.matching._support import LevelSupport
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 OK = "ok"
 # A 0/1 outcome with fewer events than this in an arm gives intervals that are not to be trusted.

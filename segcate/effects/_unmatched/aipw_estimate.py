@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float, Int
 from segcate._nuisance.pseudo_outcomes import doubly_robust_scores
 from segcate._statistics.intervals import freedom_of_rows
 from segcate.effects._table.segment_estimate import (
@@ -26,9 +27,6 @@ from segcate.effects._unmatched.rows import SegmentRows
 
 # A segment with a larger share of clipped propensities has no estimate.
 MOST_CLIPPED = 0.5
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 
 def doubly_robust_effect(

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.utils.parallel import Parallel, delayed
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.encoding import ReadColumns, read_columns
 from segcate._inputs.kinds import ColumnKind, columns_as_they_came
@@ -22,9 +22,6 @@ from segcate._nuisance.folds import Splits
 from segcate._nuisance.nuisances import NuisanceModels, Nuisances, Want, fit_nuisances
 from segcate.effects._thin_segments import too_few_rows
 from segcate.effects._unmatched.rows import SegmentRows
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 __all__ = ["AIPWNuisances", "AIPWOptions", "fit_aipw_nuisances", "without_folds"]
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float, Int
 from segcate._statistics.least_squares import LeastSquares, centre_columns, least_squares
 from segcate._statistics.sandwich import FULL_LEVERAGE, cluster_scores, corrected
 
-Float = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
-Int = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)

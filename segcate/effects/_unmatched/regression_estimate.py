@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.utils.parallel import Parallel, delayed
 
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.weights import SAMPLING_NOTE, effective_rows
 from segcate._statistics.intervals import freedom_of_rows
 from segcate.effects._table.segment_estimate import (
@@ -22,9 +22,6 @@ from segcate.effects._table.segment_estimate import (
 from segcate.effects._thin_segments import too_few_rows
 from segcate.effects._unmatched.interacted_regression import InteractedFit, interacted_regression
 from segcate.effects._unmatched.rows import SegmentRows
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 # With fewer rows of an arm a coefficient the status says that the regression is thin.
 ROWS_PER_COEFFICIENT = 5

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.encoding import EncodedColumns, encode_columns
 from segcate._inputs.weights import weight_note
@@ -14,7 +15,6 @@ from segcate.effects._table.segment_estimate import SegmentEstimate
 from segcate.matching._model_columns import model_columns
 from segcate.matching._support import LevelSupport, level_support
 
-Float = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 
 # A covariate that sorts so many rows of either arm apart does not do so by chance.

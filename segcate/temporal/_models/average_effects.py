@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from segcate._inputs.arrays import Float, Int
 from segcate._statistics.intervals import Law
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 __all__ = ["average_effects", "check_n_models", "interval_table"]
 

@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_in_unit_interval, is_whole
 from segcate.exceptions import SegcateWarning
@@ -21,9 +22,6 @@ from segcate.temporal._panel.coding import Scaling, TreatmentCoding
 from segcate.temporal._panel.long_frame import named, steps_frame
 from segcate.temporal._panel.panel import Panel, Roles, read_panel
 from segcate.temporal._panel.plan import check_same_length, read_plan
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 __all__ = ["TemporalEstimator", "check_treatments", "name_roles"]
 

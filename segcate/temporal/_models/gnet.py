@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count
 from segcate.temporal._models.neural import History, NeuralEstimator, Units, inside
@@ -21,9 +22,6 @@ from segcate.temporal._networks.simulating import GNetwork, ResidualPool
 from segcate.temporal._networks.tensors import PanelTensors
 from segcate.temporal._panel.panel import Panel
 from segcate.temporal._panel.plan import TreatmentPlan
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 __all__ = ["GNet", "SimulatedState"]
 

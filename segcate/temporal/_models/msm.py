@@ -6,20 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_in_unit_interval, check_number
 from segcate._statistics.sandwich import sums_by_group
 from segcate.temporal._models.average_effects import interval_table
 from segcate.temporal._models.estimator import TemporalEstimator, check_treatments, name_roles
 from segcate.temporal._panel.coding import TreatmentCoding, check_transform, fit_scaling
 from segcate.temporal._panel.panel import Panel, read_panel
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 __all__ = ["MSM"]
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_count, check_option, check_seed
 from segcate.temporal._models.estimator import check_treatments, name_roles
 from segcate.temporal._models.settings import Network, Training, check_settings, fill, settings_type
@@ -26,9 +26,6 @@ from segcate.temporal._networks.tensors import PanelTensors, panel_tensors
 from segcate.temporal._networks.training import Learner, TrainingSettings, train
 from segcate.temporal._panel.coding import check_transform, choose_coding, fit_scaling
 from segcate.temporal._panel.panel import Panel, read_panel
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 # Training and validation units of each model, and the epochs of a training.
 Units = tuple[torch.Tensor, torch.Tensor | None]

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate.temporal._panel.panel import Panel
-
-Float = npt.NDArray[np.float64]
 
 __all__ = ["Scaling", "TreatmentCoding", "fit_scaling"]
 

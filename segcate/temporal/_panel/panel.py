@@ -11,14 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.cells import level_text
 from segcate._inputs.containers import refuse_no_table
 from segcate._inputs.encoding import encode_columns, read_again
 from segcate._inputs.kinds import ColumnKind
 from segcate._inputs.listing import listed
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 __all__ = ["Panel", "Roles", "read_panel", "units_of_rows"]
 

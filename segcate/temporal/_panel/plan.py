@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float
 from segcate._inputs.listing import listed
-
-Float = npt.NDArray[np.float64]
 
 __all__ = ["TreatmentPlan", "check_same_length", "read_plan"]
 

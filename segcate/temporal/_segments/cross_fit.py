@@ -15,6 +15,7 @@ from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Int
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_in_unit_interval, check_seed
 from segcate.exceptions import SegcateWarning
@@ -32,7 +33,6 @@ from segcate.temporal._segments.plan_effects import (
 )
 from segcate.temporal._segments.trajectories import TrajectorySegmenter
 
-Int = npt.NDArray[np.intp]
 Labels = npt.NDArray[np.int64]
 
 __all__ = ["CrossFitSegmentEffects", "align_segments", "cross_fit_segment_effects"]

@@ -10,14 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_count, check_in_unit_interval
 from segcate.temporal._models.average_effects import average_effects
 from segcate.temporal._panel.panel import Panel
 from segcate.temporal._panel.plan import TreatmentPlan
 from segcate.temporal._segments.trajectories import TrajectorySegmenter
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 __all__ = [
     "UnitEffects",

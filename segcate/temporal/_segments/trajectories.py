@@ -13,10 +13,9 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_option
-
-Float = npt.NDArray[np.float64]
 
 __all__ = ["TrajectorySegmenter"]
 

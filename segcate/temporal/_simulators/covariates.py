@@ -11,13 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_seed
 from segcate.temporal._panel.long_frame import long_frame, named
 from segcate.temporal._panel.panel import Panel, Roles, read_panel
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 
 _NAMES = (
     "heart rate", "red blood cell count", "sodium", "mean blood pressure",

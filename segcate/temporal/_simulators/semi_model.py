@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
+from segcate._inputs.arrays import Float, Int
+
 Flags = npt.NDArray[np.int8]
 
 _N_FEATURES = 100

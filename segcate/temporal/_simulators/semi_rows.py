@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate.temporal._simulators.semi_model import (
     LONGEST_WINDOW,
     SemiDraws,
@@ -16,8 +17,6 @@ from segcate.temporal._simulators.semi_model import (
     treatment_chances,
 )
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.int8]
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_count, check_flag, check_seed
 from segcate.exceptions import SegcateWarning
 from segcate.temporal._panel.long_frame import long_frame, named, steps_frame
@@ -39,8 +40,6 @@ from segcate.temporal._simulators.semi_rows import (
     outcomes_by_day,
 )
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.int8]
 
 _OWNER = "semi_synthetic"

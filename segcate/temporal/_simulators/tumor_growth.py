@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_count, check_option, check_seed
 from segcate.temporal._panel.long_frame import long_frame, steps_frame
 from segcate.temporal._panel.plan import check_same_length, read_plan
@@ -32,8 +33,6 @@ from segcate.temporal._simulators.tumor_paths import (
 from segcate.temporal._simulators.tumor_patients import TumorPatients, draw_patients
 from segcate.temporal._simulators.tumor_rows import Kind, simulate_rows
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.int8]
 Mask = npt.NDArray[np.bool_]
 

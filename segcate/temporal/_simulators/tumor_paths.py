@@ -16,10 +16,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float, Int
 from segcate.temporal._simulators.tumor_patients import TumorPatients, diameter_of, volume_of
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.int8]
 
 CAPACITY = float(volume_of(30.0))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import truncnorm
 
-Float = npt.NDArray[np.float64]
+from segcate._inputs.arrays import Float
 
 # Stage -> patients in the registry, and mean, SD (log scale), lower and upper end of the diameter
 # in cm. Draws go through the stages in the order of their names.

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float, Int
 from segcate.temporal._simulators.tumor_paths import DEATH_VOLUME, Paths, next_dose, next_volume
 from segcate.temporal._simulators.tumor_patients import TumorPatients
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.int8]
 
 # Treatments as (chemo, radio). Line f orders them so that the factual one, number f, comes first.

@@ -19,7 +19,6 @@ from segcate.temporal._simulators.tumor_paths import Draws, Paths, TumorDesign, 
 from segcate.temporal._simulators.tumor_patients import TumorPatients
 from segcate.temporal._simulators.tumor_plans import PlanRows, sliding_plans, try_plans
 
-Float = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.int8]
 Kind = Literal["one_step", "sliding", "random"]
 
