@@ -31,6 +31,9 @@ html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
 
+# numpydoc lists methods and attributes of a class; the template of autosummary would list them again,
+# and looks for fields in the public package, where no source of theirs stands.
+templates_path = ["_templates"]
 autosummary_generate = True
 # Methods stand on their class's page; inherited ones are scikit-learn's and documented there.
 numpydoc_show_class_members = True
