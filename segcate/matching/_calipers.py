@@ -68,7 +68,7 @@ def caliper_widths(caliper: float | None, scale: str, deviation: Float) -> Float
     """
     if caliper is None:
         return np.full(len(deviation), np.inf)
-    return np.asarray(caliper * (deviation if scale == "sd" else np.ones(len(deviation))))
+    return np.asarray(float(caliper) * (deviation if scale == "sd" else np.ones(len(deviation))))
 
 
 def score_deviations(

@@ -55,3 +55,8 @@ def test_why_a_row_is_unmatched(replacement):
     )  # fmt: skip
     near = RowStatus.CALIPER if replacement else RowStatus.EXHAUSTED
     assert status.tolist() == [0, 0, near, RowStatus.CALIPER, RowStatus.NO_DONOR]
+
+
+def test_a_whole_number_beyond_64_bits_is_a_width():
+    found = caliper_widths(10**30, "sd", np.array([1.0, 2.0]))
+    assert found.tolist() == [1e30, 2e30]
