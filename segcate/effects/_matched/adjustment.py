@@ -25,6 +25,8 @@ from segcate.matching._shrunken_score import Blocks
 
 # The bias regression takes the covariates only where this many donors stand for each parameter.
 DONORS_PER_PARAMETER = 10
+# Without a score there is nothing else to adjust on: the regression of the whole arm makes do with these.
+ROWS_PER_PARAMETER = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def _donor_regression(
     if columns is None and len(view.score) == 0:  # no score to fall back on
         at = np.flatnonzero(view.is_treated == view.is_treated[at[0]])
         weight = view.weight if len(view.weight) else np.ones(len(view.y))
-        columns, note = _affordable_columns(view, Z[view.rows], at)
+        columns, note = _affordable_columns(view, Z[view.rows], at, ROWS_PER_PARAMETER)
         note = note or f"bias adjusted by all {len(at)} rows of the donors' arm"
     if columns is None:
         return np.zeros(len(view.y)), note
@@ -130,8 +132,12 @@ def _level_means(
     is_level = blocks.block >= 0
     numbers, note = blocks.values[:, ~is_level], ""
     if numbers.shape[1]:
-        found, note = _affordable_columns(view, numbers, at)
-        numbers = np.empty((len(view.y), 0)) if found is None else found
+        needed = None if len(view.score) else ROWS_PER_PARAMETER
+        found, note = _affordable_columns(view, numbers, at, needed)
+        if found is None:
+            numbers, note = np.empty((len(view.y), 0)), f"numbers not adjusted for ({len(at)} donors)"
+        else:
+            numbers = found
     numbers = _inside_range(numbers, at)
     values = np.hstack([numbers, blocks.values[:, is_level]])
     block = np.append(np.full(numbers.shape[1], -1), blocks.block[is_level])
@@ -146,9 +152,10 @@ def _inside_range(columns: Float, at: npt.NDArray[np.intp]) -> Float:
 
 
 def _affordable_columns(
-    view: SegmentView, Z: Float, at: npt.NDArray[np.intp]
+    view: SegmentView, Z: Float, at: npt.NDArray[np.intp], per_parameter: int | None = None
 ) -> tuple[Float | None, str]:
     """Return the covariates of the view, or the score where donors are too few for them."""
+    needed = DONORS_PER_PARAMETER if per_parameter is None else per_parameter
     score = view.score[:, None] if len(view.score) else np.empty((len(view.y), 0))
     if Z.shape[1] == 0:
         return score, ""
@@ -156,11 +163,11 @@ def _affordable_columns(
     n_donors = float(len(at))
     if len(view.weight):
         n_donors = effective_rows(view.weight[at], as_counts=view.has_counts)
-    if n_donors < DONORS_PER_PARAMETER * (n_columns + 1):
+    if n_donors < needed * (n_columns + 1):
         n_columns = int(independent_columns(Z[at]).sum())
-    if n_donors >= DONORS_PER_PARAMETER * (n_columns + 1):
+    if n_donors >= needed * (n_columns + 1):
         return centre_columns(Z), ""
-    if len(view.score) and n_donors >= DONORS_PER_PARAMETER * 2:
+    if len(view.score) and n_donors >= needed * 2:
         return score, f"bias adjusted on the score alone ({len(at)} donors)"
     return None, f"no bias adjustment ({len(at)} donors)"
 
