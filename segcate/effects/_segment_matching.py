@@ -59,9 +59,9 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         is 0/1).
     adjustment : None, "bias", "linear" or regressor, default="bias"
         None: difference in matched means. "bias": Abadie & Imbens (2011), a linear regression among
-        the matches takes out what differs within matched sets; on the score alone where donors are
-        fewer than 10 a parameter, or without a score among all rows of their arm (the status says
-        so). "linear": g-computation from a regression
+        the matches takes out what differs within matched sets. Where donors are fewer than 10 a
+        parameter it takes the score alone; a design without a score takes all rows of the donors'
+        arm, at least 4 a parameter. The status says so. "linear": g-computation from a regression
         with treatment interactions on the matched rows. A regressor (it must accept
         `sample_weight`) stands in for the linear regression of "bias".
     std_error : {"auto", "abadie-imbens", "abadie-imbens-2016", "pair", "pair+unit", "group"}
@@ -125,7 +125,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         Label of each segment that was merged into another -> label of that one. The status of the
         latter names it, and `predict` gives its rows the effect of the latter.
     complete_rows_ : intp array, with ``missing="drop"`` where rows were left out
-        Positions in X of the rows that were used; what is there a row belongs to these.
+        Positions in X of the rows that were used. Fitted arrays of one value a row have these rows.
     covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 
@@ -274,7 +274,11 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         check_option(owner, "inference", self.inference, ("population", "sample"))
         check_count(owner, "n_variance_neighbors", self.n_variance_neighbors, 0)
         if isinstance(self.adjustment, str):
-            check_option(owner, "adjustment", self.adjustment, ("bias", "linear"))
+            if self.adjustment not in ("bias", "linear"):
+                raise ValueError(
+                    f"{owner}: `adjustment` must be None, 'bias', 'linear' or a regressor (an instance with `fit` and "
+                    f"`predict`); got {self.adjustment!r}."
+                )
         elif self.adjustment is not None:
             self._check_regressor(owner)
         if not isinstance(self._matcher, Matcher):
@@ -282,6 +286,12 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
                 f"{owner}: `matcher` must be a Matcher, such as PropensityMatcher(), or None; got {self.matcher!r}."
             )
         self._matcher.check_parameters()
+        if self._matcher.missing != "auto":
+            how = self._matcher.missing
+            raise ValueError(
+                f"{owner}: `missing` of the matcher must be 'auto' here, as gaps are treated once for matches and "
+                f"adjustment; got {how!r}. Pass it as {owner}(missing={how!r})."
+            )
 
     def _check_regressor(self, owner: str) -> None:
         """Refuse an adjustment that is no regressor, or cannot weigh its rows."""

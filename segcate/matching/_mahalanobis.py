@@ -81,7 +81,7 @@ class MahalanobisMatcher(Matcher):
         `segment`, or the only one whose name ends in `__segment`.
     missing : {"auto", "indicator", "drop"}, default="auto"
         What is done about missing numbers and dates among the covariates, as in
-        `PropensityMatcher`; a distance to a missing value there is none.
+        `PropensityMatcher`. There is no distance to a missing value, so gaps have to be filled or left out.
     n_jobs : int, default=None
         Segments whose propensity is fitted at the same time.
     random_state : int, RandomState or None, default=None
@@ -100,7 +100,7 @@ class MahalanobisMatcher(Matcher):
     score_notes_ : dict of segment label to str
         What is special about the distance or score of a segment; empty texts are left out.
     complete_rows_ : intp array, with ``missing="drop"`` where rows were left out
-        Positions in X of the rows that were used; what is there a row belongs to these.
+        Positions in X of the rows that were used. Fitted arrays of one value a row have these rows.
     covariates_ : DataFrame, one row a column of X: kind, treatment, note, share_missing
     n_features_in_, feature_names_in_ : as in scikit-learn
 

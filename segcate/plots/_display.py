@@ -78,7 +78,15 @@ class Display:
 
     def _mark(self, kind: str, draw: Callable[..., Any], *where: Any, **default: Any) -> Any:
         """Draw a mark and keep it."""
-        drawn = draw(*where, **self._style(kind, **default))
+        try:
+            drawn = draw(*where, **self._style(kind, **default))
+        except AttributeError as error:
+            if not self._styles[kind]:
+                raise
+            raise ValueError(
+                f"{type(self).__name__}.plot: `{kind}_kw` must hold properties that matplotlib knows for it; got "
+                f"{sorted(self._styles[kind])}. {error}"
+            ) from error
         getattr(self, f"{kind}_").extend(drawn if isinstance(drawn, list) else [drawn])
         return drawn
 

@@ -73,6 +73,11 @@ def open_axes(owner: str, ax: Any, height: float, width: float = WIDTH) -> Any:
         ) from error
     if ax is None:
         _, ax = plt.subplots(figsize=(width, height), layout="constrained")
+    elif not hasattr(ax, "spines"):
+        raise TypeError(
+            f"{owner}.plot: `ax` must be matplotlib Axes or None; got {type(ax).__name__}. Pass those of a "
+            "figure, such as plt.subplots()[1]."
+        )
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     ax.tick_params(labelsize=FONT, colors=INK)

@@ -80,8 +80,8 @@ class UpliftCurveDisplay(CurveDisplay):
     -----
     The grey line is treating rows at random. A curve of more than 500 points is drawn at 500
     equally spaced shares. Of the two curves that are means, the band of the first 5 % of the rows
-    does not set the limits of the axis and may be cut. Bands of two models overlap more than their
-    difference is unsure, since both are made of the same rows: compare models by
+    does not set the limits of the axis and may be cut. Bands of two models may overlap although
+    one model is better, since both are made of the same rows: compare models by
     `segcate.metrics.compare_scores`.
 
     Examples
@@ -185,7 +185,8 @@ class UpliftCurveDisplay(CurveDisplay):
         confidence_level : float, default=0.95
             Of the bands, inside (0, 1).
         band : {"pointwise", "uniform"}, default="pointwise"
-            Whether a band holds the truth at one share named in advance, or at all at once.
+            "pointwise": the band holds the truth at one share that was named in advance. "uniform": it
+            holds the truth at all shares at once.
         random_state : int, RandomState instance or None, default=None
             Seed of the draws behind a uniform band.
         units, title

@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from segcate._statistics.least_squares import least_squares
 from segcate.effects import SegmentMatching
-from segcate.matching import PropensityMatcher
+from segcate.matching import MahalanobisMatcher, PropensityMatcher
 from tests.helpers import naive_effects as naive
 from tests.helpers.small_studies import small_study
 from tests.helpers.valid_match import design_of
@@ -192,7 +192,7 @@ def test_what_cannot_adjust_is_refused(adjustment, text):
 
 def test_an_unknown_adjustment_is_refused():
     data = small_study(9)
-    with pytest.raises(ValueError, match=r"`adjustment` must be one of \['bias', 'linear'\]"):
+    with pytest.raises(ValueError, match="None, .bias., .linear. or a regressor.*got .lasso."):
         fit(data, adjustment="lasso")
 
 
@@ -214,3 +214,21 @@ def test_g_computation_with_a_level_that_one_arm_alone_has():
     row = model.effects_.loc["all"]
     assert row["effect"] == pytest.approx(expected[0], rel=RTOL)
     assert row["std_error"] == pytest.approx(expected[1], rel=RTOL)
+
+
+@pytest.mark.parametrize("levels", [False, True])
+def test_a_thin_segment_without_a_score_is_adjusted_by_the_rows_of_the_arm(levels):
+    errors = {"bias": [], None: []}
+    for seed in range(40):
+        rng = np.random.default_rng([seed, 77])
+        a, b = rng.normal(size=(2, 45))
+        t = (rng.random(45) < 1 / (1 + np.exp(-0.7 * a + 0.3))).astype(int)
+        y = a + b + t + 0.3 * rng.normal(size=45)
+        X = pd.DataFrame({"a": a, "b": b})
+        if levels:
+            X["c"] = np.where(np.arange(45) < 8, "x", "y")
+        for adjustment, found in errors.items():
+            model = SegmentMatching(MahalanobisMatcher(), segment=None, adjustment=adjustment)
+            model.fit(X, y, treatment=t)
+            found.append(model.effects_["effect"].item() - 1.0)
+    assert abs(np.mean(errors["bias"])) < np.mean(errors[None]) / 3

@@ -372,3 +372,10 @@ def test_imputation_covers():
         hits += row["ci_low"] <= 2 <= row["ci_high"]
     # 95 % less three binomial standard errors
     assert hits / n >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / n)
+
+
+def test_gaps_are_the_business_of_the_estimator_not_of_the_matcher_inside():
+    model = SegmentMatching(PropensityMatcher(missing="drop"), segment=None)
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    with pytest.raises(ValueError, match=r"Pass it as SegmentMatching\(missing='drop'\)"):
+        model.fit(X, X[:, 0], treatment=np.arange(40) % 2)

@@ -158,6 +158,11 @@ def test_styles_pass_through_the_other_ways_in_and_wrong_ones_are_named(name):
     assert {mark.get_alpha() for mark in getattr(display, f"{kind}_")} == {0.321}
     with pytest.raises(TypeError, match=f"{name}.plot: `{kind}_kw` must be None or a dict"):
         display.plot(**{f"{kind}_kw": "red"})
+    with pytest.raises((ValueError, AttributeError), match="colr") as unknown:
+        display.plot(**{f"{kind}_kw": {"colr": "red"}})
+    assert f"`{kind}_kw`" in str(unknown.value)
+    with pytest.raises(TypeError, match=f"{name}.plot: `ax` must be matplotlib Axes or None; got"):
+        display.plot(plt.figure())
     with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
         drawing()[name](colour="red")
 

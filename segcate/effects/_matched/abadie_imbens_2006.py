@@ -38,8 +38,8 @@ def conditional_variances(
 
     The sample variance of the row itself, its `n_neighbors` nearest rows of the same arm and cell,
     and all tied with them (as `Matching` with Var.calc and Stata's ``vce(robust, nn())``). NaN for a
-    row that is alone in its arm, and in an arm whose rows are no donors, which population inference
-    does not ask about. With `detrend` the outcome is first taken less its linear regression
+    row that is alone in its arm. With population inference it is NaN too in an arm without donors,
+    where it is not needed. With `detrend` the outcome is first taken less its linear regression
     on the score (or the points) within the arm: where rows are few, neighbours lie far apart, and their distance
     would count as variance.
     """

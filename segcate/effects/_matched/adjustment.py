@@ -135,7 +135,10 @@ def _level_means(
         needed = None if len(view.score) else ROWS_PER_PARAMETER
         found, note = _affordable_columns(view, numbers, at, needed)
         if found is None:
-            numbers, note = np.empty((len(view.y), 0)), f"numbers not adjusted for ({len(at)} donors)"
+            numbers, note = (
+                np.empty((len(view.y), 0)),
+                f"numbers not adjusted for ({len(at)} donors)",
+            )
         else:
             numbers = found
     numbers = _inside_range(numbers, at)
