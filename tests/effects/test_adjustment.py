@@ -192,7 +192,7 @@ def test_what_cannot_adjust_is_refused(adjustment, text):
 
 def test_an_unknown_adjustment_is_refused():
     data = small_study(9)
-    with pytest.raises(ValueError, match="None, .bias., .linear. or a regressor.*got .lasso."):
+    with pytest.raises(ValueError, match=r"None, .bias., .linear. or a regressor.*got .lasso."):
         fit(data, adjustment="lasso")
 
 
