@@ -1,5 +1,7 @@
 """How good is a ranking by predicted effect: effect scores, ranking scores, scorers."""
 
+from typing import Any
+
 from segcate._inputs.routing import RoutedScorer
 from segcate._publishing import publish
 from segcate._ranking.estimates import MetricEstimate, RankScore
@@ -26,6 +28,7 @@ from segcate.metrics._group_effects import (
 from segcate.metrics._losses import dr_loss, dr_score, r_loss, r_score
 from segcate.metrics._policy_value import PolicyValue, policy_value
 from segcate.metrics._profit_curve import ProfitCurve, profit_curve
+from segcate.metrics._renamed import renamed
 from segcate.metrics._scorers import (
     EffectScoreMetric,
     ResidualMetric,
@@ -96,6 +99,12 @@ __all__ = [
     "uplift_at_k_scorer",
     "uplift_curve",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Find scores by the names that they had before."""
+    return renamed(name)
+
 
 publish(
     globals(),
