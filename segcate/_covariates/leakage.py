@@ -299,27 +299,31 @@ def _screened_rows(
         rows = np.flatnonzero(strata == stratum)
         n_chosen = min(len(rows), SCREENED_ROWS)
         at = np.arange(n_chosen) * len(rows) // max(n_chosen, 1)
-        chosen.append(rows[np.argsort(hashes[rows], kind="stable")[at]])
+        chosen.append(rows[np.argsort(hashes[rows])[at]])
     return np.sort(np.concatenate(chosen))
 
 
 def _row_hashes(X: Any, positions: Sequence[int], y: Float) -> npt.NDArray[np.uint64]:
     """Hash the outcome and the covariates of each row, numbers by value whatever their type.
 
-    Text is read only where numbers leave rows that are alike.
+    Columns are read until no two rows are alike, text last.
     """
-    hashes, texts = _mixed(np.zeros(len(y), np.uint64), y), []
-    for i in positions:
-        column = frames.column_values(X, i)
-        if column.dtype.kind in "iufb":
-            hashes = _mixed(hashes, column.astype(np.float64))
-        else:
-            texts.append(column)
-    if texts and len(np.unique(hashes)) < len(hashes):
-        for column in texts:
-            codes, _ = pd.factorize(column.astype(str), sort=True)
-            hashes = _mixed(hashes, codes.astype(np.float64))
+    columns = [frames.column_values(X, i) for i in positions]
+    columns.sort(key=lambda column: column.dtype.kind not in "iufb")  # stable: numbers first
+    hashes = _mixed(np.zeros(len(y), np.uint64), y)
+    for n_read, column in enumerate(columns):
+        is_time_to_look = n_read & (n_read - 1) == 0  # after 0, 1, 2, 4, 8, ... columns
+        if is_time_to_look and _are_distinct(hashes):
+            break
+        if column.dtype.kind not in "iufb":
+            column = pd.factorize(column.astype(str), sort=True)[0]
+        hashes = _mixed(hashes, column.astype(np.float64))
     return hashes
+
+
+def _are_distinct(hashes: npt.NDArray[np.uint64]) -> bool:
+    ordered = np.sort(hashes)
+    return bool((ordered[1:] != ordered[:-1]).all())
 
 
 def _mixed(hashes: npt.NDArray[np.uint64], values: Float) -> npt.NDArray[np.uint64]:
