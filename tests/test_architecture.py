@@ -28,6 +28,7 @@ FLOORS = [
     {"effects"},
     {"cate", "metrics"},
     {"model_selection"},
+    {"findings"},
     {"plots"},
     {"cli"},
 ]

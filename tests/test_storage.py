@@ -30,8 +30,18 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 import segcate
-from segcate import cate, effects, matching, metrics, model_selection, segmentation, temporal
+from segcate import (
+    cate,
+    effects,
+    findings,
+    matching,
+    metrics,
+    model_selection,
+    segmentation,
+    temporal,
+)
 from segcate.datasets import make_segmented_users
+from tests.findings.small import collect
 from tests.helpers.public_calls import calls
 from tests.helpers.small_panels import small, small_panel
 
@@ -315,6 +325,10 @@ def test_no_type_is_trusted_that_is_not_stored():
     found: set[str] = set()
     for name in BY_SKOPS:
         found |= set(skops.io.get_untrusted_types(data=skops.io.dumps(fitted(name))))
+    found |= set(skops.io.get_untrusted_types(data=skops.io.dumps(collect())))
     ours = {name for name in segcate.SKOPS_TRUSTED_TYPES if name.startswith("segcate.")}
+    ours -= {
+        f"segcate.findings.{name}" for name in findings.__all__
+    }  # tests/findings/test_findings.py
     refused = {f"segcate.cate.{name}" for name in NOT_BY_SKOPS if name not in NETWORKS}
     assert ours - found <= refused

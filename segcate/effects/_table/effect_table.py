@@ -196,6 +196,7 @@ class EffectTable:
                 "ci_high": float(high),
                 "z": z,
                 "p_value": float(law.two_sided_p(z)),
+                "df": float(self.overall.df),
             },
             name="overall",
         )

@@ -1,0 +1,87 @@
+"""Effects of segments, of everyone, and differences between segments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from segcate._inputs.arrays import Float
+from segcate.findings._analysed_rows import AnalysedRows
+from segcate.findings._segment_findings import Contrast, OverallFinding, SegmentFinding
+from segcate.findings._source import Source
+
+__all__ = ["collect_contrasts", "collect_overall", "collect_segments"]
+
+# More segments than this have too many pairs to read.
+MOST_COMPARED = 25
+_COUNTS = ("n", "n_treated", "n_control", "n_matched")
+_SHARED = (
+    "n", "n_treated", "n_control", "n_matched", "effect", "std_error", "ci_low", "ci_high", "p_value",
+)  # fmt: skip
+_OWN = ("p_adjusted", "shrunken_effect", "shrunken_ci_low", "shrunken_ci_high", "df")
+
+
+def collect_segments(
+    source: Source, rows: AnalysedRows, names: dict[Any, str] | None
+) -> tuple[SegmentFinding, ...]:
+    """Read `effects_`, and add what follows from it."""
+    table = source.model.effects_
+    merged: dict[Any, list[Any]] = {}
+    for label, into in source.model.merged_segments_.items():
+        merged.setdefault(into, []).append(label)
+    share = _shares(rows)
+    names = names or {}
+    return tuple(
+        SegmentFinding(
+            label=label,
+            name=str(names.get(label, label)),
+            share=float(share[i]),
+            status=str(table["status"].iloc[i]),
+            is_merged_from=tuple(merged.get(label, ())),
+            **{name: table[name].iloc[i].item() for name in (*_SHARED, *_OWN)},
+        )
+        for i, label in enumerate(rows.labels)
+    )
+
+
+def _shares(rows: AnalysedRows) -> Float:
+    weight = rows.own_weight
+    found = np.bincount(rows.codes, weight, minlength=len(rows.labels)) / weight.sum()
+    return np.asarray(found, dtype=np.float64)
+
+
+def collect_overall(source: Source) -> OverallFinding:
+    """Read `overall_`."""
+    row = source.model.overall_
+    found: dict[str, Any] = {name: int(row[name]) for name in _COUNTS}
+    found |= {name: float(row[name]) for name in (*_SHARED[len(_COUNTS) :], "df")}
+    return OverallFinding(**found)
+
+
+def collect_contrasts(
+    source: Source, miss: Callable[[str, str, str], None]
+) -> tuple[Contrast, ...] | None:
+    """Compare all pairs of segments; None where there is one segment, or there are too many."""
+    labels = source.model.segment_labels_.tolist()
+    if len(labels) < 2:
+        miss("contrasts", "there is one segment", "fit with two or more segments")
+        return None
+    if len(labels) > MOST_COMPARED:
+        n_pairs = len(labels) * (len(labels) - 1) // 2
+        miss(
+            "contrasts",
+            f"{len(labels)} segments have {n_pairs:,} differences, too many to read",
+            "estimator.contrasts([{label: 1, other: -1}]) for the pairs of interest",
+        )
+        return None
+    table = source.model.contrasts().table
+    pairs = [(a, b) for i, a in enumerate(labels) for b in labels[i + 1 :]]
+    columns = ("estimate", "std_error", "ci_low", "ci_high", "p_value", "p_adjusted", "df")
+    return tuple(
+        Contrast(first, second, *(float(value) for value in row))
+        for (first, second), row in zip(
+            pairs, table[list(columns)].to_numpy().tolist(), strict=True
+        )
+    )
