@@ -24,7 +24,7 @@ help:
 	@echo "make test    lint, types and the unit tests"
 	@echo "make slow    the simulations that hold every standard error to its coverage"
 	@echo "make bench   speed beside other packages"
-	@echo "make docs    user guide, API reference and gallery into docs/_build/html"
+	@echo "make docs    user guide, API reference and gallery into docs/_build/html; links are checked"
 	@echo "make format  format the code"
 
 demo: $(READY)
@@ -50,6 +50,7 @@ bench: $(READY)
 
 docs: $(DOCS_READY)
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python docs/check_html.py docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 clean:

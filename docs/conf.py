@@ -6,7 +6,8 @@ import re
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE / "_extensions")]
 
 import segcate
 
@@ -19,14 +20,21 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
+    "offline",  # ours: formulas as MathML, where sources stand
 ]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 exclude_patterns = ["_build", "examples/**"]
 html_theme = "pydata_sphinx_theme"
 html_title = "segcate"
+html_static_path = ["_static"]
+html_css_files = ["segcate.css"]
+html_math_renderer = "mathml"
+html_copy_source = False
+smartquotes = False  # options are copied from the pages: "att", not its typeset form
+html_show_sourcelink = False
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
@@ -48,6 +56,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,  # its table fetches a script from another host
     "remove_config_comments": True,
 }
 
