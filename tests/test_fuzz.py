@@ -35,7 +35,7 @@ RESULTS = {
     "BestLinearPrediction", "Clan", "CounterfactualRows", "CrossFitSegmentEffects", "DenseRows", "EffectByGroup",
     "EffectByQuantile", "EffectTable", "GroupCalibration", "Heterogeneity", "HonestEffects", "MatchedSample",
     "MetricEstimate", "Monotonicity", "PolicyValue", "ProfitCurve", "RankScore", "ScoreComparison", "SegmentContrasts",
-    "SemiSynthetic", "SimulatedState", "TargetingCurve", "TumorGrowth", "TumorPatients",
+    "EValue", "RosenbaumBounds", "SemiSynthetic", "SimulatedState", "TargetingCurve", "TumorGrowth", "TumorPatients",
 }  # fmt: skip
 ELSEWHERE = {
     "CausalMLEstimator": "tests/cate/test_adapter_checks.py",
@@ -45,6 +45,7 @@ ELSEWHERE = {
     "load_nhefs": "takes nothing",
     "Matcher": "the base of the matchers, which are here",
     "honest_effects": "tests/model_selection/test_honest.py",
+    "pair_differences": "tests/effects/test_rosenbaum.py",
     "CRN": "tests/temporal", "MSM": "tests/temporal", "RMSN": "tests/temporal", "GNet": "tests/temporal",
     "CausalTransformer": "tests/temporal", "TrajectorySegmenter": "tests/temporal",
     "cross_fit_segment_effects": "tests/temporal", "segment_effects": "tests/temporal",

@@ -1,6 +1,8 @@
 """How much: effects per segment, with standard errors that simulation has shown to be right."""
 
 from segcate._publishing import publish
+from segcate.effects._e_value import EValue, e_value
+from segcate.effects._rosenbaum import RosenbaumBounds, pair_differences, rosenbaum_bounds
 from segcate.effects._segment_aipw import SegmentAIPW
 from segcate.effects._segment_matching import SegmentMatching
 from segcate.effects._segment_regression import SegmentRegression
@@ -9,12 +11,17 @@ from segcate.effects._table.group_scores import GroupScores
 from segcate.effects._table.heterogeneity import Heterogeneity
 
 __all__ = [
+    "EValue",
     "EffectTable",
     "Heterogeneity",
+    "RosenbaumBounds",
     "SegmentAIPW",
     "SegmentContrasts",
     "SegmentMatching",
     "SegmentRegression",
+    "e_value",
+    "pair_differences",
+    "rosenbaum_bounds",
 ]
 
 publish(globals(), stored=[GroupScores, Overall])

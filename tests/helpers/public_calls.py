@@ -235,6 +235,19 @@ def _effect_calls() -> dict[str, Call]:
             covariance="pooled", n_neighbors=3, replacement=True, caliper=None, caliper_scale="sd", score_scale="logit",
             estimator=None, order="data", exact=None, segment="auto", n_jobs=None, random_state=0,
         ),
+        "rosenbaum_bounds": Call(
+            effects.rosenbaum_bounds,
+            {
+                "difference": study()["y"], "gamma": 1.5, "statistic": "wilcoxon", "alternative": "two-sided",
+                "confidence_level": 0.95,
+            },
+            vectors=("difference",),
+        ),
+        "e_value": Call(
+            effects.e_value,
+            {"estimate": 2.0, "low": 1.2, "high": 3.0, "measure": "risk ratio", "is_rare": False, "std_error": None,
+             "std_dev": 1.0},
+        ),
     }  # fmt: skip
 
 
