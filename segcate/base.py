@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from segcate._inputs import frames
 from segcate._inputs.encoding import ColumnEncoding
 from segcate._inputs.features import check_features
 from segcate._inputs.kinds import ColumnKind
+from segcate._inputs.listing import listed
 from segcate._inputs.records import RecordedColumns
 from segcate._inputs.routing import FIT_REQUEST, SCORE_REQUEST
 from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
@@ -34,6 +35,36 @@ class EffectEstimatorMixin(RecordedColumns, RegressorMixin):
 
     __metadata_request__fit = FIT_REQUEST
     __metadata_request__score = SCORE_REQUEST
+
+    # Parameters that hold an estimator or None, and how each is given one.
+    _children: ClassVar[dict[str, str]] = {}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; those of an estimator inside (`matcher__caliper`) need an instance of it.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameter names and their values.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, or it belongs to an estimator that is None.
+        """
+        for child, example in self._children.items():
+            nested = [name for name in params if name.startswith(f"{child}__")]
+            if nested and params.get(child, getattr(self, child)) is None:
+                raise ValueError(
+                    f"{type(self).__name__}: {listed(nested)} cannot be set because `{child}` is None. Give it an "
+                    f"instance, for example {example}."
+                )
+        super().set_params(**params)
+        return self
 
     def score(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ __all__ = [
     "deal_groups",
     "deal_rows",
     "dose_bands",
+    "has_splits",
     "splits_of",
     "treatment_strata",
 ]
@@ -84,6 +86,11 @@ def _outcome_bins(y: Float, n_bins: int, min_rows: int) -> Int:
         if counts[counts > 0].min() >= min_rows:
             return bins
     return np.zeros(len(y), dtype=np.intp)
+
+
+def has_splits(cv: Any) -> bool:
+    """Tell whether `cv` holds positions of rows, and is no number of folds (a good or a bad one)."""
+    return isinstance(cv, Iterable)
 
 
 def check_splits(owner: str, cv: Any, n_rows: int) -> Splits:

@@ -19,7 +19,7 @@ from segcate._inputs.vectors import is_zero_one
 from segcate._inputs.weights import present
 from segcate._nuisance.cross_fit import Fold, Target, cross_fit
 from segcate._nuisance.default_models import encoded_covariates
-from segcate._nuisance.folds import deal_folds, dose_bands, splits_of, treatment_strata
+from segcate._nuisance.folds import deal_folds, dose_bands, has_splits, splits_of, treatment_strata
 from segcate.exceptions import OverlapError, SegcateWarning
 
 _NO_ROWS: Int = np.empty(0, dtype=np.intp)
@@ -172,9 +172,10 @@ def fit_nuisances(
     return _assemble(owner, predicted, treatment, folds, models.clip, kept)
 
 
-def check_cross_fitting(owner: str, cv: Any, clip: Any) -> None:
+def check_cross_fitting(owner: str, cv: Any, clip: Any, *, allows_splits: bool = False) -> None:
     """Refuse a number of folds below 2, and a bound on chances outside [0, 0.5)."""
-    check_count(owner, "cv", cv, 2, advice="It is the number of folds.")
+    if not (allows_splits and has_splits(cv)):
+        check_count(owner, "cv", cv, 2, advice="It is the number of folds.")
     check_number(owner, "clip", clip, least=0, below=0.5)
 
 

@@ -21,8 +21,10 @@ __all__ = [
     "corrected",
     "left_out_sums",
     "mean_std_error",
+    "row_factor",
     "row_scores",
     "sums_by_group",
+    "unit_factor",
 ]
 
 # A row or group with more leverage than this holds a coefficient alone; its residual is rounding.
@@ -38,8 +40,8 @@ def corrected(residual: Float, leverage: Float, kind: str) -> Float:
     ----------
     residual, leverage : float64 arrays of shape (n_rows,)
     kind : {"hc0", "hc1", "hc2", "hc3"}
-        "hc2" divides by the root of one less the leverage, "hc3" by one less it. The factor
-        n / (n - k) of "hc1" is the caller's.
+        "hc2" divides by the root of one less the leverage, "hc3" by one less it. "hc1" does
+        nothing but for `row_factor`.
     """
     left = np.where(leverage > FULL_LEVERAGE, 1.0, 1.0 - leverage)
     return np.asarray(residual / left ** _POWERS[kind], dtype=np.float64)
@@ -48,7 +50,7 @@ def corrected(residual: Float, leverage: Float, kind: str) -> Float:
 def row_scores(columns: Float, residual: Float, bread: Float, kind: str) -> tuple[Float, Float]:
     """Return what each row adds to the error of each coefficient, and the rows' leverages.
 
-    The sum of squares of the scores is the covariance, for "hc1" but for its factor n / (n - k).
+    The sum of squares of the scores is the covariance, but for `row_factor`.
 
     Parameters
     ----------
@@ -68,9 +70,9 @@ def cluster_scores(
     """Return what each group adds to the error of each coefficient, and the largest leverage.
 
     With `leaves_out` the scores are the coefficients less those without the group (CR3), NaN where
-    they cannot be told without one. Otherwise they are sums over the group (CR1, but for
-    `cluster_factor`), and the leverage is 0. Parameters are those of `row_scores`; `codes` run
-    from 0 without gaps.
+    they cannot be told without one. Otherwise they are sums over the group (CR1), and the leverage
+    is 0. The sum of squares is the covariance, but for `cluster_factor`. Parameters are those of
+    `row_scores`; `codes` run from 0 without gaps.
     """
     sums, leverage = sums_by_group(columns * residual[:, None], codes), 0.0
     if leaves_out:
@@ -78,12 +80,38 @@ def cluster_scores(
     return sums @ bread, leverage
 
 
-def cluster_factor(n_groups: Any, n_rows: Any, n_parameters: int) -> Any:
-    """Return the factor of CR1, ``G / (G - 1) * (n - 1) / (n - k)``; NaN where it has no meaning."""
-    is_known = (np.asarray(n_groups) > 1) & (np.asarray(n_rows) > n_parameters)
+def row_factor(kind: str, n_rows: Any, n_parameters: int) -> Any:
+    """Return the factor of "hc1", ``n / (n - k)``, NaN where no row is left over; else 1."""
+    if kind != "hc1":
+        return 1.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        factor = n_groups / np.subtract(n_groups, 1.0) * (n_rows - 1) / (n_rows - n_parameters)
-    return np.where(is_known, factor, np.nan)[()]
+        factor = n_rows / np.subtract(n_rows, n_parameters, dtype=np.float64)
+    return np.where(np.asarray(n_rows) > n_parameters, factor, np.nan)[()]
+
+
+def unit_factor(n_units: Any, *, leaves_out: bool = False) -> Any:
+    """Return ``G / (G - 1)``, of sums over units, or of sums left out in turn (CR3) ``(G - 1) / G``.
+
+    NaN with fewer than two units.
+    """
+    less = np.subtract(n_units, 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = less / n_units if leaves_out else n_units / less
+    return np.where(less > 0, factor, np.nan)[()]
+
+
+def cluster_factor(
+    n_groups: Any, n_rows: Any, n_parameters: int, *, leaves_out: bool = False
+) -> Any:
+    """Return the factor of `cluster_scores`; NaN where it has no meaning.
+
+    ``G / (G - 1) * (n - 1) / (n - k)`` of sums over groups (CR1), ``(G - 1) / G`` with `leaves_out`.
+    """
+    factor = unit_factor(n_groups, leaves_out=leaves_out)
+    if not leaves_out:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = factor * (n_rows - 1) / (n_rows - n_parameters)
+    return np.where(np.asarray(n_rows) > n_parameters, factor, np.nan)[()]
 
 
 def mean_std_error(
@@ -99,9 +127,7 @@ def mean_std_error(
     if clusters is not None:
         part = np.bincount(clusters, weights=part).astype(np.float64)
     n_units = len(part)
-    if n_units < 2:
-        return math.nan, n_units
-    return math.sqrt(n_units / (n_units - 1) * float(part @ part)) / total, n_units
+    return math.sqrt(unit_factor(n_units) * float(part @ part)) / total, n_units
 
 
 def sums_by_group(values: Float, codes: Int) -> Float:

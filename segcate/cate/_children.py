@@ -1,8 +1,8 @@
-"""Check, set and fit the model inside an estimator of individual effects."""
+"""Check and fit the model inside an estimator of individual effects."""
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,48 +12,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from segcate._inputs.arrays import Float
-from segcate._inputs.listing import listed
 from segcate._inputs.vectors import is_zero_one
-from segcate.cate._estimator import CATEEstimator
 
-__all__ = ["NestingEstimator", "check_child", "fit_regressor", "regressor_predict"]
-
-
-class NestingEstimator(CATEEstimator):
-    """An estimator of effects around another model, its parameter `estimator`, which may be None.
-
-    A subclass names in `_example` a model that it can take.
-    """
-
-    estimator: Any
-    _example: str
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters; those of the model inside (`estimator__...`) need an instance of it.
-
-        Parameters
-        ----------
-        **params : dict
-            Parameter names and their values.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If there is no such parameter, or it belongs to an `estimator` that is None.
-        """
-        nested = [name for name in params if name.startswith("estimator__")]
-        if nested and params.get("estimator", self.estimator) is None:
-            owner = type(self).__name__
-            raise ValueError(
-                f"{owner}: {listed(nested)} cannot be set because `estimator` is None. Give it an "
-                f"instance: {owner}({self._example})."
-            )
-        super().set_params(**params)
-        return self
+__all__ = ["check_child", "fit_regressor", "regressor_predict"]
 
 
 def check_child(owner: str, model: Any, what: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -17,12 +17,11 @@ from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_in_unit_interval, check_number, check_option
 from segcate._statistics.intervals import Law
 from segcate.cate._children import (
-    NestingEstimator,
     check_child,
     fit_regressor,
     regressor_predict,
 )
-from segcate.cate._estimator import treated_arms
+from segcate.cate._estimator import CATEEstimator, treated_arms
 from segcate.cate._robust_regression import (
     InteractionFit,
     effect_std_error,
@@ -37,7 +36,7 @@ from segcate.segmentation._columns import resolve_columns
 STD_ERRORS = ("auto", "hc0", "hc1", "hc2", "hc3", "group")
 
 
-class InteractionRegression(NestingEstimator):
+class InteractionRegression(CATEEstimator):
     """Regress the outcome on the treatment, the covariates and their products.
 
     The simplest model of individual effects, with intervals: the effect is a line in the
@@ -140,7 +139,7 @@ class InteractionRegression(NestingEstimator):
     Name: coef, dtype: float64
     """
 
-    _example = "Ridge()"
+    _children: ClassVar[dict[str, str]] = {"estimator": "InteractionRegression(Ridge())"}
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ from segcate._statistics.sandwich import (
     FULL_LEVERAGE,
     cluster_factor,
     cluster_scores,
+    row_factor,
     row_scores,
 )
 from segcate.effects._table.segment_estimate import grouped_rows
@@ -153,8 +154,7 @@ def _covariance(
         scores[is_own] = 0.0
         own = columns[is_own] @ fit.bread
         unknown = own.T @ own
-    factor = n / (n - k) if kind == "hc1" else 1.0
-    return factor * (scores.T @ scores), unknown, n - k
+    return row_factor(kind, n, k) * (scores.T @ scores), unknown, n - k
 
 
 def _clustered(
@@ -175,7 +175,7 @@ def _clustered(
     scores, _ = cluster_scores(columns, residual, fit.bread, grouped.codes, leaves_out=leaves_out)
     if np.isnan(scores).any():
         return nothing, 0
-    factor = (n_groups - 1) / n_groups if leaves_out else cluster_factor(n_groups, n, k)
+    factor = cluster_factor(n_groups, n, k, leaves_out=leaves_out)
     return factor * (scores.T @ scores), int(grouped.freedom)
 
 

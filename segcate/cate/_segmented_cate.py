@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +25,8 @@ from segcate._inputs.part_of_rows import part_of_rows
 from segcate._inputs.present_rows import present_rows
 from segcate._inputs.segments import Segment, code_segments
 from segcate._nuisance.nuisances import check_cross_fitting
-from segcate.cate._children import NestingEstimator, check_child
-from segcate.cate._estimator import treated_arms
+from segcate.cate._children import check_child
+from segcate.cate._estimator import CATEEstimator, treated_arms
 from segcate.cate._interaction_regression import InteractionRegression
 from segcate.cate._interval import predict_interval
 from segcate.cate._segment_models import fit_models, out_of_fold, residualise, told_the_kind
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class SegmentedCATE(NestingEstimator):
+class SegmentedCATE(CATEEstimator):
     """Fit one model of effects per segment, and shrink it towards a pooled one.
 
     Use it where effects may depend on the covariates differently in each segment, and some segments
@@ -147,7 +147,7 @@ class SegmentedCATE(NestingEstimator):
     2   22          6         16    0.00  pooled: 6 treated, fewer than min_per_arm=50
     """
 
-    _example = "InteractionRegression()"
+    _children: ClassVar[dict[str, str]] = {"estimator": "SegmentedCATE(InteractionRegression())"}
 
     def __init__(
         self,

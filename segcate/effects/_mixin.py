@@ -110,8 +110,6 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
 
     # What else may fill a segment that has no estimate, for the error message.
     _remedy: ClassVar[str] = ""
-    # Parameters that hold an estimator or None, and how each is given one.
-    _children: ClassVar[dict[str, str]] = {}
     # Whether rows of weight 0 are left out before anything is estimated.
     _leaves_out_rows: ClassVar[bool] = True
 
@@ -209,18 +207,6 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         takes = self._takes_missing(has_propensity=False)
         tags.input_tags.allow_nan = takes or self.missing != "auto"
         return tags
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters; those of a child (`matcher__caliper`) need an instance of it."""
-        for child, example in self._children.items():
-            nested = [name for name in params if name.startswith(f"{child}__")]
-            if nested and params.get(child, getattr(self, child)) is None:
-                raise ValueError(
-                    f"{type(self).__name__}: {listed(nested)} cannot be set because `{child}` is None. Give it an "
-                    f"instance, for example {example}."
-                )
-        super().set_params(**params)
-        return self
 
     def predict(self, X: Any) -> Float:
         """Return the effect of the segment of each row.
@@ -360,17 +346,10 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         ]
         if gaps and (self.on_empty == "raise" or len(gaps) == len(estimates)):
             more = f" and {len(gaps) - 5} more" if len(gaps) > 5 else ""
-            without = (
-                f"Keep going without them, {owner}(on_empty='nan'), or with everyone's effect in their place, "
-                "on_empty='overall'; or merge"
-            )
-            if len(gaps) == len(estimates):  # nothing would be left to go on with
-                without = "Merge"
+            found = f"{len(gaps)} of {len(estimates)} segments have no estimate: {'; '.join(gaps[:5])}{more}"
             raise EmptySegmentError(
-                f"{owner}: {len(gaps)} of {len(estimates)} segments have no estimate: {'; '.join(gaps[:5])}{more} "
-                f"(n_samples={data.n_rows}). {without} thin segments into their nearest neighbours, "
-                f"{owner}(min_per_arm=10), or by rows in the segmenter, KMeansSegmenter(min_size=50); or make fewer "
-                f"segments, KMeansSegmenter(n_clusters=3). It may also help to {self._remedy}."
+                f"{owner}: {found} (n_samples={data.n_rows}). {_ways_out(owner, len(gaps), len(estimates))}. It may "
+                f"also help to {self._remedy}."
             )
 
     def _store_effects(
@@ -406,6 +385,22 @@ def _counted_arms(estimate: SegmentEstimate) -> str:
     if " treated, " in estimate.status:
         return ""
     return f" ({estimate.n_treated} treated, {estimate.n_control} control)"
+
+
+def _ways_out(owner: str, n_empty: int, n_segments: int) -> str:
+    """Say what to do about segments without an estimate."""
+    if n_segments == 1:
+        return "All rows are one segment, so an estimate needs more rows of both arms"
+    merge = (
+        f"thin segments into their nearest neighbours, {owner}(min_per_arm=10), or by rows in the segmenter, "
+        "KMeansSegmenter(min_size=50); or make fewer segments, KMeansSegmenter(n_clusters=3)"
+    )
+    if n_empty == n_segments:  # nothing would be left to go on with
+        return f"Merge {merge}"
+    return (
+        f"Keep going without them, {owner}(on_empty='nan'), or with everyone's effect in their place, "
+        f"on_empty='overall'; or merge {merge}"
+    )
 
 
 def _warn_of_few_groups(owner: str, groups: npt.NDArray[np.intp]) -> None:

@@ -18,7 +18,7 @@ from segcate._inputs.parameters import check_flag, check_seed
 from segcate._inputs.segments import Segment
 from segcate._inputs.vectors import is_zero_one
 from segcate._nuisance.cross_fit import check_models
-from segcate._nuisance.folds import check_splits
+from segcate._nuisance.folds import check_splits, has_splits
 from segcate._nuisance.nuisances import NuisanceModels, check_cross_fitting, warn_of_clipped
 from segcate.effects._mixin import Estimated, SegmentEffectsMixin
 from segcate.effects._table.segment_estimate import OK, SegmentEstimate
@@ -276,7 +276,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
     def _check_parameters(self, owner: str) -> None:
         self._check_shared_parameters(owner, ("ate", "att"))
         check_flag(owner, "pool_nuisances", self.pool_nuisances)
-        check_cross_fitting(owner, self.cv if _is_number(self.cv) else 2, self.clip)
+        check_cross_fitting(owner, self.cv, self.clip, allows_splits=True)
 
     def _plan(self, owner: str, data: EffectData) -> AIPWOptions:
         """Check the models against the data, and say how they are fitted."""
@@ -287,7 +287,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
                 f"{owner}: X has no covariates beside the segment, and models of outcome and treatment need some. "
                 "Add them, or use SegmentRegression, which then compares means."
             )
-        splits = None if _is_number(self.cv) else check_splits(owner, self.cv, data.n_rows)
+        splits = check_splits(owner, self.cv, data.n_rows) if has_splits(self.cv) else None
         models = NuisanceModels(
             outcome=self.outcome_model,
             treatment=self.propensity_model,
@@ -394,11 +394,6 @@ def _refuse_certain(owner: str, propensity: Float, estimand: str) -> None:
 def _expected(counted: SegmentEstimate) -> SegmentEstimate:
     """Count a segment as estimated unless its status says why it cannot be."""
     return replace(counted, status=counted.status or OK)
-
-
-def _is_number(cv: Any) -> bool:
-    """Tell whether `cv` is a number (in range or not), and not the folds themselves."""
-    return isinstance(cv, bool | int | float | np.number)
 
 
 def _model_name(model: Any) -> str:

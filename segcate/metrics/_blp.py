@@ -18,7 +18,13 @@ from segcate._inputs.treatment import check_treatment
 from segcate._inputs.vectors import check_propensity, check_vector
 from segcate._statistics.intervals import Law
 from segcate._statistics.least_squares import least_squares
-from segcate._statistics.sandwich import FULL_LEVERAGE, cluster_factor, cluster_scores, row_scores
+from segcate._statistics.sandwich import (
+    FULL_LEVERAGE,
+    cluster_factor,
+    cluster_scores,
+    row_factor,
+    row_scores,
+)
 from segcate.metrics._scored_rows import ScoredRows, check_rows
 
 StdError = Literal["hc3", "hc1", "const"]
@@ -421,7 +427,8 @@ def _fit_line(
 ) -> _Line:
     """Regress y on columns; HC1 and HC3 are those of clusters where there are any.
 
-    HC3 for clusters leaves each out in turn (CR3); with clusters of one row it is HC3.
+    HC3 for clusters leaves each out in turn (CR3); with clusters of one row it is HC3 times
+    (n - 1) / n.
     """
     fit = least_squares(columns, y, weight)
     if not fit.kept.all():
@@ -438,14 +445,13 @@ def _fit_line(
     if clusters is None:
         scores, leverages = row_scores(X, residual, fit.bread, std_error)
         leverage, unit, df = float(leverages.max()), "row", n - k
-        factor = n / (n - k)
+        factor = row_factor(std_error, n, k)
     else:
         scores, leverage = cluster_scores(X, residual, fit.bread, clusters, leaves_out=leaves_out)
         unit, df = "group", len(scores) - 1
-        factor = cluster_factor(len(scores), n, k)
+        factor = cluster_factor(len(scores), n, k, leaves_out=leaves_out)
     if leaves_out:
         _refuse_full(owner, leverage, unit)
-        factor = 1.0
     return _Line(fit.coef, factor * (scores.T @ scores), df)
 
 

@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_option
 from segcate._ranking.estimates import MetricEstimate
+from segcate._statistics.sandwich import unit_factor
 from segcate.exceptions import SegcateWarning
 from segcate.metrics._effect_by_quantile import check_n_groups
 from segcate.metrics._group_means import compress_codes, group_means, quantile_codes
@@ -194,7 +195,7 @@ def _leave_one_out(rows: ScoredRows, codes: Int) -> tuple[float, float]:
     lent *= cells.of_group(cells.residual) - cells.residual
     influence = np.bincount(cells.unit, weights=own + lent - value * cells.weight)
     n_units = int((np.bincount(cells.unit) > 0).sum())
-    of_units = n_units / (n_units - 1) * float(influence @ influence) / total**2
+    of_units = unit_factor(n_units) * float(influence @ influence) / total**2
     of_pairs = _pair_variance(cells) / total**2
     return value, float(np.sqrt(max(of_units - of_pairs, of_pairs)))
 

@@ -12,6 +12,7 @@ from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_number
 from segcate._inputs.vectors import as_numbers
 from segcate._statistics.intervals import Law
+from segcate._statistics.sandwich import unit_factor
 from segcate._writing.number_texts import write_number
 from segcate.metrics._policy_value import check_costs
 from segcate.metrics._scored_rows import ScoredRows, check_rows
@@ -234,8 +235,8 @@ def _std_errors(
     own = np.cumsum(gain * (2.0 * before + gain))[ends]
     crossed = np.cumsum(gain * of_unit)[ends]
     variance = own - 2.0 * profit * crossed + profit**2 * squares
-    factor = n_units / (n_units - 1)
-    spread: Float = np.sqrt(np.maximum(variance, 0.0) * factor) / weight.sum()
+    variance = np.maximum(variance, 0.0) * unit_factor(n_units)
+    spread: Float = np.sqrt(variance) / weight.sum()
     return spread
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from segcate._inputs.arrays import Float
 from segcate._inputs.treatment import check_dose
 from segcate._ranking.rows import RankedRows, rank_rows
-from segcate._statistics.sandwich import cluster_factor
+from segcate._statistics.sandwich import cluster_factor, row_factor
 from segcate.metrics._scored_rows import check_rows
 from segcate.metrics._targeting_curve import TargetingCurve, check_curve_options, points_of
 from segcate.metrics._top_share import GainPolyline, TopShares, cut_cells, gain_polyline
@@ -215,7 +215,7 @@ class _Slopes:
         n_units = top.n_units_in()
         with np.errstate(invalid="ignore", divide="ignore"):
             if clusters is None:
-                squares = self._row_squares(at_threshold) * n_rows / (n_rows - 2)
+                squares = self._row_squares(at_threshold) * row_factor("hc1", n_rows, 2)
                 df = n_rows - 2
             else:
                 parts = self._cluster_parts(at_threshold)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from segcate._inputs.arrays import Float, Int
 from segcate._ranking.rows import RankedRows
+from segcate._statistics.sandwich import unit_factor
 
 __all__ = ["Cells", "GainPolyline", "TopShares", "cut_cells", "gain_polyline", "top_shares"]
 
@@ -241,9 +242,8 @@ class TopShares:
         """Turn sums of squared parts into variances."""
         n_units, weight = self.ranked.n_units, self.ranked.weight
         total = float(self.ranked.n_ranked if weight is None else weight.sum())
-        if n_units < 2:
-            return np.full_like(squares, np.nan)
-        return squares * (n_units / (n_units - 1) / total**2)
+        scaled: Float = squares * (unit_factor(n_units) / total**2)
+        return scaled
 
 
 def top_shares(ranked: RankedRows, share: Float, line: GainPolyline | None = None) -> TopShares:

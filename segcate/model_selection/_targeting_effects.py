@@ -14,7 +14,7 @@ from segcate._inputs.arrays import Float, Int
 from segcate._inputs.part_of_rows import part_of_rows
 from segcate._inputs.routing import routing
 from segcate._nuisance import folds
-from segcate._nuisance.folds import Splits, check_splits, splits_of, treatment_strata
+from segcate._nuisance.folds import Splits, check_splits, has_splits, splits_of, treatment_strata
 
 __all__ = [
     "Splits",
@@ -22,7 +22,6 @@ __all__ = [
     "check_effects",
     "deal_folds",
     "fit_child",
-    "has_splits",
     "predict_each",
     "segment_means",
     "taken",
@@ -84,11 +83,6 @@ def _fit_predict(
     with part_of_rows():
         fitted = fit_child(estimator, frames.take_rows(X, train), y[train], metadata)
         return fitted.predict(frames.take_rows(X, test))
-
-
-def has_splits(cv: Any) -> bool:
-    """Tell whether `cv` holds positions of rows, not a number of folds."""
-    return cv is not None and not isinstance(cv, int | np.integer)
 
 
 def taken(given: tuple[Any, Any, Any, Any], rows: Int) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from segcate._inputs.segments import SegmentCodes, code_segments, find_segment_c
 from segcate._inputs.treatment import check_arms
 from segcate._inputs.vectors import check_outcome, check_same_index
 from segcate._inputs.weights import check_weights, present
+from segcate._nuisance.folds import has_splits
 from segcate.metrics import PolicyValue, effect_scores, policy_value
 from segcate.metrics._policy_value import check_scores
 from segcate.model_selection._row_fingerprint import row_fingerprint
@@ -33,7 +34,6 @@ from segcate.model_selection._targeting_effects import (
     check_effects,
     deal_folds,
     fit_child,
-    has_splits,
     predict_each,
     segment_means,
     taken,
@@ -462,8 +462,7 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
                 f"{owner}: `effect_estimator` must be an estimator (an instance with `fit` and "
                 f"`predict`); got {self.effect_estimator!r}."
             )
-        is_number = isinstance(self.cv, bool | int | float | np.number | str)
-        if is_number:
+        if self.cv is not None and not has_splits(self.cv):
             check_count(
                 owner, "cv", self.cv, 2,
                 advice="It is the number of folds; or pass pairs of training and test rows, or None for no "

@@ -63,19 +63,20 @@ def naive_isotonic(values, weight):
 
 
 def naive_cluster_hc3(columns, y, weight, cluster):
-    """Leave-one-cluster-out covariance, from the definition with the hat matrix."""
+    """Leave-one-cluster-out covariance times (G - 1) / G, from the definition with the hat matrix."""
     root = np.sqrt(weight)
     X, target = columns * root[:, None], y * root
     bread = np.linalg.inv(X.T @ X)
     residual = target - X @ (bread @ X.T @ target)
     hat = X @ bread @ X.T
     meat = np.zeros((X.shape[1], X.shape[1]))
-    for c in np.unique(cluster):
+    names = np.unique(cluster)
+    for c in names:
         rows = np.flatnonzero(cluster == c)
         block = np.eye(len(rows)) - hat[np.ix_(rows, rows)]
         score = X[rows].T @ np.linalg.solve(block, residual[rows])
         meat += np.outer(score, score)
-    return bread @ meat @ bread
+    return (len(names) - 1) / len(names) * bread @ meat @ bread
 
 
 def naive_profit_curve(psi, prediction, value, cost, weight=None):

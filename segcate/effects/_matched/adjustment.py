@@ -110,7 +110,7 @@ def _donor_regression(
     if columns is None and len(view.score) == 0:  # no score to fall back on
         at = np.flatnonzero(view.is_treated == view.is_treated[at[0]])
         weight = view.weight if len(view.weight) else np.ones(len(view.y))
-        columns, note = _affordable_columns(view, Z[view.rows], at, ROWS_PER_PARAMETER)
+        columns, note = _affordable_columns(view, Z[view.rows], at, is_whole_arm=True)
         note = note or f"bias adjusted by all {len(at)} rows of the donors' arm"
     if columns is None:
         return np.zeros(len(view.y)), note
@@ -132,8 +132,7 @@ def _level_means(
     is_level = blocks.block >= 0
     numbers, note = blocks.values[:, ~is_level], ""
     if numbers.shape[1]:
-        needed = None if len(view.score) else ROWS_PER_PARAMETER
-        found, note = _affordable_columns(view, numbers, at, needed)
+        found, note = _affordable_columns(view, numbers, at, is_whole_arm=True)
         if found is None:
             numbers, note = (
                 np.empty((len(view.y), 0)),
@@ -155,10 +154,14 @@ def _inside_range(columns: Float, at: npt.NDArray[np.intp]) -> Float:
 
 
 def _affordable_columns(
-    view: SegmentView, Z: Float, at: npt.NDArray[np.intp], per_parameter: int | None = None
+    view: SegmentView, Z: Float, at: npt.NDArray[np.intp], *, is_whole_arm: bool = False
 ) -> tuple[Float | None, str]:
-    """Return the covariates of the view, or the score where donors are too few for them."""
-    needed = DONORS_PER_PARAMETER if per_parameter is None else per_parameter
+    """Return the covariates of the view, or the score where donors are too few for them.
+
+    Without a score, a whole arm does with fewer rows for each parameter.
+    """
+    makes_do = is_whole_arm and not len(view.score)
+    needed = ROWS_PER_PARAMETER if makes_do else DONORS_PER_PARAMETER
     score = view.score[:, None] if len(view.score) else np.empty((len(view.y), 0))
     if Z.shape[1] == 0:
         return score, ""

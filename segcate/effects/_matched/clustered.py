@@ -79,9 +79,7 @@ def pair_and_unit_variance(view: SegmentView, scores: RowScores) -> float:
     )
     n_sets, n_units = int(at.sum()), int(((view.own > 0) | (view.uses > 0)).sum())
     n_members = n_sets + int((view.stop - view.start)[at].sum())
-    small = (n_members - 1) / max(n_members - scores.n_parameters, 1)
-    return small * (
-        float(sets @ sets) * n_sets / max(n_sets - 1, 1)
-        + float(units @ units) * n_units / max(n_units - 1, 1)
-        - members * n_members / max(n_members - 1, 1)
+    ways = ((n_sets, sets @ sets), (n_units, units @ units), (n_members, -members))
+    return float(
+        sum(cluster_factor(n, n_members, scores.n_parameters) * squares for n, squares in ways)
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from segcate._inputs.arrays import Float
 from segcate._statistics.least_squares import centre_columns, least_squares
+from segcate._statistics.sandwich import row_scores
 from segcate.effects._matched.adjustment import MatchedEffect
 from segcate.effects._matched.row_scores import RowScores
 from segcate.effects._matched.view import SegmentView
@@ -43,7 +44,7 @@ def g_computation(view: SegmentView, Z: Float, inference: str) -> tuple[MatchedE
     target[1] = 1.0
     target[2 + p :] = own @ covariates / view.total
     residual = view.y[at] - design @ fit.coef
-    row_score = (design @ (fit.bread @ target)) * residual
+    row_score = row_scores(design, residual, fit.bread, "hc0")[0] @ target
     focal, donor = np.zeros(len(view.y)), np.zeros(len(view.y))
     donor[at] = np.where(view.uses[at] > 0, row_score, 0.0)
     is_focal = own > 0

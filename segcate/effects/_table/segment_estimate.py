@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs.arrays import Float, Int
+from segcate._statistics.sandwich import unit_factor
 from segcate.matching._balance import is_binary_column
 from segcate.matching._support import LevelSupport
 
@@ -155,8 +156,7 @@ def group_variance(
     if note:
         sums = sums * np.nan
         return VarianceEstimate(np.nan, "group", np.nan, rows.names, sums, totals, note)
-    factor = (n_groups - 1) / n_groups if rows.leaves_out else n_groups / (n_groups - 1)
-    sums = sums * np.sqrt(factor)
+    sums = sums * np.sqrt(unit_factor(n_groups, leaves_out=rows.leaves_out))
     note = f"standard error from {n_groups} groups only" if n_groups < FEWEST_GROUPS else ""
     value = float(sums @ sums)
     return VarianceEstimate(value, "group", rows.freedom, rows.names, sums, totals, note)

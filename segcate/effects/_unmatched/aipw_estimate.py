@@ -14,6 +14,7 @@ import numpy.typing as npt
 from segcate._inputs.arrays import Float, Int
 from segcate._nuisance.pseudo_outcomes import doubly_robust_scores
 from segcate._statistics.intervals import freedom_of_rows
+from segcate._statistics.sandwich import unit_factor
 from segcate.effects._table.segment_estimate import (
     SegmentEstimate,
     VarianceEstimate,
@@ -95,8 +96,9 @@ def aipw_segment(
         part.weight,
     )
     if groups is None:
-        n, df = len(rows), freedom_of_rows(part.n_smaller)
-        variance = VarianceEstimate(float(scores @ scores) * n / (n - 1), "influence", df)
+        df = freedom_of_rows(part.n_smaller)
+        value = unit_factor(len(rows)) * float(scores @ scores)
+        variance = VarianceEstimate(value, "influence", df)
     else:
         grouped = grouped_rows(groups[rows], part.is_treated)
         sums = grouped.sums(scores)

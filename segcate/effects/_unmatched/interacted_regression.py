@@ -57,7 +57,7 @@ class InteractedFit:
     def scores(self, correction: str) -> Float:
         """Return each row's error, its residual corrected for having been fitted.
 
-        "hc0" as it is; "hc2" divided by the root of one less the leverage; "hc3" by one less it.
+        "hc1" as it is; "hc2" divided by the root of one less the leverage; "hc3" by one less it.
         """
         return corrected(self.influence, self.leverage, correction) + self.centring
 

@@ -11,6 +11,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.weights import SAMPLING_NOTE, effective_rows
 from segcate._statistics.intervals import freedom_of_rows
+from segcate._statistics.sandwich import row_factor
 from segcate.effects._table.segment_estimate import (
     SegmentEstimate,
     VarianceEstimate,
@@ -89,14 +90,12 @@ def _robust_variance(
     part: SegmentRows, fit: InteractedFit, options: RegressionOptions, df: float
 ) -> VarianceEstimate:
     """Sum the squared row scores; rows of leverage 1 add what their arm's spread says."""
-    method, n = options.std_error, len(part.rows)
-    factor = 1.0
-    if method == "hc1":
-        factor, method = np.sqrt(n / max(n - fit.rank, 1)), "hc0"
+    method = options.std_error
+    factor = np.sqrt(row_factor(method, len(part.rows), fit.rank))
     scores = factor * (fit.scores(method) - fit.centring)
     if options.inference == "population":
         scores = scores + _small_sample(part) * fit.centring
-    return VarianceEstimate(float(scores @ scores) + fit.alone_variance, options.std_error, df)
+    return VarianceEstimate(float(scores @ scores) + fit.alone_variance, method, df)
 
 
 def _group_variance(

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_in_unit_interval, check_number
-from segcate._statistics.sandwich import sums_by_group
+from segcate._statistics.sandwich import sums_by_group, unit_factor
 from segcate.temporal._models.average_effects import interval_table
 from segcate.temporal._models.estimator import TemporalEstimator, check_treatments, name_roles
 from segcate.temporal._panel.coding import TreatmentCoding, check_transform, fit_scaling
@@ -276,6 +276,5 @@ def _chance(features: Float, given: Float) -> Float:
 def _clustered(scores: Float, unit: Int, bread: Float) -> Float:
     """Return the sandwich covariance, scores summed by unit."""
     sums = sums_by_group(scores, unit)
-    n_used = len(np.unique(unit))
-    covariance: Float = bread @ (sums.T @ sums) @ bread * (n_used / max(n_used - 1, 1))
+    covariance: Float = bread @ (sums.T @ sums) @ bread * unit_factor(len(np.unique(unit)))
     return covariance
