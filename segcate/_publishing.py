@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from types import FunctionType
 from typing import Any
 
-__all__ = ["publish"]
-
 
 def publish(namespace: dict[str, Any], stored: Sequence[type] = ()) -> None:
     """Set `__module__` of the public names of a package to the package; to be called at its end.

@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from segcate._inputs.arrays import Float, Int
 
-__all__ = ["impute"]
-
 _CYCLES = 10
 # A segment has equations of its own from so many rows a coefficient on; smaller ones share theirs.
 _ROWS_PER_COEFFICIENT = 5

@@ -16,8 +16,6 @@ from segcate._inputs.effect_data import EffectData
 from segcate._inputs.vectors import is_zero_one
 from segcate.exceptions import OverlapError, SegcateWarning
 
-__all__ = ["check_late_columns", "columns_were_checked", "deciding_column"]
-
 _WERE_CHECKED: ContextVar[bool] = ContextVar("segcate_columns_were_checked", default=False)
 
 

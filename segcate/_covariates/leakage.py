@@ -23,8 +23,6 @@ from segcate._inputs.arrays import Float, Int
 from segcate._inputs.cells import MISSING
 from segcate._inputs.kinds import read_column
 
-__all__ = ["Leak", "Sign", "find_leaks", "name_sounds_late"]
-
 Sign = Literal["treatment", "gate", "reverse gate", "nearly y", "close to y", "name", "randomised"]
 
 N_BINS = 20

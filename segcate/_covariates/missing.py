@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 
 from segcate._covariates.imputation import impute
 from segcate._inputs import frames
-from segcate._inputs.arrays import Float, Int
+from segcate._inputs.arrays import Bool, Float, Int
 from segcate._inputs.effect_data import DesignData, EffectData
 from segcate._inputs.encoding import encode_columns, read_again
 from segcate._inputs.kinds import ColumnKind, read_column, with_note
@@ -25,19 +25,7 @@ from segcate._inputs.parameters import check_option
 from segcate._inputs.segments import SegmentCodes
 from segcate._inputs.weights import present, read_weights
 
-Mask = npt.NDArray[np.bool_]
 Data = TypeVar("Data", bound=DesignData)
-
-__all__ = [
-    "FEWEST_MISSING",
-    "MISSING_OPTIONS",
-    "MOST_INCOMPLETE",
-    "N_IMPUTATIONS",
-    "Filling",
-    "complete_data",
-    "missing_by_arm",
-    "treat_missing",
-]
 
 MISSING_OPTIONS = ("auto", "indicator", "drop", "impute")
 # Up to this share of incomplete rows it does not matter how they are filled (columns.md, D).
@@ -143,7 +131,7 @@ class Filling:
     def apply(self, owner: str, X: Any) -> Any:
         """Fill new rows of X as the fit was filled, with the means over all its rows."""
         columns: dict[int, Float] = dict.fromkeys(self.empty, np.zeros(frames.n_rows(X)))
-        gaps: list[Mask] = []
+        gaps: list[Bool] = []
         for kind, fill in zip(self.kinds, self.new_fills, strict=True):
             values = np.asarray(read_again(owner, X, kind), dtype=np.float64)
             gaps.append(np.isnan(values))
@@ -249,7 +237,7 @@ def _check_how(owner: str, how: str, allowed: Sequence[str]) -> None:
     check_option(owner, "missing", how, allowed)
 
 
-def _gaps(data: DesignData, skip: Sequence[int]) -> dict[int, Mask]:
+def _gaps(data: DesignData, skip: Sequence[int]) -> dict[int, Bool]:
     """Mark the missing values of each covariate that has any."""
     found = {}
     for i in data.covariates:
@@ -261,7 +249,7 @@ def _gaps(data: DesignData, skip: Sequence[int]) -> dict[int, Mask]:
     return found
 
 
-def _share_incomplete(data: DesignData, incomplete: Mask) -> Float:
+def _share_incomplete(data: DesignData, incomplete: Bool) -> Float:
     """Share of the rows of each segment with a gap; rows of weight 0 are not there."""
     counts = np.ones(data.n_rows)
     if data.sample_weight is not None:
@@ -275,7 +263,7 @@ def _refuse_many(
     owner: str,
     data: DesignData,
     kinds: Sequence[ColumnKind],
-    missing: Mask,
+    missing: Bool,
     share: Float,
     allowed: Sequence[str],
 ) -> None:
@@ -305,7 +293,7 @@ def _refuse_many(
     )
 
 
-def _drop(owner: str, data: Data, gaps: dict[int, Mask]) -> tuple[Data, Filling | None]:
+def _drop(owner: str, data: Data, gaps: dict[int, Bool]) -> tuple[Data, Filling | None]:
     """Leave out the rows with a gap in any covariate that has values at all."""
     told = {i: m for i, m in gaps.items() if not m.all()}
     if not told:
@@ -349,7 +337,7 @@ def _rows_of(data: Data, rows: Int) -> Data:
     )
 
 
-def _by_arm(data: DesignData, missing: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _by_arm(data: DesignData, missing: Bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Count the missing values of each column in each arm, and the rows; doses are one arm."""
     arm = _arms(data)
     n_rows = np.bincount(arm)
@@ -375,7 +363,7 @@ def _filled(
     missing = np.isnan(values)
     codes = data.segment.codes
     fills, overall = _means(data, values, missing)
-    shown: dict[int, Mask] = {}
+    shown: dict[int, Bool] = {}
     if how == "indicator":
         shown = _indicators(data, missing)
     names = _free_names(data.X, [f"{kinds[j].name}: missing" for j in shown])
@@ -391,7 +379,7 @@ def _filled(
     return replace(data, X=_rebuilt(data.X, columns, names, list(shown.values()))), filling
 
 
-def _means(data: DesignData, values: Float, missing: Mask) -> tuple[Float, Float]:
+def _means(data: DesignData, values: Float, missing: Bool) -> tuple[Float, Float]:
     """Return the means of known values in each segment and over all; rows of weight 0 are not there."""
     codes, n_segments = data.segment.codes, data.segment.n_segments
     is_there = np.ones(data.n_rows, dtype=bool)
@@ -410,14 +398,14 @@ def _means(data: DesignData, values: Float, missing: Mask) -> tuple[Float, Float
     return fills, overall
 
 
-def _indicators(data: DesignData, missing: Mask) -> dict[int, Mask]:
+def _indicators(data: DesignData, missing: Bool) -> dict[int, Bool]:
     """Mark gaps where ten rows of each arm of the segment have one; columns alike are one."""
     arm = _arms(data)
     n_arms = int(arm.max()) + 1
     cell, n_cells = data.segment.codes * n_arms + arm, data.segment.n_segments * n_arms
     kept = present(data.sample_weight)
     cell, missing_there = (cell, missing) if kept is None else (cell[kept], missing[kept])
-    shown: dict[int, Mask] = {}
+    shown: dict[int, Bool] = {}
     for j, gap in enumerate(missing.T):
         counts = np.bincount(cell[missing_there[:, j]], minlength=n_cells).reshape(-1, n_arms)
         has_many = np.asarray((counts >= FEWEST_MISSING).all(axis=1))
@@ -439,7 +427,7 @@ def _free_names(X: Any, names: list[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _rebuilt(X: Any, columns: dict[int, Float], names: Sequence[str], extra: Sequence[Mask]) -> Any:
+def _rebuilt(X: Any, columns: dict[int, Float], names: Sequence[str], extra: Sequence[Bool]) -> Any:
     """Return X with some columns replaced and some added behind the last one."""
     X = frames.replace_columns(X, columns)
     for name, values in zip(names, extra, strict=True):

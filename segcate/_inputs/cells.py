@@ -19,8 +19,6 @@ import pandas as pd
 from segcate._inputs import frames
 from segcate._inputs.arrays import Float, Int
 
-__all__ = ["MISSING", "Cells", "column_label", "level_text", "read_cells"]
-
 # What a missing value of a category is called.
 MISSING = "<missing>"
 _NO_MOMENT = np.iinfo(np.int64).min

@@ -11,8 +11,6 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
 
-__all__ = ["refuse_no_table", "without_dump"]
-
 
 def refuse_no_table(owner: str, X: Any, argument: str = "X") -> None:
     """Raise a TypeError if X is a lazy frame, a generator, a dict or a set.

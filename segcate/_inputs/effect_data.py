@@ -16,8 +16,6 @@ from segcate._inputs.treatment import TreatmentKind, check_two_arms
 from segcate._inputs.vectors import check_outcome, check_propensity, check_same_index
 from segcate._inputs.weights import GivenRows, check_weights
 
-__all__ = ["DesignData", "EffectData", "check_design_data", "check_effect_data"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesignData:

@@ -17,17 +17,6 @@ from segcate._inputs.listing import listed
 from segcate._inputs.part_of_rows import is_part_of_rows
 from segcate._inputs.texts import is_date, is_number, microseconds_of, numbers_of
 
-__all__ = [
-    "ColumnEncoding",
-    "EncodedColumns",
-    "ReadColumns",
-    "encode_columns",
-    "fit_encoding",
-    "read_again",
-    "read_columns",
-    "refuse_nothing",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class EncodedColumns:

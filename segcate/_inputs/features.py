@@ -18,8 +18,6 @@ from segcate._inputs.listing import listed
 from segcate._inputs.peek import count_gaps
 from segcate._inputs.segments import Segment
 
-__all__ = ["check_features", "takes_missing"]
-
 
 def takes_missing(model: Any) -> bool:
     """Tell whether a model says that it can be fitted with NaN in X."""

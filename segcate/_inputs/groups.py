@@ -13,8 +13,6 @@ from segcate._inputs.listing import listed
 from segcate._inputs.vectors import as_column, check_length
 from segcate._inputs.weights import present_groups
 
-__all__ = ["check_groups", "groups_with_weight", "refuse_groups_that_are_arms"]
-
 
 def refuse_groups_that_are_arms(
     owner: str, groups: npt.NDArray[Any] | None, arms: npt.NDArray[Any]

@@ -16,20 +16,6 @@ from segcate._inputs.cells import MISSING, Cells, column_label, read_cells
 from segcate._inputs.part_of_rows import is_part_of_rows
 from segcate._inputs.texts import TextKind, microseconds_of, numbers_of, text_kind
 
-__all__ = [
-    "ColumnKind",
-    "Content",
-    "as_used",
-    "column_kinds",
-    "column_notes",
-    "columns_as_they_came",
-    "covariate_table",
-    "days_since",
-    "described_name",
-    "read_column",
-    "with_note",
-]
-
 _DAY = 86_400_000_000  # microseconds
 _NO_MOMENT = np.iinfo(np.int64).min
 # A category has at most so many levels, or one for every other row; else it is an id.

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from segcate._inputs import frames
 from segcate._inputs.cells import read_cells
 
-__all__ = ["label_values"]
-
 
 def label_values(owner: str, X: Any, position: int) -> npt.NDArray[Any]:
     """Return a column as labels, alike for every container.

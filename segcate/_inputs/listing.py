@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["listed"]
-
 
 def listed(values: Iterable[Any], limit: int = 5) -> str:
     """Write values for an error message: at most five, then how many more."""

@@ -10,17 +10,6 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-__all__ = [
-    "check_count",
-    "check_flag",
-    "check_in_unit_interval",
-    "check_number",
-    "check_option",
-    "check_seed",
-    "is_number",
-    "is_whole",
-]
-
 
 def is_whole(value: Any) -> bool:
     """Tell whether a value is a whole number; True and False are none."""

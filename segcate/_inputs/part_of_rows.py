@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["is_part_of_rows", "part_of_rows"]
-
 _IS_PART: ContextVar[bool] = ContextVar("segcate_part_of_rows", default=False)
 
 

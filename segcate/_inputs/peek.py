@@ -11,8 +11,6 @@ from segcate._inputs import frames
 from segcate._inputs.cells import MISSING, Cells, column_label, read_cells
 from segcate._inputs.texts import is_date, is_number, text_kind
 
-__all__ = ["count_gaps", "number_positions"]
-
 # Rows looked at to tell that a column of text is no column of numbers.
 _PEEK = 100
 _NUMBERS = frozenset({"number", "date", "duration", "time"})

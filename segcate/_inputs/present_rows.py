@@ -11,8 +11,6 @@ import numpy.typing as npt
 from segcate._inputs.effect_data import DesignData
 from segcate._inputs.weights import GivenRows, weight_note
 
-__all__ = ["present_rows"]
-
 Data = TypeVar("Data", bound=DesignData)
 
 

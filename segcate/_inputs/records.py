@@ -7,8 +7,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from segcate._inputs.kinds import ColumnKind, column_notes, covariate_table
 
-__all__ = ["RecordedColumns"]
-
 
 class RecordedColumns:
     """An estimator whose fit stores `_columns`, a record of each column of X that it used."""

@@ -14,8 +14,6 @@ from segcate._inputs.labels import label_values
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import is_whole
 
-__all__ = ["Segment", "SegmentCodes", "code_segments", "find_segment_column"]
-
 Segment = str | int | None
 
 

@@ -10,19 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcate._inputs.arrays import Float
-
-Int = npt.NDArray[np.int64]
-
-__all__ = [
-    "TextKind",
-    "is_date",
-    "is_number",
-    "microseconds_of",
-    "numbers_of",
-    "plain_numbers",
-    "text_kind",
-]
+from segcate._inputs.arrays import Float, Int64
 
 # A column of text is a mistyped column of numbers from this share of numbers, and as many values.
 _SHARE_OF_NUMBERS = 0.9
@@ -109,7 +97,7 @@ def numbers_of(texts: Sequence[str]) -> Float:
     return np.array([float(text) for text in texts], dtype=np.float64)
 
 
-def microseconds_of(texts: Sequence[str]) -> Int:
+def microseconds_of(texts: Sequence[str]) -> Int64:
     """Return ISO dates as microseconds since 1970 in UTC; a ValueError names one that is none."""
     plain: list[str] = []
     shift = np.zeros(len(texts), dtype=np.int64)

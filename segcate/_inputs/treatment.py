@@ -22,15 +22,6 @@ from segcate._inputs.vectors import (
     refuse_huge,
 )
 
-__all__ = [
-    "TreatmentKind",
-    "check_arms",
-    "check_dose",
-    "check_treatment",
-    "check_two_arms",
-    "encode_treatment",
-]
-
 TreatmentKind = Literal["binary", "arms", "continuous"]
 
 

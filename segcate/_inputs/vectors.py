@@ -15,23 +15,6 @@ from segcate._inputs.arrays import Float
 from segcate._inputs.containers import refuse_no_table
 from segcate._inputs.listing import listed
 
-__all__ = [
-    "are_numbers",
-    "are_whole",
-    "as_array",
-    "as_column",
-    "as_numbers",
-    "check_length",
-    "check_outcome",
-    "check_prediction",
-    "check_propensity",
-    "check_same_index",
-    "check_vector",
-    "count_not_finite",
-    "is_zero_one",
-    "refuse_huge",
-]
-
 # Squares of larger numbers overflow, and those of numbers that are all smaller vanish.
 _LARGEST = 1e150
 _SMALLEST = 1e-150

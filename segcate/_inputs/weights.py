@@ -18,20 +18,6 @@ from segcate._inputs.vectors import (
 
 Codes = npt.NDArray[np.integer[Any]]
 
-__all__ = [
-    "COUNTS_NOTE",
-    "SAMPLING_NOTE",
-    "GivenRows",
-    "are_counts",
-    "check_weights",
-    "effective_rows",
-    "mass_in_rows",
-    "present",
-    "present_groups",
-    "read_weights",
-    "weight_note",
-]
-
 COUNTS_NOTE = "weights read as counts"
 SAMPLING_NOTE = "weights read as sampling weights"
 

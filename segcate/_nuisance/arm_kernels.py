@@ -6,8 +6,6 @@ import numpy as np
 
 from segcate._kernels import kernel
 
-__all__ = ["arm_lines", "arm_totals"]
-
 
 @kernel
 def arm_totals(y, treatment, weight):  # type: ignore[no-untyped-def]

@@ -18,8 +18,6 @@ from segcate._inputs import frames
 from segcate._inputs.arrays import Float, Int
 from segcate._nuisance.default_models import LEARNERS, fit_predict_default, learning_rows
 
-__all__ = ["Fold", "Target", "check_models", "cross_fit"]
-
 # On fewer rows threads of one model wait for each other longer than they work; use `n_jobs`.
 _MIN_ROWS_FOR_THREADS = 100_000
 

@@ -15,14 +15,6 @@ from sklearn.preprocessing import StandardScaler
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.encoding import EncodedColumns, encode_columns, refuse_nothing
 
-__all__ = [
-    "LEARNERS",
-    "check_encoded",
-    "encoded_covariates",
-    "fit_predict_default",
-    "learning_rows",
-]
-
 LEARNERS = ("lines", "curves", "trees", "mean")
 
 _ALPHAS = 10.0 ** np.arange(-1, 6)

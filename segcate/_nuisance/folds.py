@@ -10,18 +10,6 @@ import numpy.typing as npt
 
 from segcate._inputs.arrays import Float, Int
 
-__all__ = [
-    "Splits",
-    "check_splits",
-    "deal_folds",
-    "deal_groups",
-    "deal_rows",
-    "dose_bands",
-    "has_splits",
-    "splits_of",
-    "treatment_strata",
-]
-
 # Positions of the rows to fit on and to predict, for each fold.
 Splits = tuple[tuple[Int, Int], ...]
 

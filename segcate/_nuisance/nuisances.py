@@ -26,8 +26,6 @@ _NO_ROWS: Int = np.empty(0, dtype=np.intp)
 
 Want = Literal["mu", "propensity", "outcome", "dose"]
 
-__all__ = ["NuisanceModels", "Nuisances", "check_cross_fitting", "fit_nuisances", "warn_of_clipped"]
-
 
 @dataclass(frozen=True, slots=True)
 class NuisanceModels:

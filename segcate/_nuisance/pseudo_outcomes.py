@@ -11,8 +11,6 @@ from segcate._inputs.arrays import Float
 
 Treatment = npt.NDArray[np.int8]
 
-__all__ = ["arm_centred_scores", "doubly_robust_arm_scores", "doubly_robust_scores"]
-
 
 def doubly_robust_scores(
     y: Float,

@@ -11,8 +11,6 @@ import pandas as pd
 
 from segcate._statistics.intervals import Law, freedom_of_rows
 
-__all__ = ["MetricEstimate", "RankScore"]
-
 
 @dataclass(frozen=True, slots=True)
 class MetricEstimate:

@@ -20,13 +20,6 @@ from segcate._statistics.sandwich import mean_std_error
 
 RankKind = Literal["qini", "autoc"]
 
-__all__ = [
-    "RankKind",
-    "area_value_and_influence",
-    "rank_difference",
-    "rank_score",
-]
-
 
 def rank_score(
     prediction: Any,

@@ -6,15 +6,6 @@ import numpy as np
 
 from segcate._kernels import kernel
 
-__all__ = [
-    "block_ends",
-    "distinct_autoc_parts",
-    "distinct_qini_parts",
-    "harmonic_to_go",
-    "own_and_rank_parts",
-    "take",
-]
-
 
 @kernel
 def take(values, order, taken):  # type: ignore[no-untyped-def]

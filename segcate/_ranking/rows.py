@@ -8,12 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcate._inputs.arrays import Float
-
-Index = npt.NDArray[np.int32]
-Int = npt.NDArray[np.int64]
-
-__all__ = ["RankedRows", "cluster_codes", "rank_rows"]
+from segcate._inputs.arrays import Float, Int32, Int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +34,8 @@ class RankedRows:
         Rows that came, those of weight 0 included.
     """
 
-    order: Index
-    ends: Int
+    order: Int32
+    ends: Int64
     psi: Float
     weight: Float | None
     clusters: npt.NDArray[np.intp] | None
@@ -151,7 +146,7 @@ def cluster_codes(clusters: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
     return np.take(compact, clusters)
 
 
-def _taken(values: npt.NDArray[Any], order: Index) -> npt.NDArray[Any]:
+def _taken(values: npt.NDArray[Any], order: Int32) -> npt.NDArray[Any]:
     """Return ``values[order]``."""
     from segcate._ranking.kernels import take
 
@@ -160,7 +155,7 @@ def _taken(values: npt.NDArray[Any], order: Index) -> npt.NDArray[Any]:
     return taken
 
 
-def _bounds(ends: Int) -> Int:
+def _bounds(ends: Int64) -> Int64:
     """Turn last positions of slices into bounds of slices."""
     bounds = np.empty(len(ends) + 1, dtype=np.int64)
     bounds[0] = 0

@@ -14,8 +14,6 @@ from scipy import optimize
 
 from segcate._inputs.arrays import Float
 
-__all__ = ["TAU2_METHODS", "Moments", "diagonal", "weighted_moments"]
-
 # Points at which the restricted likelihood is looked at before the best stretch is refined.
 N_REML_GRID = 200
 

@@ -12,18 +12,6 @@ import numpy.typing as npt
 from segcate._inputs.arrays import Float
 from segcate._kernels import kernel
 
-__all__ = [
-    "Centre",
-    "Rows",
-    "Standard",
-    "blocks",
-    "column_ranges",
-    "independent_columns",
-    "independent_in_gram",
-    "standard_deviations",
-    "standardise",
-]
-
 Rows = npt.NDArray[np.integer[Any]]
 Centre = tuple[Rows, Float]
 

@@ -13,14 +13,6 @@ from segcate._statistics.intervals import Law
 from segcate._statistics.joint_tests import RANK_TOLERANCE, WaldTest, wald_test
 from segcate._statistics.multiplicity import holm
 
-__all__ = [
-    "Contrasts",
-    "check_contrast_matrix",
-    "check_covariance",
-    "contrasts",
-    "pairwise_matrix",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Contrasts:

@@ -16,8 +16,6 @@ from segcate._inputs.parameters import check_option
 
 ShrinkMethod = Literal["morris", "plug-in"]
 
-__all__ = ["Shrunken", "check_effects_and_errors", "shrink"]
-
 # With three segments or fewer Morris's term divides by zero or less.
 MIN_SEGMENTS_TO_SHRINK = 4
 

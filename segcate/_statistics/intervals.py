@@ -9,8 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
-__all__ = ["NORMAL_FROM", "Law", "freedom_of_rows", "satterthwaite"]
-
 # From this many rows on the normal law serves; below it Student's t.
 NORMAL_FROM = 100
 

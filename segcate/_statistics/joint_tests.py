@@ -15,8 +15,6 @@ from scipy.special import chdtrc, fdtrc
 
 from segcate._inputs.arrays import Float
 
-__all__ = ["RANK_TOLERANCE", "WaldTest", "hotelling_p", "johansen_p", "wald_test"]
-
 # Eigenvalues of the correlation matrix of the contrasts below this share of the largest count as
 # zero: rounding leaves 1e-16 to 1e-14 there, two distinct estimates never come as close as 1e-10.
 RANK_TOLERANCE = 1e-10

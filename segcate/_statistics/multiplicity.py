@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from segcate._inputs.arrays import Float, Int
 
-__all__ = ["benjamini_hochberg", "holm"]
-
 
 def holm(p_value: npt.ArrayLike) -> Float:
     """Adjust p-values after Holm (1979): no false rejection at all, any dependence.

@@ -14,19 +14,6 @@ import numpy as np
 
 from segcate._inputs.arrays import Float, Int
 
-__all__ = [
-    "FULL_LEVERAGE",
-    "cluster_factor",
-    "cluster_scores",
-    "corrected",
-    "left_out_sums",
-    "mean_std_error",
-    "row_factor",
-    "row_scores",
-    "sums_by_group",
-    "unit_factor",
-]
-
 # A row or group with more leverage than this holds a coefficient alone; its residual is rounding.
 FULL_LEVERAGE = 1.0 - 1e-9
 

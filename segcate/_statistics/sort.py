@@ -7,8 +7,6 @@ import numpy.typing as npt
 
 from segcate._kernels import kernel
 
-__all__ = ["MOST_ROWS", "highest_first", "sort_slices"]
-
 _DIGIT_BITS = 11
 _N_BUCKETS = 1 << _DIGIT_BITS
 _N_DIGITS = 6

@@ -21,8 +21,6 @@ _FORMULA = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"  # and their wide forms
 _MARKUP = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])|^#")
 _ENTITIES = {"<": "&lt;", ">": "&gt;"}
 
-__all__ = ["csv_table", "fenced", "markdown", "one_line", "shortened", "shown_table"]
-
 
 def one_line(text: Any, longest: int | None = None) -> str:
     r"""Write a label on one line: breaks become blanks, signs that are commands their codes.

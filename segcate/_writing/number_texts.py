@@ -18,8 +18,6 @@ _SET_OFF = 10_000
 _MOST_DECIMALS = 8
 _LARGEST, _SMALLEST = 1e15, 1e-4
 
-__all__ = ["decimals_of", "write_decimals", "write_estimate", "write_number"]
-
 
 def write_number(value: Any, digits: int = 4) -> str:
     """Write a whole number in full, another one with `digits` digits; "" for a missing one.

@@ -23,8 +23,6 @@ _PART = re.compile(r"\.(?P<host>\w+)-(?P<pid>\d+)-(?P<token>[0-9a-f]{8})\.part$"
 _LONGEST_WRITING = 86_400.0  # seconds; older leftovers are cleared whoever made them
 _in_work: set[str] = set()
 
-__all__ = ["check_folder", "whole_file", "whole_folder"]
-
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:

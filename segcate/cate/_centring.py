@@ -11,8 +11,6 @@ import numpy.typing as npt
 from segcate._inputs.arrays import Float, Int
 from segcate._nuisance.nuisances import NuisanceModels, Nuisances, Want, fit_nuisances
 
-__all__ = ["Centred", "centre", "centre_arms"]
-
 
 @dataclass(frozen=True, slots=True)
 class Centred:

@@ -14,8 +14,6 @@ from sklearn.utils.validation import has_fit_parameter
 from segcate._inputs.arrays import Float
 from segcate._inputs.vectors import is_zero_one
 
-__all__ = ["check_child", "fit_regressor", "regressor_predict"]
-
 
 def check_child(owner: str, model: Any, what: str) -> None:
     """Refuse a class, and what has no `fit` and `predict`, in the place of the model inside."""

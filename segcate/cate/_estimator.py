@@ -19,8 +19,6 @@ from segcate._inputs.segments import Segment
 from segcate._inputs.treatment import TreatmentKind
 from segcate.base import EffectEstimatorMixin
 
-__all__ = ["CATEEstimator", "treated_arms"]
-
 
 class CATEEstimator(EffectEstimatorMixin, BaseEstimator):
     """Base of the estimators whose covariates are the columns of X, all but a segment column.

@@ -10,8 +10,6 @@ from segcate._inputs.arrays import Float
 from segcate._inputs.last_step import last_step
 from segcate._inputs.parameters import check_in_unit_interval
 
-__all__ = ["predict_interval"]
-
 
 def predict_interval(estimator: Any, X: Any, *, confidence_level: float = 0.95) -> Float:
     """Return a confidence interval for the effect on each row.

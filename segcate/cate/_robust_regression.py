@@ -22,8 +22,6 @@ from segcate._statistics.sandwich import (
 )
 from segcate.effects._table.segment_estimate import grouped_rows
 
-__all__ = ["InteractionFit", "effect_std_error", "effects_of", "fit_interactions", "raw_terms"]
-
 # A combination of terms depends on a row of leverage 1 if this share of its variance, or more, comes
 # from there; a smaller share is rounding.
 _TOUCHES = 1e-9

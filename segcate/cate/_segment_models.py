@@ -22,8 +22,6 @@ from segcate._nuisance.nuisances import NuisanceModels
 from segcate.cate._centring import Centred, centre
 from segcate.cate._estimator import treated_arms
 
-__all__ = ["fit_models", "out_of_fold", "residualise", "told_the_kind"]
-
 # The R-loss divides by no probability, so they are hardly clipped.
 _CLIP = 1e-6
 

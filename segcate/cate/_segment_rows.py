@@ -13,14 +13,6 @@ from segcate._inputs.effect_data import EffectData
 from segcate._inputs.segments import SegmentCodes
 from segcate.cate._estimator import treated_arms
 
-__all__ = [
-    "count_rows",
-    "fold_trains_every_arm",
-    "rows_by_segment",
-    "why_pooled",
-    "without_segment_column",
-]
-
 
 def without_segment_column(data: EffectData) -> EffectData:
     """Leave the segment column out of X; the segment of each row stays known."""

@@ -16,8 +16,6 @@ import numpy as np
 from segcate._inputs.arrays import Float, Int
 from segcate.cate._centring import Centred
 
-__all__ = ["Shrinkage", "choose_shrinkage"]
-
 # The slope T of the loss counts as T - _PRICE V / T, V its variance as if rows were independent.
 # A factor 2: rows of two folds train on each other, so that each pair of errors is in T twice.
 # Another factor 2: the price of a parameter in Mallows' Cp.

@@ -12,8 +12,6 @@ from segcate._inputs.parameters import check_option
 from segcate._inputs.treatment import TreatmentKind
 from segcate._inputs.vectors import as_array
 
-__all__ = ["KINDS", "treatment_kind_of"]
-
 KINDS = ("auto", "binary", "arms", "continuous")
 # More whole numbers than this are not taken for arms.
 _MOST_ARMS = 10

@@ -20,8 +20,6 @@ import pandas as pd
 from segcate._inputs.listing import listed
 from segcate._writing.whole_files import whole_file
 
-__all__ = ["PublicFile", "find_file", "finite_numbers", "read_table"]
-
 
 @dataclass(frozen=True, slots=True)
 class PublicFile:

@@ -16,15 +16,6 @@ from segcate._inputs.segments import SegmentCodes
 from segcate.effects._table.segment_estimate import SegmentEstimate
 from segcate.segmentation._merging import merge_small
 
-__all__ = [
-    "FEWEST_DONORS",
-    "FEWEST_PER_ARM",
-    "MergedSegments",
-    "merge_thin",
-    "too_few_rows",
-    "with_remark",
-]
-
 # Rows of each arm that an estimate needs. In simulation (400 segments a cell, one or three
 # covariates, normal and exponential errors) the intervals of all three estimators covered 93 to
 # 99 % from 5 rows an arm on, with the degrees of freedom of the smaller arm; below, intervals of

@@ -30,8 +30,6 @@ from segcate.metrics._scored_rows import ScoredRows, check_rows
 StdError = Literal["hc3", "hc1", "const"]
 BlpStrategy = Literal["weighted", "horvitz-thompson", "residual"]
 
-__all__ = ["BestLinearPrediction", "blp", "blp_from_outcome"]
-
 # Values that differ by this share of their size differ by rounding.
 _ROUNDING = 1e-13
 

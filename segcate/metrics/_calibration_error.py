@@ -24,8 +24,6 @@ from segcate.metrics._scored_rows import (
 
 CalibrationMethod = Literal["leave-one-out", "plug-in"]
 
-__all__ = ["calibration_error"]
-
 _OWNER = "calibration_error"
 
 

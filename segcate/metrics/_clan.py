@@ -22,8 +22,6 @@ from segcate._statistics.multiplicity import holm
 from segcate.metrics._group_means import group_means, mid_position, welch_freedom
 from segcate.metrics._scored_rows import ScoredRows, check_rows
 
-__all__ = ["Clan", "clan"]
-
 _OWNER = "clan"
 _NUMBERS = (
     "mean", "least", "least_std_error", "most", "most_std_error",

@@ -18,8 +18,6 @@ from segcate._statistics.multiplicity import holm
 from segcate.metrics._rank_estimate import CompareMetric, RankMetric, StdError, check_scoring
 from segcate.metrics._scored_rows import check_rows
 
-__all__ = ["ScoreComparison", "compare_scores", "rank_test"]
-
 _OWNER = "compare_scores"
 _METRICS = ("qini", "autoc", "uplift_at_k", "dr_loss")
 

@@ -23,9 +23,6 @@ from segcate.metrics._targeting_curve import (
 )
 from segcate.metrics._top_share import GainPolyline, gain_polyline, top_shares
 
-__all__ = ["cumulative_effect_curve", "qini_curve", "toc_curve", "uplift_curve"]
-
-
 _ROUNDING = 1e-20
 
 

@@ -18,8 +18,6 @@ from segcate.metrics._group_effects import EffectByGroup, EffectByQuantile, esti
 from segcate.metrics._group_means import compress_codes, quantile_codes
 from segcate.metrics._scored_rows import ScoredRows, check_rows
 
-__all__ = ["check_n_groups", "effect_by_group", "effect_by_quantile"]
-
 
 def effect_by_quantile(
     pseudo_outcome: Any,

@@ -35,8 +35,6 @@ from segcate._nuisance.nuisances import (
 from segcate._nuisance.pseudo_outcomes import arm_centred_scores, doubly_robust_arm_scores
 from segcate.metrics._scored_rows import Design
 
-__all__ = ["effect_scores"]
-
 _OWNER = "effect_scores"
 
 

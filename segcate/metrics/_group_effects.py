@@ -20,14 +20,6 @@ from segcate._statistics.joint_tests import WaldTest, wald_test
 from segcate.metrics._group_means import clusters_freedom, group_means, welch_freedom
 from segcate.metrics._scored_rows import ScoredRows
 
-__all__ = [
-    "EffectByGroup",
-    "EffectByQuantile",
-    "GroupCalibration",
-    "Monotonicity",
-    "estimate_groups",
-]
-
 # Draws, and their seed, behind the chance of a violation of the order.
 _N_DRAWS = 9_999
 _SEED = 0

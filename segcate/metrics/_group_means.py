@@ -10,16 +10,6 @@ from scipy.sparse import csr_matrix
 from segcate._inputs.arrays import Float, Int
 from segcate._statistics.intervals import satterthwaite
 
-__all__ = [
-    "GroupMeans",
-    "clusters_freedom",
-    "compress_codes",
-    "group_means",
-    "mid_position",
-    "quantile_codes",
-    "welch_freedom",
-]
-
 # Sums over clusters and groups fit a table unless most of it would be empty.
 _MOST_CELLS_A_ROW = 8
 

@@ -22,8 +22,6 @@ from segcate.metrics._scored_rows import (
     mean_std_error,
 )
 
-__all__ = ["dr_loss", "dr_score", "r_loss", "r_score"]
-
 
 def dr_loss(
     pseudo_outcome: Any,

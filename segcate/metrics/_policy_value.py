@@ -17,8 +17,6 @@ from segcate._inputs.vectors import as_array, as_column, as_numbers, check_vecto
 from segcate._ranking.estimates import MetricEstimate
 from segcate.metrics._scored_rows import check_rows, estimate_mean
 
-__all__ = ["PolicyValue", "check_costs", "check_scores", "policy_value"]
-
 _OWNER = "policy_value"
 
 

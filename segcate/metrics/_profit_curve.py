@@ -17,8 +17,6 @@ from segcate._writing.number_texts import write_number
 from segcate.metrics._policy_value import check_costs
 from segcate.metrics._scored_rows import ScoredRows, check_rows
 
-__all__ = ["ProfitCurve", "check_budget", "check_share", "check_unit_value", "profit_curve"]
-
 _OWNER = "profit_curve"
 
 

@@ -25,17 +25,6 @@ RankMetric = Literal["qini", "autoc", "uplift_at_k"]
 CompareMetric = RankMetric | Literal["dr_loss"]
 StdError = Literal["influence", "plain", "half-sample"]
 
-__all__ = [
-    "CompareMetric",
-    "RankMetric",
-    "Scored",
-    "Scoring",
-    "StdError",
-    "check_k",
-    "check_scoring",
-    "top_effect",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Scoring:

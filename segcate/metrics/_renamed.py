@@ -8,8 +8,6 @@ from typing import Any
 
 from segcate.metrics._scores import autoc_score, qini_score, uplift_at_k
 
-__all__ = ["renamed"]
-
 # TODO(0.3): remove.
 _RENAMED: dict[str, Callable[..., float]] = {
     "autoc_experiment_score": autoc_score,

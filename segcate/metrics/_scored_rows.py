@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from segcate._inputs.arrays import Float, Int
+from segcate._inputs.arrays import Bool, Float, Int
 from segcate._inputs.groups import check_groups
 from segcate._inputs.parameters import check_in_unit_interval
 from segcate._inputs.treatment import check_treatment
@@ -18,17 +18,7 @@ from segcate._nuisance.pseudo_outcomes import arm_centred_scores
 from segcate._ranking.estimates import MetricEstimate
 from segcate._statistics import sandwich
 
-Bool = npt.NDArray[np.bool_]
 Design = Literal["observational", "experiment"]
-
-__all__ = [
-    "Design",
-    "ScoredRows",
-    "check_rows",
-    "estimate_mean",
-    "experiment_scores",
-    "mean_std_error",
-]
 
 _SCORE_ADVICE = "Every row needs an effect score; see segcate.metrics.effect_scores."
 

@@ -19,21 +19,6 @@ from segcate.metrics._losses import dr_loss, r_loss
 from segcate.metrics._scored_rows import Design, experiment_scores
 from segcate.metrics._scores import autoc_score, qini_score, uplift_at_k
 
-__all__ = [
-    "autoc_experiment_scorer",
-    "autoc_scorer",
-    "get_scorer",
-    "make_uplift_scorer",
-    "neg_dr_loss_experiment_scorer",
-    "neg_dr_loss_scorer",
-    "neg_r_loss_experiment_scorer",
-    "neg_r_loss_scorer",
-    "qini_experiment_scorer",
-    "qini_scorer",
-    "uplift_at_k_experiment_scorer",
-    "uplift_at_k_scorer",
-]
-
 _EFFECT_SCORE_REQUEST = {"treatment": True, "pseudo_outcome": True, "sample_weight": True}
 _EXPERIMENT_REQUEST = {"treatment": True, "sample_weight": True}
 # Names of their own: `propensity` would also reach the fit of every effect estimator.

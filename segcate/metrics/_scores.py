@@ -25,8 +25,6 @@ from segcate.metrics._scored_rows import (
 
 Normalize = Literal["ate", "oracle"] | None
 
-__all__ = ["autoc_score", "qini_score", "uplift_at_k"]
-
 
 def qini_score(
     pseudo_outcome: Any,

@@ -17,8 +17,6 @@ from segcate.metrics._scored_rows import check_rows
 from segcate.metrics._targeting_curve import TargetingCurve, check_curve_options, points_of
 from segcate.metrics._top_share import GainPolyline, TopShares, cut_cells, gain_polyline
 
-__all__ = ["cumulative_slope_curve"]
-
 _OWNER = "cumulative_slope_curve"
 # Powers of dose and outcome whose sums make the slope, and its robust variance.
 _FIRST = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1))

@@ -19,15 +19,6 @@ from segcate._statistics.intervals import Law
 
 Band = Literal["pointwise", "uniform"]
 
-__all__ = [
-    "Band",
-    "CurveSource",
-    "TargetingCurve",
-    "check_curve_options",
-    "level_of_each_point",
-    "points_of",
-]
-
 _DISPLAY_POINTS = 200
 _MOST_UNIFORM_POINTS = 2000
 _N_DRAWS = 5000

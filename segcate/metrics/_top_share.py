@@ -17,8 +17,6 @@ from segcate._inputs.arrays import Float, Int
 from segcate._ranking.rows import RankedRows
 from segcate._statistics.sandwich import unit_factor
 
-__all__ = ["Cells", "GainPolyline", "TopShares", "cut_cells", "gain_polyline", "top_shares"]
-
 # Clusters are taken in blocks of so many clusters times cells, 32 MiB.
 _MOST_NUMBERS = 4_000_000
 

@@ -27,8 +27,6 @@ from segcate._nuisance.folds import deal_groups
 from segcate.exceptions import EmptySegmentError, SegcateWarning
 from segcate.metrics import effect_scores
 
-__all__ = ["HonestEffects", "honest_effects"]
-
 _OWNER = "honest_effects"
 
 

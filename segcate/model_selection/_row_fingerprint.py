@@ -9,8 +9,6 @@ import pandas as pd
 
 from segcate._inputs import frames
 
-__all__ = ["row_fingerprint"]
-
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 

@@ -18,12 +18,6 @@ from segcate._inputs.treatment import check_arms, check_dose
 from segcate._inputs.vectors import as_array, check_outcome, check_same_index
 from segcate._nuisance.folds import deal_groups, deal_rows, dose_bands, treatment_strata
 
-__all__ = [
-    "TreatmentStratifiedGroupKFold",
-    "TreatmentStratifiedKFold",
-    "TreatmentStratifiedShuffleSplit",
-]
-
 Split = tuple[Int, Int]
 
 

@@ -16,17 +16,6 @@ from segcate._inputs.routing import routing
 from segcate._nuisance import folds
 from segcate._nuisance.folds import Splits, check_splits, has_splits, splits_of, treatment_strata
 
-__all__ = [
-    "Splits",
-    "by_segment",
-    "check_effects",
-    "deal_folds",
-    "fit_child",
-    "predict_each",
-    "segment_means",
-    "taken",
-]
-
 
 def check_effects(owner: str, effects: Any, n_rows: int, n_arms: int) -> Float:
     """Check predicted effects; return one column for each arm beside control."""

@@ -45,8 +45,6 @@ from segcate.model_selection._targeting_value import (
     plan_fits,
 )
 
-__all__ = ["TargetingPolicy"]
-
 
 class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     r"""Decide whom to treat: who gains more than treatment costs, within a budget.

@@ -12,8 +12,6 @@ from segcate._inputs.parameters import check_option
 from segcate.metrics._policy_value import check_costs
 from segcate.metrics._profit_curve import check_budget, check_share, check_unit_value
 
-__all__ = ["Limits", "Recipe", "TargetingRule", "check_recipe", "choose_rule"]
-
 # Prices are found by halving an interval this often: to the last bits of a float64.
 _N_HALVINGS = 60
 

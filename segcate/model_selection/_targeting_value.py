@@ -15,8 +15,6 @@ from segcate.metrics import PolicyValue
 from segcate.model_selection._targeting_effects import by_segment
 from segcate.model_selection._targeting_rule import TargetingRule
 
-__all__ = ["Fits", "assign_folds", "counting_the_choice", "plan_fits"]
-
 # Rules of so many other folds are compared with that of a row's own fold.
 _MOST_COMPARED = 4
 # With more folds than that the rows of a rule are cross-fitted in fewer, larger parts.

@@ -13,8 +13,6 @@ from segcate._inputs.listing import listed
 
 PROPENSITY = "propensity"
 
-__all__ = ["BalanceLine", "balance_lines", "check_balance", "order_lines"]
-
 
 @dataclass(frozen=True, slots=True)
 class BalanceLine:

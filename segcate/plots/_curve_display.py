@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.listing import listed
 from segcate.plots._curve_labels import NamedCurve, label_curves, line_style
 from segcate.plots._display import Display
-from segcate.plots._drawing import INK, Float
+from segcate.plots._drawing import INK
 
 MOST_POINTS = 500
-
-__all__ = ["CurveDisplay", "band_limits", "thin"]
 
 
 class CurveDisplay(Display):

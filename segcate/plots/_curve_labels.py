@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from segcate.plots._drawing import FONT, Float, fit_name, text_size
-
-__all__ = ["NamedCurve", "label_curves", "line_style"]
+from segcate._inputs.arrays import Float
+from segcate.plots._drawing import FONT, fit_name, text_size
 
 _COLOURS = ("#1f4e79", "#b34d05", "#007a5a", "#8a3b8f", "#6b5300", "#4a4a4a", "#a51e37")
 _DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.2, 1.2)), (0, (7, 2, 1.5, 2)), (0, (3, 1.5)))

@@ -7,8 +7,6 @@ from typing import Any
 
 from segcate.plots._drawing import FONT, WIDTH, open_axes, text_size, write_texts
 
-__all__ = ["Display"]
-
 # Other spellings of the properties that marks have here: short ones, and those of collections.
 _SPELLINGS = {
     "c": "color",

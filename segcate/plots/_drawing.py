@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from segcate._inputs.arrays import Float
 from segcate._writing.label_texts import one_line, shortened
 
 INK = "#222222"
@@ -18,27 +17,6 @@ LARGEST_FONT, SMALLEST_FONT = 9.0, 3.5
 
 _NAME_WIDTH = 28
 _NAME_LINES = 2
-
-__all__ = [
-    "FONT",
-    "INK",
-    "LARGEST_FONT",
-    "MAIN",
-    "PALE",
-    "SECOND",
-    "SMALLEST_FONT",
-    "WIDTH",
-    "Float",
-    "fit_name",
-    "font_size",
-    "name_rows",
-    "open_axes",
-    "plain",
-    "text_size",
-    "write_beside",
-    "write_side",
-    "write_texts",
-]
 
 
 def plain(text: Any) -> str:

@@ -10,10 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float
 from segcate._writing.number_texts import decimals_of, write_decimals
-from segcate.plots._drawing import Float
-
-__all__ = ["EffectGroup", "cut_column", "describe_groups"]
 
 _N_BINS = 400
 _FEW_VALUES = 12

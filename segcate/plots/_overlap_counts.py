@@ -6,14 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from segcate._inputs.arrays import Float
+from segcate._inputs.arrays import Bool, Float
 from segcate._inputs.segments import SegmentCodes
-
-Mask = npt.NDArray[np.bool_]
-
-__all__ = ["ArmBars", "bin_edges", "one_segment", "panel_bars"]
 
 _MOST_BINS = 40
 
@@ -53,7 +48,7 @@ def one_segment(n_rows: int) -> SegmentCodes:
 
 
 def panel_bars(
-    score: Float, is_treated: Mask, weight: Float | None, reason: Any, edges: Float
+    score: Float, is_treated: Bool, weight: Float | None, reason: Any, edges: Float
 ) -> tuple[ArmBars, ArmBars]:
     """Count treated and control rows of one segment into bins."""
     arms = [is_treated, ~is_treated]

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import logit
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Bool, Float
 from segcate._inputs.last_step import last_step
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_option
@@ -20,13 +21,12 @@ from segcate.plots._drawing import (
     INK,
     MAIN,
     PALE,
-    Float,
     fit_name,
     font_size,
     name_rows,
     write_beside,
 )
-from segcate.plots._overlap_counts import ArmBars, Mask, bin_edges, one_segment, panel_bars
+from segcate.plots._overlap_counts import ArmBars, bin_edges, one_segment, panel_bars
 from segcate.plots._sources import fitted_with, read_numbers, read_rows
 
 Scale = Literal["probability", "logit"]
@@ -283,7 +283,7 @@ class OverlapDisplay(Display):
 
     def _count_rows(
         self, owner: str
-    ) -> tuple[Float, Mask, SegmentCodes, Float, list[tuple[ArmBars, ArmBars]]]:
+    ) -> tuple[Float, Bool, SegmentCodes, Float, list[tuple[ArmBars, ArmBars]]]:
         """Check the rows and count them into bins: scores, arms, segments, edges, and the bars."""
         check_same_index(
             owner, propensity=self.propensity, treatment=self.treatment, segment=self.segment,

@@ -9,13 +9,11 @@ import numpy as np
 import pandas as pd
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float
 from segcate._inputs.kinds import described_name, read_column
 from segcate._inputs.listing import listed
 from segcate._inputs.weights import check_weights
-from segcate.plots._drawing import Float
 from segcate.segmentation import segment_profile
-
-__all__ = ["ProfileCells", "profile_cells", "scale_of_rows"]
 
 _OWNER = "segment_profile"
 _SIZE = ("n", "share")

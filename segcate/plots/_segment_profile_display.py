@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.containers import refuse_no_table
 from segcate._inputs.last_step import last_step
 from segcate._inputs.parameters import check_count, check_option
@@ -20,7 +21,6 @@ from segcate.plots._drawing import (
     LARGEST_FONT,
     SMALLEST_FONT,
     WIDTH,
-    Float,
     fit_name,
     plain,
     text_size,

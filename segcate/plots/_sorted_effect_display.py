@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from segcate._inputs.arrays import Float
 from segcate._inputs.parameters import check_number
 from segcate._inputs.vectors import check_same_index
 from segcate._inputs.weights import check_weights
 from segcate._writing.number_texts import decimals_of, write_decimals
 from segcate.plots._curve_labels import NamedCurve, label_curves, line_style
 from segcate.plots._display import Display
-from segcate.plots._drawing import FONT, INK, Float, write_side
+from segcate.plots._drawing import FONT, INK, write_side
 from segcate.plots._sources import (
     note_on_rows_without_effect,
     predicted_effects,

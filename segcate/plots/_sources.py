@@ -11,17 +11,6 @@ from sklearn.exceptions import NotFittedError
 from segcate._inputs.arrays import Float
 from segcate._inputs.last_step import last_step
 
-__all__ = [
-    "fitted_with",
-    "named",
-    "note_on_rows_without_effect",
-    "predicted_by_each",
-    "predicted_effects",
-    "read_effects",
-    "read_numbers",
-    "read_rows",
-]
-
 
 def fitted_with(owner: str, estimator: Any, attribute: str, advice: str) -> Any:
     """Return the estimator, or the last step of the Pipeline or search, that has an attribute.

@@ -14,8 +14,6 @@ from segcate._inputs.parameters import check_count, check_option, check_seed
 from segcate.segmentation._clustering import ClusteringOptions, last_step
 from segcate.segmentation._clustering_segmenter import ClusteringSegmenter
 
-__all__ = ["ClusterSegmenter"]
-
 
 class ClusterSegmenter(ClusteringSegmenter):
     """Segment rows with any scikit-learn clusterer, or a Pipeline ending in one.

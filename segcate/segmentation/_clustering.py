@@ -12,12 +12,11 @@ from typing import Any
 
 import narwhals.stable.v1 as nw
 import numpy as np
-import numpy.typing as npt
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.pipeline import Pipeline
 
 from segcate._inputs import frames
-from segcate._inputs.arrays import Float
+from segcate._inputs.arrays import Float, Int64
 from segcate.segmentation._density_tree import DensityTree, plant_tree
 from segcate.segmentation._merging import Merging, plan_merging
 from segcate.segmentation._nearest_cluster import (
@@ -28,10 +27,6 @@ from segcate.segmentation._nearest_cluster import (
     gap_radius,
 )
 from segcate.segmentation._row_lookup import RowLookup, build_lookup
-
-Int = npt.NDArray[np.int64]
-
-__all__ = ["Clustering", "ClusteringOptions", "fit_clustering", "last_step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +57,7 @@ class Clustering:
     clustered: NearestRow | None = None
     merging: Merging | None = None
 
-    def label(self, rows: Any) -> Int:
+    def label(self, rows: Any) -> Int64:
         """Return the segment of each row, -1 for noise."""
         space: Any = self.space(rows) if self._needs_space else None
         if self.assigner is None:
@@ -103,7 +98,7 @@ def last_step(model: Any) -> Any:
 
 def fit_clustering(
     clusterer: Any, rows: Any, options: ClusteringOptions, rng: np.random.RandomState
-) -> tuple[Clustering, Int]:
+) -> tuple[Clustering, Int64]:
     """Fit `clusterer` on the rows (a sample where there are too many) and label all of them.
 
     Parameters
@@ -155,7 +150,7 @@ def _without_merging(model: Any, sample: Any, options: ClusteringOptions) -> Clu
     return clustering
 
 
-def _labels_of(model: Any, sample: Any) -> Int:
+def _labels_of(model: Any, sample: Any) -> Int64:
     """Return the labels of the rows fitted on."""
     labels = getattr(last_step(model), "labels_", None)
     if labels is None:
@@ -170,7 +165,7 @@ def _labels_of(model: Any, sample: Any) -> Int:
     return labels
 
 
-def _whole(labels: Any, model: Any) -> Int:
+def _whole(labels: Any, model: Any) -> Int64:
     values = np.asarray(labels)
     if values.dtype.kind not in "iub":
         raise TypeError(
@@ -180,7 +175,7 @@ def _whole(labels: Any, model: Any) -> Int:
     return values.astype(np.int64)
 
 
-def _assigner(final: Any, space: Float, labels: Int) -> NearestRow | DensityTree:
+def _assigner(final: Any, space: Float, labels: Int64) -> NearestRow | DensityTree:
     metric = _metric(final)
     if _has_density_tree(final):
         min_samples = final.min_samples or final.min_cluster_size

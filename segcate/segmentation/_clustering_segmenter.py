@@ -26,8 +26,6 @@ from segcate.segmentation._columns import (
 )
 from segcate.segmentation._gap_scaler import GapScaler, fill_gaps
 
-__all__ = ["ClusteringSegmenter", "array_scaler"]
-
 
 class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
     """Cluster some columns of X; a subclass chooses the clusterer and its options.

@@ -19,8 +19,6 @@ from segcate._inputs.kinds import ColumnKind, as_used, read_column
 from segcate._inputs.listing import listed
 from segcate._inputs.peek import number_positions
 
-__all__ = ["blame_rows", "column_label", "numeric_kinds", "numeric_matrix", "resolve_columns"]
-
 
 def resolve_columns(owner: str, X: Any, columns: Any, *, argument: str = "columns") -> Int:
     """Turn names, positions, a boolean mask, a selector or None into positions in X.

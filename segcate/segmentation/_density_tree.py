@@ -13,12 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcate._inputs.arrays import Float
+from segcate._inputs.arrays import Float, Int64
 from segcate.segmentation._nearest_cluster import Metric, chunks, dense
-
-Int = npt.NDArray[np.int64]
-
-__all__ = ["DensityTree", "plant_tree"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +36,15 @@ class DensityTree:
 
     rows: Float
     core_distance: Float
-    row_node: Int
+    row_node: Int64
     row_lambda: Float
-    node_parent: Int
+    node_parent: Int64
     node_lambda: Float
-    node_label: Int
+    node_label: Int64
     min_samples: int
     metric: Metric
 
-    def label(self, space: Any) -> Int:
+    def label(self, space: Any) -> Int64:
         """Return the label of each row, -1 for noise."""
         labels = np.full(space.shape[0], -1, dtype=np.int64)
         if not (self.node_label >= 0).any():
@@ -60,7 +56,7 @@ class DensityTree:
             labels[part] = self._follow(distance, at)
         return labels
 
-    def _follow(self, distance: Float, at: npt.NDArray[np.intp]) -> Int:
+    def _follow(self, distance: Float, at: npt.NDArray[np.intp]) -> Int64:
         """Attach each row to its neighbour in mutual reachability and climb to the row's lambda."""
         own_core = distance[:, min(self.min_samples, distance.shape[1] - 1)]
         reach = np.maximum(np.maximum(self.core_distance[at], own_core[:, None]), distance)
@@ -78,7 +74,7 @@ class DensityTree:
 
 
 def plant_tree(
-    condensed: npt.NDArray[Any], rows: Float, labels: Int, min_samples: int, metric: Metric
+    condensed: npt.NDArray[Any], rows: Float, labels: Int64, min_samples: int, metric: Metric
 ) -> DensityTree:
     """Build the tree from the edges of a condensed tree and the labels of its rows.
 
@@ -118,7 +114,7 @@ def plant_tree(
     )
 
 
-def _label_nodes(row_node: Int, labels: Int, node_parent: Int) -> Int:
+def _label_nodes(row_node: Int64, labels: Int64, node_parent: Int64) -> Int64:
     """Give a node the label of the rows below it if they agree; it lies in a selected cluster then.
 
     Children have larger ids than their parents, so one pass from the last node collects the rows.

@@ -10,8 +10,6 @@ from sklearn.preprocessing import StandardScaler
 
 from segcate._inputs.arrays import Float
 
-__all__ = ["GapScaler", "fill_gaps"]
-
 
 class GapScaler(StandardScaler):  # type: ignore[misc]
     """A StandardScaler that fills gaps with the mean and appends a 0/1 column for each with gaps.

@@ -10,18 +10,17 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Int64
+from segcate._inputs.cells import column_label
 from segcate._inputs.features import check_features
 from segcate._inputs.labels import label_values
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count
 from segcate._inputs.vectors import check_same_index
 from segcate.base import SegmenterMixin
-from segcate.segmentation._columns import column_label, resolve_columns
+from segcate.segmentation._columns import resolve_columns
 
-Int = npt.NDArray[np.int64]
 Labels = npt.NDArray[Any]
-
-__all__ = ["GroupSegmenter"]
 
 
 class GroupSegmenter(SegmenterMixin, BaseEstimator):
@@ -136,7 +135,7 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
             )
         values = self._values(X)
         self._levels = [frames.sorted_codes(column)[1] for column in values]
-        self._steps: list[Int] = []
+        self._steps: list[Int64] = []
         codes = self._combine(values, learn=True)
         n_observed = len(self._steps[-1])
         self.segment_names_ = self._with_default(self._names(codes, values))
@@ -160,13 +159,13 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
             codes[is_new] = self._default_code
         return self._in_container(X, codes)
 
-    def _without_small(self, codes: Int) -> Int:
+    def _without_small(self, codes: Int64) -> Int64:
         """Send the rows of combinations with fewer than `min_size` rows in fit to `default`."""
         if not self._is_small.any():
             return codes
         return np.where(self._is_small[codes] & (codes >= 0), self._default_code, codes)
 
-    def _in_container(self, X: Any, codes: Int) -> Labels:
+    def _in_container(self, X: Any, codes: Int64) -> Labels:
         return self.segment_names_[codes] if frames.is_frame(X) else codes
 
     def _values(self, X: Any) -> list[Labels]:
@@ -184,7 +183,7 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
             values.append(_plain(column))
         return values
 
-    def _combine(self, values: list[Labels], *, learn: bool) -> Int:
+    def _combine(self, values: list[Labels], *, learn: bool) -> Int64:
         """Code the combination of each row in sorted order; -1 is one that fit has not seen.
 
         Column by column: the combinations so far times the levels of the next column, then only the
@@ -203,7 +202,7 @@ class GroupSegmenter(SegmenterMixin, BaseEstimator):
             codes[is_new | (seen[codes] != keys)] = -1
         return codes
 
-    def _names(self, codes: Int, values: list[Labels]) -> Labels:
+    def _names(self, codes: Int64, values: list[Labels]) -> Labels:
         """Name each observed combination after its first row."""
         first = np.unique(codes, return_index=True)[1]
         if len(values) == 1 and values[0].dtype.kind in "iub":

@@ -11,8 +11,6 @@ from segcate.segmentation._clustering_segmenter import (
     ClusteringSegmenter,
 )
 
-__all__ = ["HDBSCANSegmenter"]
-
 # Distances that need no further argument, and that both hdbscan and sklearn.neighbors know.
 _METRICS = ["euclidean", "manhattan", "chebyshev", "canberra", "braycurtis", "cosine", "hamming"]
 

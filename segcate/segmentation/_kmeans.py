@@ -16,8 +16,6 @@ from segcate.segmentation._clustering_segmenter import (
     array_scaler,
 )
 
-__all__ = ["KMeansSegmenter"]
-
 
 class KMeansSegmenter(ClusteringSegmenter):
     """Segment rows by k-means: each row goes to the nearest of `n_clusters` centres.

@@ -8,12 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcate._inputs.arrays import Float
+from segcate._inputs.arrays import Float, Int64
 from segcate.segmentation._nearest_cluster import NearestCenter, chunks, dense
-
-Int = npt.NDArray[np.int64]
-
-__all__ = ["Merging", "merge_small", "plan_merging"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +23,11 @@ class Merging:
     centers : float64 array of shape (n_clusters, n_columns), mean of the rows of each label
     """
 
-    labels: Int
-    into: Int
+    labels: Int64
+    into: Int64
     centers: Float
 
-    def apply(self, labels: Int, space: Any) -> Int:
+    def apply(self, labels: Int64, space: Any) -> Int64:
         """Rename the labels; noise stays, and a label unseen in fit goes to the nearest mean."""
         if not len(self.labels):
             return labels
@@ -45,7 +41,7 @@ class Merging:
         return merged
 
 
-def plan_merging(space: Any, labels: Int, min_size: int) -> Merging:
+def plan_merging(space: Any, labels: Int64, min_size: int) -> Merging:
     """Merge the smallest segment into the one with the nearest mean until all have `min_size` rows.
 
     Distances are Euclidean, between means of all rows gathered so far; the smaller label goes first
@@ -101,7 +97,7 @@ def merge_small(
     return owner
 
 
-def _means(space: Any, labels: Int) -> tuple[Int, npt.NDArray[np.intp], Float]:
+def _means(space: Any, labels: Int64) -> tuple[Int64, npt.NDArray[np.intp], Float]:
     """Return the labels other than noise, their sizes and the means of their rows."""
     found = np.unique(labels[labels != -1]).astype(np.int64)
     sums = np.zeros((len(found), space.shape[1]))

@@ -7,15 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.neighbors import NearestNeighbors
 
-from segcate._inputs.arrays import Float
+from segcate._inputs.arrays import Float, Int64
 from segcate.segmentation._row_lookup import distinct_rows
-
-Int = npt.NDArray[np.int64]
-
-__all__ = ["Metric", "NearestCenter", "NearestRow", "chunks", "dense", "gap_radius"]
 
 _CHUNK = 32_768  # rows handled at once: bounds the extra memory of an assignment
 
@@ -66,7 +61,7 @@ class NearestCenter:
 
     centers: Float
 
-    def label(self, space: Any) -> Int:
+    def label(self, space: Any) -> Int64:
         """Return the index of each row's centre."""
         labels = np.empty(space.shape[0], dtype=np.int64)
         for part in chunks(space.shape[0]):
@@ -97,11 +92,11 @@ class NearestRow:
     """
 
     rows: Float
-    labels: Int
+    labels: Int64
     radius: Float
     metric: Metric
 
-    def label(self, space: Any) -> Int:
+    def label(self, space: Any) -> Int64:
         """Return the label of each row."""
         labels = np.full(space.shape[0], -1, dtype=np.int64)
         if not len(self.rows):
@@ -114,7 +109,7 @@ class NearestRow:
         return labels
 
 
-def gap_radius(rows: Float, labels: Int, metric: Metric) -> Float:
+def gap_radius(rows: Float, labels: Int64, metric: Metric) -> Float:
     """Return the reach of each row's cluster: the widest gap inside it.
 
     The gap of a row is its distance to the nearest different row of the same cluster. A new row of

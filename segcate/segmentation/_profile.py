@@ -18,8 +18,6 @@ from segcate._inputs.segments import SegmentCodes, code_segments, find_segment_c
 from segcate._inputs.vectors import as_array, check_same_index
 from segcate._inputs.weights import check_weights
 
-__all__ = ["segment_profile"]
-
 _OWNER = "segment_profile"
 _MAX_LEVELS = 1_000
 

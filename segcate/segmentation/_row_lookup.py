@@ -9,12 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from segcate._inputs.arrays import Int64
 from segcate._inputs.cells import Cells, read_cells
 
-Int = npt.NDArray[np.int64]
 Key = npt.NDArray[np.uint64]
-
-__all__ = ["RowLookup", "build_lookup", "distinct_rows", "fingerprints"]
 
 # Odd constants of splitmix64 (Steele, Lea & Flood 2014, doi:10.1145/2660193.2660195, figure 15).
 _STEP, _MIX1, _MIX2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
@@ -33,9 +31,9 @@ class RowLookup:
 
     keys: Key
     checks: Key
-    labels: Int
+    labels: Int64
 
-    def find(self, rows: Any) -> tuple[npt.NDArray[np.bool_], Int]:
+    def find(self, rows: Any) -> tuple[npt.NDArray[np.bool_], Int64]:
         """Tell which rows are known, and give the labels of those, in row order."""
         keys, checks = fingerprints(rows)
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
@@ -43,7 +41,7 @@ class RowLookup:
         return is_known, self.labels[at[is_known]]
 
 
-def build_lookup(rows: Any, labels: Int) -> RowLookup:
+def build_lookup(rows: Any, labels: Int64) -> RowLookup:
     """Remember the label of each distinct row.
 
     If equal rows carry different labels, the most frequent one counts, and the smallest one in a

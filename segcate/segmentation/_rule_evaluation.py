@@ -22,8 +22,6 @@ from segcate._inputs.listing import listed
 from segcate.segmentation._rule_grammar import GrammarProblem, Rule, RuleProblem, text_of
 from segcate.segmentation._rule_operands import Operand, as_date, in_zone, read_column
 
-Mask = npt.NDArray[np.bool_]
-
 _ORDER: Final[dict[type, Callable[[Any, Any], Any]]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,

@@ -10,14 +10,13 @@ from typing import Any, Final, Literal
 
 import narwhals.stable.v1 as nw
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Bool
 from segcate.segmentation._rule_grammar import RuleProblem, shortened
 
 Kind = Literal["number", "text", "date", "truth", "nothing"]
-Mask = npt.NDArray[np.bool_]
 
 _NUMBERS: Final = ("integer", "floating", "mixed-integer-float", "decimal")
 _DATES: Final = ("datetime", "datetime64", "date", "period")
@@ -155,7 +154,7 @@ def _kind_of(column: pd.Series[Any]) -> str:
     return found
 
 
-def _numbers(column: pd.Series[Any], missing: Mask, *, is_truth: bool) -> Operand:
+def _numbers(column: pd.Series[Any], missing: Bool, *, is_truth: bool) -> Operand:
     """Return numbers in their own width (comparisons with 0.1 then hold for float32, too)."""
     kind: Kind = "truth" if is_truth else "number"
     own: Any = getattr(column.dtype, "numpy_dtype", column.dtype)
@@ -175,7 +174,7 @@ def _numbers(column: pd.Series[Any], missing: Mask, *, is_truth: bool) -> Operan
     return Operand("number", np.array([float(cell) for cell in cells]), missing)
 
 
-def _dates(column: pd.Series[Any], missing: Mask, name: str) -> Operand:
+def _dates(column: pd.Series[Any], missing: Bool, name: str) -> Operand:
     """Return times in microseconds; those with a zone in UTC."""
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.start_time
@@ -188,7 +187,7 @@ def _dates(column: pd.Series[Any], missing: Mask, name: str) -> Operand:
     return Operand("date", np.where(missing, np.datetime64(0, "us"), values), missing, zone=zone)
 
 
-def _parsed(column: pd.Series[Any], missing: Mask, name: str) -> pd.Series[Any]:
+def _parsed(column: pd.Series[Any], missing: Bool, name: str) -> pd.Series[Any]:
     """Turn date and time objects into one column of times."""
     cells = [cell.start_time if isinstance(cell, pd.Period) else cell for cell in column[~missing]]
     zones = {str(getattr(cell, "tzinfo", None)) for cell in cells}

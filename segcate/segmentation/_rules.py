@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from segcate._inputs import frames
+from segcate._inputs.arrays import Bool
 from segcate._inputs.features import check_features
 from segcate._inputs.listing import listed
 from segcate._inputs.vectors import check_same_index
@@ -26,10 +27,7 @@ from segcate.segmentation._rule_grammar import (
     shortened,
 )
 
-Mask = npt.NDArray[np.bool_]
 Labels = npt.NDArray[Any]
-
-__all__ = ["RuleSegmenter"]
 
 
 class RuleSegmenter(SegmenterMixin, BaseEstimator):
@@ -206,7 +204,7 @@ class RuleSegmenter(SegmenterMixin, BaseEstimator):
             )
         return codes, n_holding
 
-    def _evaluate(self, X: Any, name: str, rule: Any) -> Mask:
+    def _evaluate(self, X: Any, name: str, rule: Any) -> Bool:
         owner = type(self).__name__
         if isinstance(rule, str):
             known = getattr(self, "feature_names_in_", None)
@@ -255,7 +253,7 @@ class RuleSegmenter(SegmenterMixin, BaseEstimator):
             )
 
 
-def _apply_text(owner: str, X: Any, name: str, text: str, known: Any) -> Mask:
+def _apply_text(owner: str, X: Any, name: str, text: str, known: Any) -> Bool:
     """Evaluate a rule string on the columns that it names."""
     what = f"{owner}: the rule {name!r} ({shortened(text, 200)!r})"
     try:
@@ -282,7 +280,7 @@ def _names(X: Any, known: Any) -> list[str]:
     return [f"x{i}" for i in range(X.shape[1])] if known is None else [str(name) for name in known]
 
 
-def _as_mask(owner: str, name: str, result: Any, X: Any) -> Mask:
+def _as_mask(owner: str, name: str, result: Any, X: Any) -> Bool:
     """Return a rule's result as booleans; a missing one counts as False."""
     n = frames.n_rows(X)
     if isinstance(result, bool | np.bool_):

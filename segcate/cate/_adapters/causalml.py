@@ -30,8 +30,6 @@ from segcate._nuisance.nuisances import (
 from segcate.cate._adapters.wrapping import WrappingEstimator, learners_take_missing, library_of
 from segcate.cate._estimator import treated_arms
 
-__all__ = ["CausalMLEstimator"]
-
 
 @dataclass(frozen=True, slots=True)
 class _Family:

@@ -15,8 +15,6 @@ from segcate._inputs.treatment import TreatmentKind
 from segcate.cate._adapters.wrapping import WrappingEstimator, fit_arguments, library_of
 from segcate.cate._estimator import treated_arms
 
-__all__ = ["EconMLEstimator"]
-
 # Models that would estimate the propensity have one of these parameters.
 _PROPENSITY_PARAMETERS = ("model_t", "model_propensity", "propensity_model")
 # Models whose `allow_missing` lets X hold NaN. In all others, subclasses of these included, it is

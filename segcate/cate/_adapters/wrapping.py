@@ -19,16 +19,6 @@ from sklearn.utils import get_tags
 from segcate._inputs.listing import listed
 from segcate.cate._estimator import CATEEstimator
 
-__all__ = [
-    "WrappingEstimator",
-    "deep_parameters",
-    "fit_arguments",
-    "learners_take_missing",
-    "library_of",
-    "parameters",
-    "set_parameter",
-]
-
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 

@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from segcate._inputs.arrays import Float
 
-__all__ = ["MISSING", "N_CODES", "bin_columns", "bin_edges"]
-
 # A bin is one byte; the last code stands for a missing value.
 N_CODES = 256
 MISSING = 255

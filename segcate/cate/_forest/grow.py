@@ -11,8 +11,6 @@ import numpy as np
 from segcate._kernels import kernel
 from segcate.cate._forest.bins import MISSING, N_CODES
 
-__all__ = ["grow_tree"]
-
 # Places in the sums that a split is judged by; a histogram holds the first three.
 SCORE, WEIGHT, INFORMATION, ROWS, FILLS = 0, 1, 2, 3, 4
 # A side has no effect to estimate if its treatment varies less than this share: that is rounding.

@@ -15,17 +15,6 @@ from segcate._inputs.arrays import Float, Int
 from segcate.cate._forest.rows import CentredRows
 from segcate.cate._forest.trend import TrendRows
 
-__all__ = [
-    "Forest",
-    "ForestShape",
-    "draw_bag",
-    "draw_half",
-    "grow_forest",
-    "leaves_of",
-    "read_forest",
-    "read_left_out",
-]
-
 Half = npt.NDArray[np.int8]
 
 # Rows read, and bags grown, in one task.

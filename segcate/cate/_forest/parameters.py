@@ -10,8 +10,6 @@ from segcate._inputs.parameters import check_count, check_flag, check_number, is
 from segcate._nuisance.nuisances import check_cross_fitting
 from segcate.cate._forest.honest_forest import ForestShape
 
-__all__ = ["check_forest_parameters", "forest_shape"]
-
 
 def check_forest_parameters(owner: str, model: Any) -> None:
     """Refuse parameters that are out of range or do not fit together."""

@@ -16,8 +16,6 @@ from segcate.cate._forest.trend import (
     left_out_means,
 )
 
-__all__ = ["ask_for_trend", "grow_pilot"]
-
 # With many bags of few trees more bags leave out each row.
 _N_TREES = 100
 _BAG_SIZE = 2

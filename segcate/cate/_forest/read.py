@@ -14,8 +14,6 @@ import numpy as np
 
 from segcate._kernels import kernel
 
-__all__ = ["find_leaves", "read_effects", "read_left_out_effects"]
-
 # Around a point the treatment must vary by this share of its variance over all rows, else the effect is NaN.
 _LEAST_VARIATION = 1e-10
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from segcate._inputs.arrays import Float, Int
 
-__all__ = ["CentredRows"]
-
 
 @dataclass(frozen=True, slots=True)
 class CentredRows:

@@ -14,8 +14,6 @@ import numpy as np
 from segcate._inputs.arrays import Float, Int
 from segcate.cate._forest.rows import CentredRows
 
-__all__ = ["EffectShrinkage", "fit_shrinkage"]
-
 
 @dataclass(frozen=True, slots=True)
 class EffectShrinkage:

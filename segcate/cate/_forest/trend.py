@@ -16,15 +16,6 @@ import numpy.typing as npt
 from segcate._inputs.arrays import Float, Int
 from segcate.cate._forest.rows import CentredRows
 
-__all__ = [
-    "TrendColumns",
-    "TrendRows",
-    "beyond_a_constant",
-    "beyond_leaves",
-    "fit_trend_columns",
-    "left_out_means",
-]
-
 # Penalties tried, in units of the mean eigenvalue of the columns; infinity means no line.
 _PENALTIES = np.append(10.0 ** np.arange(-3.0, 2.25, 0.25), np.inf)
 # Around a row the treatment must vary by this share of its variance over all rows.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcate._inputs.arrays import Float
+from segcate._inputs.arrays import Float, Int64
 from segcate._inputs.listing import listed
 from segcate._statistics.contrasts import (
     Contrasts,
@@ -23,8 +23,6 @@ from segcate._statistics.intervals import Law, satterthwaite
 from segcate._statistics.multiplicity import benjamini_hochberg, holm
 from segcate.effects._table.group_scores import GroupScores
 from segcate.effects._table.heterogeneity import Heterogeneity, heterogeneity
-
-Int = npt.NDArray[np.int64]
 
 # Cochran's Q weighs by estimated variances, which need this many matched rows to be trusted.
 FEWEST_FOR_Q = 20
@@ -71,10 +69,10 @@ class EffectTable:
 
     labels: npt.NDArray[Any]
     status: tuple[str, ...]
-    n: Int
-    n_treated: Int
-    n_control: Int
-    n_matched: Int
+    n: Int64
+    n_treated: Int64
+    n_control: Int64
+    n_matched: Int64
     effect: Float
     variance: Float
     df: Float

@@ -12,8 +12,6 @@ from scipy.sparse import csr_matrix
 from segcate._inputs.arrays import Float, Int
 from segcate.effects._table.segment_estimate import SegmentEstimate
 
-__all__ = ["GroupScores", "collect_group_scores"]
-
 
 @dataclass(frozen=True, slots=True)
 class GroupScores:

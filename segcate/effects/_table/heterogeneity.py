@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from segcate._inputs.arrays import Float
+from segcate._inputs.arrays import Bool, Float
 from segcate._inputs.parameters import check_option
 from segcate._statistics.between_variance import TAU2_METHODS, diagonal, weighted_moments
 from segcate._statistics.contrasts import check_covariance
@@ -20,10 +20,7 @@ from segcate._statistics.empirical_bayes import check_effects_and_errors
 from segcate._statistics.intervals import Law
 from segcate._statistics.joint_tests import RANK_TOLERANCE, WaldTest, johansen_p, wald_test
 
-Bool = npt.NDArray[np.bool_]
 Tau2Method = Literal["dersimonian-laird", "paule-mandel", "reml"]
-
-__all__ = ["Heterogeneity", "heterogeneity"]
 
 
 @dataclass(frozen=True, slots=True)

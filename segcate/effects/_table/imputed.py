@@ -13,8 +13,6 @@ import numpy as np
 
 from segcate.effects._table.effect_table import EffectTable, Overall
 
-__all__ = ["combine_tables", "rubin"]
-
 
 def combine_tables(tables: Sequence[EffectTable]) -> EffectTable:
     """Combine the effects of imputations; a segment without one in any has none in the end.

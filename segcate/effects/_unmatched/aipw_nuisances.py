@@ -23,8 +23,6 @@ from segcate._nuisance.nuisances import NuisanceModels, Nuisances, Want, fit_nui
 from segcate.effects._thin_segments import too_few_rows
 from segcate.effects._unmatched.rows import SegmentRows
 
-__all__ = ["AIPWNuisances", "AIPWOptions", "fit_aipw_nuisances", "without_folds"]
-
 
 @dataclass(frozen=True, slots=True)
 class AIPWOptions:

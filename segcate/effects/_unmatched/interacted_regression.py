@@ -9,13 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from segcate._inputs.arrays import Float, Int
+from segcate._inputs.arrays import Bool, Float, Int
 from segcate._statistics.least_squares import LeastSquares, centre_columns, least_squares
 from segcate._statistics.sandwich import FULL_LEVERAGE, cluster_scores, corrected
-
-Bool = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,6 @@ import pandas as pd
 from segcate._inputs.arrays import Float, Int
 from segcate._statistics.intervals import Law
 
-__all__ = ["average_effects", "check_n_models", "interval_table"]
-
 
 def check_n_models(owner: str, n_models: int) -> None:
     """Refuse a single model, which has no interval."""

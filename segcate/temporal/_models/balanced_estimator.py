@@ -10,8 +10,6 @@ from segcate.temporal._networks.balanced import BalancedLearner, BalancedNetwork
 from segcate.temporal._networks.recurrent import Windows
 from segcate.temporal._networks.tensors import PanelTensors
 
-__all__ = ["BalancedEstimator"]
-
 _BALANCING = (None, "cdc", "grad_reverse")
 _DECAY = 0.99
 

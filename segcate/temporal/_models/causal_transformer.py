@@ -16,8 +16,6 @@ from segcate.temporal._networks.tensors import PanelTensors
 from segcate.temporal._networks.transformer import TransformerSize, TransformerTrunk
 from segcate.temporal._networks.transformer_rollout import roll_out
 
-__all__ = ["CausalTransformer"]
-
 
 class CausalTransformer(BalancedEstimator):
     """Predict outcomes under treatment plans by attention over treatments, outcomes and covariates.

@@ -20,8 +20,6 @@ from segcate.temporal._networks.recurrent import (
 )
 from segcate.temporal._networks.tensors import PanelTensors
 
-__all__ = ["CRN"]
-
 
 class CRN(BalancedEstimator):
     """Predict outcomes under treatment plans by an encoder and a decoder LSTM, both balanced.

@@ -23,8 +23,6 @@ from segcate.temporal._panel.long_frame import named, steps_frame
 from segcate.temporal._panel.panel import Panel, Roles, read_panel
 from segcate.temporal._panel.plan import check_same_length, read_plan
 
-__all__ = ["TemporalEstimator", "check_treatments", "name_roles"]
-
 
 class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
     """Base class of estimators that predict the outcomes of each unit under a plan of treatments.

@@ -23,8 +23,6 @@ from segcate.temporal._networks.tensors import PanelTensors
 from segcate.temporal._panel.panel import Panel
 from segcate.temporal._panel.plan import TreatmentPlan
 
-__all__ = ["GNet", "SimulatedState"]
-
 
 @dataclass(frozen=True, slots=True)
 class SimulatedState:

@@ -27,8 +27,6 @@ _DAMAGES = (
     zlib.error,
 )
 
-__all__ = ["damaged", "read_model_file", "write_model_file"]
-
 
 def write_model_file(
     owner: str, path: str | os.PathLike[str], header: dict[str, Any], arrays: Arrays

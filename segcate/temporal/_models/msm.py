@@ -18,8 +18,6 @@ from segcate.temporal._models.estimator import TemporalEstimator, check_treatmen
 from segcate.temporal._panel.coding import TreatmentCoding, check_transform, fit_scaling
 from segcate.temporal._panel.panel import Panel, read_panel
 
-__all__ = ["MSM"]
-
 
 class MSM(TemporalEstimator):
     """Predict outcomes under treatment plans by weighted linear regression, one a horizon.

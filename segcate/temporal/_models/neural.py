@@ -31,8 +31,6 @@ from segcate.temporal._panel.panel import Panel, read_panel
 Units = tuple[torch.Tensor, torch.Tensor | None]
 History = list[tuple[float, ...]]
 
-__all__ = ["History", "NeuralEstimator", "Units", "inside"]
-
 HEADS = ("residual", "direct")
 
 # Units, and futures of units, simulated at a time: keeps the largest tensor near 100 MB.

@@ -22,8 +22,6 @@ from segcate.temporal._networks.recurrent import (
 )
 from segcate.temporal._networks.tensors import PanelTensors
 
-__all__ = ["RMSN"]
-
 
 class RMSN(NeuralEstimator):
     """Predict outcomes under treatment plans by LSTMs whose errors are weighed as in an MSM.

@@ -11,8 +11,6 @@ from sklearn.base import BaseEstimator
 
 from segcate._inputs.parameters import check_count, check_flag, check_number
 
-__all__ = ["TRAINING", "Network", "Training", "check_settings", "fill", "settings_type"]
-
 # Of a fit as a whole: the networks that are learned later cannot have their own.
 _OF_THE_FIT = ("validation_share", "checkpoint", "device", "verbose")
 

@@ -16,8 +16,6 @@ from segcate.temporal._models.settings import Training, settings_type
 from segcate.temporal._panel.coding import Scaling, TreatmentCoding
 from segcate.temporal._panel.panel import Roles
 
-__all__ = ["StoredModel"]
-
 # Arrays of `Scaling`, in its order.
 _SCALES = ("outcome", "covariates", "static", "change")
 # What the header of a stored model holds.

@@ -19,8 +19,6 @@ from torch.autograd.function import once_differentiable
 
 from segcate.temporal._networks.layers import keep_factors
 
-__all__ = ["attend", "attend_from", "split_heads"]
-
 
 def split_heads(x: Tensor, n_heads: int) -> Tensor:
     """Turn ``(g, n, t, n_heads * d)`` into ``(g, n, n_heads, t, d)``."""

@@ -14,8 +14,6 @@ from segcate.temporal._networks.layers import ELUPair
 from segcate.temporal._networks.recurrent import Windows
 from segcate.temporal._networks.tensors import Inputs, PanelTensors
 
-__all__ = ["BalancedLearner", "BalancedNetwork", "adversary_weight"]
-
 
 class BalancedNetwork(nn.Module):
     """A trunk, a head for the outcome under a treatment, and a head that guesses the treatment."""

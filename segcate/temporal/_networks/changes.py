@@ -7,8 +7,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Changes"]
-
 
 class Changes(nn.Module):
     """Read outcomes with their last change and predict the next change, or pass levels through.

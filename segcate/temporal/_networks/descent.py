@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Descent"]
-
 
 @dataclass(frozen=True, slots=True)
 class Descent:

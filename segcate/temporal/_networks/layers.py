@@ -12,8 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-__all__ = ["ELUPair", "LayerNorm", "Linear", "dropout", "keep_factors"]
-
 
 class Linear(nn.Module):
     """An affine map a model, ``(n_models, ..., n_in) -> (n_models, ..., n_out)``."""

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 
 from segcate.temporal._networks.descent import Descent
 
-__all__ = ["LossLearner"]
-
 
 class LossLearner:
     """Minimise ``loss(network, units)``, one number a model."""

@@ -11,8 +11,6 @@ from segcate.temporal._networks.layers import Linear
 from segcate.temporal._networks.recurrent import LSTM, State, side_by_side, states_at
 from segcate.temporal._networks.tensors import Inputs
 
-__all__ = ["OutcomeReader", "Reader", "cut_off"]
-
 
 def cut_off(weights: Tensor, clip: float) -> Tensor:
     """Cut the weights of each model off at a quantile and at its mirror image; NaN stays."""

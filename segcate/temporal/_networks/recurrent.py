@@ -16,18 +16,6 @@ from segcate.temporal._networks.changes import Changes
 from segcate.temporal._networks.layers import Linear, dropout
 from segcate.temporal._networks.tensors import Inputs, PanelTensors
 
-__all__ = [
-    "LSTM",
-    "RecurrentTrunk",
-    "State",
-    "Windows",
-    "last_two_outcomes",
-    "side_by_side",
-    "states_at",
-    "take_steps",
-    "windows_of",
-]
-
 State = tuple[Tensor, Tensor]
 
 

@@ -12,8 +12,6 @@ from segcate.temporal._networks.layers import ELUPair, Linear
 from segcate.temporal._networks.recurrent import LSTM, State, side_by_side, states_at
 from segcate.temporal._networks.tensors import PanelTensors
 
-__all__ = ["GNetwork", "ResidualPool"]
-
 
 class ResidualPool:
     """Errors of held-out units, drawn by step: those of a random unit at that step, or its last.

@@ -11,8 +11,6 @@ from torch import Tensor
 from segcate.temporal._panel.coding import Scaling, TreatmentCoding
 from segcate.temporal._panel.panel import Panel
 
-__all__ = ["Inputs", "PanelTensors", "panel_tensors"]
-
 
 @dataclass(frozen=True, slots=True)
 class Inputs:

@@ -14,8 +14,6 @@ from torch import Tensor, nn
 
 from segcate._writing.whole_files import whole_file
 
-__all__ = ["Learner", "TrainingSettings", "train"]
-
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:

@@ -17,8 +17,6 @@ from segcate.temporal._networks.changes import Changes
 from segcate.temporal._networks.layers import LayerNorm, Linear, dropout
 from segcate.temporal._networks.tensors import Inputs
 
-__all__ = ["TransformerSize", "TransformerTrunk"]
-
 
 @dataclass(frozen=True, slots=True)
 class TransformerSize:

@@ -18,8 +18,6 @@ from segcate.temporal._networks.recurrent import last_two_outcomes, take_steps
 from segcate.temporal._networks.tensors import Inputs
 from segcate.temporal._networks.transformer import Attention, TransformerTrunk
 
-__all__ = ["roll_out"]
-
 
 @dataclass(slots=True)
 class _Kept:

@@ -11,8 +11,6 @@ import numpy as np
 from segcate._inputs.arrays import Float
 from segcate.temporal._panel.panel import Panel
 
-__all__ = ["Scaling", "TreatmentCoding", "fit_scaling"]
-
 _MOST_COMBINED = 3
 
 

@@ -18,8 +18,6 @@ from segcate._inputs.encoding import encode_columns, read_again
 from segcate._inputs.kinds import ColumnKind
 from segcate._inputs.listing import listed
 
-__all__ = ["Panel", "Roles", "read_panel", "units_of_rows"]
-
 # What pandas calls columns of numbers, gaps aside; "empty" is one that has nothing but gaps.
 _NUMERIC = ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty")
 

@@ -12,8 +12,6 @@ from segcate._inputs import frames
 from segcate._inputs.arrays import Float
 from segcate._inputs.listing import listed
 
-__all__ = ["TreatmentPlan", "check_same_length", "read_plan"]
-
 
 @dataclass(frozen=True, slots=True)
 class TreatmentPlan:

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score
 
 from segcate._inputs import frames
-from segcate._inputs.arrays import Int
+from segcate._inputs.arrays import Int, Int64
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_in_unit_interval, check_seed
 from segcate.exceptions import SegcateWarning
@@ -32,10 +31,6 @@ from segcate.temporal._segments.plan_effects import (
     follow_plans,
 )
 from segcate.temporal._segments.trajectories import TrajectorySegmenter
-
-Labels = npt.NDArray[np.int64]
-
-__all__ = ["CrossFitSegmentEffects", "align_segments", "cross_fit_segment_effects"]
 
 _OWNER = "cross_fit_segment_effects"
 
@@ -223,7 +218,7 @@ def cross_fit_segment_effects(
     return CrossFitSegmentEffects(table, units, everyone)
 
 
-def align_segments(found: Labels, wanted: Labels) -> Labels:
+def align_segments(found: Int64, wanted: Int64) -> Int64:
     """Match the `found` segments to the `wanted` ones, given both for the same units.
 
     One to one, so that as many units as possible agree; a segment left over joins the one it shares
@@ -301,12 +296,12 @@ def _fit(estimator: Any, segmenter: TrajectorySegmenter, panel: Any) -> Trajecto
 def _cross_fit(
     estimator: Any,
     segmenter: TrajectorySegmenter,
-    wanted: Labels,
+    wanted: Int64,
     folds: _Folds,
     k: int,
     question: _Question,
     rng: np.random.RandomState,
-) -> tuple[Labels, UnitEffects]:
+) -> tuple[Int64, UnitEffects]:
     """Return segments of one fold's units and effects on them; others were fitted on."""
     others, panel = folds.parts(k)
     own = clone(estimator)
@@ -331,7 +326,7 @@ def _gather(parts: list[UnitEffects], fold: Int) -> UnitEffects:
     return UnitEffects(effects, np.concatenate([part.followed for part in parts])[order])
 
 
-def _count_folds(labels: Labels, fold: Int, segments: Labels) -> pd.Series[int]:
+def _count_folds(labels: Int64, fold: Int, segments: Int64) -> pd.Series[int]:
     """Count the folds that have units of each segment; warn of those that not all have."""
     n_folds = int(fold.max()) + 1
     has = np.zeros((len(segments), n_folds), dtype=bool)

@@ -17,16 +17,6 @@ from segcate.temporal._panel.panel import Panel
 from segcate.temporal._panel.plan import TreatmentPlan
 from segcate.temporal._segments.trajectories import TrajectorySegmenter
 
-__all__ = [
-    "UnitEffects",
-    "check_ensemble",
-    "check_one_origin",
-    "check_step",
-    "effects_by_segment",
-    "follow_plans",
-    "segment_effects",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class UnitEffects:

@@ -17,8 +17,6 @@ from segcate._inputs.arrays import Float
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_option
 
-__all__ = ["TrajectorySegmenter"]
-
 FEATURES = ("representation", "potential_outcomes", "contrasts")
 
 

@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from segcate._inputs.parameters import check_number, is_whole
 
-__all__ = ["check_gamma", "check_origin"]
-
 
 def check_gamma(owner: str, gamma: Any) -> tuple[float, float]:
     """Return the strength of confounding for chemotherapy and for radiotherapy."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcate._inputs.arrays import Float, Int
+from segcate._inputs.arrays import Bool, Float, Int
 from segcate._inputs.parameters import check_count, check_option, check_seed
 from segcate.temporal._panel.long_frame import long_frame, steps_frame
 from segcate.temporal._panel.plan import check_same_length, read_plan
@@ -34,7 +34,6 @@ from segcate.temporal._simulators.tumor_patients import TumorPatients, draw_pati
 from segcate.temporal._simulators.tumor_rows import Kind, simulate_rows
 
 Flags = npt.NDArray[np.int8]
-Mask = npt.NDArray[np.bool_]
 
 _OWNER = "tumor_growth"
 _TREATMENTS = ("chemo", "radio")
@@ -78,8 +77,8 @@ class TumorGrowth:
     chemo_probability: Float
     radio_probability: Float
     length: Int
-    died: Mask
-    recovered: Mask
+    died: Bool
+    recovered: Bool
     parameters: TumorPatients
     design: TumorDesign
     noise: Float
