@@ -15,8 +15,8 @@ from sklearn.pipeline import Pipeline
 
 from segcate import matching as matching_package
 from segcate._inputs.listing import listed
+from segcate.cli._problems import UserError
 from segcate.cli._study import Study
-from segcate.cli._table import UserError
 from segcate.effects import SegmentMatching
 from segcate.matching import PropensityMatcher
 from segcate.metrics import qini_scorer

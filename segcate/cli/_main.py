@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from segcate import __version__
 from segcate._writing.label_texts import one_line, shown_table
 from segcate._writing.number_texts import write_number
 from segcate._writing.whole_files import check_folder
-from segcate.cli._study import Roles, Study, check_late_columns, make_study
-from segcate.cli._table import UserError, read_table
+from segcate.cli._problems import UserError
+from segcate.cli._reading import CellRules, read_table
+from segcate.cli._reading.notation import strptime_format
+from segcate.cli._study import Roles, Study, make_study
+from segcate.cli._study.study import Gaps
 
 __all__ = ["main"]
 
-_SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 _EPILOG = """examples:
   segcate run users.csv --outcome spend --treatment got_mail --control no
   segcate run users.parquet --outcome visits --treatment offer --segment-column region --out report
@@ -83,25 +86,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, ImportError, OSError) as error:
         if arguments.debug:
             raise
-        print(f"segcate: error: {one_line(' '.join(str(error).split()))}", file=sys.stderr)
+        for line in error.lines if isinstance(error, UserError) else (str(error),):
+            print(f"segcate: error: {one_line(' '.join(line.split()))}", file=sys.stderr)
         return 2
     return 0
 
 
 def _run(arguments: argparse.Namespace, progress: Progress) -> None:
-    path = Path(arguments.data)
     if arguments.tune and arguments.segment_column is not None:
         raise UserError(
             "--tune chooses segments, and --segment-column gives them; use one of them."
         )
-    progress(f"reading {path}")
-    sep = _SEPARATORS.get(arguments.sep, arguments.sep)
-    cells: dict[str, list[str]] = {}
-    table = read_table(path, sep, arguments.encoding, arguments.missing, cells)
+    progress(f"reading {arguments.data}")
     roles = Roles(
         outcome=arguments.outcome,
         treatment=arguments.treatment,
         control=arguments.control,
+        treated=arguments.treated,
         segment=arguments.segment_column,
         groups=arguments.groups,
         propensity=arguments.propensity,
@@ -109,10 +110,24 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> None:
         ignore=arguments.ignore,
         keep=arguments.keep,
     )
-    study = make_study(
-        table, roles, path.name, arguments.drop_missing, cells, arguments.missing_covariates
+    labels = {roles.treatment, roles.segment, roles.groups, roles.id} - {None}
+    rules = CellRules(
+        missing=arguments.missing,
+        decimal=arguments.decimal,
+        date_formats=tuple(map(strptime_format, arguments.date_format)),
+        labels=frozenset(map(str, labels)),
     )
-    study = check_late_columns(study, roles)
+    found = read_table(arguments.data, rules, sep=arguments.sep, encoding=arguments.encoding)
+    for note in found.notes:
+        progress(f"note: {note}")
+    gaps = Gaps(arguments.drop_missing, arguments.missing_covariates)
+    study = make_study(found.columns, roles, found.name, gaps=gaps, rows=arguments.rows)
+    if len(study.arms) > 1:  # all arms together
+        study = replace(
+            study,
+            treatment=(study.treatment > 0).astype(int),
+            arms=(f"{roles.treatment} other than {roles.control}",),
+        )
     _analyse_and_show(study, arguments, progress)
 
 
@@ -130,7 +145,7 @@ def _demo(arguments: argparse.Namespace, progress: Progress) -> None:
         outcome="weight",
         units="kg",
         source=data.source,
-        treated_name="quitting smoking",
+        arms=("quitting smoking",),
         notes=(f"{data.n_incomplete} people without a weight in 1982 are left out",),
     )
     _analyse_and_show(study, arguments, progress)
@@ -215,11 +230,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", metavar="DATA", help="CSV (.csv, .tsv, .txt, also .gz) or Parquet")
+    parser.add_argument(
+        "data", metavar="DATA", help="CSV (.csv, .tsv, .txt, also .gz), Parquet, or - for a pipe"
+    )
     add = parser.add_argument_group("columns").add_argument
     add("--outcome", required=True, metavar="COL", help="what the treatment may change; numbers")
     add("--treatment", required=True, metavar="COL", help="who was treated: 0/1, or see --control")
     add("--control", metavar="LABEL", help="value of the treatment column that means untreated")
+    add("--treated", action="append", default=[], metavar="LABEL", help="value that means treated")
     add("--segment-column", metavar="COL", help="column that holds the segments; no clustering")
     add("--covariates", type=_names, default=(), metavar="A,B,C", help="default: all others")
     add("--ignore", type=_names, default=(), metavar="A,B,C", help="columns to leave out (ids ...)")
@@ -246,8 +264,17 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
         metavar="NA,...",
         help="cells that mean no value, beside empty ones (and NA and the like among numbers)",
     )
-    add("--sep", metavar="CHAR", help="separator of a CSV: , ; tab |")
-    add("--encoding", default="utf-8", help="of a CSV (default: utf-8)")
+    add("--rows", metavar="RULE", help="only rows that fulfil it: \"age >= 18 and plan != 'free'\"")
+    add("--sep", metavar="CHAR", help="separator of a CSV: , ; tab | (default: the one that fits)")
+    add("--encoding", help="of a CSV (default: the one that fits)")
+    add("--decimal", choices=[",", "."], help="what 1,234 means (default: as the file shows)")
+    add(
+        "--date-format",
+        action="append",
+        default=[],
+        metavar="FORMAT",
+        help="of dates that are not 2024-01-31, such as d.m.Y (%%d.%%m.%%Y); may be repeated",
+    )
 
 
 def _add_analysis_options(

@@ -10,6 +10,7 @@ from sklearn.pipeline import make_pipeline
 
 from segcate.cli import _analysis
 from segcate.cli._analysis import Plan, _candidates, analyse
+from segcate.cli._reading import Columns
 from segcate.cli._study import Roles, Study, make_study
 from segcate.effects import SegmentMatching
 from segcate.matching import PropensityMatcher
@@ -104,7 +105,7 @@ def test_tune_and_given_segments_exclude_each_other(file, capsys):
 
 
 def test_candidates_of_a_search():
-    study = Study(pd.DataFrame({"x": range(1000)}), None, None, "", "", "")
+    study = Study(pd.DataFrame({"x": range(1000)}), None, None, "", "", ())
     assert _candidates(study, Plan(n_clusters=4)) == ("n_clusters", [2, 3, 4, 5, 6, 7, 8])
     assert _candidates(study, Plan(n_clusters=10))[1][-1] == 10
     assert _candidates(study, Plan("hdbscan")) == ("min_cluster_size", [10, 20, 50, 100])
@@ -122,7 +123,7 @@ def test_segment_without_controls_is_shown_not_lost(users, tmp_path, capsys):
     alone = users.assign(region=users["region"].where(users.index > 11, "east"))
     alone.loc[alone["region"] == "east", "offer"] = 1
     study = make_study(
-        alone, Roles("spend", "offer", segment="region", covariates=("x0", "x1")), "users"
+        Columns(alone), Roles("spend", "offer", segment="region", covariates=("x0", "x1")), "users"
     )
     findings = analyse(study, Plan(), lambda text: None)
     east = findings.effects.loc["east"]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from segcate.cli import main
-from segcate.cli._table import UserError
+from segcate.cli._problems import UserError
 from segcate.effects import SegmentMatching
 from segcate.matching import PropensityMatcher
 from tests.helpers.command_line import BASIC, FILES, error_of, run, run_into

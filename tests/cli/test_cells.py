@@ -1,30 +1,25 @@
-"""A file is read whole or refused; the cells of its columns are numbers, dates, flags or text."""
+"""The cells of columns are numbers, dates, flags or text."""
 
 from __future__ import annotations
-
-import gzip
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from segcate.cli import main
-from segcate.cli._table import (
+from segcate.cli._reading.cells import (
     NO_VALUE,
-    UserError,
+    CellRules,
     read_columns,
     read_dates,
     read_flags,
-    read_table,
 )
-from tests.helpers import command_line
-from tests.helpers.command_line import error_of
 
 
-def read(*values, missing=()):
-    notes = {}
+def read(*values, missing=(), **rules):
     table = pd.DataFrame({"c": list(values)}, dtype=object)
-    return read_columns(table, missing, notes)["c"], notes["c"]
+    found = read_columns(table, CellRules(missing=missing, **rules))
+    return found.table["c"], found.notes["c"]
 
 
 def test_cells_that_are_numbers_are_numbers():
@@ -61,13 +56,57 @@ def test_declared_values_are_missing_everywhere():
     column, _ = read("1", "-99", "-99.0", "5", missing=("-99",))
     np.testing.assert_array_equal(column, [1, np.nan, np.nan, 5])
     table = pd.DataFrame({"n": [1, -99], "f": [0.5, -99.0], "k": pd.Categorical(["a", "-99"])})
-    read_again = read_columns(table, ("-99",), {})
+    read_again = read_columns(table, CellRules(("-99",))).table
     assert read_again.isna().to_numpy().tolist() == [[False] * 3, [True] * 3]
 
 
-def test_codes_ids_and_other_notations_stay_text():
-    for values in (("007", "012"), ("1,5", "2,5"), ("inf", "1"), ("0x10", "1"), ("1_000", "2")):
+def test_codes_and_ids_stay_text_and_labels_in_any_notation():
+    for values in (("007", "012"), ("inf", "1"), ("0x10", "1"), ("1_000", "2")):
         assert read(*values)[0].tolist() == list(values)
+    for values in (("1,5", "2,5"), ("10 %", "20 %"), ("03.04.2024", "05.04.2024")):
+        labels = {"labels": frozenset("c"), "date_formats": ("%d.%m.%Y",)}
+        assert read(*values, **labels)[0].tolist() == list(values)
+
+
+def test_numbers_of_a_country_are_read_and_said():
+    column, notes = read("1.234,5", "-2,25", "NA", "0")
+    np.testing.assert_array_equal(column, [1234.5, -2.25, np.nan, 0])
+    assert notes == [
+        "c: numbers with a decimal comma, '1.234,5' is 1234.5",
+        "c: cells 'NA' (1) count as missing, as all other cells are numbers",
+    ]
+
+
+def test_other_columns_settle_what_a_point_or_comma_means():
+    def sums(decimal=None, **columns):
+        found = read_columns(pd.DataFrame(columns, dtype=object), CellRules(decimal=decimal))
+        kept = {name: found.table[name].tolist() for name in columns}
+        return kept, found.doubts
+
+    thousands, decimals, points = ["1.234", "2.500"], ["0,5", "1,75"], ["0.5", "1.75"]
+    assert sums(a=thousands, b=points)[0]["a"] == [1.234, 2.5]
+    kept, doubts = sums(a=thousands, b=decimals)
+    assert kept == {"a": [1234, 2500], "b": [0.5, 1.75]}
+    assert not doubts
+    commas = ["1,234", "2,500"]
+    assert sums(a=commas, b=points)[0]["a"] == [1234, 2500]
+    assert sums(a=commas, b=decimals)[0]["a"] == [1.234, 2.5]
+    kept, doubts = sums(a=commas)
+    assert kept["a"] == commas
+    assert doubts["a"].startswith("holds numbers such as '1,234': thousands or decimals?")
+    assert "--decimal . for 1234, or --decimal , for 1.234" in doubts["a"]
+    assert sums(",", a=commas)[0]["a"] == [1.234, 2.5]
+    assert sums(".", a=commas)[0]["a"] == [1234, 2500]
+    assert sums(",", a=thousands)[0]["a"] == [1234, 2500]
+    assert sums(a=commas, b=points, c=decimals)[1]  # the file contradicts itself
+
+
+def test_dates_are_read_by_the_formats_that_the_user_names():
+    formats = {"date_formats": ("%m/%d/%Y", "%d.%m.%Y")}
+    column, notes = read("03.04.2024", "", "28.02.2024", **formats)
+    assert column.dtype.kind == "M"
+    assert column.dropna().dt.strftime("%Y-%m-%d").tolist() == ["2024-04-03", "2024-02-28"]
+    assert notes == ["c: dates by --date-format, '03.04.2024' is 2024-04-03"]
 
 
 def test_flags_are_flags():
@@ -111,7 +150,7 @@ def test_a_column_of_empty_cells_is_missing_without_a_note():
 def test_many_different_numbers_are_read_at_once_and_exactly(monkeypatch):
     values = np.random.default_rng(0).normal(size=2000) * 10.0 ** np.arange(-20, 20).repeat(50)
     monkeypatch.setattr(
-        "segcate.cli._table.is_number", lambda text: text == "-99" or pytest.fail(text)
+        "segcate.cli._reading.cells.is_number", lambda text: text == "-99" or pytest.fail(text)
     )
     whole, notes = read(*map(repr, values.tolist()), missing=("-99",))
     assert whole.tolist() == values.tolist()
@@ -244,8 +283,10 @@ def test_ids_are_left_out_and_come_back_when_listed(table, tmp_path, capsys):
     ("values", "message"),
     [
         ([*map(str, range(390)), *["oops"] * 10], r"numbers but for 'oops' (10)"),
-        ([f"{v // 100},{v % 100:02d}" for v in range(400)], "another notation"),
-        ([f"{v % 12 + 1:02d}/{v % 28 + 1:02d}/2024" for v in range(400)], "day or month first"),
+        ([f"{v // 100},{v % 100:02d}" for v in range(390)] + ["weg"] * 10, "but for 'weg' (10)"),
+        (["12 %", "€ 5"] * 195 + [f"{v} %" for v in range(10)], "another notation"),
+        ([f"{v % 12 + 1:02d}/{v % 28 + 1:02d}/2024" for v in range(400)], "--date-format %m/%d/%Y"),
+        ([f"{v % 12 + 1:02d}/{v % 11 + 1:02d}/2024" for v in range(400)], "day or month first?"),
         ([f"this is a text number {v}" for v in range(400)], "--ignore odd"),
     ],
 )
@@ -258,117 +299,3 @@ def test_columns_that_leave_a_doubt_stop_the_run(table, tmp_path, capsys, values
     assert "covariate 'odd'" in text
     assert message in text
     assert "--ignore odd" in text
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"y,t,x\n1,0,2\n2,1\n3,1,5\n", "row 2 has 2 cells, and the header names 3 columns"),
-        (b"y,t,x\n1,0,2,\n2,1,3,\n", "its rows have more cells than the header"),
-        (b"y,t,x\n1,0,2\n2,1,3,4\n", "is not a regular table"),
-        (b"y;t;x\n1;0;2\n", "try --sep ';'"),
-        ("y,t,größe\n1,0,ü\n".encode("cp1252"), "cannot be read as utf-8"),
-        ("y,t,x\n1,0,2\n".encode("utf-16"), "cannot be read as utf-8"),
-        (b"y,t,y\n1,0,2\n", "columns of the same name: 'y'"),
-        (b"y,t,x\n", "has column names but no rows"),
-        (b"", "is empty"),
-        (b"\xef\xbb\xbf", "is empty"),
-        (b"\x00\x01\x02\x03", "single column"),
-        (b'y,t,x\n1,0,"2\n2,1,3\n', "EOF inside string"),
-    ],
-)  # fmt: skip
-def test_files_that_are_no_table_end_in_one_line(tmp_path, capsys, content, message):
-    path = tmp_path / "data.csv"
-    path.write_bytes(content)
-    code, text = run(capsys, path, *BASIC, "--quiet")
-    assert code == 2, text
-    assert text.count("\n") == 1
-    assert message in text
-
-
-def test_a_mark_before_the_first_name_and_other_encodings_are_read(table, tmp_path):
-    for encoding in ("utf-8-sig", "cp1252", "utf-16"):
-        table.rename(columns={"x": "höhe"}).to_csv(
-            tmp_path / "a.csv", index=False, encoding=encoding
-        )
-        given = "utf-8" if encoding == "utf-8-sig" else encoding
-        assert read_table(tmp_path / "a.csv", None, given).columns[0] == "höhe"
-
-
-def test_a_cut_gzip_file_and_a_strange_separator_are_told(tmp_path, capsys):
-    whole = gzip.compress(b"y,t,x\n" + b"1,0,2\n2,1,3\n" * 5000)
-    (tmp_path / "data.csv.gz").write_bytes(whole[:-20])
-    code, text = run(capsys, tmp_path / "data.csv.gz", *BASIC, "--quiet")
-    assert (code, text.count("\n")) == (2, 1)
-    assert "gzip" in text
-    (tmp_path / "data.csv").write_text("y,t\n1,0\n")
-    with pytest.raises(UserError, match="--sep must be one character"):
-        read_table(tmp_path / "data.csv", "::")
-
-
-def test_parquet_columns_of_one_name_are_refused(tmp_path):
-    arrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
-    columns = [arrow.array([1.0, 2.0]), arrow.array([0, 1]), arrow.array([3, 4])]
-    parquet.write_table(
-        arrow.Table.from_arrays(columns, names=["y", "t", "y"]), tmp_path / "a.parquet"
-    )
-    with pytest.raises(UserError, match=r"a\.parquet"):
-        read_table(tmp_path / "a.parquet")
-
-
-def write(path, text):
-    path.write_text(text)
-    return path
-
-
-def test_missing_file_suggests_its_neighbours(file, capsys):
-    text = error_of(capsys, "run", file.with_name("user.csv"), *command_line.BASIC)
-    assert "there is no file" in text
-    assert "Did you mean 'users.csv'?" in text
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "is empty"),
-        ("\n\n", "is empty"),
-        ("a,b\n", "has column names but no rows"),
-        ("spend;offer;x\n1;0;2\n", "single column, 'spend;offer;x', when read with separator ','"),
-        ("spend\toffer\n1\t0\n", "Its name holds tabs: try --sep tab."),
-        ("spend\n1\n", "has a single column, 'spend'; at least two are needed"),
-        ("spend,spend,offer\n1,2,0\n", "columns of the same name: 'spend'. Rename them."),
-        ("spend,offer\n1,0\n1,2,3,4\n", "is not a regular table"),
-    ],
-)
-def test_unusable_csv_is_told_what_is_wrong(tmp_path, capsys, text, message):
-    path = write(tmp_path / "data.csv", text)
-    assert message in error_of(capsys, "run", path, "--outcome", "spend", "--treatment", "offer")
-
-
-def test_semicolons_tabs_gzip_and_other_encodings_are_read_when_named(tmp_path, users):
-    small = users.head(20).rename(columns={"region": "región"})
-    small.to_csv(tmp_path / "a.csv", sep=";", index=False, encoding="latin-1")
-    small.to_csv(tmp_path / "b.tsv", sep="\t", index=False)
-    with gzip.open(tmp_path / "c.csv.gz", "wt", encoding="utf-8") as target:
-        small.to_csv(target, index=False)
-    for name, sep, encoding in (
-        ("a.csv", ";", "latin-1"),
-        ("b.tsv", None, "utf-8"),
-        ("c.csv.gz", None, "utf-8"),
-    ):
-        found = read_table(tmp_path / name, sep, encoding)
-        pd.testing.assert_frame_equal(found, pd.read_csv(tmp_path / "b.tsv", sep="\t"))
-    with pytest.raises(UserError, match=r"cannot be read as utf-8.*--encoding latin-1"):
-        read_table(tmp_path / "a.csv", ";")
-
-
-def test_other_formats_and_folders_are_refused(tmp_path, capsys):
-    path = write(tmp_path / "data.xlsx", "x")
-    assert "must end in one of .csv" in error_of(capsys, "run", path, *command_line.BASIC)
-    assert "is a folder" in error_of(capsys, "run", tmp_path, *command_line.BASIC)
-    path = write(tmp_path / "data.parquet", "no parquet")
-    assert "is not a Parquet file that can be read" in error_of(
-        capsys, "run", path, *command_line.BASIC
-    )
