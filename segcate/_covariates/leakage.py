@@ -214,7 +214,7 @@ class _Outcome:
 
     def _auc_of_treatment(self, column: _Column) -> float:
         n_treated = int(self.treated.sum())
-        n_bins = len(np.unique(column.codes))
+        n_bins = np.count_nonzero(np.bincount(column.codes))
         if (
             min(n_treated, len(self.treated) - n_treated) < FEWEST_TO_DECIDE
             or len(self.treated) < FEWEST_ROWS_A_BIN * n_bins
@@ -356,7 +356,10 @@ def _binned(name: str, values: Float) -> _Column:
     middle = np.cumsum(rest) - rest / 2
     quantile = np.minimum((N_BINS * middle / max(rest.sum(), 1)).astype(np.intp), N_BINS - 1)
     key = np.where(alone, N_BINS + np.arange(len(distinct)), quantile)
-    _, first, of_value = np.unique(key, return_index=True, return_inverse=True)
+    first = np.full(N_BINS + len(distinct), -1)
+    first[key[::-1]] = np.arange(len(distinct))[::-1]
+    of_value = (np.cumsum(first >= 0) - 1)[key]
+    first = first[first >= 0]
     shown = [MISSING if is_missing[i] else f"{distinct[i]:g}" for i in first]
     return _Column(name, of_value[place], alone[first], shown, values)
 

@@ -243,10 +243,18 @@ def _gaps(data: DesignData, skip: Sequence[int]) -> dict[int, Bool]:
     for i in data.covariates:
         if i not in skip:
             column = frames.column_values(data.X, i)
-            missing = np.asarray(pd.isna(column)) if column.dtype.kind not in "iub" else None
-            if missing is not None and missing.any():
+            if column.dtype.kind in "iub" or (column.dtype.kind == "f" and _has_finite_sum(column)):
+                continue
+            missing = np.asarray(pd.isna(column))
+            if missing.any():
                 found[i] = missing
     return found
+
+
+def _has_finite_sum(values: npt.NDArray[Any]) -> bool:
+    """Tell in one cheap pass that no number is missing or infinite; a sum may overflow for other reasons."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(values.sum()))
 
 
 def _share_incomplete(data: DesignData, incomplete: Bool) -> Float:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
 
 from segcate._inputs.arrays import Float
 from segcate._statistics.columns import column_ranges, independent_in_gram
@@ -25,16 +24,24 @@ class LeastSquares:
     kept : bool array of shape (n_columns,)
     bread : float64 array of shape (n_columns, n_columns)
         Inverse of ``X' W X``; 0 in aliased rows and columns.
+    correlation : float64 array of shape (n_columns, n_columns)
+        ``X' W X`` of the columns centred and scaled; 0 in constant rows and columns but the first.
     """
 
     coef: Float
     kept: npt.NDArray[np.bool_]
     bread: Float
+    correlation: Float
 
     @property
     def rank(self) -> int:
         """Count the columns that are not aliased."""
         return int(self.kept.sum())
+
+    def rank_of(self, columns: npt.NDArray[np.intp]) -> int:
+        """Count the columns that a regression on these columns alone would keep."""
+        part = self.correlation[np.ix_(columns, columns)]
+        return int(independent_in_gram(part, np.diag(part) > 0).sum())
 
 
 def centre_columns(Z: Float) -> Float:
@@ -67,34 +74,31 @@ def least_squares(design: Float, y: Float, weight: Float | None = None) -> Least
     y : float64 array of shape (n_rows,)
     weight : float64 array of shape (n_rows,), default=None
     """
-    w = np.ones(len(y)) if weight is None else weight
-    mass = w.sum()
-    has_constant = bool((design[:, 0] == 1.0).all())
-    shift = (w @ design) / mass if has_constant else np.zeros(design.shape[1])
-    shift[0] = 0.0
-    centred = design - shift
-    scale = np.sqrt((w @ centred**2) / mass)
-    size = np.abs(shift) + scale
-    varying = scale > 1e-12 * np.maximum(size, 1e-300)
-    centred /= np.where(varying, scale, 1.0)
-    gram = (centred * w[:, None]).T @ centred / mass
-    kept = independent_in_gram(gram, varying)
-    centred = centred[:, kept]
-    factor = cho_factor(gram[np.ix_(kept, kept)])
-    beta = np.zeros(centred.shape[1])
-    for _ in range(2):
-        beta += cho_solve(factor, centred.T @ (w * (y - centred @ beta)) / mass)
-    to_raw = _to_raw_scale(shift[kept], scale[kept])
+    mass = float(len(y)) if weight is None else float(weight.sum())
+    shift = np.zeros(design.shape[1])
+    if (design[:, 0] == 1.0).all():
+        shift[1:] = (design[:, 1:].sum(axis=0) if weight is None else weight @ design[:, 1:]) / mass
+    rooted, target = design - shift, y
+    if weight is not None:
+        root = np.sqrt(weight)
+        rooted *= root[:, None]
+        target = root * y
+    gram = rooted.T @ rooted / mass
+    scale = np.sqrt(np.diag(gram))
+    varying = scale > 1e-12 * np.maximum(np.abs(shift) + scale, 1e-300)
+    safe = np.where(varying, scale, 1.0)
+    correlation = np.where(np.outer(varying, varying), gram / np.outer(safe, safe), 0.0)
+    kept = independent_in_gram(correlation, varying)
+    if not kept.all():
+        rooted = rooted[:, kept]
+    safe = safe[kept]
+    inverse = np.linalg.inv(correlation[np.ix_(kept, kept)]) / np.outer(safe, safe)
+    beta = inverse @ (target @ rooted) / mass
+    beta += inverse @ ((target - rooted @ beta) @ rooted) / mass
+    to_raw = np.eye(len(beta))
+    to_raw[0, :] -= shift[kept]
     coef = np.zeros(design.shape[1])
     coef[kept] = to_raw @ beta
     bread = np.zeros((design.shape[1], design.shape[1]))
-    inverse = cho_solve(factor, np.eye(len(beta))) / mass
-    bread[np.ix_(kept, kept)] = to_raw @ inverse @ to_raw.T
-    return LeastSquares(coef, kept, bread)
-
-
-def _to_raw_scale(shift: Float, scale: Float) -> Float:
-    """Matrix that turns coefficients of centred and scaled columns into those of the raw ones."""
-    out = np.diag(1.0 / scale)
-    out[0, :] -= shift / scale
-    return out
+    bread[np.ix_(kept, kept)] = to_raw @ inverse @ to_raw.T / mass
+    return LeastSquares(coef, kept, bread, correlation)

@@ -71,7 +71,7 @@ def _is_plainly_short(values: Float) -> bool:
     width = (high - low) / _N_BINS
     if not (0 < width < np.inf):
         return False
-    counts = _count_in_bins(np.ascontiguousarray(values), low, width, _N_BINS)
+    counts = _count_in_bins(values, low, width, _N_BINS)
     if counts.max() > _COMMON_SHARE * len(values):
         return False
     # numpy's quantiles lie between two neighbouring ranks; one more bin is left for rounding

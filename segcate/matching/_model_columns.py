@@ -84,7 +84,7 @@ def model_columns(
         if is_one and two_values and _has_two_values(part[:, 0]):
             codes = (part[:, 0] > part[:, 0].min()).astype(np.intp)
         elif is_one and long_tails:
-            tamed = tamed_columns(part[:, 0])
+            tamed = tamed_columns(np.ascontiguousarray(part[:, 0]))
             if tamed is not None:
                 part = tamed
                 replaced.append(kind.position)

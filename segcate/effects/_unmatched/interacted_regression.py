@@ -34,7 +34,7 @@ class InteractedFit:
     n_coefficients : what an arm with enough rows would have, a constant and every covariate that
         is no combination of others
     n_common : covariates with one slope for both arms, because they do not vary in one of them
-    rooted : design and residuals, both times the roots of the weights
+    weighted : design, residuals and weights
     bread : inverse of the normal equations
     """
 
@@ -48,7 +48,7 @@ class InteractedFit:
     rank: int
     n_coefficients: int
     n_common: int
-    rooted: tuple[Float, Float]
+    weighted: tuple[Float, Float, Float]
     bread: Float
 
     def scores(self, correction: str) -> Float:
@@ -63,7 +63,11 @@ class InteractedFit:
 
         `codes` of the rows run from 0 without gaps.
         """
-        scores, _ = cluster_scores(*self.rooted, self.bread, codes, leaves_out=True)
+        design, residual, weight = self.weighted
+        root = np.sqrt(weight)
+        scores, _ = cluster_scores(
+            design * root[:, None], residual * root, self.bread, codes, leaves_out=True
+        )
         return scores[:, 1]
 
 
@@ -88,10 +92,12 @@ def interacted_regression(
     Z = centre_columns(Z)
     centred = Z - own @ Z / total
     t = is_treated.astype(np.float64)
-    design = np.column_stack([np.ones(len(y)), t, centred, t[:, None] * centred])
+    design = np.empty((len(y), 2 + 2 * p))
+    design[:, 0], design[:, 1], design[:, 2 : 2 + p] = 1.0, t, centred
+    np.multiply(t[:, None], centred, out=design[:, 2 + p :])
     fit = least_squares(design, y, weight)
     mains, interactions = fit.kept[2 : 2 + p], fit.kept[2 + p :]
-    n_coefficients = _rank(y, Z, weight)
+    n_coefficients = fit.rank_of(np.append(0, np.arange(2, 2 + p)))
     if int(mains.sum()) < n_coefficients - 1:
         return None
     w = np.ones(len(y)) if weight is None else weight
@@ -113,14 +119,9 @@ def interacted_regression(
         rank=fit.rank,
         n_coefficients=n_coefficients,
         n_common=int((mains & ~interactions).sum()),
-        rooted=(design * np.sqrt(w)[:, None], residual * np.sqrt(w)),
+        weighted=(design, residual, w),
         bread=fit.bread,
     )
-
-
-def _rank(y: Float, Z: Float, weight: Float | None) -> int:
-    """Count the coefficients of a regression on a constant and Z."""
-    return least_squares(np.column_stack([np.ones(len(y)), Z]), y, weight).rank
 
 
 def _arm_ranks(fit: LeastSquares, leverage: Float, is_treated: Bool) -> tuple[int, int]:
