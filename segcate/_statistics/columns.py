@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs.arrays import Float
-from segcate._kernels import kernel
 
 Rows = npt.NDArray[np.integer[Any]]
 Centre = tuple[Rows, Float]
 
-_BLOCK = 16_384
+# Rows that are worked on together, so that they stay in the processor's cache.
+BLOCK = 4096
 _ALIASED = 1e-10
 # A standard deviation below this share of the largest value is the rounding of a constant; group
 # means, which are sums, are rounded more.
@@ -41,28 +41,37 @@ class Standard:
     correlation: Float
     varies: npt.NDArray[np.bool_]
 
-    def apply(self, Z: Float, columns: npt.NDArray[np.bool_]) -> Float:
-        """Return the marked columns of these rows, standardised."""
+    def centred(self, Z: Float, columns: npt.NDArray[np.bool_]) -> Float:
+        """Return the marked columns of these rows less their means, not scaled."""
         out: Float = (Z if columns.all() else Z[:, columns]) - self.origin[columns]
         out -= self.mean[columns]
+        return out
+
+    def apply(self, Z: Float, columns: npt.NDArray[np.bool_]) -> Float:
+        """Return the marked columns of these rows, standardised."""
+        out = self.centred(Z, columns)
         out /= self.scale[columns]
         return out
 
 
-def standardise(Z: Float, rows: Rows, centre: Centre | None, weight: Float | None) -> Standard:
-    """Measure the columns (less the means of `centre`), block by block."""
+def standardise(
+    Z: Float, rows: Rows | None, centre: Centre | None, weight: Float | None
+) -> Standard:
+    """Measure the columns (less the means of `centre`) over some rows, or all, block by block."""
     low, high = column_ranges(Z, rows)
     size = np.maximum(np.abs(low), np.abs(high))
     origin = low if centre is None else np.zeros(Z.shape[1])
     mass, total = 0.0, np.zeros(Z.shape[1])
     for block, w in blocks(Z, rows, origin, centre, weight):
-        mass += float(w.sum())
-        total += w @ block
+        mass += len(block) if w is None else float(w.sum())
+        total += block.sum(axis=0) if w is None else w @ block
     mean = total / mass
     cross = np.zeros((Z.shape[1], Z.shape[1]))
     for block, w in blocks(Z, rows, origin, centre, weight):
-        centred = block - mean
-        cross += (centred * w[:, None]).T @ centred
+        block -= mean
+        if w is not None:
+            block *= np.sqrt(w)[:, None]
+        cross += block.T @ block
     scale = np.sqrt(np.diag(cross) / mass)
     safe = np.where(scale > 0, scale, 1.0)
     noise = size * (_NOISE if centre is None else _NOISE_OF_MEANS)
@@ -70,17 +79,18 @@ def standardise(Z: Float, rows: Rows, centre: Centre | None, weight: Float | Non
 
 
 def blocks(
-    Z: Float, rows: Rows, origin: Float, centre: Centre | None, weight: Float | None
-) -> Iterator[tuple[Float, Float]]:
-    """Yield the rows of Z less their origin, and their weights, a few thousand at a time."""
-    for begin in range(0, len(rows), _BLOCK):
-        at = rows[begin : begin + _BLOCK]
-        values = Z[at] - (origin if centre is None else centre[1][centre[0][at]])
-        yield values, np.ones(len(at)) if weight is None else weight[at]
+    Z: Float, rows: Rows | None, origin: Float, centre: Centre | None, weight: Float | None
+) -> Iterator[tuple[Float, Float | None]]:
+    """Yield some rows of Z (or all) less their origin, and their weights, a few thousand at a time."""
+    for begin in range(0, len(Z) if rows is None else len(rows), BLOCK):
+        at: Any = slice(begin, begin + BLOCK) if rows is None else rows[begin : begin + BLOCK]
+        values = Z[at] if rows is None else Z.take(at, axis=0)
+        values = values - (origin if centre is None else centre[1][centre[0][at]])
+        yield values, None if weight is None else weight[at]
 
 
 def standard_deviations(
-    Z: Float, rows: Rows, weight: Float | None = None, centre: Centre | None = None
+    Z: Float, rows: Rows | None, weight: Float | None = None, centre: Centre | None = None
 ) -> Float:
     """Return the standard deviations by which `fit_logit` divides the columns, 0 for constants."""
     standard = standardise(Z, rows, centre, weight)
@@ -95,7 +105,6 @@ def independent_columns(
     A column is dropped when less than 1e-10 of its variance is left after regression on a constant
     and the columns kept before it (a Cholesky factorisation of the correlation matrix).
     """
-    rows = np.arange(len(Z)) if rows is None else rows
     standard = standardise(Z, rows, None, weight)
     return independent_in_gram(standard.correlation, standard.varies)
 
@@ -117,14 +126,14 @@ def independent_in_gram(gram: Float, candidates: npt.NDArray[np.bool_]) -> npt.N
     return kept
 
 
-@kernel
-def column_ranges(Z, rows):  # type: ignore[no-untyped-def]
-    """Return the smallest and the largest value of each column among the rows."""
-    low = np.full(Z.shape[1], np.inf)
-    high = np.full(Z.shape[1], -np.inf)
-    for a in range(len(rows)):
-        for j in range(Z.shape[1]):
-            value = Z[rows[a], j]
-            low[j] = min(low[j], value)
-            high[j] = max(high[j], value)
+def column_ranges(Z: Float, rows: Rows | None = None) -> tuple[Float, Float]:
+    """Return the smallest and the largest value of each column among some rows, or all."""
+    low, high = np.full(Z.shape[1], np.inf), np.full(Z.shape[1], -np.inf)
+    for begin in range(0, len(Z) if rows is None else len(rows), BLOCK):
+        part = (
+            Z[begin : begin + BLOCK]
+            if rows is None
+            else Z.take(rows[begin : begin + BLOCK], axis=0)
+        )
+        low, high = np.minimum(low, part.min(axis=0)), np.maximum(high, part.max(axis=0))
     return low, high

@@ -54,7 +54,7 @@ def centre_columns(Z: Float) -> Float:
     ----------
     Z : float64 array of shape (n_rows, n_columns), at least one row
     """
-    low, high = column_ranges(Z, np.arange(len(Z)))
+    low, high = column_ranges(Z)
     centred = Z - low  # exact: the values and their smallest one are near each other
     centred -= centred.mean(axis=0)
     centred[:, high - low <= _NOISE * np.maximum(np.abs(low), np.abs(high))] = 0.0

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from segcate._covariates.missing import Filling, missing_by_arm, treat_missing
+from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import DesignData, check_design_data
 from segcate._inputs.present_rows import present_rows
 from segcate._inputs.records import RecordedColumns
@@ -16,7 +17,8 @@ from segcate._inputs.segments import Segment
 from segcate._inputs.vectors import check_same_index
 from segcate.matching._balance import Balance
 from segcate.matching._cells import exact_positions
-from segcate.matching._design import Design, measure_balance
+from segcate.matching._design import Design
+from segcate.matching._design_balance import UnmeasuredBalance, unmeasured_balance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +68,8 @@ class Matcher(RecordedColumns, BaseEstimator):
     exact: Any = None
     segment_labels_: npt.NDArray[Any]
     _balance: Balance
+    _sizes: Float
+    _unmeasured: UnmeasuredBalance | None = None
 
     def fit(
         self,
@@ -170,7 +174,9 @@ class Matcher(RecordedColumns, BaseEstimator):
         return exact_positions(type(self).__name__, data, self.exact)
 
     def adopt(self, design: Design, filling: Filling | None = None) -> None:
-        """Keep what is worth looking at of a design; covariates and input are let go.
+        """Keep what is worth looking at of a design.
+
+        The balance table is made when it is first read; the covariates are kept until then.
 
         Parameters
         ----------
@@ -190,7 +196,7 @@ class Matcher(RecordedColumns, BaseEstimator):
         self.score_notes_ = {
             label: note for label, note in zip(labels, design.notes, strict=True) if note
         }
-        self._balance, self.effective_sample_size_ = measure_balance(design)
+        self._unmeasured = unmeasured_balance(design)
 
     @property
     def balance_(self) -> pd.DataFrame:
@@ -198,9 +204,29 @@ class Matcher(RecordedColumns, BaseEstimator):
 
         Columns: weighted means after matching, standardised mean difference (`smd_*`; unit: standard
         deviation of the treated in the raw sample), variance ratio (treated over control; NaN for 0/1
-        columns) and Kolmogorov-Smirnov distance, each `_before` and `_after` matching.
+        columns) and Kolmogorov-Smirnov distance, each `_before` and `_after` matching. The table is
+        made when it, or the effective sample size, is first read; a stored matcher holds it.
         """
+        self._measure()
         return self._balance.frame(self.segment_labels_.tolist())
+
+    @property
+    def effective_sample_size_(self) -> Float:
+        """Rows of equal weight that the matched rows are worth, controls and treated by segment."""
+        self._measure()
+        return self._sizes
+
+    def _measure(self) -> None:
+        """Measure the balance unless it is there; the covariates are let go."""
+        unmeasured = self._unmeasured
+        if unmeasured is not None:
+            self._balance, self._sizes = unmeasured.measure()
+            self._unmeasured = None
+
+    def __getstate__(self) -> Any:
+        """Return what is stored: the balance table, and no covariates."""
+        self._measure()
+        return super().__getstate__()
 
     def __sklearn_tags__(self) -> Any:
         """X may hold strings and categories in a frame, and NaN where the design takes it."""

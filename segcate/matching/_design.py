@@ -13,13 +13,6 @@ from segcate._inputs.arrays import Float, Int
 from segcate._inputs.effect_data import DesignData
 from segcate._inputs.encoding import EncodedColumns, encode_columns
 from segcate._inputs.weights import mass_in_rows
-from segcate.matching._balance import (
-    Balance,
-    SortedColumn,
-    effective_sample_size,
-    measure_column,
-    sort_column,
-)
 from segcate.matching._calipers import (
     RowStatus,
     caliper_widths,
@@ -283,36 +276,3 @@ def _row_ids(X: Any) -> npt.NDArray[Any] | None:
     if index is None or (index.dtype.kind in "iu" and index.equals(type(index)(range(len(index))))):
         return None
     return np.asarray(index)
-
-
-def measure_balance(design: Design) -> tuple[Balance, Float]:
-    """Measure balance of the propensity and of every covariate, and the effective sample sizes.
-
-    The propensity is left out where there is none.
-    """
-    data, sample = design.data, design.sample
-    n_segments = data.segment.n_segments
-    whole = len(sample.order) == data.n_rows and len(sample.cell_segment) == n_segments
-    whole &= sample.points is None
-    row_weights = None if whole and not design.encoded.names else sample.weights
-
-    def column(z: Float) -> SortedColumn:
-        return sort_column(
-            z, data.treatment, data.segment.codes, n_segments, data.sample_weight,
-            sample.weights if row_weights is None else row_weights,
-        )  # fmt: skip
-
-    if design.propensity is None:
-        first, names = column(np.zeros(data.n_rows)), design.encoded.names
-    elif whole:  # the matched sample is already sorted by segment, arm and score
-        before = np.ones(data.n_rows) if sample.sample_weight is None else sample.sample_weight
-        score = design.propensity.propensity[sample.order]
-        first = SortedColumn(score, before, sample.sorted_weights, sample.bounds)
-        names = ("propensity", *design.encoded.names)
-    else:
-        first = column(np.nan_to_num(design.propensity.propensity, nan=0.5))
-        names = ("propensity", *design.encoded.names)
-    found = [] if design.propensity is None else [measure_column(first, design.estimand)]
-    found += [measure_column(column(z), design.estimand) for z in design.encoded.values.T]
-    statistics = np.stack(found, axis=2)
-    return Balance(names, *statistics), effective_sample_size(first.after, first.bounds)

@@ -6,14 +6,16 @@ the likelihood and the covariance of its coefficients, and ties of the score mus
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
 from segcate._inputs.arrays import Float
 from segcate._statistics.columns import (
+    BLOCK,
     Centre,
     Rows,
     Standard,
@@ -22,9 +24,11 @@ from segcate._statistics.columns import (
 )
 from segcate.matching._score_grid import ScoreGrid, place_on_grid
 
-_BLOCK = 16_384
+# Designs of so many numbers are gathered once, larger ones block by block at each evaluation.
+_MOST_GATHERED = 2**24
 _MAX_ITERATIONS = 60
-_TOLERANCE = 1e-11
+# Newton's method squares the error: what is left after a last step of this size is below 1e-11.
+_TOLERANCE = 1e-6
 # Log-odds per standard deviation beyond which a slope is on its way to infinity.
 _RUNAWAY = 1e3
 
@@ -91,7 +95,7 @@ def fit_logit(
     Z : float64 array of shape (n_rows, n_columns)
     treatment : int8 array of shape (n_rows,), values 0 and 1
     rows : integer array, default=None
-        The rows to use; they are gathered block by block, never copied as a whole.
+        The rows to use; of a large design they are gathered block by block.
     weight : float64 array of shape (n_rows,), default=None
     offset : float64 array of shape (n_rows,), default=None
         Added to the linear predictor of each row.
@@ -106,15 +110,14 @@ def fit_logit(
     -------
     LogitFit
     """
-    rows = np.arange(len(Z)) if rows is None else rows
-    if weight is not None:
-        rows = rows[weight[rows] > 0]
+    source = _source(Z, treatment, rows, weight, offset, centre)
+    Z, rows, weight, centre = source.Z, source.rows, source.weight, source.centre
     standard = standardise(Z, rows, centre, weight)
     ridge = np.broadcast_to(np.asarray(penalty, dtype=np.float64), (Z.shape[1],))
     is_free = ridge == 0 if np.ndim(penalty) else np.ones(Z.shape[1], dtype=bool)
     kept = independent_in_gram(standard.correlation, standard.varies & is_free)
     kept |= standard.varies & ~is_free
-    problem = _Problem(Z, treatment, rows, weight, offset, centre, standard, kept, ridge[kept])
+    problem = _Problem(source, standard, kept, ridge[kept])
     beta, loss, information, converged = _newton(problem)
     slopes = np.zeros(Z.shape[1])
     slopes[kept] = beta[1:] / standard.scale[kept]
@@ -132,44 +135,113 @@ def fit_logit(
 
 
 @dataclass(frozen=True, slots=True)
-class _Problem:
+class _Source:
+    """The rows of a fit: all of these arrays (`rows` None), or some of them."""
+
     Z: Float
     treatment: npt.NDArray[np.int8]
-    rows: Rows
+    rows: Rows | None
     weight: Float | None
     offset: Float | None
     centre: Centre | None
-    standard: Standard
-    kept: npt.NDArray[np.bool_]
-    penalty: Float
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.Z) if self.rows is None else len(self.rows)
+
+    def taken(self, at: Any) -> _Source:
+        """Return these rows alone, in arrays of their own."""
+        centre = None if self.centre is None else (self.centre[0][at], self.centre[1])
+        return _Source(
+            self.Z[at] if isinstance(at, slice) else self.Z.take(at, axis=0),
+            self.treatment[at],
+            None,
+            None if self.weight is None else self.weight[at],
+            None if self.offset is None else self.offset[at],
+            centre,
+        )
+
+
+def _source(
+    Z: Float,
+    treatment: npt.NDArray[np.int8],
+    rows: Rows | None,
+    weight: Float | None,
+    offset: Float | None,
+    centre: Centre | None,
+) -> _Source:
+    """Leave rows of weight 0 out, and gather the others where they are not too many."""
+    if weight is not None:
+        rows = np.arange(len(Z)) if rows is None else rows
+        rows = rows[weight[rows] > 0]
+    source = _Source(Z, treatment, rows, weight, offset, centre)
+    if rows is not None and len(rows) * Z.shape[1] <= _MOST_GATHERED:
+        return source.taken(rows)
+    return source
+
+
+class _Problem:
+    """The penalised likelihood on the scale of the standardised columns, whose scale is folded into beta."""
+
+    def __init__(
+        self, source: _Source, standard: Standard, kept: npt.NDArray[np.bool_], penalty: Float
+    ) -> None:
+        self.source = source
+        self.standard = standard
+        self.kept = kept
+        self.ridge = np.append(0.0, penalty)
+        self.scale = np.append(1.0, standard.scale[kept])
+        is_small = source.n_rows * len(self.scale) <= _MOST_GATHERED
+        self.whole = self._design(source) if source.rows is None and is_small else None
+
+    def _design(self, part: _Source) -> Float:
+        """Return the constant and the kept columns of some rows, centred."""
+        values = part.Z
+        if part.centre is not None:
+            values = values - part.centre[1][part.centre[0]]
+        design = np.empty((len(values), len(self.scale)))
+        design[:, 0] = 1.0
+        design[:, 1:] = self.standard.centred(values, self.kept)
+        return design
+
+    def _parts(self) -> Iterator[tuple[Float, _Source]]:
+        """Yield the design and what goes with it, a few thousand rows at a time."""
+        source = self.source
+        for begin in range(0, source.n_rows, BLOCK):
+            at: Any = slice(begin, begin + BLOCK)
+            part = source.taken(at if source.rows is None else source.rows[at])
+            yield self._design(part) if self.whole is None else self.whole[at], part
 
     def derivatives(self, beta: Float) -> tuple[float, Float, Float]:
         """Return the penalised deviance / 2, its gradient and its Hessian at `beta`."""
-        ridge = np.append(0.0, self.penalty)
-        loss = 0.5 * float(ridge @ beta**2)
-        gradient = ridge * beta
-        hessian = np.diag(ridge)
-        for begin in range(0, len(self.rows), _BLOCK):
-            rows = self.rows[begin : begin + _BLOCK]
-            design = np.empty((len(rows), len(beta)))
-            design[:, 0] = 1.0
-            values = self.Z[rows]
-            if self.centre is not None:
-                values -= self.centre[1][self.centre[0][rows]]
-            design[:, 1:] = self.standard.apply(values, self.kept)
-            eta = design @ beta + (0.0 if self.offset is None else self.offset[rows])
-            p = expit(eta)
-            t = self.treatment[rows]
-            w = np.ones(len(rows)) if self.weight is None else self.weight[rows]
-            loss += float(w @ (np.logaddexp(0.0, eta) - t * eta))
-            gradient += design.T @ (w * (p - t))
-            hessian += (design * (w * p * (1 - p))[:, None]).T @ design
+        loss = 0.0
+        gradient, hessian = np.zeros(len(beta)), np.zeros((len(beta), len(beta)))
+        slopes = beta / self.scale
+        for design, part in self._parts():
+            eta = design @ slopes
+            if part.offset is not None:
+                eta += part.offset
+            t, w = part.treatment, part.weight
+            e = np.exp(-np.abs(eta))
+            q = 1.0 / (1.0 + e)
+            terms = np.maximum(eta, 0.0) - t * eta - np.log(q)
+            residual = np.where(eta >= 0, q, e * q) - t
+            curvature = e * q * q
+            if w is not None:
+                residual, curvature = residual * w, curvature * w
+            loss += float(terms.sum() if w is None else w @ terms)
+            gradient += residual @ design
+            rooted = design * np.sqrt(curvature)[:, None]
+            hessian += rooted.T @ rooted
+        loss += 0.5 * float(self.ridge @ beta**2)
+        gradient = gradient / self.scale + self.ridge * beta
+        hessian = hessian / np.outer(self.scale, self.scale) + np.diag(self.ridge)
         return loss, gradient, hessian
 
 
 def _newton(problem: _Problem) -> tuple[Float, float, Float, bool]:
     """Return the minimum, loss and Hessian there, and whether it is a true one (no separation)."""
-    beta = np.zeros(1 + int(problem.kept.sum()))
+    beta = np.zeros(len(problem.scale))
     loss, gradient, hessian = problem.derivatives(beta)
     for _ in range(_MAX_ITERATIONS):
         try:

@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs.arrays import Float
-from segcate._kernels import kernel
-from segcate._statistics.columns import column_ranges
+from segcate._statistics.columns import BLOCK, column_ranges
 
 Rows = npt.NDArray[np.integer[Any]]
 
 # Most units between the smallest and the largest value of a column.
 _MOST_UNITS = 2**20
+# Rows looked at one by one, which tell a column of fractions.
+_GLANCE = 64
 # Bits of a score; two of the 53 of a float are left for the sum of two scores.
 _BITS = 51
 # Finest step, 2 ** -47: below the rounding of the fit itself.
@@ -60,13 +61,15 @@ class ScoreGrid:
         return np.concatenate([[self.constant * self.step - slopes @ self.origin], slopes])
 
 
-def place_on_grid(Z: Float, rows: Rows, origin: Float, constant: float, slopes: Float) -> ScoreGrid:
+def place_on_grid(
+    Z: Float, rows: Rows | None, origin: Float, constant: float, slopes: Float
+) -> ScoreGrid:
     """Round a score to a grid.
 
     Parameters
     ----------
     Z : float64 array of shape (n_rows, n_columns)
-    rows : the rows whose values decide which columns are counted in units
+    rows : the rows whose values decide which columns are counted in units; None: all
     origin : float64 array of shape (n_columns,)
     constant : score where every column is at its origin
     slopes : float64 array of shape (n_columns,), on the scale of Z
@@ -93,65 +96,73 @@ def place_on_grid(Z: Float, rows: Rows, origin: Float, constant: float, slopes: 
 
 
 def linear_predictor(Z: Float, grid: ScoreGrid, rows: Rows) -> Float:
-    """Return the score of the given rows: equal rows have equal scores to the last bit."""
-    return np.asarray(
-        _sum_terms(
-            Z, rows, grid.origin, grid.unit, grid.is_counted, grid.constant, grid.slopes, grid.step
-        )
-    )
+    """Return the score of the given rows: equal rows have equal scores to the last bit.
 
-
-@kernel
-def _sum_terms(Z, rows, origin, unit, is_counted, constant, slopes, step):  # type: ignore[no-untyped-def]
+    Terms are whole numbers, whose sum is exact in any order.
+    """
     out = np.empty(len(rows))
-    for a in range(len(rows)):
-        total = constant
-        for j in range(Z.shape[1]):
-            units = (Z[rows[a], j] - origin[j]) / unit[j]
-            if is_counted[j] and abs(units - np.rint(units)) < 1e-3:
-                total += slopes[j] * np.rint(units)
-            else:  # a column of fractions, or a value that the fit did not see
-                total += np.rint(slopes[j] * units)
-        out[a] = total * step
+    counted, slopes = np.flatnonzero(grid.is_counted), grid.slopes
+    for begin in range(0, len(rows), BLOCK):
+        units = Z.take(rows[begin : begin + BLOCK], axis=0)
+        units -= grid.origin
+        units /= grid.unit
+        terms = np.rint(units * slopes)
+        if len(counted):  # but a value that the fit did not see may lie between units
+            units = units[:, counted]
+            whole = np.rint(units)
+            is_whole = np.abs(units - whole) < 1e-3
+            terms[:, counted] = np.where(is_whole, whole * slopes[counted], terms[:, counted])
+        out[begin : begin + BLOCK] = (terms.sum(axis=1) + grid.constant) * grid.step
     return out
 
 
-@kernel
-def column_units(Z, rows, low, high):  # type: ignore[no-untyped-def]
+def column_units(Z: Float, rows: Rows | None, low: Float, high: Float) -> Float:
     """Return the unit that every difference of a column's values is a whole multiple of; 0 for none.
 
     Euclid's algorithm on the differences from the smallest value, up to 2**20 units. A column of
     fractions is told after a few rows.
     """
     out = np.zeros(len(low))
-    for j in range(len(low)):
-        width = high[j] - low[j]
-        noise = _ROUNDING * max(abs(low[j]), abs(high[j]))
+    first = Z[:_GLANCE] if rows is None else Z[rows[:_GLANCE]]
+    for j in np.flatnonzero(high > low).tolist():
+        width = float(high[j] - low[j])
+        noise = _ROUNDING * max(abs(float(low[j])), abs(float(high[j])))
         finest = max(width / _MOST_UNITS, 64 * noise)
         unit = width
-        for a in range(len(rows)):
-            if unit < finest or width <= 0:
+        for gap in (first[:, j] - low[j]).tolist():
+            unit = _common_unit(unit, gap, width, finest)
+            if unit < finest:
                 break
-            unit = _common_unit(unit, Z[rows[a], j] - low[j], width, finest)
-        if width <= 0 or unit < finest:
-            continue
-        is_grid = True
-        for a in range(len(rows)):
-            gap = Z[rows[a], j] - low[j]
-            if abs(gap - np.rint(gap / unit) * unit) > 2 * noise:
-                is_grid = False
-                break
-        if is_grid:
-            out[j] = unit
+        if unit >= finest:
+            gaps = (Z[:, j] if rows is None else Z[rows, j]) - low[j]
+            unit = _unit_of_all(unit, gaps, width, finest)
+            if unit >= finest and (_rest(gaps, unit) <= 2 * noise).all():
+                out[j] = unit
     return out
 
 
-@kernel
-def _common_unit(unit, gap, width, finest):  # type: ignore[no-untyped-def]
+def _unit_of_all(unit: float, gaps: Float, width: float, finest: float) -> float:
+    """Go on with Euclid's algorithm from row to row that is no multiple, until none is left."""
+    at = 0
+    while unit >= finest:
+        odd = np.flatnonzero(_rest(gaps[at:], unit) > finest / 2)
+        if not len(odd):
+            break
+        at += int(odd[0])
+        unit = _common_unit(unit, float(gaps[at]), width, finest)
+    return unit
+
+
+def _rest(gaps: Float, unit: float) -> Float:
+    """Return how far each number is from a whole multiple of the unit."""
+    return np.asarray(np.abs(gaps - np.rint(gaps / unit) * unit))
+
+
+def _common_unit(unit: float, gap: float, width: float, finest: float) -> float:
     """Return the largest unit that `unit` and `gap` are multiples of, to a whole share of `width`."""
-    left = abs(gap - np.rint(gap / unit) * unit)
+    left = abs(gap - round(gap / unit) * unit)
     if left <= finest / 2:
         return unit
     while left > finest / 2:
-        unit, left = left, abs(unit - np.rint(unit / left) * left)
-    return width / np.rint(width / unit)
+        unit, left = left, abs(unit - round(unit / left) * left)
+    return width / round(width / unit)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial.distance import cdist
 from scipy.special import expit
 
 from segcate._inputs.arrays import Float
@@ -27,6 +26,10 @@ from segcate.matching._nearest import match_with_replacement, same_arm_windows
 # rows becomes one over rows and donors that lie evenly in the order of the score.
 DISTANCE_BUDGET = 4_000_000
 _FEWEST_ROWS = 500
+# Rows whose distances are computed together.
+_BLOCK = 256
+# Squared distances that differ by at most this share of their size are tied.
+_TIED = 1e-12
 # Method of a segment for which the theory asked for does not hold.
 NOT_VALID = "not valid"
 # Below this many treated the correction undercovers and "auto" leaves it out.
@@ -170,19 +173,19 @@ def estimated_score_correction(
     means there without the row itself, and y_i(Om_z) the mean over the nearest of the other arm on
     the covariates. The ATC is the ATT with the arms renamed.
     """
-    f = model.slope
+    f, windows = model.slope, _arm_windows(view, n_variance_neighbors)
     if view.estimand == "ate":
         y1, y0 = adjusted.for_focal_arm(0), adjusted.for_focal_arm(1)
-        a = _covariance_shares(view, y1, 1, model.slope_by_chance(1), n_variance_neighbors)
-        a += _covariance_shares(view, y0, 0, model.slope_by_chance(0), n_variance_neighbors)
+        a = _covariance_shares(view, y1, 1, model.slope_by_chance(1), windows)
+        a += _covariance_shares(view, y0, 0, model.slope_by_chance(0), windows)
         c = a @ model.regressors / len(f)
         return -float(c @ model.covariance @ c)
     focal = 1 if view.estimand == "att" else 0
     y = adjusted.for_focal_arm(focal)
     other = model.chance(focal) * model.slope_by_chance(1 - focal)  # f times the odds
-    a = _covariance_shares(view, y, focal, f, n_variance_neighbors)
-    a += _covariance_shares(view, y, 1 - focal, other, n_variance_neighbors)
-    inside = _local_means(view, y, n_variance_neighbors)
+    a = _covariance_shares(view, y, focal, f, windows)
+    a += _covariance_shares(view, y, 1 - focal, other, windows)
+    inside = _local_means(view, y, n_variance_neighbors, windows)
     sign = 1.0 if focal == 1 else -1.0
     a += f * (sign * (inside[focal] - inside[1 - focal]) - found.effect) * sign
     c = a @ model.regressors / view.total
@@ -190,7 +193,10 @@ def estimated_score_correction(
     return float(b @ model.covariance @ b) - float(c @ model.covariance @ c)
 
 
-def _arm_windows(view: SegmentView, n_neighbors: int) -> tuple[npt.NDArray[np.int32], ...]:
+Windows = tuple[npt.NDArray[np.int32], ...]
+
+
+def _arm_windows(view: SegmentView, n_neighbors: int) -> Windows:
     """Windows of the J nearest (ties kept): own arm with the row itself among them, other arm."""
     own = same_arm_windows(
         view.score, view.bounds, n_neighbors - 1, view.tie_tolerance, (True, True)
@@ -207,14 +213,14 @@ def _arm_windows(view: SegmentView, n_neighbors: int) -> tuple[npt.NDArray[np.in
 
 
 def _covariance_shares(
-    view: SegmentView, y: Float, arm: int, coefficient: Float, n_neighbors: int
+    view: SegmentView, y: Float, arm: int, coefficient: Float, windows: Windows
 ) -> Float:
     """Write ``sum_i coefficient_i Cov_i(z, y)`` as ``sum_j a_j z_j`` and return a.
 
     Cov_i is the sample covariance among the nearest rows of `arm`; since ``Cov(z, y) = sum_j z_j
     (y_j - mean) / (m - 1)``, the covariates are needed only once, outside.
     """
-    own_start, own_stop, other_start, other_stop = _arm_windows(view, n_neighbors)
+    own_start, own_stop, other_start, other_stop = windows
     is_own = view.in_arm(arm)
     start = np.where(is_own, own_start, other_start)
     stop = np.where(is_own, own_stop, other_stop)
@@ -243,12 +249,14 @@ def _spread_covariances(y, start, stop, coefficient, shares):  # type: ignore[no
             shares[j] += total * (y[j] - mean) / (size - 1)
 
 
-def _local_means(view: SegmentView, y: Float, n_neighbors: int) -> tuple[Float, Float]:
+def _local_means(
+    view: SegmentView, y: Float, n_neighbors: int, windows: Windows
+) -> tuple[Float, Float]:
     """Mean of y among the J nearest of arm 0 and of arm 1, the row itself left out."""
     start, stop = same_arm_windows(
         view.score, view.bounds, n_neighbors, view.tie_tolerance, (True, True)
     )
-    other_start, other_stop = _arm_windows(view, n_neighbors)[2:]
+    other_start, other_stop = windows[2:]
     before = np.concatenate([[0.0], np.cumsum(y - y.mean())])
     size = np.maximum(stop - start - 1, 1)
     own = np.where(stop - start > 1, (before[stop] - before[start] - (y - y.mean())) / size, 0.0)
@@ -310,13 +318,24 @@ def _evenly(
 
 
 def nearest_covariate_means(z: Float, donor_z: Float, donor_y: Float, n_neighbors: int) -> Float:
-    """Mean of donor_y over the nearest donors in Euclidean distance, all ties kept."""
+    """Mean of donor_y over the nearest donors in Euclidean distance, all ties kept.
+
+    Squared distances less the length of the row itself come from a matrix product; donors are tied
+    within its rounding.
+    """
+    centre = donor_z.mean(axis=0)
+    z, donor_z = z - centre, donor_z - centre
+    donor_length = np.einsum("ij,ij->i", donor_z, donor_z)
+    length = np.einsum("ij,ij->i", z, z)
     out = np.empty(len(z))
     k = min(n_neighbors, len(donor_y))
-    block = max(1, 4_000_000 // len(donor_y))
-    for begin in range(0, len(z), block):
-        distance = cdist(z[begin : begin + block], donor_z, "sqeuclidean")
-        reach = np.partition(distance, k - 1, axis=1)[:, k - 1 : k]
-        near = distance <= reach * (1 + 1e-12)
-        out[begin : begin + block] = (near @ donor_y) / near.sum(axis=1)
+    for begin in range(0, len(z), _BLOCK):
+        part = slice(begin, begin + _BLOCK)
+        distance = (-2.0 * z[part]) @ donor_z.T
+        distance += donor_length
+        reach = np.partition(distance, k - 1, axis=1)[:, k - 1]
+        limit = reach + _TIED * (2.0 * length[part] + reach)
+        near = np.flatnonzero(distance <= limit[:, None])
+        row, donor = np.divmod(near, len(donor_y))
+        out[part] = np.bincount(row, donor_y[donor]) / np.bincount(row)
     return out

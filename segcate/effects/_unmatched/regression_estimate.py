@@ -66,7 +66,9 @@ def _regress_segment(
     if counted.status:
         return counted
     weight = part.weight if part.is_weighted else None
-    fit = interacted_regression(part.y, part.is_treated, Z.take(part.rows, axis=0), part.own, weight)
+    fit = interacted_regression(
+        part.y, part.is_treated, Z.take(part.rows, axis=0), part.own, weight
+    )
     if fit is None:
         return replace(counted, status="covariates tell the arms apart")
     n_arm = (int((~part.is_treated).sum()), int(part.is_treated.sum()))
