@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from segcate._inputs.arrays import Float
-from segcate.plots._drawing import FONT, fit_name, text_size
+from segcate.plots._drawing import FONT, fit_name, measure, text_size
+from segcate.plots._fonts import families_for
 
 _COLOURS = ("#1f4e79", "#b34d05", "#007a5a", "#8a3b8f", "#6b5300", "#4a4a4a", "#a51e37")
 _DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.2, 1.2)), (0, (7, 2, 1.5, 2)), (0, (3, 1.5)))
@@ -57,7 +58,7 @@ def label_curves(
     `edges` lines that get no name. A place is judged by what it would cover: other texts first,
     then curves, then by its distance.
     """
-    ax.figure.draw_without_rendering()
+    measure(ax)
     renderer = ax.figure.canvas.get_renderer()
     paths = [_pixels(ax, curve) for curve in (*curves, *edges)]
     taken = [text.get_window_extent(renderer).padded(2.0).extents for text in ax.texts]
@@ -146,6 +147,6 @@ def _write(ax: Any, name: str, colour: str, box: Float, anchor: Float, is_far: b
         ax.plot(*ends.T, color=colour, linewidth=0.7, zorder=3.5)
         ax.plot(*ends[1:].T, "o", color=colour, markersize=3.5, zorder=3.5)
     return ax.text(
-        x, y, name, color=colour, fontsize=FONT,
+        x, y, name, color=colour, fontsize=FONT, family=families_for(name),
         horizontalalignment="center", verticalalignment="center", zorder=5,
     )  # fmt: skip

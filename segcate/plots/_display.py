@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from segcate.plots._drawing import FONT, WIDTH, open_axes, text_size, write_texts
+from segcate.plots._drawing import FONT, WIDTH, measure, open_axes, text_size, write_texts
+from segcate.plots._fonts import families_for
 
 # Other spellings of the properties that marks have here: short ones, and those of collections.
 _SPELLINGS = {
@@ -97,13 +98,14 @@ class Display:
     ) -> None:
         """Say in one line which mark is which; the first coordinate is a share of the width."""
         ax, x = self.ax_, 0.015
-        ax.figure.draw_without_rendering()
+        measure(ax)
         wide = float(ax.get_window_extent().width)
         step = 1.3 * size * ax.figure.dpi / 72 / wide
         for style, text in entries:
             ax.plot([x], [y], transform=where, **style)
             ink = style["color"]
-            ax.text(x + step, y, text, transform=where, fontsize=size, color=ink, va="center")
+            font = {"fontsize": size, "family": families_for(text)}
+            ax.text(x + step, y, text, transform=where, color=ink, va="center", **font)
             x += 3.0 * step + text_size(ax, text, size)[0] / wide
 
     @property

@@ -6,6 +6,7 @@ import textwrap
 from typing import Any
 
 from segcate._writing.label_texts import one_line, shortened
+from segcate.plots._fonts import families_for, quiet_about_glyphs
 
 INK = "#222222"
 MAIN = "#1f4e79"
@@ -15,6 +16,7 @@ FONT, TITLE_FONT = 8.5, 9.5
 WIDTH = 6.4
 LARGEST_FONT, SMALLEST_FONT = 9.0, 3.5
 
+_SHEET = "sheet"
 _NAME_WIDTH = 28
 _NAME_LINES = 2
 
@@ -51,6 +53,9 @@ def open_axes(owner: str, ax: Any, height: float, width: float = WIDTH) -> Any:
         ) from error
     if ax is None:
         _, ax = plt.subplots(figsize=(width, height), layout="constrained")
+    elif hasattr(ax, "add_subplot") and ax.get_label() == _SHEET:
+        ax.set_figheight(height)
+        ax = ax.add_subplot()
     elif not hasattr(ax, "spines"):
         raise TypeError(
             f"{owner}.plot: `ax` must be matplotlib Axes or None; got {type(ax).__name__}. Pass those of a "
@@ -62,6 +67,17 @@ def open_axes(owner: str, ax: Any, height: float, width: float = WIDTH) -> Any:
     return ax
 
 
+def new_sheet(width: float) -> Any:
+    """Return an empty figure apart from pyplot; a display that gets it as `ax` sets its height."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    sheet = Figure(figsize=(width, 1.0), layout="constrained")
+    FigureCanvasAgg(sheet)
+    sheet.set_label(_SHEET)
+    return sheet
+
+
 def font_size(ax: Any, n_lines: float) -> float:
     """Return the largest size, in points, at which `n_lines` lines of text do not touch."""
     points_high = ax.get_window_extent().height / ax.figure.dpi * 72.0
@@ -70,7 +86,7 @@ def font_size(ax: Any, n_lines: float) -> float:
 
 def name_rows(ax: Any, at: Any, names: list[str], size: float) -> None:
     """Name the rows of a plot on its left, without ticks and without a spine."""
-    ax.set_yticks(at, names, fontsize=size, color=INK)
+    ax.set_yticks(at, names, fontsize=size, color=INK, family=families_for(*names))
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
 
@@ -79,7 +95,7 @@ def write_beside(ax: Any, x: float, y: float, text: str, size: float, **style: A
     """Write a text beside row `y`; `x` is a share of the width of the axes."""
     ax.text(
         x, y, text, transform=ax.get_yaxis_transform(), fontsize=size, color=INK,
-        verticalalignment="center", **style,
+        verticalalignment="center", family=families_for(text), **style,
     )  # fmt: skip
 
 
@@ -91,17 +107,24 @@ def write_texts(ax: Any, label: str, notes: list[str], title: str | None, defaul
     """
     lines = [plain(line) for line in (label, *notes) if line]
     heading = plain(default if title is None else title)
-    ax.set_xlabel("", loc="left", fontsize=FONT, color=INK)
-    ax.figure.draw_without_rendering()
+    ax.set_xlabel("", loc="left", fontsize=FONT, color=INK, family=families_for(*lines))
+    measure(ax)
     room = _room(ax)
     ax.xaxis.label.set_text("\n".join(_broken(ax, line, FONT, room) for line in lines))
     heading = _broken(ax, heading, TITLE_FONT, room)
-    ax.set_title(heading, loc="left", fontsize=TITLE_FONT, color=INK)
+    family = families_for(heading)
+    ax.set_title(heading, loc="left", fontsize=TITLE_FONT, color=INK, family=family)
+
+
+def measure(ax: Any) -> None:
+    """Lay the figure out, so that sizes are those of the picture."""
+    with quiet_about_glyphs():
+        ax.figure.draw_without_rendering()
 
 
 def write_side(ax: Any, text: str) -> None:
     """Write the label of the y axis."""
-    ax.set_ylabel(plain(text), fontsize=FONT, color=INK)
+    ax.set_ylabel(plain(text), fontsize=FONT, color=INK, family=families_for(text))
 
 
 def _room(ax: Any) -> float:
@@ -115,8 +138,9 @@ def _room(ax: Any) -> float:
 
 def text_size(ax: Any, text: str, size: float) -> tuple[float, float]:
     """Measure width and height of a text in pixels."""
-    probe = ax.text(0.0, 0.0, text, fontsize=size)
-    box = probe.get_window_extent(ax.figure.canvas.get_renderer())
+    probe = ax.text(0.0, 0.0, text, fontsize=size, family=families_for(text))
+    with quiet_about_glyphs():
+        box = probe.get_window_extent(ax.figure.canvas.get_renderer())
     probe.remove()
     return float(box.width), float(box.height)
 

@@ -22,6 +22,7 @@ from segcate.plots._drawing import (
     text_size,
     write_side,
 )
+from segcate.plots._fonts import families_for
 from segcate.plots._sources import predicted_effects
 
 _NEEDED = ("n", "effect", "ci_low", "ci_high")
@@ -320,7 +321,10 @@ def _name_groups(ax: Any, table: pd.DataFrame, is_quantile: bool) -> list[str]:
         wide = max(text_size(ax, label, FONT)[0] for label in labels)
         fits.append((labels, min(FONT, FONT * 0.94 * room / wide), added))
     labels, size, added = next((fit for fit in fits if fit[1] >= _SMALLEST_LABEL), fits[-1])
-    ax.set_xticks(range(len(table)), labels, fontsize=max(size, SMALLEST_FONT), color=INK)
+    ax.set_xticks(
+        range(len(table)), labels, fontsize=max(size, SMALLEST_FONT), color=INK,
+        family=families_for(*labels),
+    )  # fmt: skip
     return added
 
 

@@ -25,6 +25,7 @@ from segcate.plots._drawing import (
     plain,
     text_size,
 )
+from segcate.plots._fonts import families_for
 from segcate.plots._profile_cells import ProfileCells, profile_cells, scale_of_rows
 from segcate.segmentation import segment_profile
 
@@ -239,7 +240,7 @@ class SegmentProfileDisplay(Display):
         cells = profile_cells(owner, self.profile, self.overall, self.scale, order, max_covariates)
         n_rows, n_columns = cells.means.shape
         width = max(WIDTH, _NAME_INCHES + _COLUMN_INCHES * n_columns)
-        height, is_ours = 1.9 + _ROW_INCHES * n_rows, ax is None
+        height, is_ours = 1.9 + _ROW_INCHES * n_rows, not hasattr(ax, "spines")
         ax = self._open(ax, height, width, mesh=mesh_kw, text=text_kw)
         self._draw_cells(cells)
         added = _name_cells(ax, cells)
@@ -305,7 +306,8 @@ def _name_cells(ax: Any, cells: ProfileCells) -> float:
     size = float(np.clip(0.62 * row, SMALLEST_FONT, FONT))
     lines = 2 if row > 24 else 1
     names = [fit_name(name, 26, lines) for name in cells.covariates]
-    ax.set_yticks(np.arange(n_rows) + 0.5, names, fontsize=size, color=INK)
+    family = families_for(*names)
+    ax.set_yticks(np.arange(n_rows) + 0.5, names, fontsize=size, color=INK, family=family)
     ax.xaxis.tick_top()
     labels = [
         f"{fit_name(name, 14)}\n({n:,})" for name, n in zip(cells.segments, cells.n, strict=True)
@@ -324,7 +326,7 @@ def _name_cells(ax: Any, cells: ProfileCells) -> float:
     )
     ax.set_xticks(
         np.arange(n_columns) + 0.5, labels, fontsize=size, color=INK,
-        rotation=90 if is_narrow else 0,
+        rotation=90 if is_narrow else 0, family=families_for(*labels),
     )  # fmt: skip
     longest = max(labels, key=len)
     return text_size(ax, longest, size)[0] / float(ax.figure.dpi) if is_narrow else 0.0
