@@ -30,6 +30,7 @@ FLOORS = [
     {"model_selection"},
     {"findings"},
     {"plots"},
+    {"reports"},
     {"cli"},
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}

@@ -12,7 +12,15 @@ from segcate._inputs.parameters import check_count, check_number, check_option
 from segcate._writing.number_texts import decimals_of, write_decimals
 from segcate.plots._balance_lines import BalanceLine, balance_lines, order_lines
 from segcate.plots._display import Display
-from segcate.plots._drawing import INK, MAIN, fit_name, font_size, name_rows, write_beside
+from segcate.plots._drawing import (
+    INK,
+    MAIN,
+    fit_name,
+    font_size,
+    name_rows,
+    text_size,
+    write_beside,
+)
 from segcate.plots._sources import fitted_with
 
 Statistic = Literal["smd", "ks"]
@@ -312,6 +320,8 @@ class LovePlotDisplay(Display):
         worst = [line.worst_after for line in lines]
         decimals = max(2, decimals_of([w[0] for w in worst if w is not None], 2))
         heading = "after" if is_one else "largest after (segment)"
+        if text_size(self.ax_, heading, size)[0] > 0.6 * self.ax_.get_window_extent().width:
+            heading = "worst after"
         write_beside(self.ax_, 1.03, -0.85, heading, size, fontweight="bold")
         for y, found in enumerate(worst):
             text = "none" if found is None else _value(found[0], min(decimals, 3))

@@ -9,12 +9,22 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SECONDS = 60.0
+# Chromium reads from 3 and writes to 4.
+_LAUNCH = """
+import os, sys
+from fcntl import F_DUPFD, fcntl
+reads, writes = (fcntl(int(number), F_DUPFD, 10) for number in sys.argv[1:3])
+os.dup2(reads, 3)
+os.dup2(writes, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find_browser():
@@ -34,7 +44,7 @@ class Browser:
             "--remote-debugging-pipe", f"--user-data-dir={self._profile}", "about:blank",
         ]  # fmt: skip
         self._process = subprocess.Popen(
-            ["sh", "-c", f'exec "$@" 3<&{ours[0]} 4>&{theirs[1]}', "sh", *command],
+            [sys.executable, "-c", _LAUNCH, str(ours[0]), str(theirs[1]), *command],
             pass_fds=(ours[0], theirs[1]),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,0 +1,8 @@
+"""Findings as a page to hand on: one HTML file with everything in it."""
+
+from segcate._publishing import publish
+from segcate.reports._page import report_html, write_report
+
+__all__ = ["report_html", "write_report"]
+
+publish(globals())

@@ -1,0 +1,189 @@
+"""The sections of a report that doubt, check and document."""
+
+from __future__ import annotations
+
+import math
+
+from segcate.findings import Findings
+from segcate.reports import _tables as t
+from segcate.reports._html import Html, join, paragraph, tag
+from segcate.reports._sections import Section, definitions
+from segcate.reports._units import units_of
+
+__all__ = ["MORE_SECTIONS"]
+
+_RESTS_ON = (
+    "Given the covariates, who was treated is as good as random within a segment: nothing unseen drives both the "
+    "treatment and the outcome.",
+    "Nothing that the treatment changes is among the covariates.",
+    "One row's treatment does not touch another row's outcome, and the treatment is the same thing for everybody.",
+)
+
+
+def _sensitivity(findings: Findings) -> Html:
+    rows = [*findings.segments, findings.overall]
+    if not any(math.isfinite(r.e_value) or math.isfinite(r.rosenbaum_gamma) for r in rows):
+        return Html("")
+    columns = [
+        t.texts("segment", [*(str(s.label) for s in findings.segments), "everyone"]),
+        t.measures("E-value", [r.e_value for r in rows], 2),
+        t.measures("E-value of the interval", [r.e_value_limit for r in rows], 2),
+        t.measures("Rosenbaum's gamma", [r.rosenbaum_gamma for r in rows], 2),
+        t.texts("remark", [r.sensitivity_note for r in rows]),
+    ]
+    caption = (
+        "How strong a hidden cause would have to be to explain an effect away. E-value: the risk ratio that it would "
+        "need with both treatment and outcome (VanderWeele & Ding 2017); 1 is no strength at all. Gamma: the odds of "
+        "treatment within a matched pair up to which the effect still differs from 0 (Rosenbaum 2002)."
+    )
+    return t.table(columns, caption, last=1)
+
+
+def _cross_check(findings: Findings) -> Html:
+    found = findings.cross_check
+    if found is None:
+        return Html("")
+    columns = [
+        t.texts("segment", [row.segment for row in found.rows]),
+        t.measures("effect", [row.effect for row in found.rows]),
+        t.measures("by the second method", [row.other for row in found.rows]),
+        t.measures("difference", [row.difference for row in found.rows]),
+        t.measures("from", [row.ci_low for row in found.rows]),
+        t.measures("to", [row.ci_high for row in found.rows]),
+        t.p_values("p", [row.p_value for row in found.rows]),
+        t.p_values("p adjusted", [row.p_adjusted for row in found.rows]),
+    ]
+    caption = f"Effects in {units_of(findings)} beside those by {found.method}, on the same rows."
+    return t.table(columns, caption)
+
+
+def _targeting(findings: Findings) -> Html:
+    found = findings.targeting
+    if found is None:
+        return Html("")
+    columns = [
+        t.texts("score", ["Qini", "AUTOC"]),
+        t.measures("estimate", [found.qini, found.autoc]),
+        t.measures("std. error", [found.qini_std_error, found.autoc_std_error]),
+        t.measures("from", [found.qini_low, found.autoc_low]),
+        t.measures("to", [found.qini_high, found.autoc_high]),
+        t.p_values("p", [found.qini_p_value, found.autoc_p_value]),
+    ]
+    caption = (
+        f"How well the predicted effects rank {found.n:,} held-out rows ({found.n_treated:,} treated), in "
+        f"{units_of(findings)}; 0 is chance."
+    )
+    return join([t.table(columns, caption), paragraph(found.how)])
+
+
+def _protected(findings: Findings) -> Html:
+    found = findings.by_protected
+    if found is None:
+        return Html("")
+    levels = found.levels
+    columns = [
+        t.texts(found.column, [level.level for level in levels]),
+        t.counts("rows", [level.n for level in levels]),
+        t.counts("treated", [level.n_treated for level in levels]),
+        t.measures("effect", [level.effect for level in levels]),
+        t.measures("from", [level.ci_low for level in levels]),
+        t.measures("to", [level.ci_high for level in levels]),
+        t.p_values("p", [level.p_value for level in levels]),
+        t.shares("would be targeted", [level.share_targeted for level in levels]),
+        t.measures("gain a row", [level.predicted_gain for level in levels]),
+        t.texts("status", [level.status for level in levels]),
+    ]
+    caption = (
+        f"By the levels of {found.column}: effects in {units_of(findings)}, the share of rows in segments whose "
+        "estimated effect is above 0, and what treating those would gain a row."
+    )
+    return t.table(columns, caption)
+
+
+def _search(findings: Findings) -> Html:
+    found = findings.search
+    if found is None:
+        return Html("")
+    grid = [(name, ", ".join(values)) for name, values in found.grid.items()]
+    rows = [
+        ("Search", f"{found.kind}, {found.n_candidates:,} settings, {found.n_splits} folds, {found.scoring}"),
+        ("Chosen", ", ".join(f"{name} = {value}" for name, value in found.best_parameters.items())),
+        ("Scores", f"best {found.best_score:.4g}, worst {found.lowest_score:.4g}, standard deviation between settings "
+         f"{found.std_between:.4g}"),
+        ("Rows", _search_rows(findings)),
+        *((f"Tried: {name}", values) for name, values in grid),
+    ]  # fmt: skip
+    every = t.frame_table(found.frame(), "All settings, the best first.")
+    return join([definitions(rows), tag("details", tag("summary", "All settings"), every)])
+
+
+def _search_rows(findings: Findings) -> str:
+    found = findings.search
+    assert found is not None
+    if found.is_honest:
+        return (
+            f"{found.n_design:,} chose the setting, {found.n_estimation:,} others gave the effects"
+        )
+    return "the rows that chose the setting also gave the effects; take them as exploratory"
+
+
+def _assumptions(findings: Findings) -> Html:
+    return join(
+        [
+            tag("ul", *(tag("li", text) for text in _RESTS_ON)),
+            paragraph("No computation can check these."),
+        ]
+    )
+
+
+def _not_computed(findings: Findings) -> Html:
+    found = findings.not_computed
+    if not found:
+        return Html("")
+    columns = [
+        t.texts("section", [entry.section.replace("_", " ") for entry in found]),
+        t.texts("why", [entry.reason for entry in found]),
+        t.texts("how to compute it", [entry.how for entry in found]),
+    ]
+    return t.table(columns, "What this report does not hold.")
+
+
+def _made_by(findings: Findings) -> Html:
+    population = findings.population
+    parts = [
+        tag("h3", "Call"),
+        tag("pre", tag("code", findings_text(findings.call))),
+        definitions(
+            [
+                ("Versions", ", ".join(f"{k} {v}" for k, v in findings.versions.items())),
+                ("Seeds", ", ".join(f"{k} = {v}" for k, v in findings.seeds.items())),
+                ("Hash of the data", findings.data_hash),
+            ]
+        ),
+    ]
+    if findings.parameters:
+        names = t.texts("parameter", list(findings.parameters))
+        values = t.texts("value", list(findings.parameters.values()))
+        grid = t.table([names, values], "Parameters of the estimator and all its parts.")
+        parts.append(tag("details", tag("summary", "All parameters"), grid))
+    if population.covariates:
+        grid = t.frame_table(population.frame(), "What each column was taken as.")
+        parts.append(tag("details", tag("summary", "All covariates"), grid))
+    return join(parts)
+
+
+def findings_text(text: str) -> Html:
+    """Escape a text of several lines; they stay lines."""
+    return join(text.split("\n"), "\n")
+
+
+MORE_SECTIONS = (
+    Section("cross-check", "The same by a second method", "", _cross_check),
+    Section("targeting", "Targeting", "targeting", _targeting),
+    Section("protected", "Effects by a protected column", "protected", _protected),
+    Section("sensitivity", "What a hidden cause could do", "", _sensitivity),
+    Section("search", "The search behind the segments", "", _search),
+    Section("assumptions", "What this rests on", "", _assumptions),
+    Section("not-computed", "Not computed", "", _not_computed),
+    Section("made-by", "How this was made", "", _made_by),
+)

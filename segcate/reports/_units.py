@@ -1,0 +1,33 @@
+"""Units and names as a reader of a report meets them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segcate.findings import Findings
+
+__all__ = ["names_in_pictures", "segment_title", "units_of"]
+
+_SHORT = 40
+
+
+def units_of(findings: Findings) -> str:
+    """Return the unit of effects: that of the outcome, or shares for an outcome of 0 and 1."""
+    if findings.description.units:
+        return findings.description.units
+    return "share of rows" if findings.outcome_is_binary else "units of the outcome"
+
+
+def segment_title(findings: Findings, label: Any) -> str:
+    """Name a segment by its label, and by words where those say more."""
+    words = findings.names.get(label, "")
+    return f"segment {label}" if words in ("", str(label)) else f"segment {label} ({words})"
+
+
+def names_in_pictures(findings: Findings) -> dict[Any, str]:
+    """Return a name for each segment that is short and its own: "3: older, heavier"."""
+    found = {}
+    for label, words in findings.names.items():
+        has_words = words and words != str(label)
+        found[label] = f"{label}: {words}" if has_words else str(label)
+    return found
