@@ -10,8 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["families_for", "missing_signs", "quiet_about_glyphs", "what_to_install"]
-
 # Looked at first, in this order: plain faces that many systems carry.
 _PREFERRED = (
     "Noto Sans CJK KR", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans KR", "NanumGothic",

@@ -11,8 +11,6 @@ from segcate.reports._html import Html, join, paragraph, tag
 from segcate.reports._tables import write_p
 from segcate.reports._units import segment_title, units_of
 
-__all__ = ["answer", "heading", "title_of"]
-
 
 def title_of(findings: Findings) -> str:
     """Return the title: the user's, or one from the outcome and the treatment."""

@@ -15,8 +15,6 @@ from segcate.reports._units import segment_title, units_of
 
 _BALANCED = 0.1
 
-__all__ = ["words"]
-
 
 def words(name: str, findings: Findings) -> tuple[str, str, str]:
     """Return title, caption and alternative text of a picture."""

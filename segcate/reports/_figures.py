@@ -18,8 +18,6 @@ from segcate.reports._overlap_figure import draw_overlap
 from segcate.reports._targeting_figure import draw_targeting
 from segcate.reports._units import names_in_pictures, units_of
 
-__all__ = ["PHONE_WIDTH", "Picture", "draw_figures"]
-
 PHONE_WIDTH = 4.1
 # Texts in coloured cells keep their colour whatever the page has: a shade that nothing else has.
 _CELL_INK, _CELL_WHITE = "#212121", "#fefefe"

@@ -10,8 +10,6 @@ from segcate._writing.label_texts import one_line
 
 _EMPTY = ("br", "col", "link", "meta")
 
-__all__ = ["Html", "join", "paragraph", "tag"]
-
 
 class Html(str):
     """Text that is HTML already."""

@@ -10,8 +10,6 @@ from segcate.reports._html import Html, join, paragraph, tag
 from segcate.reports._sections import Section, definitions
 from segcate.reports._units import units_of
 
-__all__ = ["MORE_SECTIONS"]
-
 _RESTS_ON = (
     "Given the covariates, who was treated is as good as random within a segment: nothing unseen drives both the "
     "treatment and the outcome.",

@@ -25,8 +25,6 @@ from segcate.reports._units import names_in_pictures
 _ROW_INCHES = 0.62
 _MOST_SEGMENTS = 20
 
-__all__ = ["draw_overlap"]
-
 
 def draw_overlap(findings: Findings, width: float) -> Any:
     """Draw both arms of each segment: the treated above a line, the controls below."""

@@ -20,8 +20,6 @@ from segcate.reports._more_sections import MORE_SECTIONS
 from segcate.reports._sections import SECTIONS, Section
 from segcate.reports._svg import inline_svg
 
-__all__ = ["report_html", "write_report"]
-
 # A heat map with more segments than this is not drawn narrow; it scrolls on a phone.
 _MOST_ON_PHONE = 5
 

@@ -13,8 +13,6 @@ from segcate.reports import _tables as t
 from segcate.reports._html import Html, join, paragraph, tag
 from segcate.reports._units import segment_title, units_of
 
-__all__ = ["SECTIONS", "Section"]
-
 _BALANCED = 0.1
 _CONTRASTS_SHOWN = 45
 

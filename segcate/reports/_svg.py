@@ -12,8 +12,6 @@ from segcate.plots._drawing import INK, MAIN, PALE, SECOND
 from segcate.plots._fonts import quiet_about_glyphs
 from segcate.reports._html import Html
 
-__all__ = ["inline_svg"]
-
 # Inks of the displays and the variables of the style sheet that stand for them.
 _INKS = {
     INK: "--ink",

@@ -17,19 +17,6 @@ from segcate.reports._html import Html, join, tag
 _MOST_ROWS = 300
 _SMALLEST_P = 1e-4
 
-__all__ = [
-    "Column",
-    "counts",
-    "frame_table",
-    "measures",
-    "p_text",
-    "p_values",
-    "shares",
-    "table",
-    "texts",
-    "write_p",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Column:

@@ -10,8 +10,6 @@ from segcate.findings import Findings
 from segcate.plots._drawing import INK, MAIN, new_sheet, open_axes, write_side, write_texts
 from segcate.reports._units import units_of
 
-__all__ = ["draw_targeting"]
-
 
 def draw_targeting(findings: Findings, width: float) -> Any:
     """Draw the curve of gains beside that of treating rows at random."""

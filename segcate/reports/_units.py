@@ -6,8 +6,6 @@ from typing import Any
 
 from segcate.findings import Findings
 
-__all__ = ["names_in_pictures", "segment_title", "units_of"]
-
 _SHORT = 40
 
 

@@ -47,4 +47,3 @@ def test_names_of_parts_are_the_pictures_own_and_all_are_found(figure):
     assert not ids[0] & ids[1]
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', one))
     assert used <= ids[0]
-
