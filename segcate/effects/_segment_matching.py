@@ -14,8 +14,10 @@ from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import takes_missing
 from segcate._inputs.parameters import check_count, check_option
 from segcate._inputs.segments import Segment
+from segcate.effects._curved.weighted_effects import MOST_SEGMENTS
+from segcate.effects._curved.words import std_error_words
 from segcate.effects._matched.estimate import estimate_segments
-from segcate.effects._matched.estimated_segment import EstimateOptions
+from segcate.effects._matched.estimated_segment import EstimateOptions, is_curved
 from segcate.effects._matched.standard_errors import (
     STD_ERROR_OPTIONS,
     Situation,
@@ -28,7 +30,6 @@ from segcate.effects._table.segment_estimate import SegmentEstimate
 from segcate.effects._table.summary import (
     ESTIMAND_NAMES,
     Described,
-    describe_adjustment,
     describe_donors,
     describe_unmatched,
 )
@@ -43,7 +44,7 @@ class _Plan(NamedTuple):
 
 
 class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
-    """Estimate the effect of a treatment in every segment, by matching inside the segment.
+    r"""Estimate the effect of a treatment in every segment, by matching inside the segment.
 
     Use it on observational data whose segments and covariates were measured before the treatment, to
     say where the treatment helped, by how much and how sure one can be. The segments must not have
@@ -57,14 +58,19 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     estimand : {"att", "atc", "ate"}, default="att"
         Effect on the treated, on the controls, or on all, in units of y (a risk difference when y
         is 0/1).
-    adjustment : None, "bias", "linear" or regressor, default="bias"
-        None: difference in matched means. "bias": Abadie & Imbens (2011), a linear regression among
+    adjustment : None, "auto", "bias", "linear" or regressor, default="bias"
+        None: difference in matched means. "auto": one penalised regression on curves of the covariates
+        among the donors of all segments takes out what differs within matched sets; it follows bends,
+        and each segment's own slopes as far as the data say. "bias": Abadie & Imbens (2011), a linear regression among
         the matches takes out what differs within matched sets. Where donors are fewer than 10 a
         parameter it takes the score alone; a design without a score takes all rows of the donors'
         arm, at least 4 a parameter. The status says so. "linear": g-computation from a regression
         with treatment interactions on the matched rows. A regressor (it must accept
         `sample_weight`) stands in for the linear regression of "bias".
-    std_error : {"auto", "abadie-imbens", "abadie-imbens-2016", "pair", "pair+unit", "group"}
+    std_error : str, default="auto"
+        One of "auto", "residual", "abadie-imbens", "abadie-imbens-2016", "pair", "pair+unit", "group".
+        "residual": after ``adjustment="auto"``, the variance of what it leaves, by the exact weights of
+        the estimate.
         "abadie-imbens" (2006): matching with replacement, the score taken as known; with
         ``inference="sample"`` any matching.
         "abadie-imbens-2016": for a score estimated by our logistic regression in the segment; it
@@ -105,7 +111,9 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     ----------
     effects_ : DataFrame, one row a segment, ordered by label (noise, -1, first)
         status, n, n_treated, n_control, n_matched, effect, std_error, ci_low, ci_high, z, p_value,
-        p_adjusted (Holm), shrunken_effect, p_adjusted_bh, shrunken_ci_low, shrunken_ci_high.
+        p_adjusted (Holm), shrunken_effect, p_adjusted_bh, shrunken_ci_low, shrunken_ci_high,
+        df (degrees of freedom of the interval's law), n_eff_controls (controls of equal weight that
+        the effect rests on).
     overall_ : Series
         The same for everyone: segments weighted by their matched rows.
     heterogeneity_ : Heterogeneity
@@ -136,7 +144,19 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
 
     Notes
     -----
-    "auto" takes: "group" where `groups` are given; "pair" without replacement; "pair+unit" with
+    With ``adjustment="auto"``, :math:`\hat m_0` the penalised regression of the controls' outcomes and
+    :math:`o_j` the share of control j in the matched sets of its segment, the effect on the treated is
+
+    .. math:: \hat\tau = \frac{1}{n_1} \sum_{treated} (y_i - \hat m_0(x_i))
+              - \sum_j o_j (y_j - \hat m_0(x_j)) = \bar y_1 - \sum_j c_j y_j,
+
+    doubly robust (Lin, Ding & Han 2023), with weights :math:`c_j` of all controls that are known exactly.
+    "residual" is the variance of the mean over the treated plus
+    :math:`\sum_j c_j^2 \hat e_j^2 / (1 - h_j)`, e the residuals and h the leverages; Student's t with
+    Satterthwaite's degrees of freedom. Segments share controls through the regression: contrasts and
+    the overall effect count these covariances.
+
+    "auto" takes: "group" where `groups` are given; "residual" after ``adjustment="auto"``; "pair" without replacement; "pair+unit" with
     replacement after linear adjustment; otherwise "abadie-imbens", in each segment the larger of
     the 2006 and the 2016 variance where our own logit was fitted in it and at least 100 rows are
     matched, and 2006 elsewhere. With ``inference="sample"`` the variance of 2006 holds for any
@@ -151,7 +171,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     References
     ----------
     Abadie & Imbens (2006), Econometrica 74:235-267; (2011), JBES 29:1-11; (2016), Econometrica
-    84:781-807. Abadie & Spiess (2022), JASA 117:983-995. Lips, Camacho & van de Velden (2023).
+    84:781-807. Lin, Ding & Han (2023), Econometrica 91:2187-2217. Abadie & Spiess (2022), JASA 117:983-995. Lips, Camacho & van de Velden (2023).
 
     Examples
     --------
@@ -274,10 +294,10 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         check_option(owner, "inference", self.inference, ("population", "sample"))
         check_count(owner, "n_variance_neighbors", self.n_variance_neighbors, 0)
         if isinstance(self.adjustment, str):
-            if self.adjustment not in ("bias", "linear"):
+            if self.adjustment not in ("auto", "bias", "linear"):
                 raise ValueError(
-                    f"{owner}: `adjustment` must be None, 'bias', 'linear' or a regressor (an instance with `fit` and "
-                    f"`predict`); got {self.adjustment!r}."
+                    f"{owner}: `adjustment` must be None, 'auto', 'bias', 'linear' or a regressor (an instance with "
+                    f"`fit` and `predict`); got {self.adjustment!r}."
                 )
         elif self.adjustment is not None:
             self._check_regressor(owner)
@@ -336,6 +356,12 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
                 f"{owner}: adjustment='linear' estimates effects on the treated or on the controls; with "
                 "estimand='ate' use adjustment='bias'."
             )
+        n_segments = data.segment.n_segments
+        if is_curved(self.adjustment) and n_segments > MOST_SEGMENTS:
+            raise ValueError(
+                f"{owner}: adjustment='auto' makes one regression of at most {MOST_SEGMENTS:,} segments and their "
+                f"covariances; there are {n_segments:,}. Use adjustment='bias', or fewer segments."
+            )
         matcher: Matcher = clone(self._matcher)
         situation = Situation(
             estimand=self.estimand,
@@ -345,6 +371,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
             replacement=matcher.replacement,
             estimates_score=matcher.estimates_score,
             n_variance_neighbors=int(self.n_variance_neighbors),
+            is_curved=is_curved(self.adjustment),
         )
         options = EstimateOptions(
             self.estimand,
@@ -359,8 +386,8 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
 
     def _estimate(self, owner: str, data: EffectData, plan: _Plan) -> Estimated:
         design = plan.matcher.match(data, self.estimand)
-        estimates = estimate_segments(design, data.y, plan.options, self.n_jobs)
-        return Estimated(estimates, design.encoded.kinds, design)
+        estimates, adjustment = estimate_segments(design, data.y, plan.options, self.n_jobs)
+        return Estimated(estimates, design.encoded.kinds, (design, adjustment))
 
     def _refuse_estimates(
         self,
@@ -376,7 +403,8 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         self, data: EffectData, plan: _Plan, found: Estimated, filling: Filling | None
     ) -> None:
         self.matcher_ = plan.matcher
-        self.matcher_.adopt(found.details, filling)
+        design, self._adjustment = found.details
+        self.matcher_.adopt(design, filling)
         self.std_error_method_ = describe_std_error(plan.options.std_error, found.estimates)
 
     def _describe(self) -> tuple[Described, Described]:
@@ -384,8 +412,8 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         above = [
             ("Estimand", f"{ESTIMAND_NAMES[self.estimand]}, {self.inference} inference"),
             ("Matching", matcher.describe()),
-            ("Adjustment", describe_adjustment(self.adjustment)),
-            ("Standard error", self.std_error_method_),
+            ("Adjustment", self._adjustment),
+            ("Standard error", std_error_words(self.std_error_method_)),
         ]
         return above, [
             ("Donors", describe_donors(matcher)),

@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from segcate._inputs.arrays import Float, Int
 from segcate._statistics.columns import Centre, standard_deviations
+from segcate._statistics.penalties import walk_grids
 from segcate.matching._logit import fit_logit
 from segcate.matching._model_columns import ModelColumns
-from segcate.matching._penalties import walk_grids
 from segcate.matching._score_grid import ScoreGrid, linear_predictor
 
 Rows = npt.NDArray[np.integer[Any]]

@@ -181,7 +181,7 @@ def test_a_regressor_gets_encoded_columns():
     [
         (KNeighborsRegressor(), "must be a regressor whose fit takes `sample_weight`.*KNeighbors"),
         (LinearRegression, "an instance with `fit` and `predict`"),
-        (3, "must be None, 'bias', 'linear' or a regressor.*got 3"),
+        (3, "must be None, 'auto', 'bias', 'linear' or a regressor.*got 3"),
     ],
 )
 def test_what_cannot_adjust_is_refused(adjustment, text):
@@ -192,7 +192,9 @@ def test_what_cannot_adjust_is_refused(adjustment, text):
 
 def test_an_unknown_adjustment_is_refused():
     data = small_study(9)
-    with pytest.raises(ValueError, match=r"None, .bias., .linear. or a regressor.*got .lasso."):
+    with pytest.raises(
+        ValueError, match=r"None, .auto., .bias., .linear. or a regressor.*got .lasso."
+    ):
         fit(data, adjustment="lasso")
 
 

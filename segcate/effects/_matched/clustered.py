@@ -34,15 +34,15 @@ def by_pair_and_unit(segment: EstimatedSegment) -> VarianceEstimate:
 
 def by_group(segment: EstimatedSegment) -> VarianceEstimate:
     """Cluster by the groups handed in; where few were treated whole each is left out in turn."""
-    groups, view, scores = segment.design.data.groups, segment.view, segment.scores
+    groups, view = segment.design.data.groups, segment.view
     if groups is None:
         raise ValueError("std_error='group' needs groups")
     is_regression = segment.adjusted is None
     at = segment.takes_part
     rows = grouped_rows(groups[view.rows[at]], view.is_treated[at])
-    n_parameters = scores.n_parameters if is_regression else 1
+    n_parameters = segment.scores.n_parameters if is_regression else 1
     remedy = ": try adjustment='bias'" if is_regression else ""
-    units = unit_scores(view, scores)[at]
+    units = segment.units[at]
     sums = rows.sums(units)
     if rows.leaves_out:
         weight = (view.own + view.uses)[at]

@@ -9,8 +9,19 @@ import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
 from segcate._inputs.arrays import Float
+from segcate.effects._curved.words import describe_curves
 from segcate.effects._matched.adjustment import Adjusted, adjust, matched_effect
-from segcate.effects._matched.estimated_segment import EstimatedSegment, EstimateOptions
+from segcate.effects._matched.curved import (
+    CurvedDesign,
+    adjusted_by_curves,
+    curved_design,
+    curved_note,
+)
+from segcate.effects._matched.estimated_segment import (
+    EstimatedSegment,
+    EstimateOptions,
+    is_curved,
+)
 from segcate.effects._matched.g_computation import g_computation
 from segcate.effects._matched.standard_errors import STANDARD_ERRORS
 from segcate.effects._matched.view import SegmentView, segment_view
@@ -20,6 +31,7 @@ from segcate.effects._table.segment_estimate import (
     rare_events,
     with_effect,
 )
+from segcate.effects._table.summary import describe_adjustment
 from segcate.effects._thin_segments import FEWEST_DONORS, too_few_rows
 from segcate.matching._calipers import RowStatus
 from segcate.matching._design import Design
@@ -28,45 +40,66 @@ from segcate.matching._shrunken_score import Blocks, split_blocks
 
 def estimate_segments(
     design: Design, y: Float, options: EstimateOptions, n_jobs: int | None
-) -> list[SegmentEstimate]:
-    """Estimate every segment on its own.
+) -> tuple[list[SegmentEstimate], str]:
+    """Estimate every segment on its own, and describe the adjustment.
+
+    A curved adjustment is one regression of all segments, made first.
 
     Segments run in threads where `n_jobs` asks for several: the kernels let go of Python's lock, and
     nothing is copied.
     """
-    return list(
+    curved = None
+    if is_curved(options.adjustment):
+        curved = curved_design(design, y, options.estimand, options.inference)
+    estimates = list(
         Parallel(n_jobs=n_jobs, prefer="threads")(
-            delayed(_estimate_segment)(design, y, code, options)
+            delayed(_estimate_segment)(design, y, code, options, curved)
             for code in range(design.data.segment.n_segments)
         )
     )
+    if curved is None:
+        return estimates, describe_adjustment(options.adjustment)
+    return estimates, describe_curves(curved.curves, curved.found)
 
 
 def _estimate_segment(
-    design: Design, y: Float, code: int, options: EstimateOptions
+    design: Design, y: Float, code: int, options: EstimateOptions, curved: CurvedDesign | None
 ) -> SegmentEstimate:
     view = segment_view(design, y, code, options.estimand)
     empty = _without_estimate(design, view, options.fewest)
     if empty.status:
-        return empty
-    segment = _with_effect(design, view, options)
+        return empty if curved is None else replace(empty, covariances=curved.covariances(code))
+    segment = _with_effect(design, view, options, curved)
     variance = STANDARD_ERRORS[options.std_error].variance(segment)
     used = np.flatnonzero(segment.takes_part)
     notes = [
         view.weight_note,
         "" if design.support.sparse[code].any() else design.notes[code],
         segment.adjusted.note if segment.adjusted else "",
+        "" if curved is None else curved_note(view, curved),
         *level_notes(design.support, code, _shrinks(design, options)),
     ]
-    rare = rare_events(view.y[used], view.is_treated[used], view.own[used] + view.uses[used])
+    weight = segment.weights[used]
+    rare = rare_events(view.y[used], view.is_treated[used], weight, segment.fewest_events)
     if options.as_published:
         rare = replace(rare, variance=0.0)
     found = with_effect(empty, segment.found.effect, variance, notes, view.y, rare)
-    return replace(found, total_squares=float(view.own @ view.own))
+    return replace(
+        found,
+        total_squares=float(view.own @ view.own),
+        n_eff_controls=segment.n_eff_controls,
+        covariances=None if curved is None else curved.covariances(code),
+    )
 
 
-def _with_effect(design: Design, view: SegmentView, options: EstimateOptions) -> EstimatedSegment:
+def _with_effect(
+    design: Design, view: SegmentView, options: EstimateOptions, curved: CurvedDesign | None
+) -> EstimatedSegment:
     """Estimate the effect, by g-computation or from adjusted outcomes."""
+    if curved is not None:
+        adjusted = adjusted_by_curves(view, curved)
+        found = matched_effect(view, adjusted)
+        return EstimatedSegment(design, view, found, options, adjusted, None, curved)
     if isinstance(options.adjustment, str) and options.adjustment == "linear":
         found, scores = g_computation(view, design.encoded.values, options.inference)
         return EstimatedSegment(design, view, found, options, None, scores)

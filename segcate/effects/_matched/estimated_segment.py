@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._inputs.arrays import Float
 from segcate._statistics.intervals import freedom_of_rows
 from segcate.effects._matched.adjustment import Adjusted, MatchedEffect
-from segcate.effects._matched.row_scores import RowScores, difference_scores
+from segcate.effects._matched.curved import CurvedDesign
+from segcate.effects._matched.row_scores import RowScores, difference_scores, unit_scores
 from segcate.effects._matched.view import SegmentView
-from segcate.effects._table.segment_estimate import VarianceEstimate
+from segcate.effects._table.segment_estimate import FEWEST_EVENTS, VarianceEstimate
 from segcate.matching._design import Design
 
-__all__ = ["EstimateOptions", "EstimatedSegment"]
+__all__ = ["EstimateOptions", "EstimatedSegment", "is_curved"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ class EstimateOptions:
     as_published: bool
 
 
+def is_curved(adjustment: Any) -> bool:
+    """Tell whether an adjustment asks for the curved regression of all segments together."""
+    return isinstance(adjustment, str) and adjustment == "auto"
+
+
 @dataclass(frozen=True, slots=True)
 class EstimatedSegment:
     """A segment whose effect is known and whose variance is not yet.
@@ -52,6 +59,7 @@ class EstimatedSegment:
     options : how it was estimated
     adjusted : adjusted outcomes; None after g-computation
     regression_scores : what g-computation says that each row adds to the error, else None
+    curved : regression of all segments together, with ``adjustment="auto"``, else None
     """
 
     design: Design
@@ -60,6 +68,7 @@ class EstimatedSegment:
     options: EstimateOptions
     adjusted: Adjusted | None
     regression_scores: RowScores | None
+    curved: CurvedDesign | None = None
 
     @property
     def outcomes(self) -> Adjusted:
@@ -76,9 +85,37 @@ class EstimatedSegment:
         return difference_scores(self.view, self.outcomes, self.found)
 
     @property
+    def units(self) -> Float:
+        """What each position adds to the error of the estimate, as a focal row and as a donor."""
+        if self.curved is None:
+            return unit_scores(self.view, self.scores)
+        return self.curved.unit_scores(self.view)
+
+    @property
+    def weights(self) -> Float:
+        """How much each position counts in the mean of its arm, of any scale."""
+        if self.curved is None:
+            return self.view.own + self.view.uses
+        return self.curved.exact_weights(self.view)
+
+    @property
+    def n_eff_controls(self) -> float:
+        """Controls of equal weight that the estimate rests on, donors of other segments counted in."""
+        if self.curved is not None and self.curved.found.parts[0].arm.arm == 0:
+            return float(self.curved.found.parts[0].n_effective[self.view.code])
+        share = self.weights[~self.view.is_treated]
+        return float(share.sum() ** 2 / (share @ share))
+
+    @property
+    def fewest_events(self) -> int:
+        """Events in an arm below which half of one is added to its variance."""
+        return FEWEST_EVENTS if self.curved is None else 3 * FEWEST_EVENTS
+
+    @property
     def takes_part(self) -> npt.NDArray[np.bool_]:
-        """Mark the positions that are matched or serve as a match."""
-        return (self.view.own > 0) | (self.view.uses > 0)
+        """Mark the positions that are matched, serve as a match, or are in the regression."""
+        used = (self.view.own > 0) | (self.view.uses > 0)
+        return used if self.curved is None else used | self.curved.is_donor(self.view)
 
     def variance(self, value: float, method: str, note: str = "") -> VarianceEstimate:
         """Make a variance whose degrees of freedom are those of the rows of the smaller arm."""

@@ -14,7 +14,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from segcate._inputs.arrays import Float, Int
 from segcate._statistics.columns import independent_in_gram
-from segcate.matching._penalties import walk_grids
+from segcate._statistics.penalties import walk_grids
 
 # Variance of level effects over that of the residuals; 0 leaves the category out.
 VARIANCE_RATIOS = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)

@@ -18,6 +18,7 @@ from segcate.effects._matched.abadie_imbens_2016 import (
 )
 from segcate.effects._matched.clustered import by_group, by_pair, by_pair_and_unit
 from segcate.effects._matched.estimated_segment import EstimatedSegment
+from segcate.effects._matched.residual import by_residual
 from segcate.effects._table.segment_estimate import SegmentEstimate, VarianceEstimate
 
 __all__ = ["STANDARD_ERRORS", "STD_ERROR_OPTIONS", "Situation", "choose_std_error"]
@@ -36,6 +37,7 @@ class Situation:
     replacement : whether a row may serve as a match more than once
     estimates_score : whether rows are matched on a propensity score alone
     n_variance_neighbors : int
+    is_curved : whether outcomes are taken less a curved regression, ``adjustment="auto"``
     """
 
     estimand: str
@@ -45,6 +47,7 @@ class Situation:
     replacement: bool
     estimates_score: bool
     n_variance_neighbors: int
+    is_curved: bool = False
 
     @property
     def conditions_on_rows(self) -> bool:
@@ -76,7 +79,12 @@ class StandardError(NamedTuple):
     why_not_in_segment: str = ""
 
 
+_TAKES_OUTCOMES = Reason(
+    lambda s: s.is_curved,
+    "does not know adjustment='auto'. Use 'residual' (or 'auto'), or adjustment='bias'.",
+)
 _THEORY = (
+    _TAKES_OUTCOMES,
     Reason(
         lambda s: not s.replacement and s.inference != "sample",
         "is for matching with replacement, or inference='sample'. Use 'pair' (or 'auto').",
@@ -130,6 +138,17 @@ STANDARD_ERRORS: dict[str, StandardError] = {
         ),
         automatic=True,
     ),
+    "residual": StandardError(
+        by_residual,
+        (
+            Reason(
+                lambda s: not s.is_curved,
+                "is for adjustment='auto'. Use 'abadie-imbens' (or 'auto'), or set adjustment='auto'.",
+            ),
+            _LEAVES_GROUPS_OUT,
+        ),
+        automatic=True,
+    ),
     "abadie-imbens-auto": StandardError(larger_abadie_imbens, _THEORY, automatic=True),
     "pair": StandardError(
         by_pair,
@@ -147,6 +166,7 @@ STANDARD_ERRORS: dict[str, StandardError] = {
     "pair+unit": StandardError(
         by_pair_and_unit,
         (
+            _TAKES_OUTCOMES,
             _LEAVES_GROUPS_OUT,
             Reason(
                 lambda s: s.estimand == "ate",

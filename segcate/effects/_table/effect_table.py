@@ -65,6 +65,11 @@ class EffectTable:
         Segments large enough for the heterogeneity test.
     overall : Overall, the effect for everyone
     confidence_level : float
+    between : float64 array of shape (n_segments, n_segments) or None
+        Covariances of the effects where segments share donors, 0 on the diagonal; None where they
+        share none.
+    n_eff_controls : float64 array of shape (n_segments,) or None
+        Controls of equal weight that each effect rests on; NaN where that was not worked out.
     """
 
     labels: npt.NDArray[Any]
@@ -80,6 +85,8 @@ class EffectTable:
     usable: npt.NDArray[np.bool_]
     overall: Overall
     confidence_level: float
+    between: Float | None = None
+    n_eff_controls: Float | None = None
 
     @property
     def std_error(self) -> Float:
@@ -97,14 +104,21 @@ class EffectTable:
         return self.scores is not None and self.scores.is_shared
 
     @property
+    def is_correlated(self) -> bool:
+        """Tell whether effects of different segments are correlated, by groups or by donors."""
+        return self.shares_groups or self.between is not None
+
+    @property
     def n_groups(self) -> int:
         """Count the groups that the variances were estimated from; 0 for independent rows."""
         return 0 if self.scores is None else self.scores.n_groups
 
     @property
     def covariance(self) -> Float:
-        """Covariance of the effects, off the diagonal 0 unless segments share groups."""
+        """Covariance of the effects, off the diagonal 0 unless segments share groups or donors."""
         covariance = np.diag(self.variance)
+        if self.between is not None:
+            covariance = covariance + self.between
         if self.scores is not None and self.scores.is_shared:
             between = self.scores.covariance()
             np.fill_diagonal(between, self.variance)
@@ -118,7 +132,7 @@ class EffectTable:
             self.effect,
             self.std_error,
             usable=usable,
-            covariance=self.covariance if self.shares_groups else None,
+            covariance=self.covariance if self.is_correlated else None,
             df=self.df,
             group_df=self._group_df(usable),
         )
@@ -163,6 +177,7 @@ class EffectTable:
                 "shrunken_ci_low": shrunken - reach,
                 "shrunken_ci_high": shrunken + reach,
                 "df": df,
+                "n_eff_controls": np.nan if self.n_eff_controls is None else self.n_eff_controls,
             },
             index=pd.Index(self.labels.tolist(), name="segment"),
         )
@@ -208,7 +223,7 @@ class EffectTable:
         tested = rows[~(rows[:, ~known] != 0).any(axis=1)]
         found = contrasts(
             self.effect,
-            self.covariance if self.shares_groups else self.variance,
+            self.covariance if self.is_correlated else self.variance,
             rows,
             df=df,
             segment_df=self.df,

@@ -33,6 +33,7 @@ def pool(
     """
     known = np.array([e.is_estimated for e in estimates])
     scores = collect_group_scores(estimates)
+    between = None if scores is not None else _between(estimates, known)
     n_matched = np.array([e.n_matched for e in estimates])
     return EffectTable(
         labels=segment.labels,
@@ -45,10 +46,22 @@ def pool(
         variance=np.array([e.variance for e in estimates]),
         df=np.array([e.df for e in estimates]),
         scores=scores,
+        between=between,
+        n_eff_controls=np.array([e.n_eff_controls for e in estimates]),
         usable=n_matched >= FEWEST_FOR_Q,
-        overall=_overall(estimates, known, inference, scores),
+        overall=_overall(estimates, known, inference, scores, between),
         confidence_level=confidence_level,
     )
+
+
+def _between(estimates: Sequence[SegmentEstimate], known: npt.NDArray[np.bool_]) -> Float | None:
+    """Put the covariances of segments that share donors together, 0 on the diagonal; None for none."""
+    rows = [e.covariances for e in estimates if e.covariances is not None]
+    if len(rows) < len(estimates) or len(rows) < 2:
+        return None
+    found = np.where(np.outer(known, known), np.array(rows), 0.0)
+    np.fill_diagonal(found, 0.0)
+    return found
 
 
 def _overall(
@@ -56,6 +69,7 @@ def _overall(
     known: npt.NDArray[np.bool_],
     inference: str,
     scores: GroupScores | None,
+    between: Float | None,
 ) -> Overall:
     """Average the segments' effects by their matched focal rows."""
     if not known.any():
@@ -76,7 +90,8 @@ def _overall(
     if scores is None:
         n_matched = sum(e.n_matched for e in chosen)
         freedom = satterthwaite([*parts, spread], [*df, freedom_of_rows(n_matched)])
-        return Overall(value, float(parts.sum()) + spread, float(freedom))
+        shared = 0.0 if between is None else float(share @ between[np.ix_(known, known)] @ share)
+        return Overall(value, float(parts.sum()) + spread + shared, float(freedom))
     gap = effect - value if inference == "population" else np.zeros(len(chosen))
     sums = _overall_group_sums(chosen, share, gap)
     together = scores.freedom_together(known[np.newaxis], np.array([e.df for e in estimates]))

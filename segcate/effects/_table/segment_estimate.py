@@ -46,6 +46,9 @@ class SegmentEstimate:
     group_totals : float64 array of shape (n_groups,) or None
         Weight of the matched focal rows in each group.
     total_squares : sum of the squared focal weights
+    n_eff_controls : controls of equal weight that the estimate rests on, ``(sum c)^2 / sum c^2``
+    covariances : float64 array of shape (n_segments,) or None
+        With the effects of all segments, where donors of one count in another; own variance aside.
     """
 
     status: str
@@ -63,6 +66,8 @@ class SegmentEstimate:
     group_totals: Float | None = None
     pooled_variance: float = float("nan")
     total_squares: float = 0.0
+    n_eff_controls: float = float("nan")
+    covariances: Float | None = None
 
     @property
     def is_estimated(self) -> bool:
@@ -176,7 +181,9 @@ class RareEvents:
     variance: float = 0.0
 
 
-def rare_events(y: Float, is_treated: npt.NDArray[np.bool_], weight: Float) -> RareEvents:
+def rare_events(
+    y: Float, is_treated: npt.NDArray[np.bool_], weight: Float, fewest: int = FEWEST_EVENTS
+) -> RareEvents:
     """Count the events of a 0/1 outcome; where they are rare, add half of one to each arm's variance.
 
     The variance of a share is estimated from its own events, and from none as 0. Half an event an
@@ -186,17 +193,19 @@ def rare_events(y: Float, is_treated: npt.NDArray[np.bool_], weight: Float) -> R
     Parameters
     ----------
     weight : float64 array of shape (n_rows,), what each row counts in its arm
+    fewest : int
+        Half an event is added where an arm has fewer events, or non-events, than this.
     """
     if not is_binary_column(y):
         return RareEvents()
-    fewest, added = np.inf, 0.0
+    seen, added = np.inf, 0.0
     for arm in (is_treated, ~is_treated):
         events, w = float(y[arm].sum()), weight[arm]
-        fewest = min(fewest, events, int(arm.sum()) - events)
+        seen = min(seen, events, int(arm.sum()) - events)
         added += HALF_EVENT * float(w @ w / w.sum() ** 2) ** 2
-    if fewest >= FEWEST_EVENTS:
-        return RareEvents()
-    return RareEvents(f"fewer than {FEWEST_EVENTS} events in an arm", added)
+    is_few = seen < FEWEST_EVENTS
+    note = f"fewer than {FEWEST_EVENTS} events in an arm" if is_few else ""
+    return RareEvents(note, added if seen < fewest else 0.0)
 
 
 def level_notes(support: LevelSupport, segment: int, is_shrunk: bool) -> list[str]:

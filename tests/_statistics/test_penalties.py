@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segcate.matching._penalties import walk_grids
+from segcate._statistics.penalties import walk_grids
 
 
 @pytest.mark.parametrize("best", [(0, 0), (3, 1), (5, 4)])

@@ -1,0 +1,212 @@
+"""Curves of covariates: lines, bends and products for everyone, slopes and curvature by segment.
+
+One basis serves models of the outcome and of the treatment. It is made for a block of rows at a time
+and never held for all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate._inputs.arrays import Float, Int
+from segcate._kernels import kernel
+from segcate._statistics.columns import Standard, standardise
+
+__all__ = ["Curves", "curves_of"]
+
+# Quantiles of a column at which its slope may change.
+KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)
+# Products and squares take standard deviations up to here: a few values far out would rule them.
+FARTHEST = 2.5
+# Columns up to which all products of two are taken.
+MOST_IN_PRODUCTS = 12
+# Columns of one segment (shared and its own) beyond which curvature, products and bends are left out.
+MOST_COLUMNS = 1_000
+_BLOCK = 8_192
+_CONSTANT = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """Columns of covariates, and which curves are made of them.
+
+    The columns of a row, in this order: lines, bends, products, and squares. Lines, bends and products
+    are shared by all segments; lines and squares are once more each segment's own.
+
+    Attributes
+    ----------
+    columns : float64 array of shape (n_rows, n_covariates)
+    standard : how they are standardised
+    bent, knot : column and place of each bend, ``max(z - knot, 0)``
+    first, second : columns of each product
+    squared : columns of which a square is taken
+    size : float64 array of shape (n_bends + n_products + n_squares,), standard deviations
+    left_out : blocks that were left out because columns would be too many
+    """
+
+    columns: Float
+    standard: Standard
+    bent: Int
+    knot: Float
+    first: Int
+    second: Int
+    squared: Int
+    size: Float
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def n_lines(self) -> int:
+        """Count the covariates that vary."""
+        return int(self.standard.varies.sum())
+
+    @property
+    def n_shared(self) -> int:
+        """Count the columns whose slopes all segments share."""
+        return self.n_lines + len(self.bent) + len(self.first)
+
+    @property
+    def n_columns(self) -> int:
+        """Count the columns of a row."""
+        return self.n_shared + len(self.squared)
+
+    @property
+    def own(self) -> Int:
+        """Places of the columns that have slopes of each segment's own."""
+        return np.append(np.arange(self.n_lines), np.arange(self.n_shared, self.n_columns))
+
+    def of(self, rows: Int) -> Float:
+        """Make the columns of some rows."""
+        out = np.empty((len(rows), self.n_columns))
+        standard = self.standard
+        _fill(
+            self.columns, rows, np.flatnonzero(standard.varies), standard.origin, standard.mean,
+            standard.scale, self.bent, self.knot, self.first, self.second, self.squared, self.size,
+            out,
+        )  # fmt: skip
+        return out
+
+    def blocks(self, rows: Int) -> Iterator[tuple[Int, Float]]:
+        """Yield some rows and their columns, a few thousand at a time."""
+        for begin in range(0, len(rows), _BLOCK):
+            at = rows[begin : begin + _BLOCK]
+            yield at, self.of(at)
+
+
+def curves_of(columns: Float, weight: Float | None = None, kind: Int | None = None) -> Curves:
+    """Choose the curves of covariates, from all rows.
+
+    Parameters
+    ----------
+    columns : float64 array of shape (n_rows, n_covariates), finite
+    weight : float64 array of shape (n_rows,), default=None
+    kind : intp array of shape (n_covariates,), default=None
+        Category that a 0/1 column is a level of, -1 for others: no products of two levels of one.
+    """
+    everyone = np.arange(len(columns))
+    standard = standardise(columns, everyone, None, weight)
+    z = standard.apply(columns, standard.varies)
+    of_category = np.full(z.shape[1], -1) if kind is None else kind[standard.varies]
+    numbers = np.flatnonzero([not _has_two_values(column) for column in z.T])
+    knots = [_knots(z[:, j], weight) for j in numbers]
+    pairs = _pairs(of_category)
+    found = Curves(
+        columns=columns,
+        standard=standard,
+        bent=np.repeat(numbers, [len(places) for places in knots]).astype(np.intp),
+        knot=np.concatenate([*knots, np.empty(0)]),
+        first=pairs[0],
+        second=pairs[1],
+        squared=numbers.astype(np.intp),
+        size=np.empty(0),
+    )
+    return _scaled(_affordable(found), everyone, weight)
+
+
+@kernel
+def _fill(Z, rows, varying, origin, mean, scale, bent, knot, first, second, squared, size, out):  # type: ignore[no-untyped-def]
+    n, bends, products = len(varying), len(bent), len(first)
+    near = np.empty(n)
+    for i in range(len(rows)):
+        for a in range(n):
+            j = varying[a]
+            z = ((Z[rows[i], j] - origin[j]) - mean[j]) / scale[j]
+            out[i, a] = z
+            near[a] = min(max(z, -FARTHEST), FARTHEST)
+        for a in range(bends):
+            out[i, n + a] = max(out[i, bent[a]] - knot[a], 0.0) / size[a]
+        for a in range(products):
+            at = bends + a
+            out[i, n + at] = near[first[a]] * near[second[a]] / size[at]
+        for a in range(len(squared)):
+            at = bends + products + a
+            out[i, n + at] = near[squared[a]] ** 2 / size[at]
+
+
+def _has_two_values(z: Float) -> bool:
+    return bool(((z == z.min()) | (z == z.max())).all())
+
+
+def _knots(z: Float, weight: Float | None) -> Float:
+    """Quantiles (values of the column, so that counts and repeated rows agree) inside its range."""
+    if weight is None:
+        places = [max(int(np.ceil(round(q * len(z), 9))) - 1, 0) for q in KNOTS]
+        at = np.partition(z, places)[places]
+    else:
+        order = np.argsort(z, kind="stable")
+        reached = np.cumsum(weight[order])
+        wanted = np.array(KNOTS) * reached[-1] * (1 - 1e-12)
+        at = z[order][np.searchsorted(reached, wanted)]
+    found = np.unique(at)
+    return np.asarray(found[(found > z.min()) & (found < z.max())])
+
+
+def _pairs(of_category: Int) -> npt.NDArray[np.intp]:
+    if len(of_category) > MOST_IN_PRODUCTS:
+        return np.empty((2, 0), dtype=np.intp)
+    pairs = np.array(np.triu_indices(len(of_category), k=1), dtype=np.intp)
+    first, second = of_category[pairs[0]], of_category[pairs[1]]
+    return pairs[:, (first != second) | (first < 0)]
+
+
+def _affordable(curves: Curves) -> Curves:
+    """Leave out squares, then products, then bends, until the columns are few enough."""
+    none = np.empty(0, dtype=np.intp)
+    steps: dict[str, dict[str, Any]] = {
+        "curvature": {"squared": none},
+        "products": {"first": none, "second": none},
+        "bends": {"bent": none, "knot": np.empty(0)},
+    }
+    left_out = []
+    for name, change in steps.items():
+        if curves.n_columns <= MOST_COLUMNS:
+            break
+        curves = replace(curves, **change)
+        left_out.append(name)
+    return replace(curves, left_out=tuple(left_out))
+
+
+def _scaled(curves: Curves, rows: Int, weight: Float | None) -> Curves:
+    """Measure the standard deviations of the curves, and leave out those that do not vary."""
+    n = curves.n_lines
+    curves = replace(curves, size=np.ones(curves.n_columns - n))
+    mass, total, square = 0.0, np.zeros(curves.n_columns), np.zeros(curves.n_columns)
+    for at, values in curves.blocks(rows):
+        w = np.ones(len(at)) if weight is None else weight[at]
+        mass, total, square = mass + float(w.sum()), total + w @ values, square + w @ values**2
+    size = np.sqrt(np.maximum(square / mass - (total / mass) ** 2, 0.0))[n:]
+    varies = size > _CONSTANT
+    bends, products, squares = np.split(varies, np.cumsum([len(curves.bent), len(curves.first)]))
+    return replace(
+        curves,
+        bent=curves.bent[bends],
+        knot=curves.knot[bends],
+        first=curves.first[products],
+        second=curves.second[products],
+        squared=curves.squared[squares],
+        size=size[varies],
+    )

@@ -1,0 +1,228 @@
+"""Ridge regression on curves of covariates, all segments together, each with its own intercept.
+
+Slopes are shared by all segments, and each segment's departures from them have a penalty of their own:
+generalised cross-validation (Craven & Wahba 1979, Numerische Mathematik 31:377-403) says how far
+segments differ. Departures of different segments meet in the shared columns alone, so that they are
+eliminated segment by segment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from segcate._inputs.arrays import Float, Int
+from segcate._nuisance.curves import Curves
+from segcate._statistics.penalties import walk_grids
+
+__all__ = ["PENALTIES", "Ridge", "SegmentSums", "choose_penalties", "ridge", "segment_sums"]
+
+# Penalties of lines, of bends and products, of slopes by segment, and of curvature by segment.
+PENALTIES = tuple(10.0**power for power in range(-1, 6))
+_START = 2
+# A parameter counts as so many in cross-validation (Kim & Gu 2004, JRSS-B 66:337-356).
+_GAMMA = 1.4
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSums:
+    """Sums over the rows of a regression, less the means of their segment.
+
+    Attributes
+    ----------
+    mass : float64 array of shape (n_segments,)
+    mean : float64 array of shape (n_segments, n_columns)
+    response_mean : float64 array of shape (n_segments,)
+    shared_gram : float64 array of shape (n_shared, n_shared)
+    own_gram : float64 array of shape (n_segments, n_own, n_own)
+    cross_gram : float64 array of shape (n_segments, n_own, n_shared)
+    shared_product, own_product : float64 arrays of shape (n_shared,) and (n_segments, n_own)
+    square : sum of squares of the response
+    n_lines : shared columns that are lines; as many of each segment's own are slopes
+    """
+
+    mass: Float
+    mean: Float
+    response_mean: Float
+    shared_gram: Float
+    own_gram: Float
+    cross_gram: Float
+    shared_product: Float
+    own_product: Float
+    square: float
+    n_lines: int
+
+    def penalties(self, penalty: Sequence[float]) -> tuple[Float, Float]:
+        """Spread the four penalties over the shared columns and over those of a segment."""
+        shared, own = np.full(len(self.shared_gram), penalty[1]), np.full(self.n_own, penalty[3])
+        shared[: self.n_lines], own[: self.n_lines] = penalty[0], penalty[2]
+        return shared, own
+
+    @property
+    def n_own(self) -> int:
+        """Count the columns that each segment has for itself."""
+        return int(self.own_gram.shape[1])
+
+
+def segment_sums(
+    curves: Curves, rows_of: Sequence[Int], response: Float, weight: Float | None
+) -> SegmentSums:
+    """Add up the rows of each segment, block by block.
+
+    Parameters
+    ----------
+    rows_of : rows of each segment that the regression is fitted on
+    response : float64 array of shape (n_rows,)
+    weight : float64 array of shape (n_rows,) or None
+    """
+    n, m, shared, own = len(rows_of), curves.n_columns, curves.n_shared, curves.own
+    mass, centre, mean, square = np.zeros(n), np.zeros(n), np.zeros((n, m)), 0.0
+    shared_gram, own_gram = np.zeros((shared, shared)), np.zeros((n, len(own), len(own)))
+    cross_gram, products = np.zeros((n, len(own), shared)), np.zeros((n, m))
+    for code, rows in enumerate(rows_of):
+        if len(rows) == 0:
+            continue
+        y, w = response[rows], np.ones(len(rows)) if weight is None else weight[rows]
+        mass[code] = w.sum()
+        centre[code] = w @ y / mass[code]
+        square += float(w @ (y - centre[code]) ** 2)
+        gram, mean[code], products[code] = _sums_of(curves, rows, response, centre[code], weight)
+        shared_gram += gram[:shared, :shared]
+        own_gram[code], cross_gram[code] = gram[np.ix_(own, own)], gram[own, :shared]
+    return SegmentSums(
+        mass, mean, centre, shared_gram, own_gram, cross_gram,
+        products[:, :shared].sum(axis=0), products[:, own], square, curves.n_lines,
+    )  # fmt: skip
+
+
+def _sums_of(
+    curves: Curves, rows: Int, response: Float, centre: float, weight: Float | None
+) -> tuple[Float, Float, Float]:
+    """Return cross products of the centred columns, their means, and products with the response."""
+    m = curves.n_columns
+    gram, total, product, mass = np.zeros((m, m)), np.zeros(m), np.zeros(m), 0.0
+    for at, values in curves.blocks(rows):
+        w = None if weight is None else weight[at]
+        weighted = values if w is None else values * w[:, None]
+        gram += weighted.T @ values
+        total += weighted.sum(axis=0)
+        product += (response[at] - centre) @ weighted
+        mass += len(at) if w is None else float(w.sum())
+    return gram - np.outer(total, total) / mass, total / mass, product
+
+
+@dataclass(frozen=True, slots=True)
+class Ridge:
+    """A ridge regression: slopes, and the inverse of ``G + penalty`` in parts.
+
+    Attributes
+    ----------
+    shared : float64 array of shape (n_shared,)
+    own : float64 array of shape (n_segments, n_own)
+    shared_inverse : float64 array of shape (n_shared, n_shared)
+    own_inverse : float64 array of shape (n_segments, n_own, n_own)
+        Inverse of a segment's own part alone.
+    reach : float64 array of shape (n_segments, n_own, n_shared)
+        How far a segment's own slopes give way to the shared ones: own inverse times cross products.
+    own_columns : places of a segment's own slopes among the columns of a row
+    n_parameters : effective number, the trace of the hat matrix, without intercepts
+    left : residual sum of squares
+    """
+
+    shared: Float
+    own: Float
+    shared_inverse: Float
+    own_inverse: Float
+    reach: Float
+    own_columns: Int
+    n_parameters: float
+    left: float
+
+    def slopes(self, code: int) -> Float:
+        """Return the slopes of the columns of a row of one segment."""
+        return self._folded(self.shared, self.own[code])
+
+    def inverse(self, code: int) -> Float:
+        """Return the inverse for rows of one segment, by the columns of a row."""
+        reach, own, n = self.reach[code], self.own_columns, len(self.shared)
+        size = max(n, int(own.max(initial=-1)) + 1)
+        out = np.zeros((size, size))
+        crossed = reach @ self.shared_inverse
+        out[:n, :n] = self.shared_inverse
+        out[own, :n] -= crossed
+        out[:n, own] -= crossed.T
+        out[np.ix_(own, own)] += self.own_inverse[code] + crossed @ reach.T
+        return out
+
+    def directions(self, code: int, gaps: Float) -> Float:
+        """Solve for a gap of every segment in the columns of a row, as rows of segment `code` see it.
+
+        Parameters
+        ----------
+        code : segment of the rows that the solution multiplies
+        gaps : float64 array of shape (n_segments, n_columns), gap of each segment in its own rows
+
+        Returns
+        -------
+        float64 array of shape (n_columns, n_segments)
+        """
+        n = len(self.shared)
+        own_gaps = gaps[:, self.own_columns]
+        carried = np.einsum("kos,ko->ks", self.reach, own_gaps)
+        shared = self.shared_inverse @ (gaps[:, :n] - carried).T
+        own = -self.reach[code] @ shared
+        own[:, code] += self.own_inverse[code] @ own_gaps[code]
+        return self._folded(shared, own)
+
+    def _folded(self, shared: Float, own: Float) -> Float:
+        size = max(len(shared), int(self.own_columns.max(initial=-1)) + 1)
+        out = np.zeros((size, *shared.shape[1:]))
+        out[: len(shared)] = shared
+        out[self.own_columns] += own
+        return out
+
+
+def ridge(curves: Curves, sums: SegmentSums, penalty: Sequence[float]) -> Ridge:
+    """Solve for the slopes: penalties of lines, bends and products, slopes and curvature by segment."""
+    of_shared, of_own = sums.penalties(penalty)
+    own_inverse = np.asarray(np.linalg.inv(sums.own_gram + np.diag(of_own)), np.float64)
+    reach = own_inverse @ sums.cross_gram
+    crossed = np.swapaxes(sums.cross_gram, 1, 2)
+    gram = sums.shared_gram + np.diag(of_shared) - (crossed @ reach).sum(axis=0)
+    product = sums.shared_product - np.einsum("kos,ko->s", reach, sums.own_product)
+    shared_inverse = np.empty((0, 0))
+    if len(gram):
+        shared_inverse = cho_solve(cho_factor(gram, lower=True), np.eye(len(gram)))
+    shared = shared_inverse @ product
+    own = np.einsum("kab,kb->ka", own_inverse, sums.own_product) - reach @ shared
+    fitted = float(shared @ sums.shared_product) + float((own * sums.own_product).sum())
+    shrunken = float(of_shared @ shared**2) + float((own**2 @ of_own).sum())
+    own_diagonal = np.einsum("kaa->ka", own_inverse) + np.einsum(
+        "kas,kas->ka", reach @ shared_inverse, reach
+    )
+    n_parameters = float((1.0 - of_shared * np.diag(shared_inverse)).sum())
+    n_parameters += float((1.0 - own_diagonal * of_own).sum())
+    return Ridge(
+        shared, own, shared_inverse, own_inverse, reach, curves.own, n_parameters,
+        max(sums.square - fitted - shrunken, 0.0),
+    )  # fmt: skip
+
+
+def choose_penalties(curves: Curves, sums: SegmentSums, gamma: float = _GAMMA) -> tuple[float, ...]:
+    """Minimise generalised cross-validation over `PENALTIES`, one block at a time."""
+    free = float(sums.mass.sum()) - int((sums.mass > 0).sum())
+
+    def criterion(at: Sequence[int]) -> float:
+        fit = ridge(curves, sums, [PENALTIES[place] for place in at])
+        spare = free - gamma * fit.n_parameters
+        return fit.left / spare**2 if spare > 0 else np.inf
+
+    start = next(
+        (place for place in range(_START, len(PENALTIES)) if np.isfinite(criterion([place] * 4))),
+        len(PENALTIES) - 1,
+    )
+    at = walk_grids(criterion, (len(PENALTIES),) * 4, (start,) * 4)
+    return tuple(PENALTIES[place] for place in at)

@@ -1,0 +1,73 @@
+"""The outcome of one arm as a curve of the covariates, with residuals and leverages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from segcate._inputs.arrays import Float
+from segcate._nuisance.curves import Curves
+from segcate._nuisance.segment_ridge import (
+    Ridge,
+    SegmentSums,
+    choose_penalties,
+    ridge,
+    segment_sums,
+)
+from segcate.effects._curved.comparison import Comparison
+
+__all__ = ["ArmFit", "fit_arm"]
+
+# No row has all of its residual taken by its own leverage.
+_MOST_LEVERAGE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class ArmFit:
+    """Ridge regression among the rows of one arm, all segments together.
+
+    Attributes
+    ----------
+    arm : 0 or 1
+    sums : of its rows
+    fit : the regression
+    residual : float64 array of shape (n_rows,)
+        y less the expected outcome in this arm, of rows of both arms; NaN in segments without rows of
+        this arm.
+    noise : float64 array of shape (n_rows,)
+        Squared residual of each row of the arm over 1 less its leverage (HC2; MacKinnon & White 1985);
+        0 in the other arm.
+    """
+
+    arm: int
+    sums: SegmentSums
+    fit: Ridge
+    residual: Float
+    noise: Float
+
+
+def fit_arm(
+    curves: Curves, comparison: Comparison, arm: int, penalty: Sequence[float] | None = None
+) -> ArmFit:
+    """Regress the outcomes of one arm; penalties are chosen unless handed in."""
+    sums = segment_sums(curves, comparison.arm_rows(arm), comparison.y, comparison.weight)
+    fit = ridge(curves, sums, choose_penalties(curves, sums) if penalty is None else penalty)
+    residual = np.full(len(comparison.y), np.nan)
+    noise = np.zeros(len(comparison.y))
+    in_arm = comparison.is_treated == bool(arm)
+    for code, rows in enumerate(comparison.rows_of):
+        if sums.mass[code] == 0:
+            continue
+        slopes, inverse = fit.slopes(code), fit.inverse(code)
+        for at, values in curves.blocks(rows):
+            values -= sums.mean[code]
+            gap = comparison.y[at] - sums.response_mean[code] - values @ slopes
+            residual[at] = gap
+            own, x = at[in_arm[at]], values[in_arm[at]]
+            leverage = ((x @ inverse) * x).sum(axis=1) + 1.0 / sums.mass[code]
+            if comparison.weight is not None:
+                leverage *= comparison.weight[own]
+            noise[own] = gap[in_arm[at]] ** 2 / (1.0 - np.minimum(leverage, _MOST_LEVERAGE))
+    return ArmFit(arm, sums, fit, residual, noise)

@@ -1,0 +1,152 @@
+"""Matches with a curved regression: weights of the matched sets, and the standard error of residuals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from segcate._inputs.arrays import Float, Int
+from segcate._nuisance.curves import Curves, curves_of
+from segcate.effects._curved.comparison import Comparison
+from segcate.effects._curved.weighted_effects import WeightedEffects, weighted_effects
+from segcate.effects._curved.words import donor_note
+from segcate.effects._matched.adjustment import Adjusted
+from segcate.effects._matched.view import SegmentView
+from segcate.matching._design import Design
+from segcate.matching._model_columns import ModelColumns
+
+__all__ = [
+    "CurvedDesign",
+    "adjusted_by_curves",
+    "curved_design",
+    "curved_note",
+    "curves_of_columns",
+]
+
+# A focal row lies beyond the donors where its score is above all of theirs by so many standard
+# deviations; a share above this is told.
+_BEYOND, _MOST_BEYOND = 0.2, 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class CurvedDesign:
+    """A design whose outcomes were regressed on curves.
+
+    Attributes
+    ----------
+    curves : the columns of the regression
+    comparison : the weights of the matched sets
+    found : effects of all segments
+    """
+
+    curves: Curves
+    comparison: Comparison
+    found: WeightedEffects
+
+    def covariances(self, code: int) -> Float:
+        """Return the covariances of the effect of a segment with those of all."""
+        return np.asarray(self.found.covariance[code])
+
+    def is_donor(self, view: SegmentView) -> npt.NDArray[np.bool_]:
+        """Mark the positions of a segment whose outcomes are in a regression."""
+        arms = [part.arm.arm for part in self.found.parts]
+        return np.isin(view.is_treated, arms)
+
+    def unit_scores(self, view: SegmentView) -> Float:
+        """Return what each position adds to the error of the effect, by its exact weight."""
+        value, share = self.found.focal_value[view.rows], view.own / view.total
+        is_focal = view.own > 0
+        mean = share[is_focal] @ value[is_focal]
+        out = np.where(is_focal, share * (value - mean), 0.0)
+        for part in self.found.parts:
+            donors = view.in_arm(part.arm.arm)
+            rows = view.rows[donors]
+            out[donors] -= part.sign * part.weights[rows] * part.arm.residual[rows]
+        return out
+
+    def exact_weights(self, view: SegmentView) -> Float:
+        """Return the weight of each position in the mean of its arm that the effect compares."""
+        out = view.own.copy() / view.total
+        for part in self.found.parts:
+            donors = view.in_arm(part.arm.arm)
+            out[donors] = part.weights[view.rows[donors]]
+        return out
+
+
+def curves_of_columns(columns: ModelColumns, weight: Float | None) -> Curves:
+    """Make curves of the columns that our own models take."""
+    kind = np.full(columns.values.shape[1], -1, dtype=np.intp)
+    for place, category in enumerate(columns.categories):
+        kind[category.columns] = place
+    return curves_of(columns.values, weight, kind)
+
+
+def curved_design(design: Design, y: Float, estimand: str, inference: str) -> CurvedDesign:
+    """Regress the outcomes of all segments together, and estimate each with its matched sets."""
+    data = design.data
+    curves = curves_of_columns(design.columns, data.sample_weight)
+    comparison = _comparison(design, y, estimand)
+    found = weighted_effects(curves, comparison, inference=inference)
+    return CurvedDesign(curves, comparison, found)
+
+
+def _comparison(design: Design, y: Float, estimand: str) -> Comparison:
+    sample, data = design.sample, design.data
+    own, uses = np.zeros(data.n_rows), np.zeros(data.n_rows)
+    matched = (sample.stop > sample.start).astype(np.float64)
+    own[sample.order] = matched if sample.sample_weight is None else matched * sample.sample_weight
+    uses[sample.order] = sample.uses
+    return Comparison(
+        rows_of=_rows_of(design),
+        y=y,
+        is_treated=data.treatment == 1,
+        own=own,
+        uses=uses,
+        weight=data.sample_weight,
+        estimand=estimand,
+    )
+
+
+def _rows_of(design: Design) -> list[Int]:
+    """Rows of each segment that take part in the design, ascending."""
+    sample = design.sample
+    parts = [sample.order[sample.segment_slice(k)] for k in range(design.data.segment.n_segments)]
+    return [np.sort(part).astype(np.intp) for part in parts]
+
+
+def adjusted_by_curves(view: SegmentView, curved: CurvedDesign) -> Adjusted:
+    """Outcomes of one segment less the regression of the donors' arm."""
+    residual: list[Float | None] = [None, None]
+    for part in curved.found.parts:
+        residual[1 - part.arm.arm] = part.arm.residual[view.rows]
+    return Adjusted((residual[0], residual[1]), "")
+
+
+def curved_note(view: SegmentView, curved: CurvedDesign) -> str:
+    """Say where an estimate rests on few donors, or on the regression beyond them."""
+    n_treated = int(view.is_treated.sum())
+    n_rows = (len(view.rows) - n_treated, n_treated)
+    notes = [donor_note(curved.curves, curved.found, view.code, n_rows), _beyond_donors(view)]
+    return "; ".join(note for note in notes if note)
+
+
+def _beyond_donors(view: SegmentView) -> str:
+    """Count the focal rows whose scores lie beyond those of all donors."""
+    if len(view.score) == 0:
+        return ""
+    reach, notes = _BEYOND * view.score.std(), []
+    for arm, who, donors in ((1, "treated", "controls"), (0, "controls", "treated")):
+        if not view.is_focal_arm(arm):
+            continue
+        sign = 1.0 if arm == 1 else -1.0
+        score = sign * view.score
+        focal = (view.own > 0) & view.in_arm(arm)
+        beyond = score[focal] > score[view.in_arm(1 - arm)].max() + reach
+        if beyond.mean() > _MOST_BEYOND:
+            notes.append(
+                f"{100 * beyond.mean():.0f} % of the {who} lie beyond the scores of all {donors}: the "
+                "estimate rests on the regression there"
+            )
+    return "; ".join(notes)
