@@ -156,8 +156,8 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     Satterthwaite's degrees of freedom. Segments share controls through the regression: contrasts and
     the overall effect count these covariances.
 
-    "auto" takes: "group" where `groups` are given; "residual" after ``adjustment="auto"``; "pair" without replacement; "pair+unit" with
-    replacement after linear adjustment; otherwise "abadie-imbens", in each segment the larger of
+    "auto" takes: "group" where `groups` are given; "residual" after ``adjustment="auto"``; "pair"
+    without replacement; "pair+unit" with replacement after linear adjustment; otherwise "abadie-imbens", in each segment the larger of
     the 2006 and the 2016 variance where our own logit was fitted in it and at least 100 rows are
     matched, and 2006 elsewhere. With ``inference="sample"`` the variance of 2006 holds for any
     matches, so that without linear adjustment it stands for "pair" too. Intervals use Student's t
@@ -171,7 +171,8 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     References
     ----------
     Abadie & Imbens (2006), Econometrica 74:235-267; (2011), JBES 29:1-11; (2016), Econometrica
-    84:781-807. Lin, Ding & Han (2023), Econometrica 91:2187-2217. Abadie & Spiess (2022), JASA 117:983-995. Lips, Camacho & van de Velden (2023).
+    84:781-807. Abadie & Spiess (2022), JASA 117:983-995. Lin, Ding & Han (2023), Econometrica
+    91:2187-2217. Lips, Camacho & van de Velden (2023).
 
     Examples
     --------
