@@ -157,13 +157,14 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     the overall effect count these covariances.
 
     "auto" takes: "group" where `groups` are given; "residual" after ``adjustment="auto"``; "pair"
-    without replacement; "pair+unit" with replacement after linear adjustment; otherwise "abadie-imbens", in each segment the larger of
-    the 2006 and the 2016 variance where our own logit was fitted in it and at least 100 rows are
-    matched, and 2006 elsewhere. With ``inference="sample"`` the variance of 2006 holds for any
-    matches, so that without linear adjustment it stands for "pair" too. Intervals use Student's t
-    where either arm has fewer than 100 matched rows (the distinct ones of the smaller arm less 1
-    are its degrees of freedom), and over groups (those of the smaller arm less 1). Contrasts, Q
-    and the overall effect follow the same law, see the guide.
+    without replacement; "pair+unit" with replacement after linear adjustment; otherwise
+    "abadie-imbens", in each segment the larger of the 2006 and the 2016 variance where our own logit
+    was fitted in it and at least 100 rows are matched, and 2006 elsewhere. With
+    ``inference="sample"`` the variance of 2006 holds for any matches, so that without linear
+    adjustment it stands for "pair" too. Intervals use Student's t where either arm has fewer than
+    100 matched rows (the distinct ones of the smaller arm less 1 are its degrees of freedom), and
+    over groups (those of the smaller arm less 1). Contrasts, Q and the overall effect follow the
+    same law, see the guide.
 
     Assumed: given the covariates in X, treatment is as good as random within the segment; both arms
     occur at every score; one row's treatment does not touch another's outcome.
