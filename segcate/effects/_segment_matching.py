@@ -35,6 +35,8 @@ from segcate.effects._table.summary import (
 )
 from segcate.matching import Matcher, PropensityMatcher
 
+_ADJUSTMENTS = "`adjustment` must be None, 'auto', 'bias', 'linear' or a regressor (an instance with `fit` and `predict`)"
+
 
 class _Plan(NamedTuple):
     """Who is compared with whom, and how effects follow from it."""
@@ -297,10 +299,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         check_count(owner, "n_variance_neighbors", self.n_variance_neighbors, 0)
         if isinstance(self.adjustment, str):
             if self.adjustment not in ("auto", "bias", "linear"):
-                raise ValueError(
-                    f"{owner}: `adjustment` must be None, 'auto', 'bias', 'linear' or a regressor (an instance with "
-                    f"`fit` and `predict`); got {self.adjustment!r}."
-                )
+                raise ValueError(f"{owner}: {_ADJUSTMENTS}; got {self.adjustment!r}.")
         elif self.adjustment is not None:
             self._check_regressor(owner)
         if not isinstance(self._matcher, Matcher):
@@ -319,10 +318,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         """Refuse an adjustment that is no regressor, or cannot weigh its rows."""
         model = self.adjustment
         if isinstance(model, type) or not hasattr(model, "fit") or not hasattr(model, "predict"):
-            raise TypeError(
-                f"{owner}: `adjustment` must be None, 'bias', 'linear' or a regressor (an instance with `fit` and "
-                f"`predict`); got {model!r}."
-            )
+            raise TypeError(f"{owner}: {_ADJUSTMENTS}; got {model!r}.")
         if not has_fit_parameter(model, "sample_weight"):
             raise TypeError(
                 f"{owner}: `adjustment` must be a regressor whose fit takes `sample_weight`, as matches weigh by how "
