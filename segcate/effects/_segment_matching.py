@@ -35,7 +35,10 @@ from segcate.effects._table.summary import (
 )
 from segcate.matching import Matcher, PropensityMatcher
 
-_ADJUSTMENTS = "`adjustment` must be None, 'auto', 'bias', 'linear' or a regressor (an instance with `fit` and `predict`)"
+_ADJUSTMENTS = (
+    "`adjustment` must be None, 'auto', 'bias', 'linear' or a regressor (an instance with "
+    "`fit` and `predict`)"
+)
 
 
 class _Plan(NamedTuple):
