@@ -157,3 +157,30 @@ def test_effects_that_are_the_same_for_all_units_correlate_with_nothing(scoring)
     same = truth.assign(effect=[0.1 + 0.2, 0.3, 0.3])
     assert np.isnan(scoring.agreement(same, truth, "effect", 1)["correlation"])
     assert scoring.agreement(truth, truth, "effect", 1)["correlation"] == 1.0
+
+
+def test_the_published_size_is_trained_as_its_authors_did(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    pytest.importorskip("torch")
+    from segcate.temporal import tumor_growth
+    from temporal_cells import recipes, tumor
+
+    epochs = dict.fromkeys(("CT", "CRN", "RMSN", "GNet", "decoder", "cbrt"), 2)
+    size = replace(tumor.SIZES["published"], epochs=epochs)
+    panel = tumor_growth(60, gamma=4, random_state=0).panel
+    panel = panel[panel.groupby("id")["t"].transform("size") > 1]
+    for kind in ("CT", "GNet", "CRN", "RMSN"):
+        model = tumor.build(kind, size, 4, 0)
+        assert not model.training.early_stopping
+        model.fit(panel)
+        assert len(model.history_) >= 2
+    transformer = tumor.build("CT", size, 4, 0)
+    assert transformer.get_params()["network__hidden"] == 12
+    assert transformer.training.validation_share == 0
+    with pytest.raises(ValueError, match="--gammas 0 2 4"):
+        tumor.build("CT", size, 3, 0)
+    # Held at 0.01 throughout, where training to the end lets the rate fall by default.
+    falling = transformer.fit(panel).weights_
+    with recipes.constant_rate():
+        held = transformer.fit(panel).weights_
+    assert any(not np.array_equal(falling[name], held[name]) for name in held)

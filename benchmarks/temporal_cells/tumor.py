@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from temporal_cells import recipes
 from temporal_cells.scoring import Float, Int, agreement, clustered_rmse, predictions
 
 DEATH_VOLUME = 1150.3465
@@ -45,6 +47,7 @@ class Size:
     n_seeds: int
     epochs: dict[str, int]
     gammas: tuple[int, ...]
+    is_published: bool = False  # whether networks are set and trained as their authors had them
 
 
 SIZES = {
@@ -54,18 +57,19 @@ SIZES = {
         {"CT": 50, "CRN": 40, "RMSN": 40, "GNet": 60, "decoder": 30, "cbrt": 120}, (0, 4),
     ),
     "published": Size(
-        10_000, 1000, 30_000, 5,
+        10_000, 1000, 30_000, 2,
         {"CT": 150, "CRN": 100, "RMSN": 100, "GNet": 100, "decoder": 100, "cbrt": 150},
-        (0, 1, 2, 3, 4),
+        recipes.GAMMAS, is_published=True,
     ),
 }  # fmt: skip
 
 
-def build(name: str, size: Size, seed: int) -> Any:
+def build(name: str, size: Size, gamma: int, seed: int) -> Any:
     """Return an unfitted model: as in the papers, or ("cbrt") as we would fit it.
 
     That is a residual head on the cube root, trained for longer and to the end, the transformer without
-    dropout: effects are learned last. The others keep the weights of their best epoch.
+    dropout: effects are learned last. The others keep the weights of their best epoch, or have widths,
+    rates and training as published where the size is the published one.
     """
     from segcate.temporal import CRN, MSM, RMSN, CausalTransformer, GNet, Training
 
@@ -91,7 +95,11 @@ def build(name: str, size: Size, seed: int) -> Any:
         ),
         "random_state": seed,
     }
-    decoder = {"decoder_training": Training(n_epochs=size.epochs["decoder"])}
+    if size.is_published and not is_cbrt:
+        common |= recipes.recipe(kind, gamma, size.epochs)
+        decoder: dict[str, Any] = {}
+    else:
+        decoder = {"decoder_training": Training(n_epochs=size.epochs["decoder"])}
     if kind == "CT":
         return CausalTransformer(**common, balancing="cdc" if "cdc" in options else None)
     if kind == "CRN":
@@ -128,12 +136,16 @@ def run(cell: tuple[str, int, int, int], size: Size) -> dict[str, Any]:
     name, gamma, seed, _ = cell
     training = tumor_growth(size.n_train, gamma=gamma, random_state=10 + seed).panel
     training = training[training.groupby("id")["t"].transform("size") > 1]
-    model, begin = None, time.process_time()
+    model, begin, start = None, time.process_time(), time.perf_counter()
     if name != "persistence":
-        model = build(name, size, seed).fit(training)
+        as_published = size.is_published and "cbrt" not in name
+        with recipes.constant_rate() if as_published else nullcontext():
+            model = build(name, size, gamma, seed).fit(training)
     record: dict[str, Any] = {
         "model": name, "gamma": gamma, "seed": seed, "n_train": size.n_train,
         "train_cpu_s": round(time.process_time() - begin, 1),
+        "train_s": round(time.perf_counter() - start, 1),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
     }  # fmt: skip
     rng = np.random.default_rng(seed)
     for policy in POLICIES:
