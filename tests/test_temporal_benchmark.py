@@ -162,8 +162,9 @@ def test_effects_that_are_the_same_for_all_units_correlate_with_nothing(scoring)
 def test_the_published_size_is_trained_as_its_authors_did(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     pytest.importorskip("torch")
-    from segcate.temporal import tumor_growth
     from temporal_cells import recipes, tumor
+
+    from segcate.temporal import tumor_growth
 
     epochs = dict.fromkeys(("CT", "CRN", "RMSN", "GNet", "decoder", "cbrt"), 2)
     size = replace(tumor.SIZES["published"], epochs=epochs)
