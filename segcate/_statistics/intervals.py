@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr, stdtrit
+from scipy.special import nctdtrinc, stdtr, stdtrit
 
 # From this many rows on the normal law serves; below it Student's t.
 NORMAL_FROM = 100
@@ -50,6 +50,14 @@ class Law:
     def one_sided_p(self, statistic: Any) -> Any:
         """Return the chance of a statistic at least as large; NaN stays NaN."""
         return stdtr(self.df, -np.asarray(statistic))
+
+    def detectable(self, std_error: Any, level: float, power: float = 0.8) -> Any:
+        """Return the smallest effect that a two-sided test at a level finds with a given chance.
+
+        By the noncentral t law. A test that rejects on the wrong side does not count.
+        """
+        threshold = stdtrit(self.df, 1.0 - level / 2)
+        return nctdtrinc(self.df, 1.0 - power, threshold) * std_error
 
 
 def freedom_of_rows(n_smaller: int) -> float:

@@ -19,8 +19,9 @@ from segcate.findings._evidence import (
     SearchFinding,
     Targeting,
 )
-from segcate.findings._findings import Doubt, Findings, NotComputed, Statement
+from segcate.findings._findings import Findings
 from segcate.findings._segment_findings import Contrast, OverallFinding, SegmentFinding
+from segcate.findings._statement import Doubt, NotComputed, Statement
 
 __all__ = [
     "BalanceRow",

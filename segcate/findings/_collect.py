@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from segcate._inputs.vectors import is_zero_one
@@ -15,8 +15,10 @@ from segcate.findings._design import (
     collect_population,
     collect_profile,
 )
+from segcate.findings._doubts import doubts_of
 from segcate.findings._effects import collect_contrasts, collect_overall, collect_segments
-from segcate.findings._findings import Findings, NotComputed
+from segcate.findings._findings import Findings
+from segcate.findings._follow_ups import follow_ups
 from segcate.findings._provenance import (
     data_hash,
     parameter_texts,
@@ -24,7 +26,10 @@ from segcate.findings._provenance import (
     version_texts,
     written_call,
 )
+from segcate.findings._search import collect_search
 from segcate.findings._source import Source, read_source
+from segcate.findings._statement import NotComputed
+from segcate.findings._verdict import verdict_of
 from segcate.findings._words import estimand_words, method_words, question_words
 
 __all__ = ["collect_findings"]
@@ -148,7 +153,8 @@ class _Work:
             self._miss("overlap", "no chance of treatment was estimated or given",
                        "use SegmentMatching or SegmentAIPW")  # fmt: skip
         parameters = parameter_texts(source)
-        return Findings(
+        each, everyone = follow_ups(source, rows)
+        found = Findings(
             description=self.description,
             question=question_words(self.description),
             estimand=model.estimand,
@@ -158,8 +164,8 @@ class _Work:
             confidence_level=float(model.confidence_level),
             outcome_is_binary=is_binary,
             population=collect_population(source, rows),
-            segments=collect_segments(source, rows, options["names"]),
-            overall=collect_overall(source),
+            segments=collect_segments(source, rows, options["names"], each),
+            overall=collect_overall(source, everyone),
             heterogeneity=model.heterogeneity_,
             contrasts=collect_contrasts(source, self._miss),
             profile=collect_profile(rows),
@@ -169,7 +175,7 @@ class _Work:
             cross_check=None,
             targeting=None,
             by_protected=None,
-            search=None,
+            search=collect_search(source, rows),
             doubts=(),
             verdict=(),
             not_computed=tuple(self.missing),
@@ -179,6 +185,8 @@ class _Work:
             data_hash=data_hash(rows.X, self._vectors()),
             call=options["call"],
         )
+        found = replace(found, doubts=doubts_of(found, source, rows))
+        return replace(found, verdict=verdict_of(found))
 
     def _vectors(self) -> dict[str, Any]:
         rows = self.rows

@@ -24,6 +24,7 @@ from segcate.matching import MatchedSample
 from segcate.segmentation import segment_profile
 
 __all__ = [
+    "arm_weights",
     "collect_balance",
     "collect_overlap",
     "collect_population",
@@ -186,7 +187,7 @@ def collect_overlap(source: Source, rows: AnalysedRows) -> tuple[SegmentOverlap,
         return None
     sample = source.model.matcher_.matched_ if isinstance(source.model, SegmentMatching) else None
     reason = None if sample is None else _reasons(sample, rows)
-    weights = _weights(source, rows, chance)
+    weights = arm_weights(source, rows)
     edges = np.linspace(0.0, 1.0, _N_BINS + 1)
     return tuple(
         _overlap(label, rows, np.flatnonzero((rows.codes == i) & rows.is_used & np.isfinite(chance)),
@@ -201,16 +202,20 @@ def _reasons(sample: MatchedSample, rows: AnalysedRows) -> Float:
     return rows.spread(is_left.astype(np.float64), 0.0)
 
 
-def _weights(source: Source, rows: AnalysedRows, chance: Float) -> Float:
-    """Return what each row counts in its arm: matched weights, or inverse chances of treatment."""
+def arm_weights(source: Source, rows: AnalysedRows) -> Float:
+    """Return what each row counts in its arm: matched weights, inverse chances of treatment, or 1."""
     if isinstance(source.model, SegmentMatching):
         return rows.spread(source.model.matcher_.matched_.weights, 0.0)
-    own = rows.own_weight
+    own, chance = rows.own_weight, propensity_of(source, rows)
+    if chance is None:
+        return own
     treated = rows.treatment == 1
     with np.errstate(divide="ignore", invalid="ignore"):
         if source.model.estimand == "att":
-            return np.where(treated, own, own * chance / (1 - chance))
-        return np.where(treated, own / chance, own / (1 - chance))
+            found = np.where(treated, own, own * chance / (1 - chance))
+        else:
+            found = np.where(treated, own / chance, own / (1 - chance))
+    return np.asarray(np.where(np.isfinite(found), found, 0.0))
 
 
 def _overlap(label: Any, rows: AnalysedRows, at: Any, parts: Any, estimand: str) -> SegmentOverlap:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from segcate._inputs.arrays import Float
+from segcate._statistics.intervals import Law
 from segcate.findings._analysed_rows import AnalysedRows
+from segcate.findings._follow_ups import FollowUps
 from segcate.findings._segment_findings import Contrast, OverallFinding, SegmentFinding
 from segcate.findings._source import Source
 
@@ -24,9 +26,9 @@ _OWN = ("p_adjusted", "shrunken_effect", "shrunken_ci_low", "shrunken_ci_high", 
 
 
 def collect_segments(
-    source: Source, rows: AnalysedRows, names: dict[Any, str] | None
+    source: Source, rows: AnalysedRows, names: dict[Any, str] | None, more: list[FollowUps]
 ) -> tuple[SegmentFinding, ...]:
-    """Read `effects_`, and add what follows from it."""
+    """Read `effects_`, and add what follows from it, one dict a segment."""
     table = source.model.effects_
     merged: dict[Any, list[Any]] = {}
     for label, into in source.model.merged_segments_.items():
@@ -41,6 +43,7 @@ def collect_segments(
             status=str(table["status"].iloc[i]),
             is_merged_from=tuple(merged.get(label, ())),
             **{name: table[name].iloc[i].item() for name in (*_SHARED, *_OWN)},
+            **more[i],
         )
         for i, label in enumerate(rows.labels)
     )
@@ -52,12 +55,12 @@ def _shares(rows: AnalysedRows) -> Float:
     return np.asarray(found, dtype=np.float64)
 
 
-def collect_overall(source: Source) -> OverallFinding:
-    """Read `overall_`."""
+def collect_overall(source: Source, more: FollowUps) -> OverallFinding:
+    """Read `overall_`, and add what follows from it."""
     row = source.model.overall_
     found: dict[str, Any] = {name: int(row[name]) for name in _COUNTS}
     found |= {name: float(row[name]) for name in (*_SHARED[len(_COUNTS) :], "df")}
-    return OverallFinding(**found)
+    return OverallFinding(**found, **more)
 
 
 def collect_contrasts(
@@ -78,10 +81,14 @@ def collect_contrasts(
         return None
     table = source.model.contrasts().table
     pairs = [(a, b) for i, a in enumerate(labels) for b in labels[i + 1 :]]
-    columns = ("estimate", "std_error", "ci_low", "ci_high", "p_value", "p_adjusted", "df")
+    columns = ["estimate", "std_error", "ci_low", "ci_high", "p_value", "p_adjusted", "df"]
+    level = 1.0 - source.model.confidence_level
+    law, error = Law(table["df"].to_numpy()), table["std_error"].to_numpy()
+    n_known = max(int(np.isfinite(error).sum()), 1)
+    numbers = np.column_stack(
+        [table[columns], law.detectable(error, level), law.detectable(error, level / n_known)]
+    )
     return tuple(
-        Contrast(first, second, *(float(value) for value in row))
-        for (first, second), row in zip(
-            pairs, table[list(columns)].to_numpy().tolist(), strict=True
-        )
+        Contrast(first, second, *row)
+        for (first, second), row in zip(pairs, numbers.tolist(), strict=True)
     )

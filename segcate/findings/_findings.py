@@ -18,61 +18,10 @@ from segcate.findings._design_findings import (
 )
 from segcate.findings._evidence import CrossCheck, ProtectedFinding, SearchFinding, Targeting
 from segcate.findings._segment_findings import Contrast, OverallFinding, SegmentFinding
+from segcate.findings._statement import Doubt, NotComputed, Statement
 from segcate.findings._tables import plain, table
 
-__all__ = ["Doubt", "Findings", "NotComputed", "Statement"]
-
-
-@dataclass(frozen=True, slots=True)
-class NotComputed:
-    """A section that is missing.
-
-    Attributes
-    ----------
-    section : name of the field of `Findings`
-    reason : why
-    how : the call that computes it, or what would have to be different
-    """
-
-    section: str
-    reason: str
-    how: str
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """A reason not to believe a number.
-
-    Attributes
-    ----------
-    kind : what it is about: "segments saw the outcome", "overlap", "few groups", "late covariate",
-        "few events", "thin segment", "unmatched rows", "imbalance", "cross-check", "no estimate",
-        "hidden bias"
-    text : what was found, with its numbers, and what to do about it
-    segment : label of the segment that it is about; None for all
-    """
-
-    kind: str
-    text: str
-    segment: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One sentence of the verdict, and the rule that it was written by.
-
-    Attributes
-    ----------
-    text : the sentence
-    rule : when it is written, in words that a reader can check against the tables
-    is_established : whether it says that something is established
-    segment : label of the segment that it is about; None for all
-    """
-
-    text: str
-    rule: str
-    is_established: bool
-    segment: Any = None
+__all__ = ["Findings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

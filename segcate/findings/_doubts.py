@@ -1,0 +1,309 @@
+"""Reasons not to believe a number, each with its figure and what to do.
+
+Thresholds stand at the top of the module; the guide lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from segcate._writing.label_texts import one_line
+from segcate.effects import SegmentMatching
+from segcate.findings._analysed_rows import AnalysedRows
+from segcate.findings._phrases import amount, listing, percent, segment_phrase
+from segcate.findings._segment_findings import SegmentFinding
+from segcate.findings._source import Source
+from segcate.findings._statement import Doubt
+
+if TYPE_CHECKING:
+    from segcate.findings._findings import Findings
+
+__all__ = ["doubts_of"]
+
+FEWEST_GROUPS, FEWEST_GROUPS_A_SEGMENT = 30, 10
+FEWEST_ROWS = 20
+FEWEST_EVENTS = 10
+MOST_UNMATCHED = 0.05
+MOST_OUTSIDE = 0.1
+LARGEST_DIFFERENCE = 0.1
+FEWEST_EFFECTIVE = 20
+WEAK_E_VALUE, WEAK_GAMMA = 1.25, 1.25
+MOST_MISSING = 0.2
+_FOCAL = {"att": "treated rows", "atc": "control rows", "ate": "rows"}
+
+
+def doubts_of(findings: Findings, source: Source, rows: AnalysedRows) -> tuple[Doubt, ...]:
+    """Look for everything that weakens the findings, the gravest first."""
+    found: list[Doubt] = []
+    found += _late_covariates(source)
+    found += _choice(findings, source)
+    found += _groups(findings, rows)
+    for i, segment in enumerate(findings.segments):
+        found += _segment(findings, segment, rows, i)
+    found += _overlap(findings)
+    found += _balance(findings, source)
+    found += _cross_check(findings)
+    found += _hidden_bias(findings)
+    found += _gaps(findings)
+    return tuple(found)
+
+
+def _late_covariates(source: Source) -> Iterator[Doubt]:
+    """Tell of covariates that look as if they were measured after the treatment."""
+    for name, text in source.model.late_columns_.items():
+        word = one_line(name)
+        late = "measured after the treatment? "
+        if text.startswith(late):
+            yield Doubt(
+                "late covariate",
+                f"Covariate {word!r} may have been measured after the treatment: {text.removeprefix(late)}. If it was, "
+                "all effects are wrong: ask when it was measured, and leave it out unless it was before.",
+            )
+        else:
+            yield Doubt(
+                "covariate to check",
+                f"Covariate {word!r}: {text}. That is well if it was measured before the treatment: make sure.",
+            )
+
+
+def _choice(findings: Findings, source: Source) -> Iterator[Doubt]:
+    """Tell of segments, or settings, that were chosen with the outcomes that gave the effects."""
+    remedy = (
+        "Read effects, intervals and p-values as leads, and estimate on rows that had no part in the choice: "
+        "segcate.model_selection.honest_effects does."
+    )
+    if source.is_fitted_on_outcome:
+        yield Doubt(
+            "segments saw the outcome",
+            f"A step in front of the estimator learned from the outcomes that the effects come from. {remedy}",
+        )
+    if source.search is None or source.is_honest:
+        return
+    n = f"{findings.search.n_candidates:,} settings" if findings.search else "several settings"
+    if source.is_chosen_on_same_rows:
+        yield Doubt(
+            "segments saw the outcome",
+            f"A search tried {n} and chose the segments by the same outcomes that the effects come from: segments that "
+            f"differ by luck are preferred. {remedy}",
+        )
+    else:
+        yield Doubt(
+            "settings saw the outcome",
+            f"A search tried {n} of the estimator on the same outcomes that the effects come from. The segments were "
+            f"not chosen, but the settings were. {remedy}",
+        )
+
+
+def _groups(findings: Findings, rows: AnalysedRows) -> Iterator[Doubt]:
+    """Tell of standard errors that rest on few groups."""
+    n = findings.population.n_groups
+    if rows.groups is None:
+        return
+    if n < FEWEST_GROUPS:
+        yield Doubt(
+            "few groups",
+            f"Standard errors rest on {n} groups of dependent rows; below {FEWEST_GROUPS} they run low where groups "
+            "differ in size or in what they were given. Read intervals as rough, and collect more groups rather than "
+            "more rows.",
+        )
+    for i, segment in enumerate(findings.segments):
+        at = (rows.codes == i) & rows.is_used
+        counts = [len(np.unique(rows.groups[at & (rows.treatment == arm)])) for arm in (1, 0)]
+        if min(counts) < FEWEST_GROUPS_A_SEGMENT and segment.is_estimated:
+            total = len(np.unique(rows.groups[at]))
+            yield Doubt(
+                "few groups",
+                f"{_begin(segment)} has rows of {total} {_plural('group', total)} only ({counts[0]} with treated rows, "
+                f"{counts[1]} with control rows), so its interval can hardly be trusted. Merge it with a similar "
+                "segment, or collect more groups.",
+                segment.label,
+            )
+
+
+def _segment(
+    findings: Findings, segment: SegmentFinding, rows: AnalysedRows, code: int
+) -> Iterator[Doubt]:
+    """Tell of a segment without an estimate, thin, with few events, or with remarks of the estimator."""
+    if not segment.is_estimated:
+        yield Doubt(
+            "no estimate",
+            f"{_begin(segment)} has no estimate of its own: {segment.status} ({segment.n_treated} treated, "
+            f"{segment.n_control} control rows). Merge it with a similar one (min_per_arm=10), or say nothing of it.",
+            segment.label,
+        )
+        return
+    if segment.is_merged_from:
+        labels = listing([one_line(label) for label in segment.is_merged_from])
+        yield Doubt(
+            "merged segments",
+            f"{_begin(segment)} holds the rows of {labels}, which had too few rows of their own. Its effect is that of "
+            "all of them together.",
+            segment.label,
+        )
+    fewest = min(segment.n_treated, segment.n_control)
+    if fewest < FEWEST_ROWS:
+        arm = "treated" if segment.n_treated <= segment.n_control else "control"
+        yield Doubt(
+            "thin segment",
+            f"{_begin(segment)} has {fewest} {arm} rows. An estimate from fewer than {FEWEST_ROWS} moves with single "
+            "rows: merge it with a similar segment, or wait for more rows.",
+            segment.label,
+        )
+    if findings.outcome_is_binary:
+        yield from _few_events(segment, rows, code)
+    remarks = [r for r in segment.status.removeprefix("ok").removeprefix(": ").split("; ") if r]
+    shown = [r for r in remarks if not r.startswith(_SAID_ELSEWHERE)]
+    if shown:
+        yield Doubt(
+            "remark of the estimator",
+            f"The estimator remarks on {segment_phrase(segment)}: {'; '.join(shown)}.",
+            segment.label,
+        )
+
+
+# Remarks of the estimator that other doubts say with more words.
+_SAID_ELSEWHERE = ("standard error from", "fewer than 5 events", "merged", "with rows of")
+
+
+def _few_events(segment: SegmentFinding, rows: AnalysedRows, code: int) -> Iterator[Doubt]:
+    at = (rows.codes == code) & rows.is_used
+    counts = {}
+    for arm, word in ((1, "treated"), (0, "control")):
+        y = rows.y[at & (rows.treatment == arm)]
+        counts[word] = (int(min(y.sum(), (1 - y).sum())), len(y))
+    word = min(counts, key=lambda name: counts[name][0])
+    events, n = counts[word]
+    if events < FEWEST_EVENTS:
+        yield Doubt(
+            "few events",
+            f"{_begin(segment)}: of {n:,} {word} rows only {events} have the rarer of the two outcomes. Below "
+            f"{FEWEST_EVENTS} intervals are not to be trusted: merge segments, or look at a longer period.",
+            segment.label,
+        )
+
+
+def _overlap(findings: Findings) -> Iterator[Doubt]:
+    """Tell of rows that nobody in the other arm is like, and of estimates that rest on few rows."""
+    by_label = {segment.label: segment for segment in findings.segments}
+    focal = _FOCAL[findings.estimand]
+    for entry in findings.overlap or ():
+        segment = by_label[entry.segment]
+        if not segment.is_estimated:
+            continue
+        share = entry.n_unmatched / entry.n_focal if entry.n_focal else 0.0
+        if share > MOST_UNMATCHED:
+            yield Doubt(
+                "unmatched rows",
+                f"{_begin(segment)}: {entry.n_unmatched:,} of {entry.n_focal:,} {focal} ({percent(share)}) found no "
+                "match, so the effect is that of the others. Widen the caliper, or say whom it is about.",
+                segment.label,
+            )
+        if entry.share_outside > MOST_OUTSIDE:
+            yield Doubt(
+                "overlap",
+                f"{_begin(segment)}: {percent(entry.share_outside)} of the {focal} have a chance of treatment that no "
+                "row of the other arm reaches, so they are compared with rows unlike them. Set a caliper or "
+                "common_support, or restrict the question to rows that could have been in either arm.",
+                segment.label,
+            )
+        yield from _few_effective(
+            findings, segment, entry.effective_treated, entry.effective_control
+        )
+
+
+def _few_effective(
+    findings: Findings, segment: SegmentFinding, treated: float, control: float
+) -> Iterator[Doubt]:
+    arms = (("treated", treated, segment.n_treated), ("control", control, segment.n_control))
+    for word, size, n in arms:
+        if 0 < size < FEWEST_EFFECTIVE <= n:
+            yield Doubt(
+                "overlap",
+                f"{_begin(segment)}: the {n:,} {word} rows are worth {size:.0f} after weighting: a few of them stand "
+                "for many. Set a caliper, or more neighbours.",
+                segment.label,
+            )
+
+
+def _balance(findings: Findings, source: Source) -> Iterator[Doubt]:
+    """Tell of covariates on which the arms still differ."""
+    by_label = {segment.label: segment for segment in findings.segments}
+    is_adjusted = isinstance(source.model, SegmentMatching) and source.model.adjustment is not None
+    remedy = (
+        "The regression adjusts for what is linear in it; set a caliper to make it smaller."
+        if is_adjusted
+        else "Set adjustment='bias', or a caliper."
+    )
+    for entry in findings.balance or ():
+        segment = by_label[entry.segment]
+        if segment.is_estimated and abs(entry.smd_after) > LARGEST_DIFFERENCE:
+            more = f", the largest of {entry.n_over}" if entry.n_over > 1 else ""
+            yield Doubt(
+                "imbalance",
+                f"{_begin(segment)}: after matching the arms differ in {one_line(entry.worst)!r} by "
+                f"{entry.smd_after:.2f} standard deviations ({entry.smd_before:.2f} before{more} above "
+                f"{LARGEST_DIFFERENCE:g}). {remedy}",
+                segment.label,
+            )
+
+
+def _cross_check(findings: Findings) -> Iterator[Doubt]:
+    """Tell of segments where a second method finds another effect."""
+    if findings.cross_check is None:
+        return
+    by_label = {segment.label: segment for segment in findings.segments}
+    for row in findings.cross_check.rows:
+        if row.p_adjusted <= 1.0 - findings.confidence_level:
+            yield Doubt(
+                "cross-check",
+                f"{_begin(by_label[row.segment])}: {findings.cross_check.method} finds {amount(findings, row.other)} "
+                f"in place of {amount(findings, row.effect)}, further apart than chance explains on the same rows. One "
+                "of the models is wrong there: look at balance, overlap and outliers before using either.",
+                row.segment,
+            )
+
+
+def _hidden_bias(findings: Findings) -> Iterator[Doubt]:
+    """Tell of effects that a weak hidden cause would explain."""
+    for s in findings.segments:
+        if not (s.is_estimated and s.p_value <= 1.0 - findings.confidence_level):
+            continue
+        if s.rosenbaum_gamma < WEAK_GAMMA:
+            yield Doubt(
+                "hidden bias",
+                f"{_begin(s)}: a hidden cause that makes one row of a pair {s.rosenbaum_gamma:.2f} times as likely to "
+                "be treated as the other (in odds) would explain the effect. In an experiment there is none; elsewhere "
+                "do not build on it.",
+                s.label,
+            )
+        elif 1 <= s.e_value_limit < WEAK_E_VALUE:
+            yield Doubt(
+                "hidden bias",
+                f"{_begin(s)}: a hidden cause that goes with treatment and outcome by risk ratios of "
+                f"{s.e_value_limit:.2f} each would bring the interval to no effect. In an experiment there is none; "
+                "elsewhere do not build on it.",
+                s.label,
+            )
+
+
+def _gaps(findings: Findings) -> Iterator[Doubt]:
+    """Tell of covariates with many missing values."""
+    for kind in findings.population.covariates:
+        if kind.is_used and kind.share_missing > MOST_MISSING:
+            yield Doubt(
+                "missing values",
+                f"Covariate {one_line(kind.name)!r} is missing in {percent(kind.share_missing)} of the rows. The "
+                "effect is right only if rows with and without it are alike given the rest; compare missing='drop'.",
+            )
+
+
+def _begin(segment: SegmentFinding) -> str:
+    text = segment_phrase(segment)
+    return text[:1].upper() + text[1:]
+
+
+def _plural(word: str, n: int) -> str:
+    return word if n == 1 else f"{word}s"
