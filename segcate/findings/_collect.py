@@ -19,9 +19,11 @@ from segcate.findings._doubts import doubts_of
 from segcate.findings._effects import collect_contrasts, collect_overall, collect_segments
 from segcate.findings._findings import Findings
 from segcate.findings._follow_ups import follow_ups
+from segcate.findings._names import check_names, name_segments
 from segcate.findings._provenance import (
     data_hash,
     parameter_texts,
+    row_hashes,
     seeds_of,
     version_texts,
     written_call,
@@ -117,7 +119,10 @@ def collect_findings(
     rows = read_rows(source, X, y, **given)
     work = _Work(source, rows, Description() if description is None else description)
     return work.findings(
-        {"names": names, "call": call or written_call(_given_names(given, test, protected))}
+        {
+            "names": check_names(names, rows.labels),
+            "call": call or written_call(_given_names(given, test, protected)),
+        }
     )
 
 
@@ -153,6 +158,8 @@ class _Work:
             self._miss("overlap", "no chance of treatment was estimated or given",
                        "use SegmentMatching or SegmentAIPW")  # fmt: skip
         parameters = parameter_texts(source)
+        hashes = row_hashes(rows.X, self._vectors())
+        named = name_segments(source, rows, options["names"], hashes)
         each, everyone = follow_ups(source, rows)
         found = Findings(
             description=self.description,
@@ -164,7 +171,7 @@ class _Work:
             confidence_level=float(model.confidence_level),
             outcome_is_binary=is_binary,
             population=collect_population(source, rows),
-            segments=collect_segments(source, rows, options["names"], each),
+            segments=collect_segments(source, rows, named, each),
             overall=collect_overall(source, everyone),
             heterogeneity=model.heterogeneity_,
             contrasts=collect_contrasts(source, self._miss),
@@ -182,7 +189,7 @@ class _Work:
             parameters=parameters,
             seeds=seeds_of(parameters),
             versions=version_texts(source),
-            data_hash=data_hash(rows.X, self._vectors()),
+            data_hash=data_hash(hashes),
             call=options["call"],
         )
         found = replace(found, doubts=doubts_of(found, source, rows))

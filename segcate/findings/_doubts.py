@@ -240,12 +240,13 @@ def _balance(findings: Findings, source: Source) -> Iterator[Doubt]:
     for entry in findings.balance or ():
         segment = by_label[entry.segment]
         if segment.is_estimated and abs(entry.smd_after) > LARGEST_DIFFERENCE:
-            more = f", the largest of {entry.n_over}" if entry.n_over > 1 else ""
+            n_more = entry.n_over - 1
+            more = f"; {n_more} more {_plural('covariate', n_more)} above {LARGEST_DIFFERENCE:g}"
             yield Doubt(
                 "imbalance",
                 f"{_begin(segment)}: after matching the arms differ in {one_line(entry.worst)!r} by "
-                f"{entry.smd_after:.2f} standard deviations ({entry.smd_before:.2f} before{more} above "
-                f"{LARGEST_DIFFERENCE:g}). {remedy}",
+                f"{entry.smd_after:.2f} standard deviations ({entry.smd_before:.2f} "
+                f"before{more if n_more else ''}). {remedy}",
                 segment.label,
             )
 

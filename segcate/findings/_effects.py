@@ -11,6 +11,7 @@ from segcate._inputs.arrays import Float
 from segcate._statistics.intervals import Law
 from segcate.findings._analysed_rows import AnalysedRows
 from segcate.findings._follow_ups import FollowUps
+from segcate.findings._names import SegmentName
 from segcate.findings._segment_findings import Contrast, OverallFinding, SegmentFinding
 from segcate.findings._source import Source
 
@@ -26,7 +27,7 @@ _OWN = ("p_adjusted", "shrunken_effect", "shrunken_ci_low", "shrunken_ci_high", 
 
 
 def collect_segments(
-    source: Source, rows: AnalysedRows, names: dict[Any, str] | None, more: list[FollowUps]
+    source: Source, rows: AnalysedRows, names: list[SegmentName], more: list[FollowUps]
 ) -> tuple[SegmentFinding, ...]:
     """Read `effects_`, and add what follows from it, one dict a segment."""
     table = source.model.effects_
@@ -34,11 +35,13 @@ def collect_segments(
     for label, into in source.model.merged_segments_.items():
         merged.setdefault(into, []).append(label)
     share = _shares(rows)
-    names = names or {}
     return tuple(
         SegmentFinding(
             label=label,
-            name=str(names.get(label, label)),
+            name=names[i].text,
+            name_rule=names[i].rule,
+            name_share=names[i].share,
+            name_share_elsewhere=names[i].share_elsewhere,
             share=float(share[i]),
             status=str(table["status"].iloc[i]),
             is_merged_from=tuple(merged.get(label, ())),

@@ -17,7 +17,14 @@ from segcate._inputs import frames
 from segcate._writing.label_texts import one_line, shortened
 from segcate.findings._source import OWNER, Source
 
-__all__ = ["data_hash", "parameter_texts", "seeds_of", "version_texts", "written_call"]
+__all__ = [
+    "data_hash",
+    "parameter_texts",
+    "row_hashes",
+    "seeds_of",
+    "version_texts",
+    "written_call",
+]
 
 _PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn", "numba", "narwhals")
 _LONGEST = 200
@@ -52,11 +59,10 @@ def version_texts(source: Source) -> dict[str, str]:
     return found
 
 
-def data_hash(X: Any, vectors: dict[str, Any]) -> str:
-    """Hash the data: neither the order of rows or columns nor the container matters.
+def row_hashes(X: Any, vectors: dict[str, Any]) -> npt.NDArray[np.uint64]:
+    """Hash names and values of the columns of each row; the order of columns does not matter.
 
-    Each row is hashed by names and values of its columns, and the sorted hashes of the rows are hashed
-    once more. Whole numbers equal floats of the same value; a missing value is one, however written.
+    Whole numbers equal floats of the same value; a missing value is one, however written.
     """
     names = frames.column_names(X) or [f"x{i}" for i in range(X.shape[1])]
     mixed = np.zeros(frames.n_rows(X), dtype=np.uint64)
@@ -65,10 +71,12 @@ def data_hash(X: Any, vectors: dict[str, Any]) -> str:
     for name, values in vectors.items():
         if values is not None:
             mixed += _hashed(name, np.asarray(values))
-    mixed.sort()
-    digest = hashlib.sha256(mixed.astype("<u8").tobytes())
-    digest.update("\n".join(sorted(names)).encode())
-    return f"sha256:{digest.hexdigest()}"
+    return mixed
+
+
+def data_hash(hashes: npt.NDArray[np.uint64]) -> str:
+    """Hash the sorted hashes of rows: their order does not matter."""
+    return f"sha256:{hashlib.sha256(np.sort(hashes).astype('<u8').tobytes()).hexdigest()}"
 
 
 def _hashed(name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:

@@ -61,6 +61,8 @@ class SegmentFinding(_Effect):
     ----------
     label : the segment, as in `effects_`
     name : the same in words
+    name_rule : the conditions behind the words, with their numbers; "" where the name is the label, a
+        rule's or the user's
     name_share : share of the segment's rows for which the words hold
     name_share_elsewhere : share of all other rows for which they hold, too
     share : of all rows
@@ -72,6 +74,7 @@ class SegmentFinding(_Effect):
 
     label: Any
     name: str
+    name_rule: str = ""
     name_share: float = _NAN
     name_share_elsewhere: float = _NAN
     share: float = _NAN

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["verdict_of"]
 
-_WHOSE = {"att": "on the treated", "atc": "on the controls", "ate": "on all rows"}
+_WHOSE = {"att": "the treated", "atc": "the controls", "ate": "all rows"}
 _OF_100 = "would have been seen in 80 of 100 such studies"
 _EXPLORATORY = (
     " The segments were chosen with the same outcomes, so this is a lead and not established."
@@ -60,9 +60,9 @@ def _about_everyone(findings: Findings) -> list[Statement]:
         return []
     if overall.ci_low > 0 or overall.ci_high < 0:
         said = effect_phrase(findings, overall.effect, overall.ci_low, overall.ci_high)
-        return [Statement(f"On average {said}, effect {whose}.", rule, "overall", True)]
+        return [Statement(f"On average over {whose}, {said}.", rule, "overall", True)]
     found = interval_phrase(findings, overall.effect, overall.ci_low, overall.ci_high)
-    text = f"No average effect {whose} is established: the estimate is {found}."
+    text = f"No average effect on {whose} is established: the estimate is {found}."
     if np.isfinite(overall.minimum_detectable_effect):
         text += f" An effect of {amount(findings, overall.minimum_detectable_effect)} or more {_OF_100}."
     return [Statement(text, rule, "overall", False)]
@@ -104,7 +104,8 @@ def _no_effect(findings: Findings, rest: list[SegmentFinding]) -> str:
         )
     limits = [s.minimum_detectable_effect for s in rest if np.isfinite(s.minimum_detectable_effect)]
     if limits:
-        text += f" There an effect of {_range(findings, limits)} or more {_OF_100}, each segment looked at alone."
+        alone_text = ", each segment looked at alone" if len(limits) > 1 else ""
+        text += f" There an effect of {_range(findings, limits)} or more {_OF_100}{alone_text}."
     return text
 
 

@@ -34,7 +34,7 @@ def test_a_segment_is_established_where_its_adjusted_p_value_is():
 def test_what_is_not_established_says_what_would_have_been_seen():
     findings = partly()
     (rest,) = [s for s in statements(findings, "segment") if not s.is_established]
-    assert "No effect is established in segment 0." in rest.text
+    assert "No effect is established in segment 0 (" in rest.text
     limit = findings.segments[0].minimum_detectable_effect
     assert f"an effect of {limit:.2f} or more would have been seen in 80 of 100" in rest.text
 
@@ -69,7 +69,7 @@ def test_words_and_units_of_the_user_stand_in_the_sentences():
     findings = collect(description=words)
     (found,) = statements(findings, "overall")
     assert found.text.startswith(
-        f"On average a reminder raises hours played by {findings.overall.effect:.2f} hours"
+        f"On average over the treated, a reminder raises hours played by {findings.overall.effect:.2f} hours"
     )
 
 
