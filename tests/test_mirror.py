@@ -120,6 +120,7 @@ TESTED_BY: dict[str, tuple[str, str]] = {
     "plots/_profile_cells.py": ("plots/test_segment_profile_display.py", "profile_cells"),
     "plots/_sources.py": ("plots/test_love_plot_display.py", "LovePlotDisplay"),
     "reports/_answer.py": ("reports/test_page.py", "report_html"),
+    "reports/_blocks_html.py": ("reports/test_blocks.py", "blocks_html"),
     "reports/_captions.py": ("reports/test_figures.py", "draw_figures"),
     "reports/_more_sections.py": ("reports/test_page.py", "report_html"),
     "reports/_overlap_figure.py": ("reports/test_figures.py", "draw_figures"),

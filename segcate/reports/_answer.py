@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from segcate._writing.number_texts import write_decimals, write_estimate, write_number
 from segcate.findings import Doubt, Findings, Statement
+from segcate.reports._blocks import p_text
 from segcate.reports._html import Html, join, paragraph, tag
-from segcate.reports._tables import write_p
 from segcate.reports._units import segment_title, units_of
 
 
@@ -32,7 +31,12 @@ def answer(findings: Findings) -> Html:
     if findings.doubts:
         boxes.append(_doubts(findings))
     alone = "" if findings.doubts else " alone"
-    return join([tag("div", *boxes, class_=f"answer{alone}"), _facts(findings)])
+    facts = [
+        tag("div", tag("dt", name), tag("dd", value, tag("small", small)))
+        for name, value, small in facts_of(findings)
+    ]
+    shown = tag("div", *boxes, class_=f"answer{alone}")
+    return join([shown, tag("dl", *facts, class_="facts")])
 
 
 def _verdict(statements: tuple[Statement, ...]) -> Html:
@@ -64,42 +68,38 @@ def _doubt(findings: Findings, doubt: Doubt) -> Html:
     return tag("li", tag("span", doubt.kind, class_="mark doubt"), where, doubt.text)
 
 
-def _facts(findings: Findings) -> Html:
-    overall, population = findings.overall, findings.population
-    level = f"{100 * findings.confidence_level:g} %"
-    has_interval = math.isfinite(overall.ci_low) and math.isfinite(overall.ci_high)
-    estimate = write_estimate(overall.effect, overall.ci_low, overall.ci_high)
-    value, _, interval = estimate.partition(" ")
-    between = f"{level} interval {interval.strip('[]').replace(', ', ' to ')}"
-    facts = [
-        _fact(
-            f"Overall effect ({findings.estimand.upper()})",
-            value,
-            f"{units_of(findings)}; {between if has_interval else 'no interval'}",
-        )
-    ]
-    if math.isfinite(overall.relative_lift):
-        lift = _per_cent(overall.relative_lift)
-        ends = f"{_per_cent(overall.lift_low)} to {_per_cent(overall.lift_high)}"
-        against = write_number(overall.control_mean)
-        facts.append(_fact("Relative lift", lift, f"{ends}; against {against} without treatment"))
+def facts_of(findings: Findings) -> list[tuple[str, str, str]]:
+    """Return the main numbers: name, value, and a remark in small print."""
+    population = findings.population
     arms = f"{population.n_treated:,} treated, {population.n_control:,} controls"
-    facts.append(_fact("Rows", f"{population.n:,}", arms))
-    facts.append(_segments_fact(findings))
-    return tag("dl", *facts, class_="facts")
+    return [
+        *_overall_facts(findings),
+        ("Rows", f"{population.n:,}", arms),
+        ("Segments", str(len(findings.segments)), _on_segments(findings)),
+    ]
 
 
-def _segments_fact(findings: Findings) -> Html:
+def _overall_facts(findings: Findings) -> list[tuple[str, str, str]]:
+    overall = findings.overall
+    level = f"{100 * findings.confidence_level:g} %"
+    value, _, ends = write_estimate(overall.effect, overall.ci_low, overall.ci_high).partition(" ")
+    ends = ends.strip("[]").replace(", ", " to ")
+    has_interval = math.isfinite(overall.ci_low) and math.isfinite(overall.ci_high)
+    interval = f"{level} interval {ends}" if has_interval else "no interval"
+    name = f"Overall effect ({findings.estimand.upper()})"
+    facts = [(name, value, f"{units_of(findings)}; {interval}")]
+    if math.isfinite(overall.relative_lift):
+        between = f"{_per_cent(overall.lift_low)} to {_per_cent(overall.lift_high)}"
+        against = f"against {write_number(overall.control_mean)} without treatment"
+        facts.append(("Relative lift", _per_cent(overall.relative_lift), f"{between}; {against}"))
+    return facts
+
+
+def _on_segments(findings: Findings) -> str:
     n_estimated = sum(segment.is_estimated for segment in findings.segments)
-    small = f"{n_estimated} with an estimate"
     p_value = findings.heterogeneity.p_value
-    if math.isfinite(p_value):
-        small += f"; p of equal effects {write_p(p_value)}"
-    return _fact("Segments", str(len(findings.segments)), small)
-
-
-def _fact(name: str, value: Any, small: str) -> Html:
-    return tag("div", tag("dt", name), tag("dd", value, tag("small", small)))
+    test = f"; p of equal effects {p_text(p_value)}" if math.isfinite(p_value) else ""
+    return f"{n_estimated} with an estimate{test}"
 
 
 def _per_cent(share: float) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from segcate._writing.number_texts import write_decimals, write_estimate, write_number
 from segcate.findings import Findings, SegmentFinding
-from segcate.reports._tables import p_text
+from segcate.reports._blocks import p_text
 from segcate.reports._units import segment_title, units_of
 
 _BALANCED = 0.1

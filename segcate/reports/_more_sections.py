@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from segcate.findings import Findings
-from segcate.reports import _tables as t
-from segcate.reports._html import Html, join, paragraph, tag
-from segcate.reports._sections import Section, definitions
+from segcate.reports import _blocks as t
+from segcate.reports._blocks import Block, Code, Folded, Head, Pairs, Points, Table, Words
+from segcate.reports._sections import Section
 from segcate.reports._units import units_of
 
 _RESTS_ON = (
@@ -18,10 +18,10 @@ _RESTS_ON = (
 )
 
 
-def _sensitivity(findings: Findings) -> Html:
+def _sensitivity(findings: Findings) -> list[Block]:
     rows = [*findings.segments, findings.overall]
     if not any(math.isfinite(r.e_value) or math.isfinite(r.rosenbaum_gamma) for r in rows):
-        return Html("")
+        return []
     columns = [
         t.texts("segment", [*(str(s.label) for s in findings.segments), "everyone"]),
         t.measures("E-value", [r.e_value for r in rows], 2),
@@ -34,13 +34,13 @@ def _sensitivity(findings: Findings) -> Html:
         "need with both treatment and outcome (VanderWeele & Ding 2017); 1 is no strength at all. Gamma: the odds of "
         "treatment within a matched pair up to which the effect still differs from 0 (Rosenbaum 2002)."
     )
-    return t.table(columns, caption, last=1)
+    return [Table(columns, caption, last=1)]
 
 
-def _cross_check(findings: Findings) -> Html:
+def _cross_check(findings: Findings) -> list[Block]:
     found = findings.cross_check
     if found is None:
-        return Html("")
+        return []
     columns = [
         t.texts("segment", [row.segment for row in found.rows]),
         t.measures("effect", [row.effect for row in found.rows]),
@@ -52,13 +52,13 @@ def _cross_check(findings: Findings) -> Html:
         t.p_values("p adjusted", [row.p_adjusted for row in found.rows]),
     ]
     caption = f"Effects in {units_of(findings)} beside those by {found.method}, on the same rows."
-    return t.table(columns, caption)
+    return [Table(columns, caption)]
 
 
-def _targeting(findings: Findings) -> Html:
+def _targeting(findings: Findings) -> list[Block]:
     found = findings.targeting
     if found is None:
-        return Html("")
+        return []
     columns = [
         t.texts("score", ["Qini", "AUTOC"]),
         t.measures("estimate", [found.qini, found.autoc]),
@@ -71,13 +71,13 @@ def _targeting(findings: Findings) -> Html:
         f"How well the predicted effects rank {found.n:,} held-out rows ({found.n_treated:,} treated), in "
         f"{units_of(findings)}; 0 is chance."
     )
-    return join([t.table(columns, caption), paragraph(found.how)])
+    return [Table(columns, caption), Words(found.how)]
 
 
-def _protected(findings: Findings) -> Html:
+def _protected(findings: Findings) -> list[Block]:
     found = findings.by_protected
     if found is None:
-        return Html("")
+        return []
     levels = found.levels
     columns = [
         t.texts(found.column, [level.level for level in levels]),
@@ -95,13 +95,13 @@ def _protected(findings: Findings) -> Html:
         f"By the levels of {found.column}: effects in {units_of(findings)}, the share of rows in segments whose "
         "estimated effect is above 0, and what treating those would gain a row."
     )
-    return t.table(columns, caption)
+    return [Table(columns, caption)]
 
 
-def _search(findings: Findings) -> Html:
+def _search(findings: Findings) -> list[Block]:
     found = findings.search
     if found is None:
-        return Html("")
+        return []
     grid = [(name, ", ".join(values)) for name, values in found.grid.items()]
     rows = [
         ("Search", f"{found.kind}, {found.n_candidates:,} settings, {found.n_splits} folds, {found.scoring}"),
@@ -112,7 +112,7 @@ def _search(findings: Findings) -> Html:
         *((f"Tried: {name}", values) for name, values in grid),
     ]  # fmt: skip
     every = t.frame_table(found.frame(), "All settings, the best first.")
-    return join([definitions(rows), tag("details", tag("summary", "All settings"), every)])
+    return [Pairs(rows), Folded("All settings", every)]
 
 
 def _search_rows(findings: Findings) -> str:
@@ -125,54 +125,37 @@ def _search_rows(findings: Findings) -> str:
     return "the rows that chose the setting also gave the effects; take them as exploratory"
 
 
-def _assumptions(findings: Findings) -> Html:
-    return join(
-        [
-            tag("ul", *(tag("li", text) for text in _RESTS_ON)),
-            paragraph("No computation can check these."),
-        ]
-    )
+def _assumptions(findings: Findings) -> list[Block]:
+    return [Points([("", text) for text in _RESTS_ON]), Words("No computation can check these.")]
 
 
-def _not_computed(findings: Findings) -> Html:
+def _not_computed(findings: Findings) -> list[Block]:
     found = findings.not_computed
     if not found:
-        return Html("")
+        return []
     columns = [
         t.texts("section", [entry.section.replace("_", " ") for entry in found]),
         t.texts("why", [entry.reason for entry in found]),
         t.texts("how to compute it", [entry.how for entry in found]),
     ]
-    return t.table(columns, "What this report does not hold.")
+    return [Table(columns, "What this report does not hold.")]
 
 
-def _made_by(findings: Findings) -> Html:
+def _made_by(findings: Findings) -> list[Block]:
     population = findings.population
-    parts = [
-        tag("h3", "Call"),
-        tag("pre", tag("code", findings_text(findings.call))),
-        definitions(
-            [
-                ("Versions", ", ".join(f"{k} {v}" for k, v in findings.versions.items())),
-                ("Seeds", ", ".join(f"{k} = {v}" for k, v in findings.seeds.items())),
-                ("Hash of the data", findings.data_hash),
-            ]
-        ),
-    ]
+    versions = ", ".join(f"{name} {version}" for name, version in findings.versions.items())
+    seeds = ", ".join(f"{name} = {seed}" for name, seed in findings.seeds.items())
+    rows = [("Versions", versions), ("Seeds", seeds), ("Hash of the data", findings.data_hash)]
+    blocks: list[Block] = [Head("Call"), Code(findings.call), Pairs(rows)]
     if findings.parameters:
         names = t.texts("parameter", list(findings.parameters))
         values = t.texts("value", list(findings.parameters.values()))
-        grid = t.table([names, values], "Parameters of the estimator and all its parts.")
-        parts.append(tag("details", tag("summary", "All parameters"), grid))
+        every = Table([names, values], "Parameters of the estimator and all its parts.")
+        blocks.append(Folded("All parameters", every))
     if population.covariates:
         grid = t.frame_table(population.frame(), "What each column was taken as.")
-        parts.append(tag("details", tag("summary", "All covariates"), grid))
-    return join(parts)
-
-
-def findings_text(text: str) -> Html:
-    """Escape a text of several lines; they stay lines."""
-    return join(text.split("\n"), "\n")
+        blocks.append(Folded("All covariates", grid))
+    return blocks
 
 
 MORE_SECTIONS = (

@@ -14,6 +14,8 @@ from segcate._writing.whole_files import whole_file
 from segcate.findings import Findings
 from segcate.plots._fonts import missing_signs, what_to_install
 from segcate.reports._answer import answer, heading, title_of
+from segcate.reports._blocks import Block
+from segcate.reports._blocks_html import blocks_html
 from segcate.reports._figures import PHONE_WIDTH, Picture, draw_figures
 from segcate.reports._html import Html, paragraph, tag
 from segcate.reports._more_sections import MORE_SECTIONS
@@ -30,7 +32,7 @@ def write_report(
     """Write the findings as one HTML file that needs nothing else.
 
     Use it to hand an analysis on: the page asks no network, reads on a phone and in print, in light and
-    dark. For a page in a repository use the command line's Markdown, for a model hub a model card.
+    dark. For a page in a repository use `report_markdown`, for a model hub a model card.
 
     Parameters
     ----------
@@ -103,14 +105,14 @@ def report_html(findings: Findings, *, figures: bool | None = None) -> str:
     pictures, note = _pictures(findings, figures)
     written = [(section, section.write(findings)) for section in (*SECTIONS, *MORE_SECTIONS)]
     shown = [
-        (section, inside) for section, inside in written if inside or section.picture in pictures
+        (section, blocks) for section, blocks in written if blocks or section.picture in pictures
     ]
     contents = [("verdict", "Verdict")] + [(s.anchor, s.title) for s, _ in shown]
     body = tag(
         "div",
         tag("header", heading(findings), note),
         _contents(contents),
-        tag("main", answer(findings), *(_section(s, i, pictures) for s, i in shown)),
+        tag("main", answer(findings), *(_section(s, blocks, pictures) for s, blocks in shown)),
         _foot(findings),
         class_="page",
     )
@@ -158,10 +160,11 @@ def _words_of(findings: Findings) -> list[Any]:
     return found + list(findings.profile.columns if findings.profile is not None else ())
 
 
-def _section(section: Section, inside: Html, pictures: dict[str, Any]) -> Html:
+def _section(section: Section, blocks: list[Block], pictures: dict[str, Any]) -> Html:
     heading = tag("h2", section.title, id=section.anchor)
     shown = pictures.get(section.picture)
-    return tag("section", heading, _figure(section.anchor, *shown) if shown else None, inside)
+    figure = _figure(section.anchor, *shown) if shown else None
+    return tag("section", heading, figure, blocks_html(blocks))
 
 
 def _figure(key: str, wide: Picture, narrow: Picture | None) -> Html:

@@ -9,8 +9,8 @@ from typing import Any
 
 from segcate._writing.number_texts import decimals_of
 from segcate.findings import Findings
-from segcate.reports import _tables as t
-from segcate.reports._html import Html, join, paragraph, tag
+from segcate.reports import _blocks as t
+from segcate.reports._blocks import Block, Folded, Head, Pairs, Points, Table, Words
 from segcate.reports._units import segment_title, units_of
 
 _BALANCED = 0.1
@@ -32,10 +32,10 @@ class Section:
     anchor: str
     title: str
     picture: str
-    write: Callable[[Findings], Html]
+    write: Callable[[Findings], list[Block]]
 
 
-def _question(findings: Findings) -> Html:
+def _question(findings: Findings) -> list[Block]:
     words, population = findings.description, findings.population
     left_out = f"{population.n_left_out:,}: {population.left_out_because}"
     rows = [
@@ -56,13 +56,7 @@ def _question(findings: Findings) -> Html:
         ("Out of scope", words.out_of_scope),
         ("Source", words.source),
     ]
-    return definitions(rows)
-
-
-def definitions(rows: Sequence[tuple[str, str]]) -> Html:
-    """Write names with their words; those without are left out."""
-    parts = [(tag("dt", name), tag("dd", words)) for name, words in rows if words]
-    return tag("dl", *(part for pair in parts for part in pair), class_="words")
+    return [Pairs(rows)]
 
 
 _INFERENCE = {
@@ -75,7 +69,7 @@ def _clusters(n_groups: int) -> str:
     return f"{n_groups:,} clusters; standard errors count their dependence" if n_groups else ""
 
 
-def _segments(findings: Findings) -> Html:
+def _segments(findings: Findings) -> list[Block]:
     segments = findings.segments
     columns = [
         *_labels(findings, [s.label for s in segments]),
@@ -87,39 +81,35 @@ def _segments(findings: Findings) -> Html:
         t.shares("other rows they fit", [s.name_share_elsewhere for s in segments]),
     ]
     caption = "Segments, their names in words, and their sizes."
-    return join([t.table(columns, caption), _merged(findings), _means(findings)])
+    return [Table(columns, caption), *_merged(findings), *_means(findings)]
 
 
-def _merged(findings: Findings) -> Html:
+def _merged(findings: Findings) -> list[Block]:
     told = [
         f"{s.label} holds {', '.join(map(str, s.is_merged_from))}"
         for s in findings.segments
         if s.is_merged_from
     ]
-    return paragraph(f"Thin segments were merged: {'; '.join(told)}.") if told else Html("")
+    return [Words(f"Thin segments were merged: {'; '.join(told)}.")] if told else []
 
 
-def _means(findings: Findings) -> Html:
+def _means(findings: Findings) -> list[Block]:
     profile = findings.profile
     if profile is None or not profile.columns:
-        return Html("")
+        return []
     columns = [t.texts("covariate", profile.columns)]
     rows = list(zip(*profile.values, strict=True))
     for i, label in enumerate(profile.labels):
         columns.append(t.Column(str(label), _alike(rows, i), [row[i] for row in rows], True))
     everyone = [[value] for value in profile.everyone]
     columns.append(t.Column("all rows", _alike(everyone, 0), list(profile.everyone), True))
-    grid = t.table(columns, "Means of numbers and shares of levels, by segment.")
-    return _folded("All means", grid)
+    grid = Table(columns, "Means of numbers and shares of levels, by segment.")
+    return [Folded("All means", grid)]
 
 
 def _alike(rows: Sequence[Sequence[float]], i: int) -> list[str]:
     """Write entry `i` of every row with the decimals that its row needs."""
     return [t.measures("", [row[i]], decimals_of(row, 3)).cells[0] for row in rows]
-
-
-def _folded(name: str, *inside: Any) -> Html:
-    return tag("details", tag("summary", name), *inside)
 
 
 def _labels(findings: Findings, labels: Sequence[Any]) -> list[t.Column]:
@@ -129,7 +119,7 @@ def _labels(findings: Findings, labels: Sequence[Any]) -> list[t.Column]:
     return [t.texts("segment", labels), *([t.texts("in words", words)] if is_more else [])]
 
 
-def _effects(findings: Findings) -> Html:
+def _effects(findings: Findings) -> list[Block]:
     rows = [*findings.segments, findings.overall]
     decimals = _decimals(rows)
     level = f"{100 * findings.confidence_level:g} %"
@@ -157,18 +147,16 @@ def _effects(findings: Findings) -> Html:
         "segments. Without treatment: mean outcome of the rows of the estimand had they not been treated. "
         "Detectable: what 80 of 100 such studies would tell from 0."
     )
-    grid = t.table(columns, caption, last=1)
-    return join([grid, _remarks(findings), _heterogeneity(findings), _contrasts(findings)])
+    grid = Table(columns, caption, last=1)
+    return [grid, *_remarks(findings), *_heterogeneity(findings), *_contrasts(findings)]
 
 
-def _remarks(findings: Findings) -> Html:
+def _remarks(findings: Findings) -> list[Block]:
     """Write what the estimator has to say of single segments."""
     told = [
-        tag("li", tag("strong", f"{segment_title(findings, s.label)}: "), s.status)
-        for s in findings.segments
-        if s.status != "ok"
+        (segment_title(findings, s.label), s.status) for s in findings.segments if s.status != "ok"
     ]
-    return join([tag("h3", "Remarks on segments"), tag("ul", *told)]) if told else Html("")
+    return [Head("Remarks on segments"), Points(told)] if told else []
 
 
 def _longer(column: t.Column, cell: str) -> t.Column:
@@ -184,27 +172,23 @@ def _decimals(rows: Sequence[Any]) -> int:
     return decimals_of([halves[len(halves) // 2]] if halves else [r.effect for r in rows], 2)
 
 
-def _heterogeneity(findings: Findings) -> Html:
+def _heterogeneity(findings: Findings) -> list[Block]:
     found = findings.heterogeneity
     if not math.isfinite(found.q):
-        return Html("")
+        return []
     spread = t.measures("", [math.sqrt(max(found.tau2, 0.0))]).cells[0]
-    return join(
-        [
-            tag("h3", "Do segments differ?"),
-            paragraph(
-                f"Cochran's Q = {found.q:.2f} on {found.df} degrees of freedom, p {t.p_text(found.p_value)}. "
-                f"Standard deviation of the true effects (tau): {spread} {units_of(findings)}; share of the spread "
-                f"of the estimates that is not sampling error (I squared): {100 * found.i2:.0f} %."
-            ),
-        ]
+    text = (
+        f"Cochran's Q = {found.q:.2f} on {found.df} degrees of freedom, p {t.p_text(found.p_value)}. "
+        f"Standard deviation of the true effects (tau): {spread} {units_of(findings)}; share of the spread "
+        f"of the estimates that is not sampling error (I squared): {100 * found.i2:.0f} %."
     )
+    return [Head("Do segments differ?"), Words(text)]
 
 
-def _contrasts(findings: Findings) -> Html:
+def _contrasts(findings: Findings) -> list[Block]:
     pairs = sorted(findings.contrasts or (), key=lambda pair: pair.p_value)
     if not pairs:
-        return Html("")
+        return []
     shown = pairs[:_CONTRASTS_SHOWN]
     cut = (
         f" The {len(shown)} with the smallest p of {len(pairs)}." if len(shown) < len(pairs) else ""
@@ -227,13 +211,14 @@ def _contrasts(findings: Findings) -> Html:
         f"Differences between segments in {units_of(findings)}, adjusted by Holm over all pairs.{cut} Detectable: "
         "what 80 of 100 such studies would tell from 0 if this were the only pair; among all: if all are compared."
     )
-    return _folded(f"Differences between segments ({len(pairs)} pairs)", t.table(columns, caption))
+    title = f"Differences between segments ({len(pairs)} pairs)"
+    return [Folded(title, Table(columns, caption))]
 
 
-def _balance(findings: Findings) -> Html:
+def _balance(findings: Findings) -> list[Block]:
     worst = findings.balance
     if not worst:
-        return Html("")
+        return []
     columns = [
         *_labels(findings, [row.segment for row in worst]),
         t.texts("worst covariate", [row.worst for row in worst]),
@@ -257,18 +242,18 @@ def _balance(findings: Findings) -> Html:
         t.measures("distance of distributions before", [row.ks_before for row in rows], 3),
         t.measures("after", [row.ks_after for row in rows], 3),
     ]
-    every = t.table(columns_of_all, "All covariates, the worst after matching first.")
-    return join([t.table(columns, caption), _folded("All covariates and segments", every)])
+    every = Table(columns_of_all, "All covariates, the worst after matching first.")
+    return [Table(columns, caption), Folded("All covariates and segments", every)]
 
 
 def _or_zero(value: float) -> float:
     return value if math.isfinite(value) else 0.0
 
 
-def _overlap(findings: Findings) -> Html:
+def _overlap(findings: Findings) -> list[Block]:
     panels = findings.overlap
     if not panels:
-        return Html("")
+        return []
     columns = [
         *_labels(findings, [panel.segment for panel in panels]),
         t.counts("need a comparison", [panel.n_focal for panel in panels]),
@@ -284,7 +269,7 @@ def _overlap(findings: Findings) -> Html:
     )
     because = findings.population.unmatched_because
     why = "; ".join(f"{reason}: {n:,}" for reason, n in because.items())
-    return join([t.table(columns, caption), paragraph(f"Without a match: {why}." if why else None)])
+    return [Table(columns, caption), *([Words(f"Without a match: {why}.")] if why else [])]
 
 
 SECTIONS = (

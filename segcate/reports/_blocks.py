@@ -1,9 +1,8 @@
-"""Tables of a report: sortable columns, numbers set on the right and written alike."""
+"""What a section of a report is made of, whatever it is written in."""
 
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,15 +11,13 @@ import numpy as np
 import pandas as pd
 
 from segcate._writing.number_texts import decimals_of, write_decimals, write_number
-from segcate.reports._html import Html, join, tag
 
-_MOST_ROWS = 300
 _SMALLEST_P = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column.
+    """One column of a table.
 
     Attributes
     ----------
@@ -34,6 +31,66 @@ class Column:
     cells: Sequence[str]
     keys: Sequence[float] | None = None
     is_number: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns of one length, and a sentence on what they hold; the `last` rows stay at the end."""
+
+    columns: Sequence[Column]
+    caption: str
+    last: int = 0
+
+    @property
+    def shown(self) -> list[Column]:
+        """Return the columns that have a cell."""
+        return [column for column in self.columns if any(column.cells)]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A heading inside a section."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A list; each entry is a name, "" for none, and words."""
+
+    entries: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Names with their words; those without words are left out."""
+
+    rows: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Text that stands as it is."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A table that is folded away until it is asked for."""
+
+    title: str
+    table: Table
+
+
+Block = Table | Words | Head | Points | Pairs | Code | Folded
 
 
 def texts(head: str, values: Sequence[Any]) -> Column:
@@ -87,45 +144,8 @@ def _are_flags(values: Sequence[Any]) -> bool:
     return any(isinstance(value, bool | np.bool_) for value in values)
 
 
-def frame_table(frame: pd.DataFrame, caption: Any) -> Html:
-    """Write a frame as it is: its index first, then its columns."""
+def frame_table(frame: pd.DataFrame, caption: str) -> Table:
+    """Take a frame as it is: its index first, then its columns."""
     index = [texts(str(frame.index.name), frame.index.tolist())] if frame.index.name else []
     rest = [texts(str(frame.columns[i]), frame.iloc[:, i].tolist()) for i in range(frame.shape[1])]
-    return table([*index, *rest], caption)
-
-
-def table(columns: Sequence[Column], caption: Any, last: int = 0) -> Html:
-    """Write a table whose headings sort it; the `last` rows stay at its end.
-
-    Of more than 300 rows the first 300 are shown, and the caption says so. Columns without any cell
-    are left out.
-    """
-    columns = [column for column in columns if any(column.cells)]
-    n_rows = len(columns[0].cells) if columns else 0
-    shown = min(n_rows, _MOST_ROWS)
-    cut = f" The first {shown} of {n_rows:,} rows." if shown < n_rows else ""
-    head = tag("tr", *(_head(column) for column in columns))
-    key = f"t{zlib.crc32(repr((caption, [column.head for column in columns])).encode()):08x}"
-    rows = [_row(columns, i) for i in range(shown)]
-    body = [tag("tbody", *rows[: shown - last])] if last < shown else []
-    foot = [tag("tfoot", *rows[shown - last :])] if last else []
-    grid = tag("table", tag("thead", head), *body, *foot, aria_labelledby=key)
-    box = tag("div", grid, class_="wide-table", role="region", aria_labelledby=key, tabindex="0")
-    return join([tag("p", caption, cut, class_="caption", id=key), box])
-
-
-def _head(column: Column) -> Html:
-    sort = None if column.keys is None else "number"
-    style = "number" if column.is_number else None
-    return tag("th", column.head, scope="col", class_=style, data_sort=sort)
-
-
-def _row(columns: Sequence[Column], i: int) -> Html:
-    cells = []
-    for k, column in enumerate(columns):
-        key = None if column.keys is None else column.keys[i]
-        sorted_by = None if key is None or math.isnan(key) else repr(key)
-        style = {"class_": "number" if column.is_number else None, "data_key": sorted_by}
-        name = {"scope": "row"} if k == 0 else {}
-        cells.append(tag("td" if k else "th", column.cells[i], **style, **name))
-    return tag("tr", join(cells))
+    return Table([*index, *rest], caption)

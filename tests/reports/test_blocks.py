@@ -8,7 +8,8 @@ import re
 import pandas as pd
 import pytest
 
-from segcate.reports import _tables as t
+from segcate.reports import _blocks as t
+from segcate.reports._blocks_html import blocks_html
 
 NAN = float("nan")
 
@@ -18,7 +19,9 @@ def keys(html):
 
 
 def test_numbers_are_alike_in_a_column_and_sorted_by_their_value():
-    html = t.table([t.texts("name", ["a", "b"]), t.measures("effect", [-12.345, 0.5])], "x")
+    html = blocks_html(
+        [t.Table([t.texts("name", ["a", "b"]), t.measures("effect", [-12.345, 0.5])], "x")]
+    )
     assert "\N{MINUS SIGN}12.3" in html
     assert ">0.5<" in html
     assert keys(html) == [-12.345, 0.5]
@@ -46,14 +49,14 @@ def test_labels_that_are_numbers_sort_as_numbers_but_stand_on_the_left():
 
 
 def test_a_column_without_any_cell_is_left_out():
-    html = t.table([t.texts("name", ["a"]), t.measures("nothing", [NAN])], "x")
+    html = blocks_html([t.Table([t.texts("name", ["a"]), t.measures("nothing", [NAN])], "x")])
     assert "nothing" not in html
 
 
 def test_last_rows_stay_at_the_end_and_long_tables_are_cut_and_say_so():
-    html = t.table([t.texts("name", ["a", "b", "everyone"])], "x", last=1)
+    html = blocks_html([t.Table([t.texts("name", ["a", "b", "everyone"])], "x", last=1)])
     assert html.index("<tfoot>") > html.index(">b<")
-    long = t.table([t.counts("n", range(1000))], "Rows.")
+    long = blocks_html([t.Table([t.counts("n", range(1000))], "Rows.")])
     assert long.count("<tr>") == 301
     assert "Rows. The first 300 of 1,000 rows." in long
 
@@ -65,6 +68,6 @@ def test_p_in_a_sentence():
 
 def test_a_frame_keeps_its_index():
     frame = pd.DataFrame({"x": [1.5]}, index=pd.Index(["<a>"], name="level"))
-    html = t.frame_table(frame, "x")
+    html = blocks_html([t.frame_table(frame, "x")])
     assert "&lt;a&gt;" in html
     assert ">level<" in html
