@@ -51,8 +51,9 @@ numpydoc_class_members_toctree = False
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
-    # These two are shown, not run: their data may not be published with segcate.
-    "filename_pattern": r"plot_(?!mindset|hillstrom)",
+    # This one is shown, not run: its data may not be published with segcate.
+    "filename_pattern": r"plot_(?!hillstrom)",
+    "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,

@@ -59,6 +59,32 @@ def test_mindset_example_prints_table_7():
         assert line in printed, line
 
 
+def test_mindset_example_runs_without_the_data_and_says_so():
+    printed = run("plot_mindset.py")
+    assert "students, simulated" in printed
+    assert "by school" in printed
+
+
+def test_players_example_says_what_its_text_says():
+    """HDBSCAN is nearest to the truth, and no two rankings can be told apart."""
+    printed = run("plot_players.py")
+    error = dict(re.findall(r"^(rules|k-means|HDBSCAN) +error (\S+) hours", printed, re.M))
+    assert float(error["HDBSCAN"]) < float(error["k-means"]) < float(error["rules"])
+    p_adjusted = [float(line.split()[-1]) for line in printed.splitlines()[-3:]]
+    assert min(p_adjusted) > 0.1
+
+
+def test_sorted_effects_example_says_what_its_text_says():
+    """Estimates rise from fifth to fifth, and the lowest predictions are below the interval."""
+    printed = run("plot_sorted_effects.py")
+    rows = [[float(x) for x in line.split()] for line in printed.splitlines()[2:7]]
+    effects = [row[3] for row in rows]
+    assert effects == sorted(effects)
+    assert rows[0][2] < rows[0][4]
+    low = re.search(r"top less bottom fifth: \S+ \((\S+) to", printed).group(1)
+    assert float(low) > 0
+
+
 def test_hillstrom_example_says_what_its_text_says():
     script = (EXAMPLES / "plot_hillstrom.py").read_text(encoding="utf-8")
     printed = run("plot_hillstrom.py", str(shared_path("data", "uplift", "hillstrom.csv.gz")))

@@ -15,7 +15,7 @@ PAGES = {path.stem: path for path in sorted(GUIDE.glob("*.md"))}
 # What a page needs beyond the package itself; without it the page is skipped.
 NEEDS = {
     "causalml_econml": ("causalml", "econml"),
-    "coming_from": ("causaldata",),
+    "coming_from": ("causalml", "matplotlib"),
     "plots": ("matplotlib",),
 }
 # Networks are trained on this page; its other half is in the tests of `temporal`.
@@ -57,6 +57,31 @@ def test_blocks_of_the_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = [] if page == "index" else blocks(PAGES["index"])
     run(before + blocks(PAGES[page]), page)
+
+
+@pytest.mark.filterwarnings("default")
+def test_every_call_of_ours_beside_one_of_others_runs():
+    for package in NEEDS["coming_from"]:
+        pytest.importorskip(package)
+    page = PAGES["coming_from"]
+    rows = re.findall(r"^\| .+? \| (.*?) \| .*\|$", page.read_text(encoding="utf-8"), re.M)
+    calls = [call for row in rows for call in re.findall(r"`([^`]+)`", row)]
+    assert len(calls) > 40
+    scope = run(blocks(PAGES["index"]) + blocks(page), "coming_from")
+    for call in calls:
+        eval(compile(call, call, "eval"), scope)
+
+
+@pytest.mark.parametrize("page", ["index", "ko"])
+def test_example_of_the_front_pages_prints_what_they_print(page, capsys):
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    run(blocks(DOCS / f"{page}.md"), page)
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert printed
+    rest = re.sub(r"^```\S.*?^```$", "", text, flags=re.M | re.S)
+    shown = re.findall(r"^```\n(.*?)^```$", rest, re.M | re.S)
+    if shown:
+        assert printed == shown[0].splitlines()
 
 
 def test_pages_without_code_are_known():

@@ -8,9 +8,12 @@ mail pays for nearly everyone; women's mail pays for those who have bought women
 hardly anyone else; choosing the mail customer by customer gains nothing over men's mail for all that
 these data could show.
 
+.. image:: /_static/whom_to_mail.png
+   :alt: Effects of women's mail by what customers had bought, and profit by share of customers mailed
+
 The publisher states no licence, so the file does not come with segcate, and this page is not run with the
 rest of the gallery. Get it with ``fetch_hillstrom(download=True)`` and run ``python plot_hillstrom.py
-FILE.csv``; the numbers in the text are from such a run.
+FILE.csv``; the numbers in the text and the picture are from such a run.
 """
 
 # %%
