@@ -93,7 +93,7 @@ def test_code_is_fenced_so_that_it_is_found(page):
     """Indented blocks would be shown and never run; calls of the command line may stand so."""
     text = re.sub(r"^```.*?^```$", "", PAGES[page].read_text(encoding="utf-8"), flags=re.M | re.S)
     indented = re.findall(r"(?<=\n\n)    (\S.*)", text)
-    assert [line for line in indented if not line.startswith(("segcate ", "$ "))] == []
+    assert [line for line in indented if not line.startswith(("segcate", "$ "))] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
