@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 SKOPS_TRUSTED_TYPES: list[str] = [
     "hdbscan.hdbscan_.HDBSCAN",
     "joblib.memory.Memory",
+    "numpy.dtype",
     "segcate.base.ColumnEncoding",
     "segcate.base.ColumnKind",
     "segcate.base.Filling",
@@ -75,6 +76,9 @@ SKOPS_TRUSTED_TYPES: list[str] = [
     "segcate.temporal.TreatmentCoding",
     "sklearn.cluster._bisect_k_means._BisectingTree",
     "sklearn.cluster._kmeans._kmeans_single_lloyd",
+    "sklearn.compose._column_transformer.make_column_selector",
+    "sklearn.utils._metadata_requests.MetadataRequest",
+    "sklearn.utils._metadata_requests.MethodMetadataRequest",
 ]
 
 __all__ = ["SKOPS_TRUSTED_TYPES", "__version__", "encode_treatment", "routing"]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.base import OneToOneFeatureMixin, RegressorMixin, TransformerMixin
+from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._covariates.missing import Filling
@@ -26,11 +26,12 @@ from segcate._ranking.formulas import rank_score
 __all__ = ["EffectEstimatorMixin", "SegmenterMixin"]
 
 
-class EffectEstimatorMixin(RecordedColumns, RegressorMixin):
+class EffectEstimatorMixin(RecordedColumns):
     """Promise of an effect estimator: `predict(X)` is the effect of the treatment on each row.
 
     `fit(X, y, *, treatment, sample_weight, groups, propensity)` asks for its keywords at class level,
-    so that no user calls `set_fit_request`.
+    so that no user calls `set_fit_request`. It carries no mark of a regressor: a tool that finds one
+    (MLflow's autolog) compares predictions with y, and effects are no predictions of y.
     """
 
     __metadata_request__fit = FIT_REQUEST
@@ -123,9 +124,9 @@ class EffectEstimatorMixin(RecordedColumns, RegressorMixin):
         raise NotImplementedError
 
     def __sklearn_tags__(self) -> Any:
-        """Mark the estimator as a regressor whose R^2 on y means nothing."""
-        tags = super().__sklearn_tags__()
-        tags.regressor_tags.poor_score = True
+        """Say that fit needs y."""
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.target_tags.required = True
         return tags
 
 

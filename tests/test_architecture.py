@@ -21,7 +21,7 @@ FLOORS = [
     {"exceptions"},
     {"_kernels", "_publishing", "_writing"},
     {"_inputs"},
-    {"_statistics", "datasets"},
+    {"_statistics", "datasets", "persistence"},
     {"_covariates", "_nuisance", "_ranking"},
     {"base"},
     {"segmentation", "matching"},

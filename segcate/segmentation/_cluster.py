@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from segcate._inputs import frames
 from segcate._inputs.kinds import ColumnKind, columns_as_they_came
 from segcate._inputs.parameters import check_count, check_option, check_seed
+from segcate.base import EffectEstimatorMixin
 from segcate.segmentation._clustering import ClusteringOptions, last_step
 from segcate.segmentation._clustering_segmenter import ClusteringSegmenter
 
@@ -169,7 +170,7 @@ def _check_clusterer(owner: str, clusterer: Any) -> None:
         )
     final = last_step(clusterer) if getattr(clusterer, "steps", True) else None
     can_label = hasattr(final, "predict") or hasattr(final, "fit_predict")
-    is_supervised = isinstance(final, ClassifierMixin | RegressorMixin)
+    is_supervised = isinstance(final, ClassifierMixin | RegressorMixin | EffectEstimatorMixin)
     if not hasattr(clusterer, "get_params") or not can_label or is_supervised:
         what = type(clusterer).__name__
         if isinstance(clusterer, Pipeline):

@@ -9,7 +9,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from segcate.cate import CausalMLEstimator, EconMLEstimator
 from tests.helpers.other_libraries import import_causalml, import_econml
 from tests.helpers.sklearn_checks import checks_of, checks_to_run, name_of
-from tests.helpers.treatment_shim import _safe_treatment, propensity_of
+from tests.helpers.treatment_shim import AsRegressor, _safe_treatment, propensity_of
 
 meta = import_causalml("meta")
 tree = import_causalml("tree")
@@ -17,7 +17,7 @@ metalearners = import_econml("metalearners")
 dml = import_econml("dml")
 
 
-class CheckedCausalML(CausalMLEstimator):
+class CheckedCausalML(AsRegressor, CausalMLEstimator):
     """CausalMLEstimator that finds its treatment, and with few rows its propensity, in X."""
 
     def __init__(
@@ -40,7 +40,7 @@ class CheckedCausalML(CausalMLEstimator):
         return super().score(X, y, sample_weight=sample_weight, pseudo_outcome=y)
 
 
-class CheckedEconML(EconMLEstimator):
+class CheckedEconML(AsRegressor, EconMLEstimator):
     """EconMLEstimator that finds its treatment in X."""
 
     def __init__(self, model, *, inference=None, confidence_level=0.95, random_state=None):

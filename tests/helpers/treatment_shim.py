@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from sklearn.utils import RegressorTags
 
 from segcate._inputs import frames
 from segcate.cate import CausalForest, InteractionRegression, SegmentedCATE
@@ -74,7 +75,18 @@ def _safe_treatment(X: Any) -> Any:
     return treatment_of(values)
 
 
-class CheckedSegmentMatching(SegmentMatching):
+class AsRegressor:
+    """Mark an effect estimator as a regressor, so that the checks of regressors run too."""
+
+    def __sklearn_tags__(self):
+        """Say so in the tags."""
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "regressor"
+        tags.regressor_tags = RegressorTags(poor_score=True)
+        return tags
+
+
+class CheckedSegmentMatching(AsRegressor, SegmentMatching):
     """SegmentMatching that finds its treatment in X."""
 
     def __init__(
@@ -116,7 +128,7 @@ class CheckedSegmentMatching(SegmentMatching):
         return super().score(X, y, sample_weight=sample_weight, pseudo_outcome=psi)
 
 
-class CheckedSegmentRegression(SegmentRegression):
+class CheckedSegmentRegression(AsRegressor, SegmentRegression):
     """SegmentRegression that finds its treatment in X, and takes no more covariates than rows allow."""
 
     def __init__(
@@ -160,7 +172,7 @@ class CheckedSegmentRegression(SegmentRegression):
         return super().score(X, y, sample_weight=sample_weight, pseudo_outcome=psi)
 
 
-class CheckedSegmentAIPW(SegmentAIPW):
+class CheckedSegmentAIPW(AsRegressor, SegmentAIPW):
     """SegmentAIPW that finds its treatment in X; without a propensity model, the propensity too."""
 
     def __init__(
@@ -203,7 +215,7 @@ class CheckedSegmentAIPW(SegmentAIPW):
         return super().score(X, y, sample_weight=sample_weight, pseudo_outcome=psi)
 
 
-class CheckedCausalForest(CausalForest):
+class CheckedCausalForest(AsRegressor, CausalForest):
     """CausalForest that finds its treatment in X, and draws rows of the same contents as a whole.
 
     So a weight of 2 and the row written twice come with the same draws. Among the few rows of the
@@ -265,7 +277,7 @@ class CheckedCausalForest(CausalForest):
         return super().score(X, y, sample_weight=sample_weight, pseudo_outcome=psi)
 
 
-class CheckedInteractionRegression(InteractionRegression):
+class CheckedInteractionRegression(AsRegressor, InteractionRegression):
     """InteractionRegression that finds its treatment in X."""
 
     def __init__(
@@ -289,7 +301,7 @@ class CheckedInteractionRegression(InteractionRegression):
         return super().score(X, y, sample_weight=sample_weight, pseudo_outcome=psi)
 
 
-class CheckedSegmentedCATE(SegmentedCATE):
+class CheckedSegmentedCATE(AsRegressor, SegmentedCATE):
     """SegmentedCATE that finds its treatment in X."""
 
     def __init__(
