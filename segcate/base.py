@@ -64,7 +64,7 @@ class EffectEstimatorMixin(RecordedColumns):
                     f"{type(self).__name__}: {listed(nested)} cannot be set because `{child}` is None. Give it an "
                     f"instance, for example {example}."
                 )
-        super().set_params(**params)
+        super().set_params(**params)  # type: ignore[misc]
         return self
 
     def score(

@@ -111,6 +111,7 @@ TESTED_BY: dict[str, tuple[str, str]] = {
     "metrics/_top_share.py": ("metrics/test_curves.py", "top_shares"),
     "model_selection/_row_fingerprint.py": ("model_selection/test_targeting_policy.py", "TargetingPolicy"),
     "model_selection/_targeting_effects.py": ("model_selection/test_targeting_value.py", "counting_the_choice"),
+    "persistence/_contents.py": ("persistence/test_model_file.py", "describe"),
     "plots/_balance_lines.py": ("plots/test_love_plot_display.py", "LovePlotDisplay"),
     "plots/_curve_labels.py": ("plots/test_uplift_curve_display.py", "UpliftCurveDisplay"),
     "plots/_drawing.py": ("plots/test_display.py", "LovePlotDisplay"),
