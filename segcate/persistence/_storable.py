@@ -66,7 +66,8 @@ def _parts(value: Any) -> list[Any]:
 
 def _named_parts(value: Any) -> dict[Any, Any]:
     if isinstance(value, BaseEstimator):
-        return vars(value)
+        state: dict[Any, Any] = vars(value)
+        return state
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     return value if type(value) is dict else {}
