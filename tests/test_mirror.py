@@ -88,6 +88,7 @@ TESTED_BY: dict[str, tuple[str, str]] = {
     "effects/_unmatched/rows.py": ("effects/test_segment_regression.py", "SegmentRegression"),
     "exceptions.py": ("effects/test_segment_matching.py", "EmptySegmentError"),
     "findings/_analysed_rows.py": ("findings/test_collect.py", "collect_findings"),
+    "findings/_assemble.py": ("findings/test_collect.py", "collect_findings"),
     "findings/_description.py": ("findings/test_collect.py", "Description"),
     "findings/_design_findings.py": ("findings/test_design.py", "collect_overlap"),
     "findings/_evidence.py": ("findings/test_collect.py", "collect_findings"),

@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import Any
 
-from segcate._inputs.vectors import is_zero_one
-from segcate.effects import SegmentMatching, SegmentRegression
-from segcate.findings._analysed_rows import AnalysedRows, read_rows
+from segcate._inputs.parameters import check_seed
+from segcate.findings._analysed_rows import read_rows
+from segcate.findings._assemble import Asked, assemble
 from segcate.findings._description import Description
-from segcate.findings._design import (
-    collect_balance,
-    collect_overlap,
-    collect_population,
-    collect_profile,
-)
-from segcate.findings._doubts import doubts_of
-from segcate.findings._effects import collect_contrasts, collect_overall, collect_segments
 from segcate.findings._findings import Findings
-from segcate.findings._follow_ups import follow_ups
-from segcate.findings._names import check_names, name_segments
-from segcate.findings._provenance import (
-    data_hash,
-    parameter_texts,
-    row_hashes,
-    seeds_of,
-    version_texts,
-    written_call,
-)
-from segcate.findings._search import collect_search
-from segcate.findings._source import Source, read_source
-from segcate.findings._statement import NotComputed
-from segcate.findings._verdict import verdict_of
-from segcate.findings._words import estimand_words, method_words, question_words
+from segcate.findings._names import check_names
+from segcate.findings._protected import protected_position
+from segcate.findings._provenance import written_call
+from segcate.findings._source import OWNER, read_source
+from segcate.findings._targeting import read_held_out
 
 __all__ = ["collect_findings"]
 
@@ -112,103 +93,27 @@ def collect_findings(
     [-0.02, 1.02]
     """
     source = read_source(estimator, search)
+    held_out = read_held_out(test)
+    check_seed(OWNER, random_state)
     given = {
         "treatment": treatment, "groups": groups, "sample_weight": sample_weight,
         "propensity": propensity,
     }  # fmt: skip
     rows = read_rows(source, X, y, **given)
-    work = _Work(source, rows, Description() if description is None else description)
-    return work.findings(
-        {
-            "names": check_names(names, rows.labels),
-            "call": call or written_call(_given_names(given, test, protected)),
-        }
+    if protected is not None:
+        protected_position(rows, protected)
+    asked = Asked(
+        description=Description() if description is None else description,
+        names=check_names(names, rows.labels),
+        test=held_out,
+        protected=protected,
+        cross_check=bool(cross_check),
+        call=call or written_call(_given_names(given, test, protected)),
+        random_state=random_state,
     )
+    return assemble(source, rows, asked)
 
 
 def _given_names(given: dict[str, Any], test: Any, protected: Any) -> list[str]:
     more = {"test": test, "protected": protected}
     return [name for name, value in (given | more).items() if value is not None]
-
-
-@dataclass
-class _Work:
-    """Findings in the making.
-
-    Attributes
-    ----------
-    source, rows, description : what is described
-    missing : sections that were not computed
-    """
-
-    source: Source
-    rows: AnalysedRows
-    description: Description
-    missing: list[NotComputed] = field(default_factory=list)
-
-    def findings(self, options: dict[str, Any]) -> Findings:
-        """Fill every section."""
-        source, rows, model = self.source, self.rows, self.source.model
-        is_binary = bool(is_zero_one(rows.y))
-        balance = collect_balance(source)
-        if balance is None:
-            self._miss_balance()
-        overlap = collect_overlap(source, rows)
-        if overlap is None:
-            self._miss("overlap", "no chance of treatment was estimated or given",
-                       "use SegmentMatching or SegmentAIPW")  # fmt: skip
-        parameters = parameter_texts(source)
-        hashes = row_hashes(rows.X, self._vectors())
-        named = name_segments(source, rows, options["names"], hashes)
-        each, everyone = follow_ups(source, rows)
-        found = Findings(
-            description=self.description,
-            question=question_words(self.description),
-            estimand=model.estimand,
-            estimand_words=estimand_words(model.estimand, self.description, is_binary),
-            method=method_words(source),
-            inference=getattr(model, "inference", "population"),
-            confidence_level=float(model.confidence_level),
-            outcome_is_binary=is_binary,
-            population=collect_population(source, rows),
-            segments=collect_segments(source, rows, named, each),
-            overall=collect_overall(source, everyone),
-            heterogeneity=model.heterogeneity_,
-            contrasts=collect_contrasts(source, self._miss),
-            profile=collect_profile(rows),
-            balance=None if balance is None else balance[0],
-            balance_rows=None if balance is None else balance[1],
-            overlap=overlap,
-            cross_check=None,
-            targeting=None,
-            by_protected=None,
-            search=collect_search(source, rows),
-            doubts=(),
-            verdict=(),
-            not_computed=tuple(self.missing),
-            parameters=parameters,
-            seeds=seeds_of(parameters),
-            versions=version_texts(source),
-            data_hash=data_hash(hashes),
-            call=options["call"],
-        )
-        found = replace(found, doubts=doubts_of(found, source, rows))
-        return replace(found, verdict=verdict_of(found))
-
-    def _vectors(self) -> dict[str, Any]:
-        rows = self.rows
-        names = ("y", "treatment", "weight", "groups", "propensity")
-        return {name: getattr(rows, name) for name in names}
-
-    def _miss(self, section: str, reason: str, how: str) -> None:
-        self.missing.append(NotComputed(section, reason, how))
-
-    def _miss_balance(self) -> None:
-        kind = type(self.source.model).__name__
-        if isinstance(self.source.model, SegmentMatching):
-            reason, how = "X has no covariates beside the segment", "fit with covariates"
-        else:
-            word = "regression" if isinstance(self.source.model, SegmentRegression) else "weighting"
-            reason = f"{kind} compares by {word} and has no matched rows"
-            how = "fit SegmentMatching on the same rows, or look at PropensityMatcher().fit(...).balance_"
-        self._miss("balance", reason, how)

@@ -219,7 +219,7 @@ def _number_conditions(position: int, name: str, values: Float) -> list[_Conditi
                        price=0.0 if is_high else _PRICE_OF_NUMBER),
         ]  # fmt: skip
         for other in cuts[i + 1 :]:
-            between = f"{name} {text} to {write_number(other)}"
+            between = f"{name} from {text} to {write_number(other)}"
             found.append(_Condition(position, between, between, cut, other, price=_PRICE_OF_RANGE))
     return found
 

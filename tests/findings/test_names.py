@@ -42,7 +42,7 @@ def named(X, segment, **more):
 
 def test_words_say_what_sets_a_segment_apart():
     X = table()
-    segment = np.where((X["city"] == 1) & (X["fixed_mindset"] < 0), 6, 2)
+    segment = np.where((X["city"] == 1) & (X["fixed_mindset"] < -0.3), 6, 2)
     found = named(X, segment).names[6]
     assert set(found.split(", ")) == {"city", "low fixed mindset"}
     segment = np.where(X["plan"] == "프로", 1, np.where(X["age"] > 60, 2, 3))
@@ -80,7 +80,7 @@ def meets(X, condition):
         if word in condition:
             name, value = condition.split(word)
             return holds(X[name], value).to_numpy()
-    name, low, _, high = condition.rsplit(" ", 3)
+    name, _, low, _, high = condition.rsplit(" ", 4)
     return ((X[name] > float(low)) & (X[name] <= float(high))).to_numpy()
 
 

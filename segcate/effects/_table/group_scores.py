@@ -25,6 +25,7 @@ class GroupScores:
     segment, group : intp arrays of shape (n_entries,), codes from 0
     value : float64 array of shape (n_entries,)
     n_segments, n_groups : int
+    names : intp array of shape (n_groups,), codes of the groups over all rows of X
     """
 
     segment: Int
@@ -32,6 +33,7 @@ class GroupScores:
     value: Float
     n_segments: int
     n_groups: int
+    names: Int
 
     @property
     def is_shared(self) -> bool:
@@ -82,4 +84,5 @@ def collect_group_scores(estimates: Sequence[SegmentEstimate]) -> GroupScores | 
         value=value,
         n_segments=len(estimates),
         n_groups=len(names),
+        names=names.astype(np.intp),
     )

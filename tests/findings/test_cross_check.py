@@ -1,0 +1,75 @@
+"""A second method on the same rows, and the error of the difference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
+from segcate.findings import collect_findings
+from tests.findings.small import collect, fitted, labelled, users
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [SegmentMatching(), SegmentMatching(estimand="atc"), SegmentRegression(), SegmentAIPW(cv=2, random_state=0)],
+    ids=repr,
+)  # fmt: skip
+def test_both_methods_stand_side_by_side(estimator):
+    model = fitted(estimator)
+    found = collect(model, cross_check=True).cross_check
+    np.testing.assert_allclose([row.effect for row in found.rows], model.effects_["effect"])
+    for row, error in zip(found.rows, model.effects_["std_error"], strict=True):
+        assert row.difference == pytest.approx(row.effect - row.other)
+        assert 0 < row.std_error < 2 * error
+        assert row.p_adjusted >= row.p_value
+    assert found.frame().index.tolist() == [0, 1, 2]
+
+
+def test_the_second_method_is_aipw_of_the_same_estimand():
+    found = collect(cross_check=True).cross_check
+    second = SegmentAIPW(estimand="att", random_state=0).fit(
+        labelled(), users().y, treatment=users().treatment, groups=np.arange(1200)
+    )
+    np.testing.assert_allclose([row.other for row in found.rows], second.effects_["effect"])
+    controls = collect(fitted(SegmentMatching(estimand="atc")), cross_check=True).cross_check
+    turned = SegmentAIPW(estimand="att", random_state=0).fit(
+        labelled(), users().y, treatment=1 - users().treatment, groups=np.arange(1200)
+    )
+    np.testing.assert_allclose([row.other for row in controls.rows], -turned.effects_["effect"])
+
+
+def test_it_is_off_unless_asked_for():
+    findings = collect()
+    assert findings.cross_check is None
+    assert findings.why_not("cross_check").reason == "it was not asked for"
+
+
+def test_a_wrong_model_is_called_out():
+    """A regression on x alone is wrong where treatment and outcome both turn on its square."""
+    rng = np.random.RandomState(0)
+    n = 3000
+    x = rng.normal(size=n)
+    t = (rng.uniform(size=n) < np.where(np.abs(x) > 1, 0.85, 0.15)).astype(int)
+    y = 3 * x**2 + rng.normal(size=n)
+    X = x[:, None]
+    model = SegmentRegression(segment=None).fit(X, y, treatment=t)
+    findings = collect_findings(model, X, y, treatment=t, cross_check=True)
+    (doubt,) = [doubt for doubt in findings.doubts if doubt.kind == "cross-check"]
+    assert "further apart than chance explains" in doubt.text
+
+
+@pytest.mark.slow
+def test_the_error_of_the_difference_is_its_spread():
+    """Over 300 draws the spread of the difference is the mean standard error, within 15 %."""
+    rng = np.random.RandomState(1)
+    gaps, errors = [], []
+    for _ in range(300):
+        X = rng.normal(size=(400, 2))
+        t = (rng.uniform(size=400) < 1 / (1 + np.exp(-X[:, 0]))).astype(int)
+        y = X.sum(axis=1) + t + rng.normal(size=400)
+        model = SegmentMatching(segment=None).fit(X, y, treatment=t)
+        (row,) = collect_findings(model, X, y, treatment=t, cross_check=True).cross_check.rows
+        gaps.append(row.difference)
+        errors.append(row.std_error)
+    assert np.sqrt(np.mean(np.square(errors))) / np.std(gaps) == pytest.approx(1, abs=0.15)
