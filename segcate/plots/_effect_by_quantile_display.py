@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ _PREDICTION = {"marker": "o", "linestyle": "none", "color": SECOND, "markersize"
 _PREDICTION |= {"markerfacecolor": "white"}
 
 
+@dataclass(eq=False, repr=False)
 class EffectByQuantileDisplay(Display):
     """Estimated effect beside mean prediction, by quantile of the predicted effect.
 
@@ -79,14 +81,14 @@ class EffectByQuantileDisplay(Display):
     Estimated and predicted effect in 4 groups of predicted effect, n = 500
     """
 
-    point_: list[Any]
-    errorbar_: list[Any]
-    prediction_: list[Any]
+    effects: Any
+    _: KW_ONLY
+    units: str | None = None
+    title: str | None = None
 
-    def __init__(self, effects: Any, *, units: str | None = None, title: str | None = None) -> None:
-        self.effects = effects
-        self.units = units
-        self.title = title
+    point_: list[Any] = field(init=False)
+    errorbar_: list[Any] = field(init=False)
+    prediction_: list[Any] = field(init=False)
 
     @classmethod
     def from_estimator(

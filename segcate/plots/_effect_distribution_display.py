@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ from segcate.plots._sources import (
 _ROW_INCHES = 0.42
 
 
+@dataclass(eq=False, repr=False)
 class EffectDistributionDisplay(Display):
     """Distribution of predicted effects by a column: one ridge a value.
 
@@ -93,31 +95,20 @@ class EffectDistributionDisplay(Display):
     ['free (2)', 'gold (2)']
     """
 
-    ridge_: list[Any]
-    half_: list[Any]
-    median_: list[Any]
-    mean_: list[Any]
+    prediction: Any
+    by: Any
+    _: KW_ONLY
+    by_name: str | None = None
+    sample_weight: Any = None
+    n_bands: int = 5
+    max_groups: int = 30
+    units: str | None = None
+    title: str | None = None
 
-    def __init__(
-        self,
-        prediction: Any,
-        by: Any,
-        *,
-        by_name: str | None = None,
-        sample_weight: Any = None,
-        n_bands: int = 5,
-        max_groups: int = 30,
-        units: str | None = None,
-        title: str | None = None,
-    ) -> None:
-        self.prediction = prediction
-        self.by = by
-        self.by_name = by_name
-        self.sample_weight = sample_weight
-        self.n_bands = n_bands
-        self.max_groups = max_groups
-        self.units = units
-        self.title = title
+    ridge_: list[Any] = field(init=False)
+    half_: list[Any] = field(init=False)
+    median_: list[Any] = field(init=False)
+    mean_: list[Any] = field(init=False)
 
     @classmethod
     def from_estimator(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -34,6 +35,7 @@ _LABELS = {
 }
 
 
+@dataclass(eq=False, repr=False)
 class LovePlotDisplay(Display):
     """Love plot: the difference between the arms, before and after matching.
 
@@ -96,28 +98,18 @@ class LovePlotDisplay(Display):
     Balance before and after matching: 2 covariates, 1 segment, n = 300
     """
 
-    before_: list[Any]
-    after_: list[Any]
-    threshold_: list[Any]
+    balance: pd.DataFrame
+    _: KW_ONLY
+    statistic: Statistic = "smd"
+    segment: Any = None
+    absolute: bool = True
+    threshold: float | None = 0.1
+    n_rows: int | None = None
+    title: str | None = None
 
-    def __init__(
-        self,
-        balance: pd.DataFrame,
-        *,
-        statistic: Statistic = "smd",
-        segment: Any = None,
-        absolute: bool = True,
-        threshold: float | None = 0.1,
-        n_rows: int | None = None,
-        title: str | None = None,
-    ) -> None:
-        self.balance = balance
-        self.statistic = statistic
-        self.segment = segment
-        self.absolute = absolute
-        self.threshold = threshold
-        self.n_rows = n_rows
-        self.title = title
+    before_: list[Any] = field(init=False)
+    after_: list[Any] = field(init=False)
+    threshold_: list[Any] = field(init=False)
 
     @classmethod
     def from_estimator(
@@ -371,7 +363,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _limits(
-    lines: list[BalanceLine], threshold: float | None, absolute: bool
+    lines: list[BalanceLine], threshold: float | None, absolute: bool = field(init=False)
 ) -> tuple[float, float]:
     """Return limits that include 0, the threshold and every finite value."""
     values = np.concatenate([np.concatenate([line.before, line.after]) for line in lines])

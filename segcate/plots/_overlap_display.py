@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -40,6 +41,7 @@ _ADVICE = (
 )
 
 
+@dataclass(eq=False, repr=False)
 class OverlapDisplay(Display):
     """Overlap plot: the propensity of the treated above, of the controls below.
 
@@ -99,28 +101,18 @@ class OverlapDisplay(Display):
     'propensity (probability of treatment)'
     """
 
-    treated_: list[Any]
-    control_: list[Any]
-    unmatched_: list[Any]
+    propensity: Any
+    treatment: Any
+    _: KW_ONLY
+    segment: Any = None
+    sample_weight: Any = None
+    reason: Any = None
+    score_scale: Scale = "probability"
+    title: str | None = None
 
-    def __init__(
-        self,
-        propensity: Any,
-        treatment: Any,
-        *,
-        segment: Any = None,
-        sample_weight: Any = None,
-        reason: Any = None,
-        score_scale: Scale = "probability",
-        title: str | None = None,
-    ) -> None:
-        self.propensity = propensity
-        self.treatment = treatment
-        self.segment = segment
-        self.sample_weight = sample_weight
-        self.reason = reason
-        self.score_scale = score_scale
-        self.title = title
+    treated_: list[Any] = field(init=False)
+    control_: list[Any] = field(init=False)
+    unmatched_: list[Any] = field(init=False)
 
     @classmethod
     def from_estimator(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from segcate.plots._drawing import INK, write_side
 from segcate.plots._sources import named, predicted_by_each
 
 
+@dataclass(eq=False, repr=False)
 class ProfitCurveDisplay(CurveDisplay):
     """Profit against the share of rows treated, highest predicted effect first.
 
@@ -67,26 +69,17 @@ class ProfitCurveDisplay(CurveDisplay):
     'profit per row of all, in EUR'
     """
 
-    best_: list[Any]
+    curves: Any
+    _: KW_ONLY
+    budget: float | None = None
+    max_share: float | None = None
+    n_rows: int | None = None
+    units: str | None = None
+    title: str | None = None
+
+    best_: list[Any] = field(init=False)
     _height = "profit"
     _maker = "profit_curve"
-
-    def __init__(
-        self,
-        curves: Any,
-        *,
-        budget: float | None = None,
-        max_share: float | None = None,
-        n_rows: int | None = None,
-        units: str | None = None,
-        title: str | None = None,
-    ) -> None:
-        self.curves = curves
-        self.budget = budget
-        self.max_share = max_share
-        self.n_rows = n_rows
-        self.units = units
-        self.title = title
 
     @classmethod
     def from_estimator(
@@ -274,7 +267,7 @@ class ProfitCurveDisplay(CurveDisplay):
 
 
 def _limits_of_treatment(
-    curve: Any, budget: float | None, max_share: float | None
+    curve: Any, budget: float | None, max_share: float | None = field(init=False)
 ) -> list[tuple[float, str]]:
     """Return where budget and capacity end, in percent, and what to say of them."""
     ends = []

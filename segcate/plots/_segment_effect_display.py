@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
 
 import pandas as pd
@@ -16,6 +17,7 @@ from segcate.plots._sources import fitted_with
 _ROW_INCHES = 0.27
 
 
+@dataclass(eq=False, repr=False)
 class SegmentEffectDisplay(Display):
     """Forest plot: one row a segment, its effect and interval, the overall effect below.
 
@@ -71,26 +73,17 @@ class SegmentEffectDisplay(Display):
     'ATT in visits (95 % interval)'
     """
 
-    point_: list[Any]
-    errorbar_: list[Any]
-    overall_: list[Any]
+    effects: pd.DataFrame
+    overall: Any = None
+    _: KW_ONLY
+    estimand: str = "att"
+    units: str | None = None
+    confidence_level: float = 0.95
+    title: str | None = None
 
-    def __init__(
-        self,
-        effects: pd.DataFrame,
-        overall: Any = None,
-        *,
-        estimand: str = "att",
-        units: str | None = None,
-        confidence_level: float = 0.95,
-        title: str | None = None,
-    ) -> None:
-        self.effects = effects
-        self.overall = overall
-        self.estimand = estimand
-        self.units = units
-        self.confidence_level = confidence_level
-        self.title = title
+    point_: list[Any] = field(init=False)
+    errorbar_: list[Any] = field(init=False)
+    overall_: list[Any] = field(init=False)
 
     @classmethod
     def from_estimator(cls, estimator: Any, **kwargs: Any) -> SegmentEffectDisplay:

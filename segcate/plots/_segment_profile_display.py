@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -40,6 +41,7 @@ _EVEN_LUMINANCE = 0.21
 _SHADES = ("#fbfbe0", "#c9e4b9", "#73bdb5", "#2f7ea6", "#12305f")
 
 
+@dataclass(eq=False, repr=False)
 class SegmentProfileDisplay(Display):
     """Heat map of covariate means by segment: who is in a segment.
 
@@ -86,22 +88,15 @@ class SegmentProfileDisplay(Display):
     Means by segment: 2 covariates, 3 segments, n = 400
     """
 
-    mesh_: list[Any]
-    text_: list[Any]
-    colorbar_: Any
+    profile: pd.DataFrame
+    _: KW_ONLY
+    overall: Any = None
+    scale: Any = None
+    title: str | None = None
 
-    def __init__(
-        self,
-        profile: pd.DataFrame,
-        *,
-        overall: Any = None,
-        scale: Any = None,
-        title: str | None = None,
-    ) -> None:
-        self.profile = profile
-        self.overall = overall
-        self.scale = scale
-        self.title = title
+    mesh_: list[Any] = field(init=False)
+    text_: list[Any] = field(init=False)
+    colorbar_: Any = field(init=False)
 
     @classmethod
     def from_estimator(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,7 @@ def sort_effects(prediction: Float, weight: Float | None, mark: float) -> Sorted
     )
 
 
+@dataclass(eq=False, repr=False)
 class SortedEffectDisplay(Display):
     """Predicted effects sorted from the largest down, with their cumulative mean.
 
@@ -126,23 +127,15 @@ class SortedEffectDisplay(Display):
     ['top 20 %: mean 0.900', 'bottom 20 %: mean −0.200']
     """
 
-    line_: list[Any]
-    mean_: list[Any]
+    prediction: Any
+    _: KW_ONLY
+    sample_weight: Any = None
+    mark: float = 0.2
+    units: str | None = None
+    title: str | None = None
 
-    def __init__(
-        self,
-        prediction: Any,
-        *,
-        sample_weight: Any = None,
-        mark: float = 0.2,
-        units: str | None = None,
-        title: str | None = None,
-    ) -> None:
-        self.prediction = prediction
-        self.sample_weight = sample_weight
-        self.mark = mark
-        self.units = units
-        self.title = title
+    line_: list[Any] = field(init=False)
+    mean_: list[Any] = field(init=False)
 
     @classmethod
     def from_estimator(

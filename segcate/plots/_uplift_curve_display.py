@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -45,6 +46,7 @@ _HEADS = {"uplift": 0.0, "qini": 0.0}
 _HEAD_OF_MEANS = 0.05
 
 
+@dataclass(eq=False, repr=False)
 class UpliftCurveDisplay(CurveDisplay):
     """Uplift, Qini, TOC or cumulative effect curves of a ranking, with their bands.
 
@@ -96,14 +98,14 @@ class UpliftCurveDisplay(CurveDisplay):
     'gain over a random choice, per row of all, in kg'
     """
 
-    chance_level_: list[Any]
+    curves: Any
+    _: KW_ONLY
+    units: str | None = None
+    title: str | None = None
+
+    chance_level_: list[Any] = field(init=False)
     _height = "value"
     _maker = "uplift_curve"
-
-    def __init__(self, curves: Any, *, units: str | None = None, title: str | None = None) -> None:
-        self.curves = curves
-        self.units = units
-        self.title = title
 
     @classmethod
     def from_estimator(

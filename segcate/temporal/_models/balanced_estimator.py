@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from segcate._inputs.parameters import check_number, check_option
 from segcate.temporal._models.neural import NeuralEstimator
@@ -14,16 +14,13 @@ _BALANCING = (None, "cdc", "grad_reverse")
 _DECAY = 0.99
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class BalancedEstimator(NeuralEstimator):
     """An ensemble of networks whose representation may be balanced over treatments."""
 
-    def __init__(
-        self, *roles: Any, balancing: str | None, alpha: float, treatment_coding: str, **others: Any
-    ) -> None:
-        super().__init__(*roles, **others)
-        self.balancing = balancing
-        self.alpha = alpha
-        self.treatment_coding = treatment_coding
+    treatment_coding: str = "auto"
+    balancing: str | None = None
+    alpha: float = 0.01
 
     def _check_parameters(self, owner: str) -> None:
         super()._check_parameters(owner)

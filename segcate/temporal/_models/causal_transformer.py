@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -10,13 +10,14 @@ from torch import Tensor
 
 from segcate.temporal._models.balanced_estimator import BalancedEstimator
 from segcate.temporal._models.neural import History, Units
-from segcate.temporal._models.settings import TRAINING, Network, Training
+from segcate.temporal._models.settings import TRAINING
 from segcate.temporal._networks.balanced import BalancedNetwork
 from segcate.temporal._networks.tensors import PanelTensors
 from segcate.temporal._networks.transformer import TransformerSize, TransformerTrunk
 from segcate.temporal._networks.transformer_rollout import roll_out
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class CausalTransformer(BalancedEstimator):
     """Predict outcomes under treatment plans by attention over treatments, outcomes and covariates.
 
@@ -108,33 +109,6 @@ class CausalTransformer(BalancedEstimator):
         },
         "training": {**TRAINING, "moving_average": None},
     }  # fmt: skip
-
-    def __init__(
-        self,
-        treatment: str | Sequence[str] = "treatment",
-        outcome: str | Sequence[str] = "outcome",
-        *,
-        covariates: Sequence[str] = (),
-        static: Sequence[str] = (),
-        id: str = "id",
-        time: str = "t",
-        horizon: int = 6,
-        outcome_head: str = "residual",
-        outcome_transform: Any = None,
-        treatment_coding: str = "auto",
-        balancing: str | None = None,
-        alpha: float = 0.01,
-        network: Network | None = None,
-        training: Training | None = None,
-        n_models: int = 1,
-        random_state: Any = None,
-    ) -> None:
-        super().__init__(
-            treatment, outcome, covariates=covariates, static=static, id=id, time=time,
-            horizon=horizon, outcome_head=outcome_head, outcome_transform=outcome_transform,
-            balancing=balancing, alpha=alpha, treatment_coding=treatment_coding,
-            network=network, training=training, n_models=n_models, random_state=random_state,
-        )  # fmt: skip
 
     def _check_parameters(self, owner: str) -> None:
         super()._check_parameters(owner)

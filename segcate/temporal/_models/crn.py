@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -21,6 +21,7 @@ from segcate.temporal._networks.recurrent import (
 from segcate.temporal._networks.tensors import PanelTensors
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class CRN(BalancedEstimator):
     """Predict outcomes under treatment plans by an encoder and a decoder LSTM, both balanced.
 
@@ -65,43 +66,17 @@ class CRN(BalancedEstimator):
     (180, 4)
     """
 
+    balancing: str | None = "grad_reverse"
+    alpha: float = 1.0
+    decoder: Network | None = None
+    decoder_training: Training | None = None
+
     _defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "network": {"hidden": 24, "representation": 18, "head": 36},
         "decoder": {"representation": 18, "head": 36},
         "training": {**TRAINING, "moving_average": None},
         "decoder_training": {"n_epochs": 30, "batch_size": 1024},
     }
-
-    def __init__(
-        self,
-        treatment: str | Sequence[str] = "treatment",
-        outcome: str | Sequence[str] = "outcome",
-        *,
-        covariates: Sequence[str] = (),
-        static: Sequence[str] = (),
-        id: str = "id",
-        time: str = "t",
-        horizon: int = 6,
-        outcome_head: str = "residual",
-        outcome_transform: Any = None,
-        treatment_coding: str = "auto",
-        balancing: str | None = "grad_reverse",
-        alpha: float = 1.0,
-        network: Network | None = None,
-        decoder: Network | None = None,
-        training: Training | None = None,
-        decoder_training: Training | None = None,
-        n_models: int = 1,
-        random_state: Any = None,
-    ) -> None:
-        super().__init__(
-            treatment, outcome, covariates=covariates, static=static, id=id, time=time,
-            horizon=horizon, outcome_head=outcome_head, outcome_transform=outcome_transform,
-            balancing=balancing, alpha=alpha, treatment_coding=treatment_coding,
-            network=network, training=training, n_models=n_models, random_state=random_state,
-        )  # fmt: skip
-        self.decoder = decoder
-        self.decoder_training = decoder_training
 
     def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> nn.Module:
         n, changes = self.n_models, self._changes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,37 +25,29 @@ from segcate.temporal._panel.panel import Panel, Roles, read_panel
 from segcate.temporal._panel.plan import check_same_length, read_plan
 
 
+@dataclass(eq=False, repr=False)
 class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
     """Base class of estimators that predict the outcomes of each unit under a plan of treatments.
 
-    A subclass fits in `fit(panel)` and stores `_roles`, `_static_names`, `_step`, `coding_` and
+    Its parameters are the fields; a subclass, a dataclass too, adds its own, all of them keywords.
+    It fits in `fit(panel)` and stores `_roles`, `_static_names`, `_step`, `coding_` and
     `scaling_`; `_simulate` makes the predictions.
     """
 
-    _roles: Roles
-    _static_names: tuple[str, ...]
-    _step: float
-    coding_: TreatmentCoding
-    scaling_: Scaling
+    treatment: str | Sequence[str] = "treatment"
+    outcome: str | Sequence[str] = "outcome"
+    _: KW_ONLY
+    covariates: Sequence[str] = ()
+    static: Sequence[str] = ()
+    id: str = "id"
+    time: str = "t"
+    horizon: int = 6
 
-    def __init__(
-        self,
-        treatment: str | Sequence[str],
-        outcome: str | Sequence[str],
-        *,
-        covariates: Sequence[str],
-        static: Sequence[str],
-        id: str,
-        time: str,
-        horizon: int,
-    ) -> None:
-        self.treatment = treatment
-        self.outcome = outcome
-        self.covariates = covariates
-        self.static = static
-        self.id = id
-        self.time = time
-        self.horizon = horizon
+    _roles: Roles = field(init=False)
+    _static_names: tuple[str, ...] = field(init=False)
+    _step: float = field(init=False)
+    coding_: TreatmentCoding = field(init=False)
+    scaling_: Scaling = field(init=False)
 
     @abstractmethod
     def _simulate(self, panel: Panel, origins: Int, plans: Float) -> Float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from segcate._inputs.arrays import Float, Int
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count
 from segcate.temporal._models.neural import History, NeuralEstimator, Units, inside
-from segcate.temporal._models.settings import TRAINING, Network, Training
+from segcate.temporal._models.settings import TRAINING
 from segcate.temporal._networks.balanced import masked_mean
 from segcate.temporal._networks.recurrent import take_steps
 from segcate.temporal._networks.simulating import GNetwork, ResidualPool
@@ -47,6 +47,7 @@ class SimulatedState:
     treatment: Float
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class GNet(NeuralEstimator):
     """Predict outcomes under treatment plans by simulating what is likely to happen next.
 
@@ -96,37 +97,13 @@ class GNet(NeuralEstimator):
     (180, 4)
     """
 
+    treatment_coding: str = "auto"
+    n_simulations: int = 50
+
     _defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "network": {"hidden": 24, "representation": 18, "head": 72},
         "training": TRAINING,
     }
-
-    def __init__(
-        self,
-        treatment: str | Sequence[str] = "treatment",
-        outcome: str | Sequence[str] = "outcome",
-        *,
-        covariates: Sequence[str] = (),
-        static: Sequence[str] = (),
-        id: str = "id",
-        time: str = "t",
-        horizon: int = 6,
-        outcome_head: str = "residual",
-        outcome_transform: Any = None,
-        treatment_coding: str = "auto",
-        network: Network | None = None,
-        training: Training | None = None,
-        n_simulations: int = 50,
-        n_models: int = 1,
-        random_state: Any = None,
-    ) -> None:
-        super().__init__(
-            treatment, outcome, covariates=covariates, static=static, id=id, time=time,
-            horizon=horizon, outcome_head=outcome_head, outcome_transform=outcome_transform,
-            network=network, training=training, n_models=n_models, random_state=random_state,
-        )  # fmt: skip
-        self.treatment_coding = treatment_coding
-        self.n_simulations = n_simulations
 
     def _check_parameters(self, owner: str) -> None:
         super()._check_parameters(owner)

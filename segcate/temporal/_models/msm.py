@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from segcate.temporal._panel.coding import TreatmentCoding, check_transform, fit
 from segcate.temporal._panel.panel import Panel, read_panel
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class MSM(TemporalEstimator):
     """Predict outcomes under treatment plans by weighted linear regression, one a horizon.
 
@@ -63,25 +64,8 @@ class MSM(TemporalEstimator):
     ['step', 'n', 'effect', 'std_error', 'ci_low', 'ci_high', 'df']
     """
 
-    def __init__(
-        self,
-        treatment: str | Sequence[str] = "treatment",
-        outcome: str | Sequence[str] = "outcome",
-        *,
-        covariates: Sequence[str] = (),
-        static: Sequence[str] = (),
-        id: str = "id",
-        time: str = "t",
-        horizon: int = 6,
-        outcome_transform: Any = None,
-        clip: float = 0.01,
-    ) -> None:
-        super().__init__(
-            treatment, outcome, covariates=covariates, static=static, id=id, time=time,
-            horizon=horizon,
-        )  # fmt: skip
-        self.outcome_transform = outcome_transform
-        self.clip = clip
+    outcome_transform: Any = None
+    clip: float = 0.01
 
     def fit(self, panel: Any, y: Any = None) -> MSM:
         """Fit propensities, weights and one regression a horizon.

@@ -6,6 +6,7 @@ import hashlib
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import nn
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_count, check_option, check_seed
 from segcate.temporal._models.estimator import check_treatments, name_roles
-from segcate.temporal._models.settings import Network, Training, check_settings, fill, settings_type
+from segcate.temporal._models.settings import Network, check_settings, fill, settings_type
 from segcate.temporal._models.stored_model import StoredModel
 from segcate.temporal._networks.changes import Changes
 from segcate.temporal._networks.descent import Descent
@@ -42,6 +43,7 @@ _MOST_FUTURES = 5_000
 _FREE = {"checkpoint", "device", "outcome_transform", "patience", "random_state", "verbose"}
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class NeuralEstimator(StoredModel):
     """An ensemble of networks that read histories.
 
@@ -49,28 +51,13 @@ class NeuralEstimator(StoredModel):
     `_roll_out`; weights are kept as arrays in `weights_`.
     """
 
-    treatment_coding: str
+    outcome_head: str = "residual"
+    outcome_transform: Any = None
+    network: Network | None = None
+    n_models: int = 1
+    random_state: Any = None
 
-    def __init__(
-        self,
-        treatment: Any,
-        outcome: Any,
-        *,
-        outcome_head: str,
-        outcome_transform: Any,
-        network: Network | None,
-        training: Training | None,
-        n_models: int,
-        random_state: Any,
-        **roles: Any,
-    ) -> None:
-        super().__init__(treatment, outcome, **roles)
-        self.outcome_head = outcome_head
-        self.outcome_transform = outcome_transform
-        self.network = network
-        self.training = training
-        self.n_models = n_models
-        self.random_state = random_state
+    treatment_coding: str = field(init=False)
 
     @abstractmethod
     def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> nn.Module:

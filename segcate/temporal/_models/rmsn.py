@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -23,6 +24,7 @@ from segcate.temporal._networks.recurrent import (
 from segcate.temporal._networks.tensors import PanelTensors
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class RMSN(NeuralEstimator):
     """Predict outcomes under treatment plans by LSTMs whose errors are weighed as in an MSM.
 
@@ -68,6 +70,12 @@ class RMSN(NeuralEstimator):
     (180, 4)
     """
 
+    clip: float = 0.01
+    decoder: Network | None = None
+    propensity: Network | None = None
+    decoder_training: Training | None = None
+    propensity_training: Training | None = None
+
     treatment_coding = "flags"
     _defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "network": {"hidden": 24},
@@ -77,39 +85,6 @@ class RMSN(NeuralEstimator):
         "decoder_training": {"n_epochs": 30, "batch_size": 1024},
         "propensity_training": {"n_epochs": 30},
     }
-
-    def __init__(
-        self,
-        treatment: str | Sequence[str] = "treatment",
-        outcome: str | Sequence[str] = "outcome",
-        *,
-        covariates: Sequence[str] = (),
-        static: Sequence[str] = (),
-        id: str = "id",
-        time: str = "t",
-        horizon: int = 6,
-        outcome_head: str = "residual",
-        outcome_transform: Any = None,
-        clip: float = 0.01,
-        network: Network | None = None,
-        decoder: Network | None = None,
-        propensity: Network | None = None,
-        training: Training | None = None,
-        decoder_training: Training | None = None,
-        propensity_training: Training | None = None,
-        n_models: int = 1,
-        random_state: Any = None,
-    ) -> None:
-        super().__init__(
-            treatment, outcome, covariates=covariates, static=static, id=id, time=time,
-            horizon=horizon, outcome_head=outcome_head, outcome_transform=outcome_transform,
-            network=network, training=training, n_models=n_models, random_state=random_state,
-        )  # fmt: skip
-        self.clip = clip
-        self.decoder = decoder
-        self.propensity = propensity
-        self.decoder_training = decoder_training
-        self.propensity_training = propensity_training
 
     def _check_parameters(self, owner: str) -> None:
         super()._check_parameters(owner)

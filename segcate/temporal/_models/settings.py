@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ TRAINING: dict[str, Any] = {
 }
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class Network(BaseEstimator):  # type: ignore[misc]
     """Set the widths of a network.
 
@@ -89,24 +91,15 @@ class Network(BaseEstimator):  # type: ignore[misc]
     48
     """
 
-    def __init__(
-        self,
-        *,
-        hidden: int | None = None,
-        representation: int | None = None,
-        head: int | None = None,
-        n_blocks: int | None = None,
-        n_heads: int | None = None,
-        longest_distance: int | None = None,
-    ) -> None:
-        self.hidden = hidden
-        self.representation = representation
-        self.head = head
-        self.n_blocks = n_blocks
-        self.n_heads = n_heads
-        self.longest_distance = longest_distance
+    hidden: int | None = None
+    representation: int | None = None
+    head: int | None = None
+    n_blocks: int | None = None
+    n_heads: int | None = None
+    longest_distance: int | None = None
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class Training(BaseEstimator):  # type: ignore[misc]
     """Set how a network learns: how long, in what steps, and when it stops.
 
@@ -195,36 +188,19 @@ class Training(BaseEstimator):  # type: ignore[misc]
     Training(early_stopping=False, n_epochs=60)
     """
 
-    def __init__(
-        self,
-        *,
-        n_epochs: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float | None = None,
-        weight_decay: float | None = None,
-        dropout: float | None = None,
-        max_gradient: float | None = None,
-        moving_average: float | None = None,
-        early_stopping: bool | None = None,
-        patience: int | None = None,
-        validation_share: float | None = None,
-        checkpoint: str | Path | None = None,
-        device: str | None = None,
-        verbose: bool | str | None = None,
-    ) -> None:
-        self.n_epochs = n_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.dropout = dropout
-        self.max_gradient = max_gradient
-        self.moving_average = moving_average
-        self.early_stopping = early_stopping
-        self.patience = patience
-        self.validation_share = validation_share
-        self.checkpoint = checkpoint
-        self.device = device
-        self.verbose = verbose
+    n_epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    dropout: float | None = None
+    max_gradient: float | None = None
+    moving_average: float | None = None
+    early_stopping: bool | None = None
+    patience: int | None = None
+    validation_share: float | None = None
+    checkpoint: str | Path | None = None
+    device: str | None = None
+    verbose: bool | str | None = None
 
 
 def settings_type(name: str) -> type[Network] | type[Training]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,17 +25,19 @@ _HEADER = {
 }
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class StoredModel(TemporalEstimator):
     """An estimator whose fit is arrays and a few plain values."""
 
     # Fields of each nested parameter that the model uses, and their defaults.
     _defaults: ClassVar[dict[str, dict[str, Any]]]
 
-    training: Training | None
-    weights_: dict[str, npt.NDArray[Any]]
-    history_: npt.NDArray[np.float64]
-    n_parameters_: int
-    _widths: tuple[int, int, int, int]
+    training: Training | None = None
+
+    weights_: dict[str, npt.NDArray[Any]] = field(init=False)
+    history_: npt.NDArray[np.float64] = field(init=False)
+    n_parameters_: int = field(init=False)
+    _widths: tuple[int, int, int, int] = field(init=False)
 
     @abstractmethod
     def _network(self) -> Any:
