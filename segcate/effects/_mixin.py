@@ -124,10 +124,71 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
     segment_labels_: npt.NDArray[Any]
     _table: EffectTable
 
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        treatment: Any = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+        propensity: Any = None,
+    ) -> Self:
+        """Estimate the effect of every segment.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Covariates and the segment column. A model handed in gets the covariates as they came, so
+            encode or impute in a pipeline; what we fit ourselves does with strings.
+        y : array-like of shape (n_samples,)
+            Outcome, 0/1 or measured.
+        treatment : array-like of shape (n_samples,), values in {0, 1} or bool
+            Arm of each row; 1 is treated.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0, of the rows in models, regressions, matched sets (only with
+            replacement) and in the mean over the segment. Equal weights are none; whole numbers from
+            1 are counts of rows; of all others only ratios count; a row of weight 0 is not there.
+        groups : array-like of shape (n_samples,), default=None
+            Clusters of dependent rows (schools, households), for the standard error and for folds.
+        propensity : array-like of shape (n_samples,), values inside (0, 1), default=None
+            Known or cross-fitted propensities, used as they are; no model of the treatment is fitted
+            then. `SegmentMatching` takes 0 and 1 with ``score_scale="probability"``. A regression
+            has no need of it and only checks it, so that different estimators can stand in one
+            search.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If an input or parameter is missing, misaligned or out of range, if no standard error
+            is valid for the design, or if there are too few rows or groups for folds.
+        TypeError
+            If a matcher or a model is not an estimator of the kind needed.
+        OverlapError
+            If a column of X decides the treatment and no `propensity` is given, or if a modelled
+            chance of treatment is exactly 0 or 1 and nothing is clipped.
+        EmptySegmentError
+            If a segment has no estimate and ``on_empty="raise"``.
+
+        Warns
+        -----
+        SegcateWarning
+            If modelled chances of treatment were clipped, there are fewer than 30 `groups`, or X has
+            columns that were probably measured after the treatment.
+        """
+        return self._fit_effects(
+            X, y, treatment=treatment, sample_weight=sample_weight, groups=groups,
+            propensity=propensity,
+        )  # fmt: skip
+
     def _fit_effects(self, X: Any, y: Any, **given: Any) -> Self:
         """Check, estimate (each imputation on its own), refuse empty segments, pool and store.
 
-        To be called by `fit` itself: warnings point at who called that.
+        Warnings point at who called `fit`.
         """
         owner = type(self).__name__
         self._check_parameters(owner)

@@ -211,68 +211,6 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        *,
-        treatment: Any = None,
-        sample_weight: Any = None,
-        groups: Any = None,
-        propensity: Any = None,
-    ) -> SegmentAIPW:
-        """Cross-fit the models and estimate the effect of every segment.
-
-        Parameters
-        ----------
-        X : frame or array-like of shape (n_samples, n_features)
-            Covariates and the segment column. A model handed in gets the covariates as they came,
-            so encode or impute in a pipeline; the default models do with strings and NaN.
-        y : array-like of shape (n_samples,)
-            Outcome, 0/1 or measured.
-        treatment : array-like of shape (n_samples,), values in {0, 1} or bool
-            Arm of each row; 1 is treated.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0, of the rows in the models and in the mean over the segment. Equal
-            weights are none; whole numbers from 1 are counts of rows; of all others only ratios
-            count; a row of weight 0 is not there.
-        groups : array-like of shape (n_samples,), default=None
-            Clusters of dependent rows (schools, households), for the folds and the standard error.
-        propensity : array-like of shape (n_samples,), values inside (0, 1), default=None
-            Known or cross-fitted propensities, used as they are; `propensity_model` is not fitted.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If an input or parameter is missing, misaligned or out of range, or if there are too few
-            rows or groups for the folds.
-        TypeError
-            If a model is not an estimator of the kind needed.
-        OverlapError
-            If, with `clip=0`, a modelled chance of treatment is exactly 0 or 1, or if a column of X
-            decides the treatment and no `propensity` is given.
-        EmptySegmentError
-            If a segment has no estimate and ``on_empty="raise"``.
-
-        Warns
-        -----
-        SegcateWarning
-            If modelled chances of treatment were clipped, there are fewer than 30 `groups`, or X has
-            columns that were probably measured after the treatment.
-        """
-        return self._fit_effects(
-            X,
-            y,
-            treatment=treatment,
-            sample_weight=sample_weight,
-            groups=groups,
-            propensity=propensity,
-        )
-
     def _check_parameters(self, owner: str) -> None:
         self._check_shared_parameters(owner, ("ate", "att"))
         check_flag(owner, "pool_nuisances", self.pool_nuisances)

@@ -231,65 +231,6 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        *,
-        treatment: Any = None,
-        sample_weight: Any = None,
-        groups: Any = None,
-        propensity: Any = None,
-    ) -> SegmentMatching:
-        """Match inside every segment and estimate its effect.
-
-        Parameters
-        ----------
-        X : frame or array-like of shape (n_samples, n_features)
-            Covariates and the segment column.
-        y : array-like of shape (n_samples,)
-            Outcome, 0/1 or measured.
-        treatment : array-like of shape (n_samples,), values in {0, 1} or bool
-            Arm of each row; 1 is treated.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0. They weigh the focal rows of the estimand and the matches in each
-            set; only with replacement. Equal weights are none; whole numbers from 1 are counts of
-            rows; of all others only ratios count; a row of weight 0 is not there.
-        groups : array-like of shape (n_samples,), default=None
-            Clusters of dependent rows (schools, households), for the standard error.
-        propensity : array-like of shape (n_samples,), values inside (0, 1), default=None
-            Known or cross-fitted propensities; nothing is fitted then. 0 and 1 are taken with
-            ``score_scale="probability"``.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If an input or parameter is missing, misaligned or out of range, or if no standard error
-            is valid for the design.
-        OverlapError
-            If a column of X decides the treatment and no `propensity` is given.
-        EmptySegmentError
-            If a segment has no estimate and ``on_empty="raise"``.
-
-        Warns
-        -----
-        SegcateWarning
-            If there are fewer than 30 `groups`, or X has
-            columns that were probably measured after the treatment.
-        """
-        return self._fit_effects(
-            X,
-            y,
-            treatment=treatment,
-            sample_weight=sample_weight,
-            groups=groups,
-            propensity=propensity,
-        )
-
     @property
     def balance_(self) -> pd.DataFrame:
         """Balance before and after matching, from the matcher."""

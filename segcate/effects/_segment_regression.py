@@ -174,66 +174,6 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        *,
-        treatment: Any = None,
-        sample_weight: Any = None,
-        groups: Any = None,
-        propensity: Any = None,
-    ) -> SegmentRegression:
-        """Fit the regression of every segment.
-
-        Parameters
-        ----------
-        X : frame or array-like of shape (n_samples, n_features)
-            Covariates and the segment column.
-        y : array-like of shape (n_samples,)
-            Outcome, 0/1 or measured.
-        treatment : array-like of shape (n_samples,), values in {0, 1} or bool
-            Arm of each row; 1 is treated.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0, of the rows in the regression and in the mean of the covariates.
-            Equal weights are none; whole numbers from 1 are counts of rows; of all others only
-            ratios count; a row of weight 0 is not there.
-        groups : array-like of shape (n_samples,), default=None
-            Clusters of dependent rows (schools, households), for the standard error.
-        propensity : array-like of shape (n_samples,), values inside (0, 1), default=None
-            Checked, and otherwise unused: a regression has no need of it. It is taken so that
-            different estimators can stand in one search.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If an input or parameter is missing, misaligned or out of range, if more than 5 % of a
-            segment's rows have missing covariates and `missing` is "auto", or if the standard error
-            does not fit `groups`.
-        OverlapError
-            If a column of X decides the treatment and no `propensity` is given.
-        EmptySegmentError
-            If a segment has no estimate and ``on_empty="raise"``.
-
-        Warns
-        -----
-        SegcateWarning
-            If there are fewer than 30 `groups`, or X has
-            columns that were probably measured after the treatment.
-        """
-        return self._fit_effects(
-            X,
-            y,
-            treatment=treatment,
-            sample_weight=sample_weight,
-            groups=groups,
-            propensity=propensity,
-        )
-
     def _check_parameters(self, owner: str) -> None:
         self._check_shared_parameters(owner)
         check_option(owner, "std_error", self.std_error, STD_ERRORS)
