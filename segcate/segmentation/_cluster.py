@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from segcate.segmentation._clustering import ClusteringOptions, last_step
 from segcate.segmentation._clustering_segmenter import ClusteringSegmenter
 
 
+@dataclass(eq=False, repr=False)
 class ClusterSegmenter(ClusteringSegmenter):
     """Segment rows with any scikit-learn clusterer, or a Pipeline ending in one.
 
@@ -107,24 +109,10 @@ class ClusterSegmenter(ClusteringSegmenter):
     ['visits', 'plan', 'segment']
     """
 
-    def __init__(
-        self,
-        clusterer: Any,
-        *,
-        columns: Any = None,
-        noise: str = "segment",
-        min_size: int | None = None,
-        max_fit_samples: int | None = None,
-        random_state: Any = None,
-        column: str = "segment",
-    ) -> None:
-        self.clusterer = clusterer
-        self.columns = columns
-        self.noise = noise
-        self.min_size = min_size
-        self.max_fit_samples = max_fit_samples
-        self.random_state = random_state
-        self.column = column
+    clusterer: Any
+    _: KW_ONLY
+    noise: str = "segment"
+    max_fit_samples: int | None = None
 
     def _options(self) -> ClusteringOptions:
         owner = type(self).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,14 +28,18 @@ from segcate.segmentation._columns import (
 from segcate.segmentation._gap_scaler import GapScaler, fill_gaps
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ClusteringSegmenter(SegmenterMixin, BaseEstimator):
     """Cluster some columns of X; a subclass chooses the clusterer and its options.
 
     Subclasses store `columns`, `column` and `random_state` among their parameters.
     """
 
-    columns: Any
-    random_state: Any
+    columns: Any = None
+    min_size: int | None = None
+    random_state: Any = None
+    column: str = "segment"
+
     # Whether fit fills missing values. Otherwise it refuses them or leaves them to the clusterer.
     _fills_gaps: ClassVar[bool] = False
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
 
 from segcate._inputs import frames
 from segcate._inputs.parameters import check_count, check_number, check_option
@@ -15,6 +16,7 @@ from segcate.segmentation._clustering_segmenter import (
 _METRICS = ["euclidean", "manhattan", "chebyshev", "canberra", "braycurtis", "cosine", "hamming"]
 
 
+@dataclass(eq=False, repr=False)
 class HDBSCANSegmenter(ClusteringSegmenter):
     """Segment rows by density: clusters of any shape, and noise for rows that fit nowhere.
 
@@ -126,36 +128,17 @@ class HDBSCANSegmenter(ClusteringSegmenter):
     2
     """
 
-    _fills_gaps = True
+    min_cluster_size: int = 5
+    _: KW_ONLY
+    min_samples: int | None = None
+    metric: str = "euclidean"
+    cluster_selection_method: str = "eom"
+    cluster_selection_epsilon: float = 0.0
+    scale: bool = True
+    noise: str = "segment"
+    max_fit_samples: int | None = None
 
-    def __init__(
-        self,
-        min_cluster_size: int = 5,
-        *,
-        min_samples: int | None = None,
-        metric: str = "euclidean",
-        cluster_selection_method: str = "eom",
-        cluster_selection_epsilon: float = 0.0,
-        columns: Any = None,
-        scale: bool = True,
-        noise: str = "segment",
-        min_size: int | None = None,
-        max_fit_samples: int | None = None,
-        random_state: Any = None,
-        column: str = "segment",
-    ) -> None:
-        self.min_cluster_size = min_cluster_size
-        self.min_samples = min_samples
-        self.metric = metric
-        self.cluster_selection_method = cluster_selection_method
-        self.cluster_selection_epsilon = cluster_selection_epsilon
-        self.columns = columns
-        self.scale = scale
-        self.noise = noise
-        self.min_size = min_size
-        self.max_fit_samples = max_fit_samples
-        self.random_state = random_state
-        self.column = column
+    _fills_gaps: ClassVar[bool] = True
 
     def _options(self) -> ClusteringOptions:
         owner = type(self).__name__

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from segcate.segmentation._clustering_segmenter import (
 )
 
 
+@dataclass(eq=False, repr=False)
 class KMeansSegmenter(ClusteringSegmenter):
     """Segment rows by k-means: each row goes to the nearest of `n_clusters` centres.
 
@@ -115,30 +117,14 @@ class KMeansSegmenter(ClusteringSegmenter):
            [60.5,  8.5]])
     """
 
-    _fills_gaps = True
+    n_clusters: int = 8
+    _: KW_ONLY
+    scale: bool = True
+    init: Any = "k-means++"
+    n_init: int | str = 10
+    max_iter: int = 300
 
-    def __init__(
-        self,
-        n_clusters: int = 8,
-        *,
-        columns: Any = None,
-        scale: bool = True,
-        init: Any = "k-means++",
-        n_init: int | str = 10,
-        max_iter: int = 300,
-        min_size: int | None = None,
-        random_state: Any = None,
-        column: str = "segment",
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.columns = columns
-        self.scale = scale
-        self.init = init
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.min_size = min_size
-        self.random_state = random_state
-        self.column = column
+    _fills_gaps: ClassVar[bool] = True
 
     def fit(self, X: Any, y: Any = None) -> Any:
         """Find the segments of X.
