@@ -13,6 +13,7 @@ from segcate._covariates.leakage import Leak, find_leaks
 from segcate._inputs import frames
 from segcate._inputs.arrays import Int
 from segcate._inputs.effect_data import EffectData
+from segcate._inputs.listing import first_few
 from segcate._inputs.vectors import is_zero_one
 from segcate.exceptions import OverlapError, SegcateWarning
 
@@ -67,10 +68,9 @@ def check_late_columns(owner: str, data: EffectData) -> dict[str, str]:
             )
     strong = [leak for leak in found if leak.is_strong]
     if strong:
-        listing = "; ".join(f"{leak.column!r}: {leak.text}" for leak in strong[:5])
-        more = f" and {len(strong) - 5} more" if len(strong) > 5 else ""
+        listing = first_few((f"{leak.column!r}: {leak.text}" for leak in strong), separator="; ")
         warnings.warn(
-            f"{owner}: X has columns that were probably measured after the treatment ({listing}{more}). "
+            f"{owner}: X has columns that were probably measured after the treatment ({listing}). "
             "Effects are wrong if they were: leave them out unless they were measured before.",
             SegcateWarning,
             stacklevel=4,

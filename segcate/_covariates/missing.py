@@ -20,7 +20,7 @@ from segcate._inputs.arrays import Bool, Float, Int
 from segcate._inputs.effect_data import DesignData, EffectData
 from segcate._inputs.encoding import encode_columns, read_again
 from segcate._inputs.kinds import ColumnKind, read_column, with_note
-from segcate._inputs.listing import listed
+from segcate._inputs.listing import first_few, listed
 from segcate._inputs.parameters import check_option
 from segcate._inputs.segments import SegmentCodes
 from segcate._inputs.weights import present, read_weights
@@ -71,7 +71,7 @@ class Filling:
         """Say which columns had gaps, and what was done, in one line."""
         total = max(int(self.n_rows.sum()), 1)
         share = [f"{k.name} {100 * n.sum() / total:.2g} %" for k, n in self._columns]
-        columns = ", ".join(share[:5]) + (f" and {len(share) - 5} more" if len(share) > 5 else "")
+        columns = first_few(share)
         if self.how == "drop":
             kept = 0 if self.complete is None else len(self.complete)
             return (
@@ -280,7 +280,6 @@ def _refuse_many(
     if not len(many):
         return
     columns = [f"{k.name} ({n})" for k, n in zip(kinds, missing.sum(axis=0), strict=True)]
-    more = f" and {len(columns) - 5} more columns" if len(columns) > 5 else ""
     where = "the rows"
     if data.segment.position is not None:
         where = f"the rows of segment {listed([data.segment.labels[many[0]]])}"
@@ -294,7 +293,7 @@ def _refuse_many(
             "missing='impute' makes 5 imputations with treatment and outcome (right in most other cases)"
         )
     raise ValueError(
-        f"{owner}: Input X contains NaN, in the columns {', '.join(columns[:5])}{more}, and the models in use "
+        f"{owner}: Input X contains NaN, in the columns {first_few(columns, noun='columns')}, and the models in use "
         f"cannot take it; {100 * share[many[0]]:.0f} % of {where} are incomplete, and above "
         f"{100 * MOST_INCOMPLETE:.0f} % it matters what is done. Say so: {'; '.join(ways)}. Or choose models that "
         "take NaN, such as HistGradientBoostingClassifier for the propensity."

@@ -14,7 +14,7 @@ from segcate._inputs import frames
 from segcate._inputs.arrays import Float
 from segcate._inputs.cells import read_cells
 from segcate._inputs.containers import refuse_no_table, without_dump
-from segcate._inputs.listing import listed
+from segcate._inputs.listing import first_few, listed
 from segcate._inputs.peek import count_gaps
 from segcate._inputs.segments import Segment
 
@@ -121,9 +121,8 @@ def _refuse_gaps(owner: str, gaps: dict[str, int]) -> None:
     """Raise if any column has missing values, and say which."""
     found = [f"{name} ({n})" for name, n in gaps.items() if n]
     if found:
-        more = f" and {len(found) - 5} more columns" if len(found) > 5 else ""
         raise ValueError(
-            f"{owner}: Input X contains NaN, in the columns {', '.join(found[:5])}{more}, and the models in use "
+            f"{owner}: Input X contains NaN, in the columns {first_few(found, noun='columns')}, and the models in use "
             "cannot take it. Impute before this step (a missing-indicator keeps the information), or choose models "
             "that can, such as HistGradientBoostingClassifier for the propensity."
         )

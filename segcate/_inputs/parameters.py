@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from segcate._inputs.arrays import Float
+
 
 def is_whole(value: Any) -> bool:
     """Tell whether a value is a whole number; True and False are none."""
@@ -126,6 +128,24 @@ def _bounds(
 def check_in_unit_interval(owner: str, name: str, value: Any) -> None:
     """Raise unless `value` is a number strictly between 0 and 1."""
     check_number(owner, name, value, above=0, below=1)
+
+
+def check_numbers(
+    owner: str, name: str, value: Any, n: int, each: str, *, repeats: bool = False
+) -> Float:
+    """Return `n` finite numbers, one for each of what `each` names; with `repeats` one serves all."""
+    try:
+        values = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.full(1, np.nan)
+    if values.ndim == 0 and repeats:
+        values = np.repeat(values, n)
+    if values.shape != (n,) or not np.isfinite(values).all():
+        raise ValueError(
+            f"{owner}: `{name}` must hold {n} finite number{'s' * (n > 1)}, one for each {each}"
+            f"{', or one for all' * repeats}; got {value!r}."
+        )
+    return values
 
 
 def check_flag(owner: str, name: str, value: Any) -> None:

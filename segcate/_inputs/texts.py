@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs.arrays import Float, Int64
+from segcate._inputs.listing import first_few
 
 # A column of text is a mistyped column of numbers from this share of numbers, and as many values.
 _SHARE_OF_NUMBERS = 0.9
@@ -212,10 +213,9 @@ def _mistyped(
 ) -> str:
     """Say which few values of a column of numbers are none, the most frequent first."""
     others = sorted(np.flatnonzero(~fits).tolist(), key=lambda i: (-int(rows[i]), texts[i]))
-    found = ", ".join(f"{texts[i]!r} ({int(rows[i])})" for i in others[:5])
-    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+    found = first_few(f"{texts[i]!r} ({int(rows[i])})" for i in others)
     return (
-        f"is {what} but for {found}{more}: turn those into missing values, or the column into categories "
+        f"is {what} but for {found}: turn those into missing values, or the column into categories "
         "(`astype('category')`)."
     )
 

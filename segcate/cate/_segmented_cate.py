@@ -14,7 +14,7 @@ from segcate._inputs.arrays import Float, Int
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import check_features, takes_missing
 from segcate._inputs.kinds import columns_as_they_came
-from segcate._inputs.listing import listed
+from segcate._inputs.listing import first_few, listed
 from segcate._inputs.parameters import (
     check_count,
     check_in_unit_interval,
@@ -382,10 +382,9 @@ class SegmentedCATE(CATEEstimator):
             if gap
         ]
         if small and self.on_empty == "raise":
-            more = f" and {len(small) - 5} more" if len(small) > 5 else ""
             raise EmptySegmentError(
                 f"{owner}: {len(small)} of {len(gaps)} segments cannot have a model of their own: "
-                f"{', '.join(small[:5])}{more}. Merge them into others, lower `min_per_arm`, or set "
+                f"{first_few(small)}. Merge them into others, lower `min_per_arm`, or set "
                 "on_empty='overall' or 'nan'."
             )
         return gaps

@@ -18,7 +18,7 @@ from segcate.datasets._simulated_design import (
     LEVELS,
     Design,
     check_choices,
-    check_numbers,
+    check_sizes,
     check_structure,
     make_design,
 )
@@ -197,7 +197,7 @@ def make_segmented_users(
     >>> data.att.round(3), data.att_sample.round(3)
     (array([0.295, 1.295]), array([0.303, 1.281]))
     """
-    check_numbers(
+    check_sizes(
         n_samples=n_samples, n_segments=n_segments, n_features=n_features, n_groups=n_groups,
         noise=noise, group_sd=group_sd, separation=separation, prognosis=prognosis,
         curvature=curvature,
@@ -314,8 +314,7 @@ def _outcome(
     """Draw y around its index (or, for a binary y, at the risk that the index stands for)."""
     if not design.is_binary:
         return np.asarray(index + gain + noise * rng.standard_normal(len(index)), dtype=np.float64)
-    smallest, largest = design.range_of_effects
-    low, high = 0.05 + max(0.0, -smallest), 0.95 - max(0.0, largest)
+    low, high = design.control_risks()
     middle = 0.25 * (len(design.sizes) - 1)
     risk = low + (high - low) * expit(index - middle) + gain
     return np.asarray(rng.uniform(size=len(risk)) < risk, dtype=np.float64)

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from segcate._inputs.arrays import Float, Int
-from segcate._inputs.parameters import check_count, check_number, check_option
+from segcate._inputs.parameters import check_count, check_number, check_numbers, check_option
 from segcate.datasets._truth import intercept_for
 
 _OWNER = "make_segmented_users"
+LOWEST_RISK, HIGHEST_RISK = 0.05, 0.95
 # Three equally frequent levels with mean 0 and SD 1 (half of the channel's enters the score).
 LEVELS = np.sqrt(1.5) * np.array([-1.0, 0.0, 1.0])
 
@@ -35,12 +36,11 @@ class Design:
         key = (self.confounding, self.overlap_loss, self.shifts)
         return np.array([intercept_for(share, *key) for share in self.treated_share.tolist()])
 
-    @property
-    def range_of_effects(self) -> tuple[float, float]:
-        """Smallest and largest effect of a user, for a modifier inside (-1, 1)."""
-        return float(self.effects.min() - abs(self.slope)), float(
-            self.effects.max() + abs(self.slope)
-        )
+    def control_risks(self) -> tuple[float, float]:
+        """Return the range of control risks, for a modifier of the effect inside (-1, 1)."""
+        reach = abs(self.slope)
+        ends = float(self.effects.min() - reach), float(self.effects.max() + reach)
+        return risks_of_control(_OWNER, "`effects` and `heterogeneity`", ends)
 
 
 def make_design(
@@ -69,11 +69,11 @@ def make_design(
         shifts=tuple((LEVELS / 2).tolist()) if categories else (0.0,),
     )
     if design.is_binary:
-        _check_room(design)
+        design.control_risks()  # which refuses effects that leave no room for them
     return design
 
 
-def check_numbers(**values: Any) -> None:
+def check_sizes(**values: Any) -> None:
     """Check counts (named n_*) and finite numbers."""
     for name, value in values.items():
         if name.startswith("n_"):
@@ -122,7 +122,9 @@ def check_structure(
 def _segment_sizes(n_samples: int, n_segments: int, shares: Any) -> Int:
     """Split the users by largest remainder, so that sizes are fixed numbers."""
     weights = (
-        np.ones(n_segments) if shares is None else _sequence("segment_shares", shares, n_segments)
+        np.ones(n_segments)
+        if shares is None
+        else check_numbers(_OWNER, "segment_shares", shares, n_segments, "segment")
     )
     if (weights <= 0).any():
         raise ValueError(f"{_OWNER}: `segment_shares` must be positive; got {shares!r}.")
@@ -144,7 +146,9 @@ def _shares(treated_share: Any, n_segments: int, assignment: str) -> Float:
             f"{_OWNER}: `treated_share` must be one number with assignment='group', since a "
             f"group's treatment cannot differ by segment; got {treated_share!r}."
         )
-    values = _sequence("treated_share", treated_share, n_segments)
+    values = check_numbers(
+        _OWNER, "treated_share", treated_share, n_segments, "segment", repeats=True
+    )
     if not ((values > 0) & (values < 1)).all():
         raise ValueError(
             f"{_OWNER}: `treated_share` must lie inside (0, 1); got {treated_share!r}."
@@ -155,7 +159,7 @@ def _shares(treated_share: Any, n_segments: int, assignment: str) -> Float:
 def _effects(effects: Any, n_segments: int, outcome: str) -> Float:
     if effects is None:
         return np.linspace(0.0, 0.3 if outcome == "binary" else 1.0, n_segments)
-    return _sequence("effects", effects, n_segments)
+    return check_numbers(_OWNER, "effects", effects, n_segments, "segment")
 
 
 def _slope(heterogeneity: Any) -> float:
@@ -174,28 +178,14 @@ def _strength(name: str, value: Any) -> float:
     return float(value)
 
 
-def _sequence(name: str, value: Any, n_segments: int) -> Float:
-    """Return one finite number a segment; a single number serves all."""
-    try:
-        values = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        values = np.full(1, np.nan)
-    if values.ndim == 0 and name == "treated_share":
-        values = np.repeat(values, n_segments)
-    if values.shape != (n_segments,) or not np.isfinite(values).all():
+def risks_of_control(owner: str, names: str, effects: tuple[float, float]) -> tuple[float, float]:
+    """Return the range of control risks that keeps every risk between 0.05 and 0.95."""
+    smallest, largest = effects
+    low = LOWEST_RISK + max(0.0, -smallest)
+    high = HIGHEST_RISK - max(0.0, largest)
+    if high - low < 0.1:
         raise ValueError(
-            f"{_OWNER}: `{name}` must hold n_segments={n_segments} finite numbers, one for each "
-            f"segment; got {value!r}."
+            f"{owner}: risk differences from {smallest:.3g} to {largest:.3g} ({names}) leave no room for control risks "
+            "between 0.05 and 0.95. Their span above and below 0 may add up to 0.8 at most."
         )
-    return values
-
-
-def _check_room(design: Design) -> None:
-    smallest, largest = design.range_of_effects
-    room = 0.9 - max(0.0, largest) - max(0.0, -smallest)
-    if room < 0.1:
-        raise ValueError(
-            f"{_OWNER}: risk differences from {smallest:.3g} to {largest:.3g} (`effects` and "
-            "`heterogeneity`) leave no room for control risks between 0.05 and 0.95. Their span "
-            "above and below 0 may add up to 0.8 at most."
-        )
+    return low, high

@@ -12,13 +12,19 @@ from scipy.special import expit, ndtr, softmax
 from sklearn.utils import Bunch
 
 from segcate._inputs.arrays import Float
-from segcate._inputs.parameters import check_count, check_number, check_option, check_seed
+from segcate._inputs.parameters import (
+    check_count,
+    check_number,
+    check_numbers,
+    check_option,
+    check_seed,
+)
+from segcate.datasets._simulated_design import risks_of_control
 
 _OWNER = "make_uplift"
 _FEWEST_FEATURES = 3
 # Default average and SD of the effect: units of y, and risk differences.
 _DEFAULTS = {"continuous": (1.0, 0.5), "binary": (0.1, 0.1)}
-_LOWEST_RISK, _HIGHEST_RISK = 0.05, 0.95
 _DESCRIPTION = """Simulated users with a known treatment effect each.
 
 x0 and x1 move treatment (unless it is randomised) and outcome, x0 and x2 the effect; further columns
@@ -145,7 +151,10 @@ def make_uplift(
     check_number(_OWNER, "noise", noise, least=0)
     check_number(_OWNER, "confounding", confounding, least=0, most=10)
     average, spread = _DEFAULTS[outcome]
-    averages = _averages(average if average_effect is None else average_effect, n_arms)
+    asked = average if average_effect is None else average_effect
+    averages = check_numbers(
+        _OWNER, "average_effect", asked, n_arms - 1, "arm but the control", repeats=True
+    )
     spread = spread if heterogeneity is None else heterogeneity
     check_number(_OWNER, "heterogeneity", spread, least=0)
 
@@ -181,7 +190,8 @@ def _truth(
     if not is_binary:
         return _Truth(effect, propensity, index)
     reach = spread * (np.sqrt(6) if shape == "smooth" else np.sqrt(2))
-    low, high = _room_for_control(float(averages.min() - reach), float(averages.max() + reach))
+    ends = float(averages.min() - reach), float(averages.max() + reach)
+    low, high = risks_of_control(_OWNER, "`average_effect` and `heterogeneity`", ends)
     return _Truth(effect, propensity, low + (high - low) * expit(index))
 
 
@@ -190,19 +200,6 @@ def _shaped(x: Float, shape: str) -> Float:
     if shape == "step":
         return np.where(x > 0, 1.0, -1.0)
     return np.asarray(np.sqrt(3) * (2 * ndtr(x) - 1), dtype=np.float64)
-
-
-def _room_for_control(smallest: float, largest: float) -> tuple[float, float]:
-    """Return the range of control risks that keeps every risk between 0.05 and 0.95."""
-    low = _LOWEST_RISK + max(0.0, -smallest)
-    high = _HIGHEST_RISK - max(0.0, largest)
-    if high - low < 0.1:
-        raise ValueError(
-            f"{_OWNER}: risk differences from {smallest:.3g} to {largest:.3g} (`average_effect` and "
-            "`heterogeneity`) leave no room for control risks between 0.05 and 0.95. Their span "
-            "above and below 0 may add up to 0.8 at most."
-        )
-    return low, high
 
 
 def _as_bunch(
@@ -235,19 +232,3 @@ def _labelled(name: str, values: Any, n_treatments: int) -> Any:
         return pd.Series(values, name=name)
     first = n_treatments + 1 - values.shape[1]
     return pd.DataFrame(values, columns=[f"arm{k}" for k in range(first, n_treatments + 1)])
-
-
-def _averages(value: Any, n_arms: int) -> Float:
-    """Return one average effect for every arm but the control; a single number serves all."""
-    try:
-        values = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        values = np.full(1, np.nan)
-    if values.ndim == 0:
-        values = np.full(n_arms - 1, float(values))
-    if values.shape != (n_arms - 1,) or not np.isfinite(values).all():
-        raise ValueError(
-            f"{_OWNER}: `average_effect` must be a finite number, or n_arms - 1 = {n_arms - 1} of "
-            f"them; got {value!r}."
-        )
-    return values

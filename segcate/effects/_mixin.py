@@ -19,7 +19,7 @@ from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import EffectData, check_effect_data
 from segcate._inputs.features import check_features
 from segcate._inputs.kinds import ColumnKind, with_note
-from segcate._inputs.listing import listed
+from segcate._inputs.listing import first_few, listed
 from segcate._inputs.parameters import check_count, check_in_unit_interval, check_option
 from segcate._inputs.present_rows import present_rows
 from segcate._inputs.segments import Segment, code_segments
@@ -406,11 +406,10 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
             if not e.is_estimated
         ]
         if gaps and (self.on_empty == "raise" or len(gaps) == len(estimates)):
-            more = f" and {len(gaps) - 5} more" if len(gaps) > 5 else ""
-            found = f"{len(gaps)} of {len(estimates)} segments have no estimate: {'; '.join(gaps[:5])}{more}"
             raise EmptySegmentError(
-                f"{owner}: {found} (n_samples={data.n_rows}). {_ways_out(owner, len(gaps), len(estimates))}. It may "
-                f"also help to {self._remedy}."
+                f"{owner}: {len(gaps)} of {len(estimates)} segments have no estimate: "
+                f"{first_few(gaps, separator='; ')} (n_samples={data.n_rows}). "
+                f"{_ways_out(owner, len(gaps), len(estimates))}. It may also help to {self._remedy}."
             )
 
     def _store_effects(

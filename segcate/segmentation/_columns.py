@@ -16,7 +16,7 @@ from segcate._inputs.arrays import Float, Int
 from segcate._inputs.cells import column_label
 from segcate._inputs.encoding import read_again
 from segcate._inputs.kinds import ColumnKind, as_used, read_column
-from segcate._inputs.listing import listed
+from segcate._inputs.listing import first_few, listed
 from segcate._inputs.peek import number_positions
 
 
@@ -196,10 +196,9 @@ def _refuse(
 ) -> None:
     bad = [f"{label!r} ({count})" for label, count in zip(labels, counts, strict=True) if count]
     if bad:
-        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
         raise ValueError(
             f"{owner}: clustered columns contain {what}, in rows of {n_rows}: "
-            f"{', '.join(bad[:5])}{more}. Fill or drop them before this step, or leave the column "
+            f"{first_few(bad)}. Fill or drop them before this step, or leave the column "
             f"out of `{argument}`."
         )
 
@@ -215,7 +214,7 @@ def blame_rows(owner: str, rows: Any, *, fitting: bool) -> Iterator[None]:
         bad = [f"{column_label(rows, i)!r} ({n})" for i, n in enumerate(counts) if n]
         if bad and "NaN" in str(error):
             raise ValueError(
-                f"{owner}: clustered columns have missing values (NaN): {', '.join(bad[:5])} of "
+                f"{owner}: clustered columns have missing values (NaN): {first_few(bad)} of "
                 f"{n_rows} rows, and the clusterer cannot take them. Put an imputer into its "
                 "Pipeline, or leave those columns out of `columns`."
             ) from error

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from segcate._inputs import frames
 from segcate._inputs.arrays import Bool
 from segcate._inputs.features import check_features
-from segcate._inputs.listing import listed
+from segcate._inputs.listing import first_few, listed
 from segcate._inputs.vectors import check_same_index
 from segcate.base import SegmenterMixin
 from segcate.exceptions import SegcateWarning
@@ -244,10 +244,9 @@ class RuleSegmenter(SegmenterMixin, BaseEstimator):
             if not size
         ]
         if idle:
-            more = f" and {len(idle) - 5} more" if len(idle) > 5 else ""
             warnings.warn(
                 f"{type(self).__name__}: rules that give their segment to no row of fit: "
-                f"{', '.join(idle[:5])}{more}. Check the condition, or the order of the rules.",
+                f"{first_few(idle)}. Check the condition, or the order of the rules.",
                 SegcateWarning,
                 stacklevel=3,
             )

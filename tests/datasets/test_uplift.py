@@ -107,8 +107,8 @@ def test_the_same_seed_gives_the_same_users():
         ({"noise": -1.0}, "`noise` must be a number of at least 0; got -1.0"),
         ({"confounding": 11}, r"`confounding` must be a number in \[0, 10\]; got 11"),
         ({"heterogeneity": "much"}, "`heterogeneity` must be a number of at least 0"),
-        ({"average_effect": [1.0, 2.0]}, r"n_arms - 1 = 1 of them; got \[1.0, 2.0\]"),
-        ({"average_effect": "high"}, "`average_effect` must be a finite number"),
+        ({"average_effect": [1.0, 2.0]}, r"one for each arm but the control.*; got \[1.0, 2.0\]"),
+        ({"average_effect": "high"}, "`average_effect` must hold 1 finite number"),
         ({"outcome": "binary", "average_effect": 0.7}, "leave no room for control risks"),
     ],
 )
