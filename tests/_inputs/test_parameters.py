@@ -5,10 +5,12 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from segcate._inputs.listing import first_few, listed
 from segcate._inputs.parameters import (
     check_count,
     check_flag,
     check_number,
+    check_numbers,
     check_option,
     check_seed,
     is_number,
@@ -88,3 +90,21 @@ def test_a_seed_is_a_whole_number_a_generator_or_none() -> None:
             check_seed("A", value)
     with pytest.raises(ValueError, match="A: `random_state` is -1"):
         check_seed("A", -1)
+
+
+def test_several_numbers_are_one_for_each_or_one_for_all():
+    assert check_numbers("f", "effects", [1, 2], 2, "segment").tolist() == [1.0, 2.0]
+    assert check_numbers("f", "effects", 3, 2, "segment", repeats=True).tolist() == [3.0, 3.0]
+    for wrong in (3, [1, 2, 3], [1, np.nan], [1, "x"]):
+        with pytest.raises(
+            ValueError, match="`effects` must hold 2 finite numbers, one for each se"
+        ):
+            check_numbers("f", "effects", wrong, 2, "segment")
+
+
+def test_the_first_few_texts_say_how_many_more_there_are():
+    assert first_few(["a", "b"]) == "a, b"
+    assert (
+        first_few("abcdefg", separator="; ", noun="columns") == "a; b; c; d; e and 2 more columns"
+    )
+    assert listed([1, np.int64(2), "x"], limit=2) == "1, 2 and 1 more"

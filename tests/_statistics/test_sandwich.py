@@ -8,9 +8,12 @@ import pytest
 from segcate._statistics.sandwich import (
     FULL_LEVERAGE,
     cluster_factor,
+    cluster_scores,
     corrected,
     left_out_sums,
+    row_factor,
     sums_by_group,
+    unit_factor,
 )
 
 
@@ -61,3 +64,24 @@ def test_the_factor_is_that_of_statsmodels(study):
     sums = sums_by_group(X * fitted.resid[:, None], codes)
     covariance = cluster_factor(9, 60, 3) * bread @ sums.T @ sums @ bread
     np.testing.assert_allclose(covariance, fitted.cov_params(), rtol=1e-9)
+
+
+def test_the_covariance_of_groups_left_out_is_the_jackknife(study):
+    X, y, codes = study
+    bread = np.linalg.inv(X.T @ X)
+    beta = bread @ X.T @ y
+    scores, _ = cluster_scores(X, y - X @ beta, bread, codes, leaves_out=True)
+    moves = np.array(
+        [beta - np.linalg.lstsq(X[codes != g], y[codes != g], rcond=None)[0] for g in range(9)]
+    )
+    factor = cluster_factor(9, 60, 3, leaves_out=True)
+    np.testing.assert_allclose(factor * scores.T @ scores, 8 / 9 * moves.T @ moves, rtol=1e-9)
+
+
+def test_factors_mean_nothing_without_a_second_unit_or_a_row_to_spare():
+    assert unit_factor(5) == 1.25
+    assert unit_factor(5, leaves_out=True) == 0.8
+    assert row_factor("hc1", 12, 2) == 1.2
+    assert row_factor("hc3", 2, 2) == 1.0
+    assert np.isnan([unit_factor(1), row_factor("hc1", 2, 2), cluster_factor(9, 3, 3)]).all()
+    np.testing.assert_array_equal(unit_factor(np.array([1, 2, 5])), [np.nan, 2.0, 1.25])
