@@ -96,6 +96,12 @@ def test_hillstrom_example_says_what_its_text_says():
     share, mean, low, high = value["women's mail where it pays"]
     assert share == pytest.approx(49, abs=1)
     assert f"it earns {mean} cents ({low} to {high})" in script
+    _, all_mean, all_low, all_high = value["women's mail for all"]
+    front = " ".join((ROOT / "docs" / "index.md").read_text(encoding="utf-8").split())
+    assert f"{all_mean} cents a customer ({all_low} to {all_high})" in front
+    assert f"{mean} cents ({low} to {high}) for the half" in front
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"earns {mean} cents a customer ({low} to {high})" in readme
     _, mean, low, high = value["men's mail for all"]
     assert f"{mean} cents per customer ({low} to {high})" in script
     _, _, low, high = value["women's mail for all"]
