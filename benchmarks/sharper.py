@@ -1,7 +1,7 @@
 """Do the intervals of segments hold the truth, and how wide are they? Known truths, many designs.
 
 Each draw finds six segments by k-means on its own rows and estimates the effect in each. Its truth is the
-mean effect in these segments over 100,000 other rows, weighted by their chance of being in the
+mean effect in these segments over 40,000 other rows, weighted by their chance of being in the
 population of the estimand. Run ``python benchmarks/sharper.py`` for all cells; the table goes to
 benchmarks/sharper.json. ``--cells "linear 800" --draws 40`` runs less and only prints.
 """
@@ -28,7 +28,7 @@ from segcate.matching import PropensityMatcher
 
 RESULTS = Path(__file__).with_suffix(".json")
 N_SEGMENTS = 6
-N_TRUTH = 100_000
+N_TRUTH = 40_000
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ def _poor(rng: np.random.Generator, n: int) -> Population:
     return Population(x, log_odds, base, 0.5 + 0.3 * x[:, 0], rng.normal(size=n))
 
 
-def _squares(rng: np.random.Generator, n: int) -> Population:
+def _squares(rng: np.random.Generator, n: int, steep: float = 0.5) -> Population:
     x = _normal(rng, n)
-    log_odds = -1.2 + 0.7 * x[:, 0] ** 2 + 0.3 * x[:, 1]
+    log_odds = -1.0 + steep * x[:, 0] ** 2 + 0.3 * x[:, 1]
     base = 1.0 * x[:, 0] ** 2 + 0.5 * x[:, 1]
     return Population(x, log_odds, base, 0.5 + 0.2 * x[:, 1], rng.normal(size=n))
 
@@ -199,6 +199,7 @@ CELLS: dict[str, Cell] = {
     "poor overlap 3000": Cell(_poor, 3000),
     "squares 800": Cell(_squares, 800),
     "squares 3000": Cell(_squares, 3000),
+    "steep squares 3000": Cell(lambda rng, n: _squares(rng, n, 0.7), 3000),
     "squares, no overlap 3000": Cell(_squares_no_overlap, 3000),
     "squares, sign by segment 3000": Cell(_squares_by_side, 3000),
     "slopes, sign by segment 800": Cell(_slopes_by_side, 800),
@@ -305,6 +306,9 @@ def estimators(cell: Cell) -> dict[str, Any]:
     return {
         "bias": SegmentMatching(adjustment="bias", **matching),
         "auto": SegmentMatching(adjustment="auto", **matching),
+        "auto, old matches": SegmentMatching(
+            adjustment="auto", **{**matching, "matcher": cell.matcher or PropensityMatcher()}
+        ),
         "regression": SegmentRegression(**shared),
     }
 
@@ -381,7 +385,7 @@ def main() -> None:
         found = run_cell(name, given.draws, given.estimators)
         for key, counts in found.items():
             print(
-                f"{name:34s}{key:12s}" + "  ".join(f"{k} {v}" for k, v in counts.items()),
+                f"{name:34s}{key:18s}" + "  ".join(f"{k} {v}" for k, v in counts.items()),
                 flush=True,
             )
         kept[name] = kept.get(name, {}) | found

@@ -58,8 +58,10 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     Parameters
     ----------
     matcher : Matcher, default=None
-        How to match; None is ``PropensityMatcher()``: three neighbours with replacement on the
-        log-odds of a logistic regression fitted in the segment. Its own `segment` is ignored.
+        How to match. None is ``PropensityMatcher()``: three neighbours with replacement on the
+        log-odds of a logistic regression fitted in the segment; with ``adjustment="auto"``
+        ``PropensityMatcher("auto", n_neighbors="auto")``: twice the root of the donors, on a penalised
+        and curved score. Its own `segment` is ignored.
     estimand : {"att", "atc", "ate"}, default="att"
         Effect on the treated, on the controls, or on all, in units of y (a risk difference when y
         is 0/1).
@@ -271,8 +273,12 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
 
     @property
     def _matcher(self) -> Matcher:
-        """The matcher handed in, or the default one; not fitted."""
-        return PropensityMatcher() if self.matcher is None else self.matcher
+        """The matcher handed in, or the default one for the adjustment; not fitted."""
+        if self.matcher is not None:
+            return self.matcher
+        if is_curved(self.adjustment):
+            return PropensityMatcher("auto", n_neighbors="auto")
+        return PropensityMatcher()
 
     def _propensity_rules(self) -> dict[str, Any]:
         matcher = self._matcher

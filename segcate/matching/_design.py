@@ -24,7 +24,7 @@ from segcate.matching._cells import cells_of, exact_codes, exact_positions
 from segcate.matching._matched_sets import PositionedRows, matched_sets, point_ranks
 from segcate.matching._model_columns import ModelColumns, model_columns, noted
 from segcate.matching._nearest import count_uses
-from segcate.matching._options import MatchingOptions
+from segcate.matching._options import MatchingOptions, neighbors_for
 from segcate.matching._propensity import (
     PropensityFit,
     ScoreOptions,
@@ -215,10 +215,17 @@ def nearest_design(covariates: Covariates, space: Space, options: MatchingOption
     )  # fmt: skip
     sample = MatchedSample(
         order, bounds, cell_segment, None if space.score is None else score, start, stop, donors,
-        uses, squares, status, options.n_neighbors, options.replacement, caliper, tolerance, weight,
+        uses, squares, status, _most_neighbors(options, bounds), options.replacement, caliper, tolerance, weight,
         _row_ids(data.X), covariates.support.names, points,
     )  # fmt: skip
     return Design(options.estimand, covariates, sample, space.propensity, space.notes)
+
+
+def _most_neighbors(options: MatchingOptions, bounds: npt.NDArray[np.int64]) -> int:
+    """Return the neighbours asked for; of a number that follows from the donors the largest."""
+    if options.n_neighbors is not None:
+        return options.n_neighbors
+    return neighbors_for(float(np.diff(bounds).max(initial=1)))
 
 
 def _first_status(

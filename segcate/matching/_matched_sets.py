@@ -11,7 +11,7 @@ from segcate._inputs.arrays import Float
 from segcate.matching._greedy import match_without_replacement
 from segcate.matching._near_points import match_points, match_points_without_replacement
 from segcate.matching._nearest import match_with_replacement
-from segcate.matching._options import MatchingOptions
+from segcate.matching._options import MatchingOptions, neighbors_for
 from segcate.matching._support import FOCAL_ARMS
 
 Index = npt.NDArray[np.int32]
@@ -64,6 +64,8 @@ def matched_sets(
     if rows.points is not None:
         return _sets_of_points(rows, rows.points, options)
     focal_arms = FOCAL_ARMS[options.estimand]
+    if options.n_neighbors is None:
+        return *_wide_windows(rows, focal_arms), None
     if options.replacement:
         start, stop = match_with_replacement(
             rows.score,
@@ -87,10 +89,40 @@ def matched_sets(
     )
 
 
+def _wide_windows(rows: PositionedRows, focal_arms: tuple[bool, bool]) -> tuple[Index, Index]:
+    """Match within each cell and arm with as many neighbours as its number of donors says."""
+    start, stop = np.zeros(len(rows.score), np.int32), np.zeros(len(rows.score), np.int32)
+    for cell, arm in np.ndindex(len(rows.caliper), 2):
+        first, middle, last = rows.bounds[2 * cell : 2 * cell + 3].tolist()
+        donors, focal = slice(first, middle), slice(middle, last)
+        if arm == 0:
+            donors, focal = focal, donors
+        if not focal_arms[arm] or donors.start == donors.stop:
+            continue
+        places = None if rows.places is None else rows.places[first:last]
+        n_donors = donors.stop - donors.start if rows.places is None else rows.places[donors].sum()
+        low, high = match_with_replacement(
+            rows.score[first:last],
+            np.array([0, middle - first, last - first]),
+            focal_arms=(arm == 0, arm == 1),
+            n_neighbors=neighbors_for(n_donors),
+            caliper=rows.caliper[cell : cell + 1],
+            tie_tolerance=rows.tie_tolerance[cell : cell + 1],
+            weight=places,
+        )
+        here = slice(focal.start - first, focal.stop - first)
+        is_empty = low[here] == high[here]
+        start[focal] = np.where(is_empty, 0, low[here] + first)
+        stop[focal] = np.where(is_empty, 0, high[here] + first)
+    return start, stop
+
+
 def _sets_of_points(
     rows: PositionedRows, points: Float, options: MatchingOptions
 ) -> tuple[Index, Index, Index]:
     focal_arms = FOCAL_ARMS[options.estimand]
+    if options.n_neighbors is None:
+        raise ValueError("the number of neighbours in space must be given")
     n_coordinates = points.shape[1]
     if options.caliper is not None:
         points = np.column_stack([points, rows.score])

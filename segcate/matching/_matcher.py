@@ -10,12 +10,18 @@ from segcate._inputs.parameters import check_flag, check_option
 from segcate._inputs.segments import Segment
 from segcate.matching._base import Matcher
 from segcate.matching._design import Design, design_covariates, nearest_design, score_space
-from segcate.matching._options import check_matching_options, describe_rules, matching_options
+from segcate.matching._options import (
+    check_matching_options,
+    describe_rules,
+    is_auto,
+    matching_options,
+)
 from segcate.matching._propensity import (
     CERTAIN_REMEDY,
     SCORE_SCALES,
     ScoreOptions,
     check_classifier,
+    is_curved,
 )
 
 
@@ -27,13 +33,17 @@ class PropensityMatcher(Matcher):
 
     Parameters
     ----------
-    estimator : classifier with `predict_proba`, default=None
+    estimator : None, "auto" or classifier with `predict_proba`, default=None
         Model of the propensity; it gets the covariates as they came. None is a logistic regression
         without penalty on encoded columns (strings and categories as 0/1 columns). A segment whose
         smaller arm has fewer than 10 rows a slope shrinks its slopes to those common to all
         segments, and one whose arms can be separated is fitted with a ridge; `score_notes_` says so.
-    n_neighbors : int, default=3
-        Matches wanted for each focal row. With replacement, all rows tied with the last are kept.
+        "auto" is one logistic regression for all segments on lines, bends, products and each
+        segment's own slopes and squares, penalised as far as the data say.
+    n_neighbors : int or "auto", default=3
+        Matches wanted for each focal row. "auto" takes ``max(3, round(2 * sqrt(donors)))`` of the cell,
+        for use with an outcome regression (``SegmentMatching(adjustment="auto")``). With
+        replacement, all rows tied with the last are kept.
     replacement : bool, default=True
         Whether a row may serve as a match more than once.
     caliper : float >= 0, default=None
@@ -129,7 +139,7 @@ class PropensityMatcher(Matcher):
         self,
         estimator: Any = None,
         *,
-        n_neighbors: int = 3,
+        n_neighbors: int | str = 3,
         replacement: bool = True,
         caliper: float | None = None,
         caliper_scale: str = "sd",
@@ -164,6 +174,11 @@ class PropensityMatcher(Matcher):
         check_classifier(owner, self.estimator)
         check_matching_options(self)
         check_flag(owner, "pool_propensity", self.pool_propensity)
+        if self.pool_propensity and is_curved(self.estimator):
+            raise ValueError(
+                f"{owner}: pool_propensity=True is for estimator=None or a classifier; estimator='auto' fits all "
+                "segments together as it is. Leave `pool_propensity` at False."
+            )
         check_option(owner, "score_scale", self.score_scale, SCORE_SCALES)
         check_option(
             owner, "common_support", self.common_support, (None, "treated", "control", "both")
@@ -189,7 +204,11 @@ class PropensityMatcher(Matcher):
 
     def describe(self) -> str:
         """Say in one line how rows were matched."""
-        return f"{self.n_neighbors} nearest on the {self.score_scale} score, {describe_rules(self)}"
+        n = "2 sqrt(donors)" if is_auto(self.n_neighbors) else self.n_neighbors
+        score = f"{self.score_scale} score"
+        if is_curved(self.estimator):
+            score += ", penalised and curved, of all segments together"
+        return f"{n} nearest on the {score}, {describe_rules(self)}"
 
     @property
     def takes_certain(self) -> bool:

@@ -55,6 +55,14 @@ class ModelColumns:
     categories: tuple[Category, ...]
     long_tails: tuple[int, ...] = ()
 
+    @property
+    def category_of_columns(self) -> Int:
+        """Place of the category that each column is a level of; -1 for numbers."""
+        out = np.full(self.values.shape[1], -1, dtype=np.intp)
+        for place, category in enumerate(self.categories):
+            out[category.columns] = place
+        return out
+
     def numbers(self, without: Sequence[int]) -> Int:
         """Return the columns that belong to none of the categories named by place."""
         is_number = np.ones(self.values.shape[1], dtype=bool)

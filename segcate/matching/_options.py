@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from segcate._inputs.parameters import check_count, check_flag, check_option, ch
 from segcate.matching._calipers import check_caliper
 from segcate.matching._greedy import ORDERS
 
+FEWEST_NEIGHBORS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class MatchingOptions:
@@ -20,14 +23,15 @@ class MatchingOptions:
 
     Attributes
     ----------
-    n_neighbors, replacement, caliper, caliper_scale, order, common_support : as in the matchers
+    n_neighbors : int, or None for as many as `neighbors_for` says
+    replacement, caliper, caliper_scale, order, common_support : as in the matchers
     priority : float64 array of shape (n_rows,), who chooses first with ``order="random"``
     estimand : "att", "atc" or "ate"
     tie_tolerance : how much farther than the last neighbour, in squared distance, a row may lie and
         still be tied with it; of a score in squared standard deviations
     """
 
-    n_neighbors: int = 3
+    n_neighbors: int | None = 3
     replacement: bool = True
     caliper: float | None = None
     caliper_scale: str = "sd"
@@ -38,10 +42,34 @@ class MatchingOptions:
     tie_tolerance: float = 0.0
 
 
+def is_auto(n_neighbors: Any) -> bool:
+    """Tell whether the number of neighbours follows from the number of donors."""
+    return isinstance(n_neighbors, str) and n_neighbors == "auto"
+
+
+def neighbors_for(n_donors: float) -> int:
+    """Return how many neighbours to take among so many donors: twice the root, at least three.
+
+    A regression takes out what differs within a set, so that wide sets cost little bias; one row
+    then serves less often, and the variance falls (Lin, Ding & Han 2023: the number is to grow).
+    """
+    return max(FEWEST_NEIGHBORS, round(2 * math.sqrt(n_donors)))
+
+
+def check_neighbors(owner: str, matcher: Any) -> None:
+    """Refuse what is no number of neighbours; "auto" is for one score and with replacement."""
+    if not is_auto(matcher.n_neighbors):
+        check_count(owner, "n_neighbors", matcher.n_neighbors, 1)
+    elif not (matcher.estimates_score and matcher.replacement):
+        raise ValueError(
+            f"{owner}: n_neighbors='auto' is for matching on a propensity score with replacement. Pass a number."
+        )
+
+
 def check_matching_options(matcher: Any) -> None:
     """Refuse values that no matching can work with."""
     owner = type(matcher).__name__
-    check_count(owner, "n_neighbors", matcher.n_neighbors, 1)
+    check_neighbors(owner, matcher)
     check_flag(owner, "replacement", matcher.replacement)
     check_option(owner, "order", matcher.order, ORDERS)
     check_caliper(owner, matcher.caliper, matcher.caliper_scale)
@@ -58,7 +86,7 @@ def matching_options(
     if not matcher.replacement and matcher.order == "random":
         priority = check_seed(owner, matcher.random_state).random_sample(data.n_rows)
     return MatchingOptions(
-        n_neighbors=int(matcher.n_neighbors),
+        n_neighbors=None if is_auto(matcher.n_neighbors) else int(matcher.n_neighbors),
         replacement=bool(matcher.replacement),
         caliper=matcher.caliper,
         caliper_scale=matcher.caliper_scale,

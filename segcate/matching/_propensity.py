@@ -18,6 +18,8 @@ from segcate._inputs.effect_data import DesignData
 from segcate._inputs.encoding import EncodedColumns
 from segcate._inputs.listing import listed
 from segcate._inputs.weights import are_counts, effective_rows, mass_in_rows
+from segcate._nuisance.curves import curves_of
+from segcate._nuisance.segment_logit import fit_segment_logit
 from segcate._statistics.columns import independent_columns
 from segcate.exceptions import OverlapError
 from segcate.matching._logit import LogitFit, fit_logit
@@ -96,6 +98,8 @@ def fit_propensity(
         )
     rows_of = rows_by_code(data.segment.codes, data.segment.n_segments)
     how: dict[str, Any] = {"pooled": options.pool_propensity, "n_jobs": options.n_jobs}
+    if is_curved(options.estimator):
+        return curved_propensity(data, columns)
     if options.estimator is not None:
         return classifier_propensity(owner, options.estimator, data, rows_of, **how)
     return logit_propensity(data, columns, sparse, rows_of, **how)
@@ -275,13 +279,34 @@ def _fit_segment(
     return eta, fit
 
 
+def is_curved(estimator: Any) -> bool:
+    """Tell whether the score asked for is the penalised logistic regression on curves."""
+    return isinstance(estimator, str) and estimator == "auto"
+
+
+def curved_propensity(data: DesignData, columns: ModelColumns) -> PropensityFit:
+    """Fit one penalised logistic regression on curves of the covariates, all segments together."""
+    n = data.segment.n_segments
+    rows_of = [
+        rows if 0 < data.treatment[rows].sum() < len(rows) else rows[:0]
+        for rows in rows_by_code(data.segment.codes, n)
+    ]
+    curves = curves_of(columns.values, data.sample_weight, columns.category_of_columns)
+    treatment = data.treatment.astype(np.float64)
+    fit = fit_segment_logit(curves, rows_of, treatment, data.sample_weight)
+    linear = fit.log_odds(curves, rows_of, data.n_rows)
+    return PropensityFit(expit(linear), linear, (None,) * n, ("",) * n, is_ours=True)
+
+
 def check_classifier(owner: str, estimator: Any) -> None:
-    """Refuse what is neither None nor a classifier that can be fitted."""
+    """Refuse what is neither None, "auto" nor a classifier that can be fitted."""
+    if is_curved(estimator):
+        return
     is_usable = hasattr(estimator, "fit") and hasattr(estimator, "predict_proba")
     if estimator is not None and (isinstance(estimator, type) or not is_usable):
         raise TypeError(
-            f"{owner}: `estimator` must be a classifier (an instance with `fit` and `predict_proba`) or None; got "
-            f"{estimator!r}. Use None for a logistic regression."
+            f"{owner}: `estimator` must be a classifier (an instance with `fit` and `predict_proba`), 'auto' or "
+            f"None; got {estimator!r}. Use None for a logistic regression."
         )
 
 

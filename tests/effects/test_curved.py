@@ -130,7 +130,8 @@ def test_few_donors_and_rows_beyond_them_are_told():
     x = rng.normal(size=(600, 1))
     treated = (rng.random(600) < 1 / (1 + np.exp(-1 - 3 * x[:, 0]))).astype(int)
     y = x[:, 0] + rng.normal(size=600)
-    model = SegmentMatching(adjustment="auto", segment=None).fit(x, y, treatment=treated)
+    one = PropensityMatcher(n_neighbors=1)
+    model = SegmentMatching(one, adjustment="auto", segment=None).fit(x, y, treatment=treated)
     status = model.effects_["status"].iloc[0]
     assert "few effective controls (the variance rests on " in status
     assert (

@@ -80,19 +80,19 @@ def demeaned(values, segment, at, weight):
     return out
 
 
-def gcv(A, r, v, penalty, n_free):
+def gcv(A, r, v, penalty, n_free, gamma):
     G = A.T @ (A * v[:, None])
     inverse = np.linalg.inv(G + np.diag(penalty))
     beta = inverse @ (A.T @ (v * r))
-    spare = n_free - 1.4 * np.trace(inverse @ G)
+    spare = n_free - gamma * np.trace(inverse @ G)
     return (v @ (r - A @ beta) ** 2) / spare**2 if spare > 0 else np.inf
 
 
-def penalties(A, r, v, block, n_free):
+def penalties(A, r, v, block, n_free, gamma=1.4):
     """Walk over the grid, one block at a time, a step while the criterion falls, two sweeps."""
 
     def value(at):
-        return gcv(A, r, v, np.array([GRID[i] for i in at])[block], n_free)
+        return gcv(A, r, v, np.array([GRID[i] for i in at])[block], n_free, gamma)
 
     start = 2
     while not np.isfinite(value([start] * 4)) and start < 6:
@@ -181,3 +181,23 @@ def effects(Z, segment, y, treated, own, uses, weight, estimand, given=None):
             )
         },
     )
+
+
+def log_odds(Z, segment, treated, weight):
+    """Penalised logistic regression with free intercepts, by plain Newton steps on one large system."""
+    n_segments = int(segment.max()) + 1
+    X, block = basis(Z, segment, weight)
+    t = treated.astype(float)
+    everyone = np.ones(len(t), dtype=bool)
+    A, r = demeaned(X, segment, everyone, weight), demeaned(t, segment, everyone, weight)
+    lam = penalties(A, r, weight, block, weight.sum() - n_segments, gamma=1.0)
+    lam = lam * (weight @ r**2) / weight.sum()
+    design = np.column_stack([*(segment == k for k in range(n_segments)), X]).astype(float)
+    ridge = np.concatenate([np.zeros(n_segments), lam[block]])
+    b = np.zeros(design.shape[1])
+    for _ in range(100):
+        p = 1 / (1 + np.exp(-design @ b))
+        gradient = design.T @ (weight * (p - t)) + ridge * b
+        hessian = design.T @ (design * (weight * p * (1 - p))[:, None]) + np.diag(ridge)
+        b = b - np.linalg.solve(hessian, gradient)
+    return design @ b

@@ -15,14 +15,12 @@ from segcate.effects._curved.words import donor_note
 from segcate.effects._matched.adjustment import Adjusted
 from segcate.effects._matched.view import SegmentView
 from segcate.matching._design import Design
-from segcate.matching._model_columns import ModelColumns
 
 __all__ = [
     "CurvedDesign",
     "adjusted_by_curves",
     "curved_design",
     "curved_note",
-    "curves_of_columns",
 ]
 
 # A focal row lies beyond the donors where its score is above all of theirs by so many standard
@@ -75,18 +73,11 @@ class CurvedDesign:
         return out
 
 
-def curves_of_columns(columns: ModelColumns, weight: Float | None) -> Curves:
-    """Make curves of the columns that our own models take."""
-    kind = np.full(columns.values.shape[1], -1, dtype=np.intp)
-    for place, category in enumerate(columns.categories):
-        kind[category.columns] = place
-    return curves_of(columns.values, weight, kind)
-
-
 def curved_design(design: Design, y: Float, estimand: str, inference: str) -> CurvedDesign:
     """Regress the outcomes of all segments together, and estimate each with its matched sets."""
     data = design.data
-    curves = curves_of_columns(design.columns, data.sample_weight)
+    columns = design.columns
+    curves = curves_of(columns.values, data.sample_weight, columns.category_of_columns)
     comparison = _comparison(design, y, estimand)
     found = weighted_effects(curves, comparison, inference=inference)
     return CurvedDesign(curves, comparison, found)

@@ -1,0 +1,133 @@
+"""Log-odds of treatment as a curve of the covariates: penalised, all segments together.
+
+Each segment has its own intercept; penalties are those of the linear probability model, so that no arm
+can be told apart to infinity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import expit, logit
+
+from segcate._inputs.arrays import Float, Int
+from segcate._nuisance.curves import Curves
+from segcate._nuisance.segment_ridge import (
+    Ridge,
+    SegmentSums,
+    choose_penalties,
+    ridge,
+    segment_sums,
+)
+
+__all__ = ["SegmentLogit", "fit_segment_logit"]
+
+# Rows beyond which a part of them, evenly spread, stands for all: matches do not need more.
+MOST_ROWS = 20_000
+_MOST_STEPS = 12
+_TOLERANCE = 1e-8
+_DECIMALS = 9
+_LEAST_WEIGHT = 1e-10
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentLogit:
+    """Log-odds of treatment: slopes, and an intercept of each segment.
+
+    Attributes
+    ----------
+    fit : slopes of the last step
+    sums : of the last step, with its means
+    """
+
+    fit: Ridge
+    sums: SegmentSums
+
+    def log_odds(self, curves: Curves, rows_of: Sequence[Int], n_rows: int) -> Float:
+        """Return the log-odds of the rows of each segment; NaN for rows of none.
+
+        They are rounded, so that rows alike in their covariates are tied.
+        """
+        out = np.full(n_rows, np.nan)
+        for code, rows in enumerate(rows_of):
+            for at, values in curves.blocks(rows):
+                gap = values - self.sums.mean[code]
+                out[at] = self.sums.response_mean[code] + gap @ self.fit.slopes(code)
+        return np.round(out, _DECIMALS)
+
+
+def fit_segment_logit(
+    curves: Curves, rows_of: Sequence[Int], treatment: Float, weight: Float | None
+) -> SegmentLogit:
+    """Fit by Newton's method.
+
+    Parameters
+    ----------
+    rows_of : rows of each segment; those of a segment without both arms are to be left out
+    treatment : float64 array of shape (n_rows,), values 0 and 1
+    weight : float64 array of shape (n_rows,) or None
+
+    Notes
+    -----
+    The penalties minimise generalised cross-validation of the linear probability model; they are
+    multiplied by the mean squared residual around the segment's share, the scale of its noise.
+    """
+    taken = _spread_out(curves, rows_of, treatment)
+    used = np.concatenate(taken)
+    if len(used) < sum(len(rows) for rows in rows_of):
+        curves, treatment = replace(curves, columns=curves.columns[used]), treatment[used]
+        weight = None if weight is None else weight[used]
+        ends = np.cumsum([len(rows) for rows in taken])
+        rows_of = np.split(np.arange(len(used)), ends[:-1])
+    linear = segment_sums(curves, rows_of, treatment, weight)
+    mass = max(float(linear.mass.sum()), 1e-300)
+    chosen = choose_penalties(curves, linear, gamma=1.0)
+    penalty = [one * linear.square / mass for one in chosen]
+    eta = np.zeros(len(treatment))
+    for code, rows in enumerate(rows_of):
+        if len(rows):
+            eta[rows] = logit(linear.response_mean[code])
+    for _ in range(_MOST_STEPS):
+        fit, sums = _step(curves, rows_of, treatment, weight, eta, penalty)
+        found = SegmentLogit(fit, sums)
+        new = found.log_odds(curves, rows_of, len(treatment))
+        moved = max((float(np.abs(new[r] - eta[r]).max()) for r in rows_of if len(r)), default=0.0)
+        eta = new
+        if moved < _TOLERANCE:
+            break
+    return found
+
+
+def _step(
+    curves: Curves,
+    rows_of: Sequence[Int],
+    treatment: Float,
+    weight: Float | None,
+    eta: Float,
+    penalty: Sequence[float],
+) -> tuple[Ridge, SegmentSums]:
+    """Regress the working response with working weights."""
+    chance = expit(eta)
+    working = np.maximum(chance * (1.0 - chance), _LEAST_WEIGHT)
+    response = eta + (treatment - chance) / working
+    sums = segment_sums(curves, rows_of, response, working if weight is None else working * weight)
+    return ridge(curves, sums, penalty), sums
+
+
+def _spread_out(curves: Curves, rows_of: Sequence[Int], treatment: Float) -> list[Int]:
+    """Take every so many rows of each segment and arm, in the order of a fixed mixture of columns.
+
+    Rows of one value of the mixture are alike, so that the order of the rows of X does not matter.
+    """
+    step = sum(len(rows) for rows in rows_of) / MOST_ROWS
+    if step <= 1:
+        return list(rows_of)
+    mixture = np.sqrt(np.arange(curves.n_lines) + 2.0)
+    out = []
+    for rows in rows_of:
+        key = curves.standard.apply(curves.columns[rows], curves.standard.varies) @ mixture
+        order = np.lexsort((key, treatment[rows]))
+        out.append(np.sort(rows[order[(np.arange(int(len(rows) / step)) * step).astype(np.intp)]]))
+    return out
