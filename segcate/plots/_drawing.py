@@ -17,6 +17,7 @@ WIDTH = 6.4
 LARGEST_FONT, SMALLEST_FONT = 9.0, 3.5
 
 _SHEET = "sheet"
+_NARROW_AXIS = 2.2
 _NAME_WIDTH = 28
 _NAME_LINES = 2
 
@@ -120,6 +121,13 @@ def measure(ax: Any) -> None:
     """Lay the figure out, so that sizes are those of the picture."""
     with quiet_about_glyphs():
         ax.figure.draw_without_rendering()
+
+
+def fewer_ticks(ax: Any) -> None:
+    """Set fewer ticks on an x axis that is too narrow for six; to be called when it is laid out."""
+    inches = float(ax.get_window_extent().width / ax.figure.dpi)
+    if inches < _NARROW_AXIS:
+        ax.locator_params(axis="x", nbins=max(2, int(inches / 0.5)))
 
 
 def write_side(ax: Any, text: str) -> None:

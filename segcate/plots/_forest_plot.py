@@ -12,7 +12,7 @@ import pandas as pd
 from segcate._inputs.listing import listed
 from segcate._writing.label_texts import one_line
 from segcate._writing.number_texts import decimals_of, write_estimate
-from segcate.plots._drawing import plain
+from segcate.plots._drawing import fit_name, plain
 
 # A plot holds this many segments; of more it shows the most telling.
 MOST_ROWS = 50
@@ -58,10 +58,9 @@ class Row:
         """Tell whether the estimate is the segment's own."""
         return self.status == "ok" or self.status.startswith("ok:")
 
-    @property
-    def label(self) -> str:
-        """Segment for the axis, shortened to fit, with the treated rows."""
-        name = plain(one_line(self.name, _LONGEST_NAME))
+    def label(self, n_lines: int) -> str:
+        """Segment for the axis, a long one in several lines, with the treated rows."""
+        name = fit_name(self.name, _LONGEST_NAME, n_lines)
         return name if self.n_treated is None else f"{name} ({self.n_treated:,})"
 
     @property

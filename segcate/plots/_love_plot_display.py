@@ -19,7 +19,6 @@ from segcate.plots._drawing import (
     fit_name,
     font_size,
     name_rows,
-    text_size,
     write_beside,
 )
 from segcate.plots._sources import fitted_with
@@ -29,6 +28,7 @@ Order = Literal["before", "after", "given"]
 
 _INKS = {"before": "#6a6a6a", "after": MAIN}
 _ROW_INCHES = 0.27
+_NARROW = 5.0
 _LABELS = {
     "smd": "standardised mean difference, in SD",
     "ks": "Kolmogorov-Smirnov distance between the arms, from 0 to 1",
@@ -312,8 +312,8 @@ class LovePlotDisplay(Display):
         worst = [line.worst_after for line in lines]
         decimals = max(2, decimals_of([w[0] for w in worst if w is not None], 2))
         heading = "after" if is_one else "largest after (segment)"
-        if text_size(self.ax_, heading, size)[0] > 0.6 * self.ax_.get_window_extent().width:
-            heading = "worst after"
+        if not is_one and self.figure_.get_figwidth() < _NARROW:
+            heading = "largest after"
         write_beside(self.ax_, 1.03, -0.85, heading, size, fontweight="bold")
         for y, found in enumerate(worst):
             text = "none" if found is None else _value(found[0], min(decimals, 3))

@@ -10,11 +10,12 @@ import pandas as pd
 from segcate._inputs.parameters import check_in_unit_interval, check_option
 from segcate.plots import _forest_plot
 from segcate.plots._display import Display
-from segcate.plots._drawing import INK, MAIN, font_size, name_rows, write_beside
+from segcate.plots._drawing import INK, MAIN, fewer_ticks, font_size, name_rows, write_beside
 from segcate.plots._forest_plot import Row
 from segcate.plots._sources import fitted_with
 
 _ROW_INCHES = 0.27
+_SMALLEST_OF_TWO_LINES = 6.0
 
 
 @dataclass(eq=False, repr=False)
@@ -211,10 +212,15 @@ class SegmentEffectDisplay(Display):
         rows, n_left_out = _forest_plot.most_telling(found)
         overall = _forest_plot.overall_row(owner, self.overall)
         shown = rows if overall is None else [*rows, overall]
-        height = 1.4 + _ROW_INCHES * len(shown)
+        labels = [row.label(2) for row in shown]
+        is_long = any("\n" in label for label in labels)
+        height = 1.4 + (_ROW_INCHES + 0.1 * is_long) * len(shown)
         ax = self._open(ax, height, point=point_kw, errorbar=errorbar_kw, overall=overall_kw)
         at = [i + 0.3 * row.is_overall for i, row in enumerate(shown)]
-        size = font_size(ax, at[-1] + 1.7)
+        size = font_size(ax, (at[-1] + 1.7) * (1.4 if is_long else 1.0))
+        if is_long and size < _SMALLEST_OF_TWO_LINES:
+            labels = [row.label(1) for row in shown]
+            size = font_size(ax, at[-1] + 1.7)
         limits = _forest_plot.axis_limits(shown)
         ax.set_xlim(*limits)
         ax.locator_params(axis="x", nbins=6)
@@ -226,12 +232,13 @@ class SegmentEffectDisplay(Display):
         ax.axvline(0.0, color=INK, linewidth=0.8, zorder=0)
         if overall is not None and overall.has_estimate:
             ax.axvline(overall.effect, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
-        name_rows(ax, at, [row.label for row in shown], size)
+        name_rows(ax, at, labels, size)
         self._write_headings(shown, size)
         notes = [_forest_plot.remarks(shown), _forest_plot.note_on_the_rest(len(rows), n_left_out)]
         noun = "segment" if len(found) == 1 else "segments"
         label = f"{self._estimand} in {self._units} ({self._level} interval)"
         self._write(label, notes, f"{self._estimand} by segment: {len(found):,} {noun}")
+        fewer_ticks(ax)
         return self
 
     @property

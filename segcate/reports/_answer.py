@@ -8,7 +8,9 @@ from segcate._writing.number_texts import write_decimals, write_estimate, write_
 from segcate.findings import Doubt, Findings, Statement
 from segcate.reports._blocks import p_text
 from segcate.reports._html import Html, join, paragraph, tag
-from segcate.reports._units import segment_title, units_of
+from segcate.reports._units import units_of
+
+_SEGMENTS_SHOWN = 6
 
 
 def title_of(findings: Findings) -> str:
@@ -29,43 +31,57 @@ def answer(findings: Findings) -> Html:
     """Write what is established and what is not, the doubts beside it, and the main numbers."""
     boxes = [_verdict(findings.verdict)]
     if findings.doubts:
-        boxes.append(_doubts(findings))
-    alone = "" if findings.doubts else " alone"
+        boxes.append(_doubts(findings.doubts))
     facts = [
         tag("div", tag("dt", name), tag("dd", value, tag("small", small)))
         for name, value, small in facts_of(findings)
     ]
-    shown = tag("div", *boxes, class_=f"answer{alone}")
-    return join([shown, tag("dl", *facts, class_="facts")])
+    alone = "" if findings.doubts else " alone"
+    return tag("div", *boxes, tag("dl", *facts, class_="facts"), class_=f"answer{alone}")
+
+
+def standing(statement: Statement) -> str:
+    """Say how firm a statement is."""
+    if statement.kind == "condition":
+        return "on condition"
+    return "established" if statement.is_established else "not established"
 
 
 def _verdict(statements: tuple[Statement, ...]) -> Html:
-    items = [
-        tag(
-            "li",
-            tag("span", "established", class_="mark yes")
-            if statement.is_established
-            else tag("span", "not established", class_="mark no"),
-            statement.text,
-            tag("details", tag("summary", "how this is decided"), paragraph(statement.rule)),
-        )
-        for statement in statements
-    ]
+    """Write the statements; of many segments the first, the others folded away."""
+    segments = [s for s in statements if s.kind == "segment"]
+    hidden = segments[_SEGMENTS_SHOWN:] if len(segments) > _SEGMENTS_SHOWN + 1 else []
+    items = [_statement(s) for s in statements if s not in hidden]
+    if hidden:
+        summary = tag("summary", f"{len(hidden)} more on segments")
+        items.append(tag("li", tag("details", summary, tag("ul", *map(_statement, hidden)))))
     inside = tag("ul", *items) if items else paragraph("No verdict was computed.", class_="soft")
     return tag("section", tag("h2", "Verdict", id="verdict"), inside, class_="box verdict")
 
 
-def _doubts(findings: Findings) -> Html:
-    head = tag("h2", f"Doubts ({len(findings.doubts)})", id="doubts")
-    items = [_doubt(findings, doubt) for doubt in findings.doubts]
+def _statement(statement: Statement) -> Html:
+    mark = tag("span", standing(statement), class_=_MARKS[standing(statement)])
+    rule = tag("details", tag("summary", "how this is decided"), paragraph(statement.rule))
+    return tag("li", mark, statement.text, rule)
+
+
+_MARKS = {"established": "mark yes", "not established": "mark no", "on condition": "mark no"}
+
+
+def _doubts(doubts: tuple[Doubt, ...]) -> Html:
+    """Write the doubts by kind; of each kind the first, the others folded away."""
+    kinds: dict[str, list[str]] = {}
+    for doubt in doubts:
+        kinds.setdefault(doubt.kind, []).append(doubt.text)
+    items = []
+    for kind, (first, *others) in kinds.items():
+        more = None
+        if others:
+            summary = tag("summary", f"{len(others)} more of this kind")
+            more = tag("details", summary, *(paragraph(text) for text in others))
+        items.append(tag("li", tag("span", kind, class_="mark doubt"), first, more))
+    head = tag("h2", f"Doubts ({len(doubts)})", id="doubts")
     return tag("section", head, tag("ul", *items), class_="box doubts")
-
-
-def _doubt(findings: Findings, doubt: Doubt) -> Html:
-    where = None
-    if doubt.segment is not None:
-        where = tag("span", f"{segment_title(findings, doubt.segment)}: ", class_="soft")
-    return tag("li", tag("span", doubt.kind, class_="mark doubt"), where, doubt.text)
 
 
 def facts_of(findings: Findings) -> list[tuple[str, str, str]]:
@@ -80,14 +96,17 @@ def facts_of(findings: Findings) -> list[tuple[str, str, str]]:
 
 
 def _overall_facts(findings: Findings) -> list[tuple[str, str, str]]:
-    overall = findings.overall
-    level = f"{100 * findings.confidence_level:g} %"
-    value, _, ends = write_estimate(overall.effect, overall.ci_low, overall.ci_high).partition(" ")
+    overall, units = findings.overall, units_of(findings)
+    in_points = units == "shares"
+    scale = 100.0 if in_points else 1.0
+    effect, low, high = scale * overall.effect, scale * overall.ci_low, scale * overall.ci_high
+    value, _, ends = write_estimate(effect, low, high).partition(" ")
     ends = ends.strip("[]").replace(", ", " to ")
     has_interval = math.isfinite(overall.ci_low) and math.isfinite(overall.ci_high)
+    level = f"{100 * findings.confidence_level:g} %"
     interval = f"{level} interval {ends}" if has_interval else "no interval"
     name = f"Overall effect ({findings.estimand.upper()})"
-    facts = [(name, value, f"{units_of(findings)}; {interval}")]
+    facts = [(name, value, f"{'percentage points' if in_points else units}; {interval}")]
     if math.isfinite(overall.relative_lift):
         between = f"{_per_cent(overall.lift_low)} to {_per_cent(overall.lift_high)}"
         against = f"against {write_number(overall.control_mean)} without treatment"

@@ -118,6 +118,16 @@ def measures(head: str, values: Sequence[Any], decimals: int | None = None) -> C
     return _numbers(head, values, lambda value: write_decimals(value, decimals))
 
 
+def intervals(head: str, low: Sequence[float], high: Sequence[float], decimals: int) -> Column:
+    """Make a column of intervals, sorted by their lower ends."""
+    ends = [measures("", values, decimals) for values in (low, high)]
+    cells = [
+        f"{start} to {end}" if start and end else ""
+        for start, end in zip(ends[0].cells, ends[1].cells, strict=True)
+    ]
+    return Column(head, cells, ends[0].keys, is_number=True)
+
+
 def p_values(head: str, values: Sequence[Any]) -> Column:
     """Make a column of p-values."""
     return _numbers(head, values, write_p)

@@ -22,7 +22,7 @@ PHONE_WIDTH = 4.1
 # Texts in coloured cells keep their colour whatever the page has: a shade that nothing else has.
 _CELL_INK, _CELL_WHITE = "#212121", "#fefefe"
 _MOST_COVARIATES = 25
-_PHONE_NAME = 20
+_PHONE_COVARIATE, _PHONE_SEGMENT = 20, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def _own_settings() -> dict[str, Any]:
 
 
 def _effects(findings: Findings, width: float) -> Any:
-    names = names_in_pictures(findings)
+    names = names_in_pictures(findings, with_words=width >= WIDTH)
     table = pd.DataFrame(
         [
             {
@@ -152,11 +152,11 @@ def vars_of(record: Any) -> dict[str, float]:
 def _balance(findings: Findings, width: float) -> Any:
     if not findings.balance_rows:
         return None
-    names = names_in_pictures(findings)
     table = findings.balance_table
-    table["segment"] = table["segment"].map(names)
+    table["segment"] = table["segment"].map(str)
     if width < WIDTH:
-        table["covariate"] = _shorter(table["covariate"].tolist())
+        table["covariate"] = _shorter(table["covariate"].tolist(), _PHONE_COVARIATE)
+        table["segment"] = _shorter(table["segment"].tolist(), _PHONE_SEGMENT)
     display = LovePlotDisplay.from_predictions(
         table.set_index(["segment", "covariate"]), title="", ax=new_sheet(width),
         max_covariates=_MOST_COVARIATES,
@@ -164,21 +164,20 @@ def _balance(findings: Findings, width: float) -> Any:
     return display.figure_
 
 
-def _shorter(names: list[str]) -> list[str]:
+def _shorter(names: list[str], longest: int) -> list[str]:
     """Shorten names where they stay different."""
-    short = {name: shortened(name, _PHONE_NAME) for name in names}
-    return [short[name] if len(set(short.values())) == len(short) else name for name in names]
+    short = {name: shortened(name, longest) for name in names}
+    return [short[name] for name in names] if len(set(short.values())) == len(short) else names
 
 
 def _profile(findings: Findings, width: float) -> Any:
     profile = findings.profile
     if profile is None or not profile.columns:
         return None
-    names = names_in_pictures(findings)
     means, everyone = np.array(profile.values), np.array(profile.everyone)
     gaps, differences = means - everyone, np.array(profile.difference)
     table = pd.DataFrame(means, columns=list(profile.columns))
-    table.index = pd.Index([names.get(label, str(label)) for label in profile.labels])
+    table.index = pd.Index([str(label) for label in profile.labels])
     sizes = {segment.label: segment for segment in findings.segments}
     table.insert(0, "n", [sizes[label].n for label in profile.labels])
     table.insert(1, "share", [sizes[label].share for label in profile.labels])

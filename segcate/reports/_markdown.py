@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from segcate._writing.label_texts import fenced, markdown
 from segcate.findings import Findings
-from segcate.reports._answer import facts_of, title_of
+from segcate.reports._answer import facts_of, standing, title_of
 from segcate.reports._blocks import Block, Code, Folded, Head, Pairs, Points, Table, Words
 from segcate.reports._more_sections import MORE_SECTIONS
 from segcate.reports._sections import SECTIONS
-from segcate.reports._units import segment_title
 
 _MOST_ROWS = 60
 
@@ -72,15 +71,13 @@ def _answer(findings: Findings) -> list[str]:
     parts = []
     if findings.verdict:
         said = [
-            f"* **{'established' if statement.is_established else 'not established'}**: "
-            f"{markdown(statement.text)} (Rule: {markdown(statement.rule)})"
+            f"* **{standing(statement)}**: {markdown(statement.text)} (Rule: {markdown(statement.rule)})"
             for statement in findings.verdict
         ]
         parts += ["## Verdict", "\n".join(said)]
     if findings.doubts:
         doubts = [
-            f"* **{doubt.kind}**{_where(findings, doubt.segment)}: {markdown(doubt.text)}"
-            for doubt in findings.doubts
+            f"* **{markdown(doubt.kind)}**: {markdown(doubt.text)}" for doubt in findings.doubts
         ]
         parts += ["### Doubts", "\n".join(doubts)]
     facts = [
@@ -88,10 +85,6 @@ def _answer(findings: Findings) -> list[str]:
         for name, value, small in facts_of(findings)
     ]
     return [*parts, "\n".join(facts)]
-
-
-def _where(findings: Findings, segment: object) -> str:
-    return "" if segment is None else f", {markdown(segment_title(findings, segment))}"
 
 
 def _written(blocks: Iterable[Block]) -> list[str]:

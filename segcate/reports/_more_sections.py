@@ -27,14 +27,22 @@ def _sensitivity(findings: Findings) -> list[Block]:
         t.measures("E-value", [r.e_value for r in rows], 2),
         t.measures("E-value of the interval", [r.e_value_limit for r in rows], 2),
         t.measures("Rosenbaum's gamma", [r.rosenbaum_gamma for r in rows], 2),
-        t.texts("remark", [r.sensitivity_note for r in rows]),
     ]
+    notes = [r.sensitivity_note for r in rows]
+    is_common = len(set(notes)) == 1
+    if not is_common:
+        columns.append(t.texts("remark", notes))
     caption = (
         "How strong a hidden cause would have to be to explain an effect away. E-value: the risk ratio that it would "
         "need with both treatment and outcome (VanderWeele & Ding 2017); 1 is no strength at all. Gamma: the odds of "
         "treatment within a matched pair up to which the effect still differs from 0 (Rosenbaum 2002)."
     )
-    return [Table(columns, caption, last=1)]
+    remark = [Words(_sentence(notes[0]))] if is_common and notes[0] else []
+    return [Table(columns, caption, last=1), *remark]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:].rstrip('.')}."
 
 
 def _cross_check(findings: Findings) -> list[Block]:

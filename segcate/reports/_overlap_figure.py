@@ -12,6 +12,7 @@ from segcate.plots._drawing import (
     INK,
     MAIN,
     PALE,
+    WIDTH,
     fit_name,
     font_size,
     name_rows,
@@ -31,7 +32,7 @@ def draw_overlap(findings: Findings, width: float) -> Any:
     if not findings.overlap:
         return None
     panels = findings.overlap[:_MOST_SEGMENTS]
-    names = names_in_pictures(findings)
+    names = names_in_pictures(findings, with_words=width >= WIDTH)
     ax = open_axes("draw_figures", new_sheet(width), 1.1 + _ROW_INCHES * (len(panels) + 0.5))
     size = font_size(ax, 3.0 * len(panels))
     shares = [(_shares(panel.treated), _shares(panel.control)) for panel in panels]

@@ -23,7 +23,7 @@ from segcate.reports._sections import SECTIONS, Section
 from segcate.reports._svg import inline_svg
 
 # A heat map with more segments than this is not drawn narrow; it scrolls on a phone.
-_MOST_ON_PHONE = 5
+_MOST_ON_PHONE = 7
 
 
 def write_report(

@@ -11,7 +11,7 @@ from segcate._writing.number_texts import decimals_of
 from segcate.findings import Findings
 from segcate.reports import _blocks as t
 from segcate.reports._blocks import Block, Folded, Head, Pairs, Points, Table, Words
-from segcate.reports._units import segment_title, units_of
+from segcate.reports._units import segment_title, units_explained, units_of
 
 _BALANCED = 0.1
 _CONTRASTS_SHOWN = 45
@@ -131,19 +131,18 @@ def _effects(findings: Findings) -> list[Block]:
         *(_longer(c, cell) for c, cell in zip(labels, everyone, strict=True)),
         t.measures("effect", [r.effect for r in rows], decimals),
         t.measures("std. error", [r.std_error for r in rows], decimals + 1),
-        t.measures(f"{level} from", [r.ci_low for r in rows], decimals),
-        t.measures("to", [r.ci_high for r in rows], decimals),
+        t.intervals(
+            f"{level} interval", [r.ci_low for r in rows], [r.ci_high for r in rows], decimals
+        ),
         t.p_values("p", [r.p_value for r in rows]),
         t.p_values("p adjusted", [*(s.p_adjusted for s in segments), nan]),
         t.measures("shrunken effect", [*(s.shrunken_effect for s in segments), nan], decimals),
         t.measures("without treatment", [r.control_mean for r in rows]),
         t.shares("relative lift", [r.relative_lift for r in rows]),
         t.measures("detectable effect", [r.minimum_detectable_effect for r in rows], decimals),
-        t.counts("treated", [r.n_treated for r in rows]),
-        t.counts("matched", [r.n_matched for r in rows]),
     ]
     caption = (
-        f"Effects in {units_of(findings)}. Adjusted: by Holm over segments. Shrunken: pulled to the mean of all "
+        f"Effects in {units_explained(findings)}. Adjusted: by Holm over segments. Shrunken: pulled to the mean of all "
         "segments. Without treatment: mean outcome of the rows of the estimand had they not been treated. "
         "Detectable: what 80 of 100 such studies would tell from 0."
     )
@@ -152,11 +151,10 @@ def _effects(findings: Findings) -> list[Block]:
 
 
 def _remarks(findings: Findings) -> list[Block]:
-    """Write what the estimator has to say of single segments."""
-    told = [
-        (segment_title(findings, s.label), s.status) for s in findings.segments if s.status != "ok"
-    ]
-    return [Head("Remarks on segments"), Points(told)] if told else []
+    """Say why segments have no estimate."""
+    found = [segment for segment in findings.segments if not segment.is_estimated]
+    told = [(segment_title(findings, segment.label), segment.status) for segment in found]
+    return [Head("Segments without an estimate"), Points(told)] if told else []
 
 
 def _longer(column: t.Column, cell: str) -> t.Column:
@@ -198,8 +196,9 @@ def _contrasts(findings: Findings) -> list[Block]:
         t.texts("segment", [pair.first for pair in shown]),
         t.texts("less segment", [pair.second for pair in shown]),
         t.measures("difference", [pair.estimate for pair in shown], decimals),
-        t.measures("from", [pair.ci_low for pair in shown], decimals),
-        t.measures("to", [pair.ci_high for pair in shown], decimals),
+        t.intervals(
+            "interval", [pair.ci_low for pair in shown], [pair.ci_high for pair in shown], decimals
+        ),
         t.p_values("p", [pair.p_value for pair in shown]),
         t.p_values("p adjusted", [pair.p_adjusted for pair in shown]),
         t.measures("detectable", [p.minimum_detectable_difference for p in shown], decimals),

@@ -35,6 +35,7 @@ def test_numbers_are_alike_in_a_column_and_sorted_by_their_value():
         (t.p_values("p", [0.04321, 1e-9, 1.0]), ["0.043", "< 0.0001", "1"]),
         (t.measures("x", [NAN, 1.0, math.inf], 2), ["", "1.00", "inf"]),
         (t.texts("segment", [3, 1]), ["3", "1"]),
+        (t.intervals("i", [-1.25, NAN], [2.0, 1.0], 1), ["\N{MINUS SIGN}1.2 to 2.0", ""]),
     ],
 )
 def test_kinds_of_columns(column, cells):

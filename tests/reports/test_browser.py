@@ -80,7 +80,7 @@ def test_a_click_sorts_numbers_as_numbers_and_the_sum_stays_last(browser, pages,
 
 def test_a_key_sorts_and_only_one_heading_says_so(browser, pages):
     browser.open(pages["plain"])
-    for at, key in ((place_of(browser, "treated"), " "), (0, "Enter")):
+    for at, key in ((place_of(browser, "std. error"), " "), (0, "Enter")):
         browser.run(f"({EFFECTS}).tHead.rows[0].cells[{at}].querySelector('button').focus()")
         browser.press(key)
         assert sort_state(browser, at) == "ascending"

@@ -52,14 +52,17 @@ def test_labels_with_markup_are_text(hostile_findings):
 def test_verdict_and_doubts_come_first(plain_findings):
     found = replace(
         plain_findings,
-        verdict=(Statement("It helps.", "p < 0.05", True), Statement("Who?", "p > 0.05", False)),
+        verdict=(
+            Statement("It helps.", "p < 0.05", "overall", True),
+            Statement("Who?", "p > 0.05", "difference", False),
+        ),
         doubts=(Doubt("overlap", "Nobody to compare with.", "new"),),
         not_computed=(NotComputed("cross_check", "it was not asked for", "pass cross_check=True"),),
     )
     page = report_markdown(found)
     order = ["## Verdict", "**established**: It helps. (Rule: p &lt; 0.05)"]
     order += ["**not established**: Who?"]
-    order += ["### Doubts", "**overlap**, segment new", "## Effects", "## Not computed"]
+    order += ["### Doubts", "**overlap**: Nobody", "## Effects", "## Not computed"]
     at = [page.index(text) for text in order]
     assert at == sorted(at)
     assert "| cross check | it was not asked for | pass cross_check=True |" in page

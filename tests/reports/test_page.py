@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from segcate._writing.number_texts import write_decimals
 from segcate.findings import Doubt, NotComputed, Statement
 from segcate.plots import _fonts
 from segcate.reports import report_html, write_report
@@ -87,8 +88,10 @@ def test_it_is_small_and_the_same_each_time(page, plain_findings):
 def test_every_effect_stands_in_its_table(page, plain_findings):
     shown = {float(key) for key in re.findall(r'data-key="([^"]+)"', page)}
     for segment in plain_findings.segments:
-        for name in ("n", "n_treated", "effect", "std_error", "ci_low", "ci_high", "p_value"):
+        for name in ("n", "n_treated", "effect", "std_error", "ci_low", "p_value"):
             assert getattr(segment, name) in shown, name
+        low, high = (write_decimals(v, 2) for v in (segment.ci_low, segment.ci_high))
+        assert f">{low} to {high}<" in page
     for row in plain_findings.balance_rows:
         assert row.smd_after in shown or np.isnan(row.smd_after)
 
@@ -109,10 +112,15 @@ def test_verdict_comes_first_with_the_doubts_beside_it_and_what_is_missing_is_li
     found = replace(
         plain_findings,
         verdict=(
-            Statement("Reminders help the loyal.", "p adjusted < 0.05", True, "loyal"),
-            Statement("No difference is established.", "p of equal effects > 0.05", False),
+            Statement("Reminders help the loyal.", "p adjusted < 0.05", "segment", True, "loyal"),
+            Statement("No difference is seen.", "p of equal effects > 0.05", "difference", False),
+            Statement("This holds in an experiment.", "always", "condition", False),
         ),
-        doubts=(Doubt("overlap", "9 of 10 rows have nobody to compare with.", "new"),),
+        doubts=(
+            Doubt("overlap", "9 of 10 rows have nobody to compare with.", "new"),
+            Doubt("imbalance", "Spending differs among the new.", "new"),
+            Doubt("imbalance", "Spending differs among the loyal.", "loyal"),
+        ),
         not_computed=(NotComputed("targeting", "no rows were held out", "pass test="),),
     )
     page = report_html(found, figures=False)
@@ -123,8 +131,12 @@ def test_verdict_comes_first_with_the_doubts_beside_it_and_what_is_missing_is_li
     assert order == sorted(order)
     assert "established</span>Reminders help the loyal." in page
     assert "not established</span>No difference" in page
+    assert "on condition</span>This holds" in page
     assert "p adjusted &lt; 0.05" in page
     assert "9 of 10 rows have nobody" in page
+    assert "Doubts (3)" in page
+    assert page.count(">imbalance</span>") == 1
+    assert re.search(r"among the new.*<summary>1 more of this kind.*among the loyal", page)
     assert re.search(r"targeting.*no rows were held out.*pass test=", page, re.DOTALL)
 
 
