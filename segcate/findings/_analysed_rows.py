@@ -35,6 +35,7 @@ class AnalysedRows:
     weight, groups, propensity : as given; None where they were not
     codes : position of each row's segment among `labels`, merged segments counted where they went
     labels : segments of the estimator
+    kept : positions of the rows that were not dropped for gaps
     is_used : rows that the estimates are made of: of weight above 0, without gaps if those were dropped
     """
 
@@ -48,6 +49,7 @@ class AnalysedRows:
     propensity: Float | None
     codes: Int
     labels: list[Any]
+    kept: Int
     is_used: npt.NDArray[np.bool_]
 
     @property
@@ -72,18 +74,8 @@ class AnalysedRows:
         if len(given) == self.n_rows:
             return given
         out = np.full(self.n_rows, fill)
-        out[self.kept_by_gaps] = given
+        out[self.kept] = given
         return out
-
-    @property
-    def kept_by_gaps(self) -> Int:
-        """Positions of rows that were not dropped for gaps."""
-        return np.flatnonzero(self.is_used | (self.own_weight_given == 0))
-
-    @property
-    def own_weight_given(self) -> Float:
-        """Return the weight of each row as it was given."""
-        return np.ones(self.n_rows) if self.weight is None else self.weight
 
 
 def read_rows(source: Source, X: Any, y: Any, **given: Any) -> AnalysedRows:
@@ -135,14 +127,16 @@ def _read(source: Source, X: Any, labelled: Any, parts: list[Any]) -> AnalysedRo
             "rows that the estimator was fitted on; other rows go into `test=`."
         )
     into = np.array([place[label] for label in codes.labels.tolist()], dtype=np.intp)
-    is_used = np.ones(len(outcome), dtype=bool) if weight is None else weight > 0
+    kept = np.arange(len(outcome))
     if hasattr(model, "complete_rows_"):
-        is_complete = np.zeros(len(outcome), dtype=bool)
         kept = model.complete_rows_[model.complete_rows_ < len(outcome)]
-        is_complete[kept] = True
-        is_used &= is_complete
+    is_used = np.zeros(len(outcome), dtype=bool)
+    is_used[kept] = True
+    if weight is not None:
+        is_used &= weight > 0
     return AnalysedRows(
-        X, labelled, position, outcome, arms, weight, groups, chance, into[codes.codes], labels, is_used
+        X, labelled, position, outcome, arms, weight, groups, chance, into[codes.codes], labels, kept,
+        is_used,
     )  # fmt: skip
 
 

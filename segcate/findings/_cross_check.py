@@ -62,7 +62,7 @@ def _refitted(model: Any) -> Any:
     """Return the estimator, to be fitted with groups."""
     changes: dict[str, Any] = {"on_empty": "nan"}
     if isinstance(model, SegmentMatching | SegmentRegression):
-        changes["std_error"] = "auto"
+        changes |= {"std_error": "auto", "inference": "population"}
     return clone(model).set_params(**changes)
 
 

@@ -45,8 +45,8 @@ def collect_population(source: Source, rows: AnalysedRows) -> Population:
     kinds = tuple(k for k in model._columns if k.position != rows.position)
     assert len(kinds) <= len(table)
     reasons = unmatched_reasons(source)
-    n_weightless = 0 if rows.weight is None else int((rows.weight == 0).sum())
-    n_gaps = int((~used).sum()) - n_weightless
+    n_gaps = rows.n_rows - len(rows.kept)
+    n_weightless = int((~used).sum()) - n_gaps
     said = [
         f"{n:,} rows {why}"
         for n, why in ((n_weightless, "of weight 0"), (n_gaps, "with missing covariates"))

@@ -32,6 +32,8 @@ LARGEST_DIFFERENCE = 0.1
 FEWEST_EFFECTIVE = 20
 WEAK_E_VALUE, WEAK_GAMMA = 1.25, 1.25
 MOST_MISSING = 0.2
+# Doubts of one kind that are spelled out, one a segment.
+MOST_SPELLED_OUT = 6
 _FOCAL = {"att": "treated rows", "atc": "control rows", "ate": "rows"}
 
 
@@ -48,7 +50,25 @@ def doubts_of(findings: Findings, source: Source, rows: AnalysedRows) -> tuple[D
     found += _cross_check(findings)
     found += _hidden_bias(findings)
     found += _gaps(findings)
-    return tuple(found)
+    return tuple(_shortened(findings, found))
+
+
+def _shortened(findings: Findings, found: list[Doubt]) -> Iterator[Doubt]:
+    """Spell out the first doubts of a kind, and list the segments of the others."""
+    by_label = {segment.label: segment for segment in findings.segments}
+    rest: dict[str, list[str]] = {}
+    n_told: dict[str, int] = {}
+    for doubt in found:
+        n_told[doubt.kind] = n_told.get(doubt.kind, 0) + 1
+        if doubt.segment is None or n_told[doubt.kind] <= MOST_SPELLED_OUT:
+            yield doubt
+        else:
+            rest.setdefault(doubt.kind, []).append(one_line(by_label[doubt.segment].label))
+    for kind, labels in rest.items():
+        some = _plural("segment", len(labels))
+        yield Doubt(
+            kind, f"{len(labels)} more {some} raise the same doubt ({kind}): {listing(labels)}."
+        )
 
 
 def _late_covariates(source: Source) -> Iterator[Doubt]:

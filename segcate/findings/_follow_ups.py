@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from segcate._inputs.arrays import Float
 from segcate._statistics.intervals import Law
 from segcate.effects import SegmentMatching, e_value, pair_differences, rosenbaum_bounds
 from segcate.effects._rosenbaum import why_no_pairs
@@ -141,10 +140,7 @@ def _gamma_limits(source: Source, rows: AnalysedRows) -> dict[Any, float]:
     model = source.model
     if _why_no_gamma(source) or not isinstance(model, SegmentMatching):
         return {}
-    kept: Float = rows.y
-    if len(model.matcher_.matched_.status) != rows.n_rows:
-        kept = rows.y[rows.kept_by_gaps]
-    pairs = pair_differences(model, kept)
+    pairs = pair_differences(model, rows.y[rows.kept])
     level = float(model.confidence_level)
     found = {
         label: rosenbaum_bounds(values, gamma=1, confidence_level=level).gamma_limit

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs.arrays import Float, Int
-from segcate._inputs.kinds import described_name, read_column
+from segcate._inputs.kinds import ColumnKind, described_name, read_column
 from segcate._inputs.listing import listed
 from segcate._writing.label_texts import one_line, shortened
 from segcate._writing.number_texts import decimals_of, write_number
@@ -31,6 +31,8 @@ Mask = npt.NDArray[np.bool_]
 MOST_CONDITIONS = 3
 # A name must hold for this share of the segment, and for no more than that of all others.
 FEWEST_INSIDE, MOST_OUTSIDE = 0.6, 0.5
+# And the first share must be this much above the second: less may be chance.
+LEAST_APART = 0.3
 # What a condition must add to be worth its words, and how much more where "low" or "high" do not do.
 _GAIN, _PRICE_OF_NUMBER, _PRICE_OF_RANGE = 0.04, 0.03, 0.05
 _MOST_ROWS = 5_000
@@ -166,12 +168,13 @@ def _conditions(rows: AnalysedRows, at: Int) -> tuple[list[_Condition], Float]:
         kind, content = read_column(OWNER, rows.labelled, position, describe=True)
         if content is None or not kind.is_used or kind.looks_like_id:
             continue
-        name = shortened(one_line(described_name(kind)).replace("_", " "), _LONGEST)
+        shown = kind.name if kind.found == "date" else described_name(kind)
+        name = shortened(one_line(shown).replace("_", " "), _LONGEST)
         values = content[at]
         if kind.found == "category":
             proposed = _level_conditions(position, name, kind.levels, values)
         else:
-            proposed = _number_conditions(position, name, values)
+            proposed = _number_conditions(position, name, values, _Writing.of(kind))
         found += proposed
         marks += [condition.holds(values) for condition in proposed]
     shape = (len(found), len(at))
@@ -196,7 +199,43 @@ def _level_conditions(
     return found
 
 
-def _number_conditions(position: int, name: str, values: Float) -> list[_Condition]:
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """How values of a column are written: numbers, or days since a first one as dates.
+
+    Attributes
+    ----------
+    low, high : words for values below and above the middle
+    origin : the first moment of dates; None for numbers
+    """
+
+    low: str
+    high: str
+    origin: np.datetime64 | None = None
+
+    @classmethod
+    def of(cls, kind: ColumnKind) -> _Writing:
+        """Choose by what the column holds."""
+        if kind.found != "date":
+            return cls("low", "high")
+        return cls("early", "late", np.datetime64(kind.origin, "us"))
+
+    def cuts(self, present: Float) -> Float:
+        """Return deciles, rounded so that they can be written in few digits."""
+        decimals = decimals_of([present.std() / 8], 1) if self.origin is None else 0
+        found = np.quantile(present, _QUANTILES, method="inverted_cdf").round(decimals) + 0.0
+        return np.asarray(np.unique(found))
+
+    def __call__(self, value: float) -> str:
+        """Write one value."""
+        if self.origin is None:
+            return write_number(value)
+        return str((self.origin + np.timedelta64(int(value), "D")).astype("datetime64[D]"))
+
+
+def _number_conditions(
+    position: int, name: str, values: Float, write: _Writing
+) -> list[_Condition]:
     """Propose values where there are two, and otherwise above, below and between deciles."""
     known = np.unique(values[~np.isnan(values)])
     if len(known) < 2:
@@ -204,22 +243,21 @@ def _number_conditions(position: int, name: str, values: Float) -> list[_Conditi
     if len(known) == 2:
         return [_value_condition(position, name, value, known) for value in known.tolist()]
     present = values[~np.isnan(values)]
-    cuts = np.quantile(present, _QUANTILES, method="inverted_cdf")
-    cuts = np.unique(cuts.round(decimals_of([present.std() / 8], 1)) + 0.0)
-    cuts = cuts[(cuts >= known[0]) & (cuts < known[-1])].tolist()
+    all_cuts = write.cuts(present)
+    cuts = all_cuts[(all_cuts >= known[0]) & (all_cuts < known[-1])].tolist()
     found = []
     for i, cut in enumerate(cuts):
-        text, below = write_number(cut), float((present <= cut).mean())
+        text, below = write(cut), float((present <= cut).mean())
         up_to, above = f"{name} up to {text}", f"{name} above {text}"
         is_low, is_high = below <= 0.5, below >= 0.5
         found += [
-            _Condition(position, f"low {name}" if is_low else up_to, up_to, high=cut,
+            _Condition(position, f"{write.low} {name}" if is_low else up_to, up_to, high=cut,
                        price=0.0 if is_low else _PRICE_OF_NUMBER),
-            _Condition(position, f"high {name}" if is_high else above, above, low=cut,
+            _Condition(position, f"{write.high} {name}" if is_high else above, above, low=cut,
                        price=0.0 if is_high else _PRICE_OF_NUMBER),
         ]  # fmt: skip
         for other in cuts[i + 1 :]:
-            between = f"{name} from {text} to {write_number(other)}"
+            between = f"{name} from {text} to {write(other)}"
             found.append(_Condition(position, between, between, cut, other, price=_PRICE_OF_RANGE))
     return found
 
@@ -267,7 +305,8 @@ def _read_back(
             holds &= condition.holds(content[used])
     inside = rows.codes[used] == code
     share, elsewhere = float(holds[inside].mean()), float(holds[~inside].mean())
-    if share < FEWEST_INSIDE or elsewhere > MOST_OUTSIDE:
+    is_apart = share - elsewhere >= LEAST_APART
+    if share < FEWEST_INSIDE or elsewhere > MOST_OUTSIDE or not is_apart:
         return None
     words, rules = ([getattr(c, name) for c in chosen] for name in ("words", "rule"))
     return SegmentName(", ".join(words), " and ".join(rules), share, elsewhere)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
 from segcate.findings import collect_findings
+from segcate.findings._analysed_rows import read_rows
+from segcate.findings._follow_ups import follow_ups
+from segcate.findings._source import read_source
 from segcate.matching import PropensityMatcher
 from tests.findings.small import collect, fitted, users
 
@@ -79,9 +84,18 @@ def test_intervals_of_control_mean_and_lift_cover_the_truth(estimand):
         t = (rng.uniform(size=n) < chance).astype(int)
         y0 = 20 + 2 * x + rng.normal(size=n)
         y = y0 + t * (3 + x)
-        model = SegmentMatching(segment=None, estimand=estimand).fit(x[:, None], y, treatment=t)
-        findings = collect_findings(model, x[:, None], y, treatment=t)
-        found = findings.overall
-        covered[0] += abs(found.control_mean - truth_mean) < 1.96 * found.control_mean_std_error
-        covered[1] += found.lift_low < truth_effect / truth_mean < found.lift_high
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = SegmentMatching(segment=None, estimand=estimand).fit(x[:, None], y, treatment=t)
+        found = everyone(model, x[:, None], y, t)
+        mean, error = found["control_mean"], found["control_mean_std_error"]
+        covered[0] += abs(mean - truth_mean) < 1.96 * error
+        covered[1] += found["lift_low"] < truth_effect / truth_mean < found["lift_high"]
     assert (np.abs(covered / n_draws - 0.95) < 0.03).all(), covered / n_draws
+
+
+def everyone(model, X, y, t):
+    """Return what follows from the overall effect."""
+    source = read_source(model)
+    rest = dict.fromkeys(("groups", "sample_weight", "propensity"))
+    return follow_ups(source, read_rows(source, X, y, treatment=t, **rest))[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from segcate._statistics.intervals import Law
 from segcate.effects import SegmentMatching, SegmentRegression, pair_differences, rosenbaum_bounds
 from segcate.findings import collect_findings
 from segcate.findings._control_means import ControlMean
@@ -89,17 +90,9 @@ def test_minimum_detectable_effects_are_met(n_arm, what):
     def study(effect):
         y = rng.normal(size=n) + effect * t * segment
         model = SegmentRegression(segment=0).fit(X, y, treatment=t)
-        return collect_findings(model, X, y, treatment=t)
+        return model.effects_.iloc[1] if what == "segment" else model.contrasts().table.iloc[0]
 
-    def limit(findings):
-        if what == "segment":
-            return findings.segments[1].minimum_detectable_effect
-        return findings.contrasts[0].minimum_detectable_difference
-
-    def is_found(findings):
-        tested = findings.segments[1] if what == "segment" else findings.contrasts[0]
-        return tested.p_value <= 0.05
-
-    effect = np.sqrt(np.mean([limit(study(0.0)) ** 2 for _ in range(300)]))
-    share = np.mean([is_found(study(effect)) for _ in range(n_draws)])
+    limits = [Law(row["df"]).detectable(row["std_error"], 0.05) for row in map(study, [0.0] * 300)]
+    effect = np.sqrt(np.mean(np.square(limits)))
+    share = np.mean([study(effect)["p_value"] <= 0.05 for _ in range(n_draws)])
     assert abs(share - 0.8) <= 0.03, share
