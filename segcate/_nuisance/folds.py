@@ -77,7 +77,7 @@ def _outcome_bins(y: Float, n_bins: int, min_rows: int) -> Int:
 
 
 def has_splits(cv: Any) -> bool:
-    """Tell whether `cv` holds positions of rows, and is no number of folds (a good or a bad one)."""
+    """Tell whether `cv` holds the folds themselves, as pairs of row positions, and not their number."""
     return isinstance(cv, Iterable)
 
 

@@ -146,8 +146,8 @@ def fit_nuisances(
         is_binary = is_zero_one(y if kept is None else y[kept])
     is_dose, keeps_groups = "dose" in wants, folds is None and groups is not None
     if folds is None:
-        labels = y if is_binary else None
-        folds = _dealt(owner, labels, treatment, models, groups, strata, rng, kept, is_dose=is_dose)
+        rows = _DealtRows(y if is_binary else None, treatment, groups, strata, is_dose)
+        folds = _dealt(owner, rows, models, rng, kept)
     if not is_dose:
         _refuse_missing_arms(owner, treatment, folds, keeps_groups, models.remedy)
     targets = _targets(y, treatment, wants, arms, is_binary, models)
@@ -156,15 +156,9 @@ def fit_nuisances(
         if not frames.is_frame(X):
             X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan", input_name="X")
         encoded = encoded_covariates(owner, X)
+    learned = list(targets.values())
     columns = cross_fit(
-        owner,
-        X,
-        encoded,
-        list(targets.values()),
-        folds,
-        weight=weight,
-        seed=seed,
-        n_jobs=models.n_jobs,
+        owner, X, encoded, learned, folds, weight=weight, seed=seed, n_jobs=models.n_jobs
     )
     predicted = dict(zip(targets, columns, strict=True))
     return _assemble(owner, predicted, treatment, folds, models.clip, kept)
@@ -291,58 +285,57 @@ def _clipped(owner: str, chance: Float, clip: float, kept: Int | None) -> tuple[
     return np.maximum(chance, clip), clipped
 
 
+@dataclass(frozen=True, slots=True)
+class _DealtRows:
+    """What rows are dealt to folds by.
+
+    Attributes
+    ----------
+    labels : float64 array of shape (n_rows,), a 0/1 outcome, or None
+    treatment : array of shape (n_rows,)
+    groups, strata : intp arrays of shape (n_rows,), or None
+    is_dose : whether the treatment is continuous
+    """
+
+    labels: Float | None
+    treatment: npt.NDArray[Any]
+    groups: Int | None
+    strata: Int | None
+    is_dose: bool
+
+    def take(self, kept: Int) -> _DealtRows:
+        """Return some of the rows."""
+        labels = None if self.labels is None else self.labels[kept]
+        groups, strata = self.groups, None if self.strata is None else self.strata[kept]
+        if groups is not None:
+            groups = np.unique(groups[kept], return_inverse=True)[1]
+        return _DealtRows(labels, self.treatment[kept], groups, strata, self.is_dose)
+
+    def deal(self, owner: str, models: NuisanceModels, rng: np.random.RandomState) -> Int:
+        """Stratify folds by treatment, and by a 0/1 outcome; keep groups whole."""
+        if self.is_dose:
+            cells = dose_bands(self.treatment, models.cv)
+        else:
+            cells = treatment_strata(
+                owner, self.treatment, self.labels, n_outcome_bins=2, min_rows=models.cv,
+                cells=self.strata,
+            )  # fmt: skip
+        return deal_folds(owner, cells, self.groups, models.cv, rng, remedy=models.remedy)
+
+
 def _dealt(
-    owner: str,
-    labels: Float | None,
-    treatment: npt.NDArray[Any],
-    models: NuisanceModels,
-    groups: Int | None,
-    strata: Int | None,
-    rng: np.random.RandomState,
-    kept: Int | None,
-    *,
-    is_dose: bool,
+    owner: str, rows: _DealtRows, models: NuisanceModels, rng: Any, kept: Int | None
 ) -> list[Fold]:
     """Deal folds; rows that are not `kept`, of weight 0, are predicted in turn and never learned from."""
     if kept is None:
-        fold = _deal(owner, labels, treatment, models, groups, strata, rng, is_dose=is_dose)
+        fold = rows.deal(owner, models, rng)
         return [Fold(train, test) for train, test in splits_of(fold, models.cv)]
-    fold = np.arange(len(treatment), dtype=np.intp) % models.cv
-    fold[kept] = _deal(
-        owner,
-        None if labels is None else labels[kept],
-        treatment[kept],
-        models,
-        None if groups is None else np.unique(groups[kept], return_inverse=True)[1],
-        None if strata is None else strata[kept],
-        rng,
-        is_dose=is_dose,
-    )
+    fold = np.arange(len(rows.treatment), dtype=np.intp) % models.cv
+    fold[kept] = rows.take(kept).deal(owner, models, rng)
     return [
         Fold(np.intersect1d(train, kept, assume_unique=True), test)
         for train, test in splits_of(fold, models.cv)
     ]
-
-
-def _deal(
-    owner: str,
-    labels: Float | None,
-    treatment: npt.NDArray[Any],
-    models: NuisanceModels,
-    groups: Int | None,
-    strata: Int | None,
-    rng: np.random.RandomState,
-    *,
-    is_dose: bool,
-) -> Int:
-    """Stratify folds by treatment, and by a 0/1 outcome; keep groups whole."""
-    if is_dose:
-        cells = dose_bands(treatment, models.cv)
-    else:
-        cells = treatment_strata(
-            owner, treatment, labels, n_outcome_bins=2, min_rows=models.cv, cells=strata
-        )
-    return deal_folds(owner, cells, groups, models.cv, rng, remedy=models.remedy)
 
 
 def _refuse_missing_arms(
