@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import digamma
 
 from segcate._inputs.arrays import Float
+from segcate._inputs.parameters import check_option
 from segcate._inputs.vectors import count_not_finite
 from segcate._inputs.weights import read_weights
 from segcate._ranking.estimates import RankScore
@@ -81,10 +82,7 @@ def rank_score(
     centred, with slope :math:`a(K) = 1/2 - K/W` (qini) or :math:`A(K) - A(K - 1)` (autoc): its
     first term is the row's own score, its second what the row does to the ranks below it.
     """
-    if kind not in get_args(RankKind):
-        raise ValueError(
-            f"rank_score: `kind` must be one of {list(get_args(RankKind))}; got {kind!r}."
-        )
+    check_option("rank_score", "kind", kind, get_args(RankKind))
     score = _vector("prediction", prediction, None)
     effect = _vector("psi", psi, score.shape)
     weight = None if sample_weight is None else _checked_weight(sample_weight, score.shape)
