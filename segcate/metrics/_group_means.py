@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix
 
 from segcate._inputs.arrays import Float, Int
 from segcate._statistics.intervals import satterthwaite
+from segcate._statistics.sandwich import unit_factor
 
 # Sums over clusters and groups fit a table unless most of it would be empty.
 _MOST_CELLS_A_ROW = 8
@@ -104,7 +105,7 @@ def group_means(
     part = residual if weight is None else residual * weight
     squares, n_units = _unit_products(part, codes, n_groups, clusters)
     with np.errstate(divide="ignore", invalid="ignore"):
-        factor = np.sqrt(n_units / np.where(n_units > 1, n_units - 1.0, np.nan)) / total
+        factor = np.sqrt(unit_factor(n_units)) / total
         covariance = squares * np.outer(factor, factor)
     return GroupMeans(mean, covariance, n_units.astype(np.intp))
 
