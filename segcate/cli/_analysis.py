@@ -1,4 +1,4 @@
-"""The analysis behind the command line: from a study to tables and a summary."""
+"""The analysis behind the command line: from a study to fitted estimators and findings."""
 
 from __future__ import annotations
 
@@ -10,85 +10,73 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from segcate import matching as matching_package
-from segcate._inputs.listing import listed
-from segcate.cli._problems import UserError
+from segcate.cli._plan import MOST_FIT_SAMPLES, Plan, check_plan, effect_estimator, segmenter
+from segcate.cli._progress import Progress
 from segcate.cli._study import Study
-from segcate.effects import SegmentMatching
-from segcate.matching import PropensityMatcher
 from segcate.metrics import qini_scorer
 from segcate.model_selection import (
+    HonestEffects,
     TreatmentStratifiedGroupKFold,
     TreatmentStratifiedKFold,
     honest_effects,
 )
-from segcate.segmentation import HDBSCANSegmenter, KMeansSegmenter, segment_profile
+from segcate.segmentation import segment_profile
+
+__all__ = ["Analysis", "analyse", "fit_arm", "metadata", "segmented"]
 
 _N_FOLDS = 5
 _SECONDS_BETWEEN = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What the user asked for.
+class Analysis:
+    """What came out for one arm.
 
     Attributes
     ----------
-    segments : "kmeans" or "hdbscan"; unused where the study has a segment column
-    n_clusters : clusters of k-means
-    cluster_on : columns to cluster on, () for all numeric ones
-    min_cluster_size : smallest cluster of HDBSCAN
-    tune : whether to search for the number of clusters on one half of the rows
-    estimand : "att", "atc" or "ate"
-    confidence_level : of the intervals
-    random_state : seed of everything random
-    missing : what is done about gaps in the covariates, as in `SegmentMatching`
-    """
-
-    segments: str = "kmeans"
-    n_clusters: int = 6
-    cluster_on: tuple[str, ...] = ()
-    min_cluster_size: int = 100
-    tune: bool = False
-    estimand: str = "att"
-    confidence_level: float = 0.95
-    random_state: int = 0
-    missing: str = "indicator"
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """What came out.
-
-    Attributes
-    ----------
-    effects, balance, profile : tables, one row a segment (balance: a segment and covariate)
-    overall : the effect for everyone
+    study : the rows of the arm and of control, as they were given to the estimator
+    fitted : Pipeline, effect estimator or `HonestEffects`
+    model : the effect estimator, fitted
+    X, labels, treatment : covariates, segment and arm of the rows that the effects come from
     summary : text
-    model : the fitted estimator
-    X, labels, treatment : covariates, segment and arm of the rows that it was fitted on
     clustered_on : columns that the segments were found in; () where a column gave them
     notes : remarks on the way to the numbers
     """
 
-    effects: pd.DataFrame
-    overall: Any
-    balance: pd.DataFrame
-    profile: pd.DataFrame
-    summary: str
+    study: Study
+    fitted: Any
     model: Any
     X: pd.DataFrame
     labels: Any
     treatment: Any
+    summary: str
     clustered_on: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def effects(self) -> pd.DataFrame:
+        """One row a segment."""
+        table: pd.DataFrame = self.model.effects_
+        return table
 
-def analyse(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findings:
-    """Segment, match, estimate.
+    @property
+    def balance(self) -> pd.DataFrame | None:
+        """One row a segment and covariate; None where nothing was matched."""
+        return getattr(self.model, "balance_", None)
+
+    @property
+    def profile(self) -> pd.DataFrame:
+        """Who the segments are."""
+        return segment_profile(self.X, self.labels)
+
+
+def analyse(study: Study, plan: Plan, progress: Progress) -> list[Analysis]:
+    """Segment all rows, then estimate the effects of each arm against the control.
 
     Parameters
     ----------
@@ -98,50 +86,96 @@ def analyse(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findin
 
     Returns
     -------
-    Findings
+    list of Analysis, one an arm
+    """
+    check_plan(plan, study)
+    found = None
+    if study.segment is None and not plan.tune:
+        found = segmented(study, plan, progress)
+    analyses = []
+    for arm in range(1, len(study.arms) + 1):
+        if len(study.arms) > 1:
+            progress(f"{study.arms[arm - 1]} against {study.control}")
+        analyses.append(fit_arm(study.of_arm(arm), plan, progress, found))
+    return analyses
+
+
+def segmented(study: Study, plan: Plan, progress: Progress) -> Any:
+    """Return a segmenter, fitted on all rows."""
+    n_rows = len(study.X)
+    step = segmenter(plan, n_rows)
+    sampled = ""
+    most = plan.max_fit_samples or MOST_FIT_SAMPLES
+    if plan.segments == "hdbscan" and n_rows > most:
+        sampled = (
+            f", on a sample of {most:,} (clusters of at least {step.min_cluster_size} rows in it)"
+        )
+    with progress.during(f"segmenting {n_rows:,} rows with {type(step).__name__}{sampled}"):
+        return step.fit(study.X)
+
+
+def fit_arm(study: Study, plan: Plan, progress: Progress, found: Any = None) -> Analysis:
+    """Estimate the effects of one arm.
+
+    Parameters
+    ----------
+    study : rows of the arm and of control
+    plan : what to do
+    progress : told of each stage
+    found : fitted segmenter; None where a column holds the segments, or they are to be tuned
     """
     if study.segment is not None:
-        return _on_given_segments(study, plan, progress)
-    _check_clustered_columns(study, plan)
-    if plan.tune:
+        model = effect_estimator(plan, study.segment)
+        labels = study.X[study.segment]
+        where = f"{labels.nunique()} segments of column {study.segment!r}"
+        with progress.during(f"{_doing(plan)} in {where}{_first_time()}"):
+            model.fit(study.X, study.y, **metadata(study))
+        X = study.X.drop(columns=study.segment)
+        return Analysis(study, model, model, X, labels.to_numpy(), study.treatment, model.summary())
+    if found is None:
         return _tuned(study, plan, progress)
-    segmenter = _segmenter(plan)
-    progress(f"segmenting {len(study.X):,} rows with {type(segmenter).__name__}")
-    X = segmenter.fit_transform(study.X)
-    progress(f"matching and estimating in {segmenter.n_segments_} segments{_first_time()}")
-    matching = _matching(plan, "segment")
-    matching.fit(X, study.y, **_metadata(study))
-    findings = _findings(matching, study.X, segmenter.labels_, study.treatment)
-    return replace(findings, clustered_on=_clustered_on(segmenter))
+    model = effect_estimator(plan, "segment")
+    X = found.transform(study.X)
+    with progress.during(f"{_doing(plan)} in {found.n_segments_} segments{_first_time()}"):
+        model.fit(X, study.y, **metadata(study))
+    pipeline = Pipeline([("segment", found), ("effects", model)])
+    labels = X["segment"].to_numpy()
+    return Analysis(
+        study,
+        pipeline,
+        model,
+        study.X,
+        labels,
+        study.treatment,
+        model.summary(),
+        _clustered_on(found),
+    )
 
 
-def _clustered_on(segmenter: Any) -> tuple[str, ...]:
+def _doing(plan: Plan) -> str:
+    kind = plan.chosen_method
+    return "matching and estimating" if kind == "matching" else f"estimating by {kind}"
+
+
+def _clustered_on(step: Any) -> tuple[str, ...]:
     """Name the columns that a fitted segmenter looked at."""
-    names = segmenter.feature_names_in_
-    return tuple(str(names[i]) for i in segmenter.column_positions_)
+    step = step.estimator if isinstance(step, FrozenEstimator) else step
+    names = step.feature_names_in_
+    return tuple(str(names[i]) for i in step.column_positions_)
 
 
-def _on_given_segments(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findings:
-    column = str(study.segment)
-    labels = study.X[column]
-    where = f"{labels.nunique()} segments of column {column!r}"
-    progress(f"matching and estimating in {where}{_first_time()}")
-    matching = _matching(plan, column)
-    matching.fit(study.X, study.y, **_metadata(study))
-    return _findings(matching, study.X.drop(columns=column), labels.to_numpy(), study.treatment)
-
-
-def _tuned(study: Study, plan: Plan, progress: Callable[[str], None]) -> Findings:
+def _tuned(study: Study, plan: Plan, progress: Progress) -> Analysis:
     """Choose the segments on one half of the rows, estimate on the other."""
     step, candidates = _candidates(study, plan)
     kind = TreatmentStratifiedKFold if study.groups is None else TreatmentStratifiedGroupKFold
+    pipeline = Pipeline(
+        [
+            ("segment", segmenter(plan, len(study.X) // 2)),
+            ("effects", effect_estimator(plan, "segment", on_empty="overall")),
+        ]
+    )
     search = GridSearchCV(
-        Pipeline(
-            [
-                ("segment", _segmenter(plan)),
-                ("effects", _matching(plan, "segment").set_params(on_empty="overall")),
-            ]
-        ),
+        pipeline,
         {f"segment__{step}": candidates},
         scoring=_Counted(qini_scorer, _N_FOLDS * len(candidates), progress),
         cv=kind(_N_FOLDS, shuffle=True, random_state=plan.random_state),
@@ -150,7 +184,7 @@ def _tuned(study: Study, plan: Plan, progress: Callable[[str], None]) -> Finding
         f"searching on half of the rows: {step} in {candidates}, {_N_FOLDS} folds{_first_time()}"
     )
     honest = honest_effects(
-        search, study.X, study.y, **_metadata(study), random_state=plan.random_state
+        search, study.X, study.y, **metadata(study), random_state=plan.random_state
     )
     model = honest.estimator.set_params(on_empty="nan")
     rows = study.X.iloc[honest.estimation_idx]
@@ -161,10 +195,16 @@ def _tuned(study: Study, plan: Plan, progress: Callable[[str], None]) -> Finding
         f"figures come from the {len(labels):,} others"
     )
     progress(f"note: {note}")
-    arms = np.asarray(study.treatment)[honest.estimation_idx]
-    findings = _findings(model, rows, labels, arms, (note,))
-    return replace(
-        findings, summary=honest.summary(), clustered_on=_clustered_on(honest.pipeline[0])
+    return Analysis(
+        study,
+        honest,
+        model,
+        rows,
+        labels,
+        np.asarray(study.treatment)[honest.estimation_idx],
+        honest.summary(),
+        _clustered_on(honest.pipeline[0]),
+        (note,),
     )
 
 
@@ -195,7 +235,7 @@ def _candidates(study: Study, plan: Plan) -> tuple[str, list[int]]:
     """Name the parameter to search over and its values."""
     if plan.segments == "kmeans":
         return "n_clusters", list(range(2, max(8, plan.n_clusters) + 1))
-    n_rows = len(study.X)
+    n_rows = min(len(study.X), 2 * (plan.max_fit_samples or MOST_FIT_SAMPLES))
     sizes = {max(10, round(n_rows * share)) for share in (0.01, 0.02, 0.05, 0.1)}
     return "min_cluster_size", sorted(sizes)
 
@@ -206,61 +246,10 @@ def _first_time() -> str:
     return "" if any(cache.glob("*.nbi")) else " (compiling first, about half a minute, once)"
 
 
-def _metadata(study: Study) -> dict[str, Any]:
+def metadata(study: Study) -> dict[str, Any]:
+    """Return what estimators get beside X and y."""
     return {
         "treatment": study.treatment,
         "groups": study.groups,
         "propensity": study.propensity,
     }
-
-
-def _matching(plan: Plan, segment: str) -> SegmentMatching:
-    return SegmentMatching(
-        PropensityMatcher(random_state=plan.random_state),
-        estimand=plan.estimand,
-        confidence_level=plan.confidence_level,
-        segment=segment,
-        on_empty="nan",
-        missing=plan.missing,
-        random_state=plan.random_state,
-    )
-
-
-def _segmenter(plan: Plan) -> Any:
-    columns = list(plan.cluster_on) or None
-    if plan.segments == "kmeans":
-        return KMeansSegmenter(plan.n_clusters, columns=columns, random_state=plan.random_state)
-    return HDBSCANSegmenter(plan.min_cluster_size, columns=columns, random_state=plan.random_state)
-
-
-def _check_clustered_columns(study: Study, plan: Plan) -> None:
-    """Refuse columns to cluster on that are not there, or none at all."""
-    numeric = study.X.select_dtypes(["number", "bool"]).columns
-    unknown = [name for name in plan.cluster_on if name not in numeric]
-    if unknown:
-        raise UserError(
-            f"--cluster-on: {listed(unknown)} are not numeric covariates; those are "
-            f"{listed(numeric, 20)}."
-        )
-    if len(numeric) == 0:
-        raise UserError(
-            "no covariate is numeric, so there is nothing to cluster on. Name a column that holds "
-            "segments with --segment-column."
-        )
-
-
-def _findings(
-    model: Any, X: pd.DataFrame, labels: Any, treatment: Any, notes: tuple[str, ...] = ()
-) -> Findings:
-    return Findings(
-        effects=model.effects_,
-        overall=model.overall_,
-        balance=model.balance_,
-        profile=segment_profile(X, labels),
-        summary=model.summary(),
-        model=model,
-        X=X,
-        labels=np.asarray(labels),
-        treatment=np.asarray(treatment),
-        notes=notes,
-    )

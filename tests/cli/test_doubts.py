@@ -34,6 +34,7 @@ def test_plain_text_and_codes_are_no_doubt(texts):
     assert doubt_of(texts, np.ones(len(texts), int), None) == ""
 
 
+@pytest.mark.filterwarnings("ignore:Glyph")
 def test_all_problems_of_a_file_are_told_at_once_and_the_options_mend_them(tmp_path, capsys):
     rng = np.random.default_rng(0)
     n = 600
