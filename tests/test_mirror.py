@@ -43,6 +43,7 @@ TESTED_BY: dict[str, tuple[str, str]] = {
     "_statistics/between_variance.py": ("effects/test_heterogeneity.py", "heterogeneity"),
     "_statistics/columns.py": ("matching/test_matcher.py", "PropensityMatcher"),
     "_statistics/least_squares.py": ("effects/test_adjustment.py", "least_squares"),
+    "cli/_result.py": ("cli/test_commands.py", "run"),
     "cli/_problems.py": ("cli/test_study.py", "UserError"),
     "cli/_study/covariates.py": ("cli/test_study.py", "make_study"),
     "cli/_study/roles.py": ("cli/test_study.py", "Roles"),

@@ -57,7 +57,8 @@ def whole_folder(path: str | os.PathLike[str], kept_names: Collection[str]) -> I
 
     A folder that is new appears at once. In one that exists, files of other names stay; those of
     `kept_names` that were not written this time are removed, since they would belong to an older
-    run. If a file cannot be moved into place, those moved before are put back.
+    run; of a folder among these names, all files. If a file cannot be moved into place, those moved
+    before are put back.
 
     Raises
     ------
@@ -76,8 +77,8 @@ def whole_folder(path: str | os.PathLike[str], kept_names: Collection[str]) -> I
         try:
             part.mkdir()
             yield part
-            for file in part.iterdir():
-                _to_disk(file)
+            for name in _files_of(part):
+                _to_disk(part / name)
             if is_new:
                 os.rename(part, target)
             else:
@@ -138,16 +139,18 @@ def _temporary(place: Path, name: str) -> Iterator[Path]:
 
 def _move_in(part: Path, target: Path, kept_names: Collection[str]) -> None:
     """Move files into a folder that exists, one by one; put all back if one fails."""
-    names = sorted(file.name for file in part.iterdir())
-    replaced = [n for n in {*names, *kept_names} if (target / n).is_file()]
-    before = part / "before"
-    before.mkdir()
+    names = _files_of(part)
+    old = {f"{name}/{file}" for name in kept_names for file in _files_of(target / name)}
+    replaced = [n for n in {*names, *kept_names, *old} if (target / n).is_file()]
+    before = part / ".before"
     for name in replaced:
+        (before / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(target / name, before / name)
     moved: list[str] = []
     try:
         for name in names:
             moved.append(name)
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(part / name, target / name)
         for name in set(replaced) - set(names):
             moved.append(name)
@@ -156,6 +159,22 @@ def _move_in(part: Path, target: Path, kept_names: Collection[str]) -> None:
         for name in moved:
             _put_back(before / name, target / name)
         raise
+    finally:
+        _remove_empty(target, {*names, *replaced})
+
+
+def _files_of(folder: Path) -> list[str]:
+    """Return the files in a folder and below, by their paths in it."""
+    files = [file for file in folder.rglob("*") if file.is_file()] if folder.is_dir() else []
+    return sorted(file.relative_to(folder).as_posix() for file in files)
+
+
+def _remove_empty(target: Path, names: Collection[str]) -> None:
+    """Remove folders that files were taken out of, or never came to."""
+    for place in sorted({parent for n in names for parent in Path(n).parents}, reverse=True):
+        with contextlib.suppress(OSError):
+            if place != Path():
+                (target / place).rmdir()  # fails where there is something in it
 
 
 def _put_back(before: Path, target: Path) -> None:

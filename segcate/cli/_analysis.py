@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from sklearn.pipeline import Pipeline
 
 from segcate import matching as matching_package
 from segcate.cli._plan import MOST_FIT_SAMPLES, Plan, check_plan, effect_estimator, segmenter
+from segcate.cli._problems import UserError
 from segcate.cli._progress import Progress
 from segcate.cli._study import Study
+from segcate.exceptions import EmptySegmentError
 from segcate.metrics import qini_scorer
 from segcate.model_selection import (
-    HonestEffects,
     TreatmentStratifiedGroupKFold,
     TreatmentStratifiedKFold,
     honest_effects,
@@ -94,9 +95,16 @@ def analyse(study: Study, plan: Plan, progress: Progress) -> list[Analysis]:
         found = segmented(study, plan, progress)
     analyses = []
     for arm in range(1, len(study.arms) + 1):
-        if len(study.arms) > 1:
-            progress(f"{study.arms[arm - 1]} against {study.control}")
-        analyses.append(fit_arm(study.of_arm(arm), plan, progress, found))
+        if len(study.arms) == 1:
+            return [fit_arm(study, plan, progress, found)]
+        name = study.arms[arm - 1]
+        progress(f"{name} against {study.control}")
+        try:
+            analyses.append(fit_arm(study.of_arm(arm), plan, progress, found))
+        except EmptySegmentError as error:
+            progress(f"note: {name} is left out: {error}")
+    if not analyses:
+        raise UserError("no arm has rows enough for an estimate; take fewer segments or arms.")
     return analyses
 
 

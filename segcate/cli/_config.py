@@ -121,7 +121,7 @@ def _checked(path: str, option: Option, value: Any, problems: Problems) -> Any:
     where = f"--config: {path!r}, [{option.group}] {option.key}"
     if option.is_list:
         if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-            problems.add(f"{where} must be a list of texts, [\"A\", \"B\"]; got {value!r}.")
+            problems.add(f'{where} must be a list of texts, ["A", "B"]; got {value!r}.')
         return value
     if option.is_flag:
         if not isinstance(value, bool):

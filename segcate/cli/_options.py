@@ -114,15 +114,18 @@ OPTIONS = (
     Option("--id", "columns", "names the rows in lists of whom to treat", "COL"),
     Option("--rows", "reading", "only rows that fulfil it: \"age >= 18 and plan != 'free'\"", "RULE"),
     Option("--drop-missing", "reading", "leave out rows with missing values", default=False),
-    Option("--missing-covariates", "reading", "where over 5 %% of rows lack a number", choices=("indicator", "drop", "impute")),
+    Option("--missing-covariates", "reading", "where over 5 %% of rows lack a number",
+           choices=("indicator", "drop", "impute")),
     Option("--missing", "reading", "cells that mean no value (NA and the like among numbers do)", "NA,...", (), _names),
     Option("--date-format", "reading", "of dates that are not 2024-01-31: d.m.Y", "FORMAT", repeats=True),
     Option("--decimal", "reading", "what the comma in 1,234 is (default: as the file shows)", choices=(",", ".")),
     Option("--sep", "reading", "between cells: , ; | tab (default: what fits)", "CHAR"),
     Option("--encoding", "reading", "utf-8, cp949, ... (default: what fits)", "NAME"),
     Option("--experiment", "analysis", "treatment was drawn by lot: methods and metrics for that", default=False),
-    Option("--method", "analysis", "auto: matching; regression in an experiment", default="auto", choices=("auto", "matching", "regression", "aipw")),
-    Option("--estimand", "analysis", "effect on the treated, the controls, all (default: att; ate in an experiment)", choices=("att", "atc", "ate")),
+    Option("--method", "analysis", "auto: matching; regression in an experiment", default="auto",
+           choices=("auto", "matching", "regression", "aipw")),
+    Option("--estimand", "analysis", "effect on the treated, the controls, all (default: att; ate in an experiment)",
+           choices=("att", "atc", "ate")),
     Option("--caliper", "analysis", "matches no farther than this, in SD of the score", "SD", read=_POSITIVE),
     Option("--by", "analysis", "effects by each of these columns, too", "A,B", (), _names),
     Option("--protected", "analysis", "effects and targeting by it, in report and card", "COL"),
@@ -132,7 +135,7 @@ OPTIONS = (
     Option("--segments", "segments", "how to find segments", default="kmeans", choices=("kmeans", "hdbscan")),
     Option("--n-clusters", "segments", "segments of k-means", "K", 6, _count(2)),
     Option("--cluster-on", "segments", "find them in these (default: numeric covariates)", "A,B", (), _names),
-    Option("--min-cluster-size", "segments", "of HDBSCAN", "N", 100, _count(2)),
+    Option("--min-cluster-size", "segments", "smallest one of HDBSCAN", "N", 100, _count(2)),
     Option("--max-fit-samples", "segments", "rows that HDBSCAN looks at (20,000 of more)", "N", read=_count(2)),
     Option("--tune", "segments", "choose them on one half of the rows, estimate on the other", default=False),
     Option("--cost", "targeting", "of treating one row: whom to treat, and the profit", "MONEY", read=_COST),
@@ -169,7 +172,9 @@ def _meant(unknown: Sequence[str]) -> str:
     return f"; did you mean {', '.join(close)}?" if close else ""
 
 
-def build_parser(commands: Mapping[str, tuple[str, Callable[..., Any], bool]]) -> argparse.ArgumentParser:
+def build_parser(
+    commands: Mapping[str, tuple[str, Callable[..., Any], bool]],
+) -> argparse.ArgumentParser:
     """Make the parser.
 
     Parameters
@@ -210,7 +215,7 @@ def _add_options(parser: argparse.ArgumentParser, reads_file: bool) -> None:
             continue
         add = parser.add_argument_group(group).add_argument
         for option in options:
-            shown = option.default not in (None, False, ())
+            shown = isinstance(option.default, str | int | float) and option.default is not False
             text = option.help + (f" (default: {option.default})" if shown else "")
             more: dict[str, Any] = {"help": text, "default": argparse.SUPPRESS}
             if option.is_flag:

@@ -1,59 +1,22 @@
-"""The findings as files: tables, pictures where matplotlib is there, and one Markdown page."""
+"""The result of an arm as one Markdown page, and as text on the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from segcate._writing.label_texts import csv_table, fenced, markdown
+from segcate._writing.label_texts import fenced, markdown, one_line, shown_table
 from segcate._writing.number_texts import write_number
-from segcate._writing.whole_files import whole_folder
-from segcate.cli._analysis import Findings
-from segcate.cli._study import Study
-from segcate.plots import (
-    LovePlotDisplay,
-    OverlapDisplay,
-    SegmentEffectDisplay,
-    SegmentProfileDisplay,
-)
+from segcate.cli._result import Result
 
-__all__ = ["draw_pictures", "markdown_table", "report_text", "worst_balance", "write_findings"]
+__all__ = ["balance_text", "markdown_table", "report_text", "terminal_text", "worst_balance"]
 
 # Below this absolute standardised difference arms are commonly called balanced (Stuart 2010).
 _BALANCED = 0.1
-_DPI = 150
-# Pictures: name, caption, and how to draw them from the findings and the unit of the outcome.
-_PICTURES: dict[str, tuple[str, Callable[[Findings, str], Any]]] = {
-    "forest": (
-        "Effect of each segment",
-        lambda found, units: SegmentEffectDisplay.from_estimator(found.model, units=units),
-    ),
-    "balance": (
-        "Difference between the arms, before and after matching",
-        lambda found, units: LovePlotDisplay.from_estimator(found.model),
-    ),
-    "overlap": (
-        "Propensity of treated and controls in each segment",
-        lambda found, units: OverlapDisplay.from_estimator(
-            found.model, treatment=found.treatment, segment=found.labels
-        ),
-    ),
-    "profile": (
-        "Who the segments are",
-        lambda found, units: SegmentProfileDisplay.from_predictions(found.X, found.labels),
-    ),
-}
-_TABLES = ("effects", "balance", "profile")
-_FILES = (
-    *(f"{name}.csv" for name in _TABLES),
-    "summary.txt",
-    *(f"{name}.png" for name in _PICTURES),
-    "report.md",
-)
+_SHOWN = ["n_treated", "n_control", "effect", "std_error", "ci_low", "ci_high", "p_adjusted"]
 
 
 def worst_balance(balance: pd.DataFrame) -> pd.DataFrame:
@@ -70,75 +33,126 @@ def worst_balance(balance: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def write_findings(study: Study, findings: Findings, folder: Path) -> list[Path]:
-    """Write tables, summary, report and (where matplotlib is there) the pictures.
-
-    All of them are written to a temporary folder first, so that a report is an old or a new one.
-
-    Returns
-    -------
-    list of Path
-        The files, in the order they were written.
-    """
-    with whole_folder(folder, _FILES) as part:
-        files = _write_files(study, findings, part)
-    return [folder / file.name for file in files]
-
-
-def _write_files(study: Study, findings: Findings, folder: Path) -> list[Path]:
-    for name in _TABLES:
-        table = csv_table(getattr(findings, name))
-        table.to_csv(folder / f"{name}.csv", errors="backslashreplace")
-    (folder / "summary.txt").write_text(findings.summary + "\n", encoding="utf-8")
-    pictures = draw_pictures(findings, study.units or f"units of {study.outcome}", folder)
-    report = report_text(study, findings, pictures)
-    (folder / "report.md").write_text(report, encoding="utf-8")
-    return [folder / name for name in _FILES if name[-4:] != ".png" or name[:-4] in pictures]
-
-
-def report_text(study: Study, findings: Findings, pictures: list[str]) -> str:
-    """Write the findings as one Markdown page; `pictures` names those that were drawn."""
-    shows = {name: [f"![{_PICTURES[name][0]}]({name}.png)"] for name in pictures}
-    n_treated = int(study.treatment.sum())
-    shown = findings.effects[
-        ["n_treated", "n_control", "effect", "std_error", "ci_low", "ci_high", "p_adjusted"]
+def terminal_text(result: Result) -> str:
+    """Write what a user reads on the terminal."""
+    study, analysis = result.study, result.analysis
+    parts = [
+        one_line(f"Effect of {study.treated_name} on {study.outcome}") + "\n",
+        analysis.summary,
+        "\nWho the segments are (means, shares)",
+        shown_table(analysis.profile.T.map(write_number)).to_string(),
     ]
-    covariates = [str(name) for name in study.X.columns if name != study.segment]
+    if analysis.balance is not None:
+        parts += [
+            "\nLargest standardised difference between the arms, before and after matching",
+            shown_table(worst_balance(analysis.balance).round(3)).to_string(),
+        ]
+    if result.by is not None:
+        parts.append("\nEffects by column")
+        table = result.by.drop(columns=["status", "p_value"]).map(write_number)
+        parts.append(shown_table(table).to_string())
+    if result.targeting is not None:
+        parts += ["\nWhom to treat", result.targeting.summary()]
+    parts += ["", *_verdict(result)]
+    return "\n".join(parts).rstrip()
+
+
+def _verdict(result: Result) -> list[str]:
+    """Write verdict and doubts, line by line."""
+    lines = [one_line(statement.text) for statement in result.findings.verdict]
+    doubts = [one_line(f"Doubt: {doubt.text}") for doubt in result.findings.doubts]
+    return [*(["What is established, and what is not", *lines] if lines else []), *doubts]
+
+
+def report_text(result: Result, pictures: Mapping[str, Any]) -> str:
+    """Write the result as one Markdown page.
+
+    Parameters
+    ----------
+    result : what came out for an arm
+    pictures : those that were drawn, by name, with `title` and `caption`
+    """
+    study, analysis, findings = result.study, result.analysis, result.findings
+    shows = {name: _shown(name, picture) for name, picture in pictures.items()}
+    n_treated = int((study.treatment == 1).sum())
     parts = [
         f"# Effect of {markdown(study.treated_name)} on {markdown(study.outcome)}",
         f"{markdown(study.title)}: {len(study.X):,} rows, {n_treated:,} treated, "
-        f"{len(covariates)} covariates.",
-        f"* Covariates: {', '.join(map(markdown, covariates))}",
-        f"* {markdown(_where_segments_come_from(study, findings))}",
-        *(f"* {markdown(note)}" for note in (*study.notes, *findings.notes)),
+        f"{len(study.covariates)} covariates.",
+        *(markdown(statement.text) for statement in findings.verdict),
+        *(f"* Doubt: {markdown(doubt.text)}" for doubt in findings.doubts),
+        f"* Covariates: {', '.join(map(markdown, study.covariates))}",
+        f"* {markdown(_where_segments_come_from(result))}",
+        *(f"* {markdown(note)}" for note in (*study.notes, *analysis.notes)),
         *([f"Source: {study.source}"] if study.source else []),
         "## Effects by segment",
-        markdown_table(shown),
-        *shows.get("forest", []),
-        fenced(findings.summary),
+        markdown_table(analysis.effects[_SHOWN]),
+        *shows.get("effects", []),
+        fenced(analysis.summary),
+        *_by_columns(result),
+        *_whom_to_treat(result, shows),
         "## Who the segments are",
         "Means of numeric covariates and shares of the levels of the others.",
         *shows.get("profile", []),
-        markdown_table(findings.profile.T),
-        "## Balance of the arms",
-        "Standardised mean differences between the arms, before and after matching; below 0.1 is "
-        "commonly called balanced. All of them stand in `balance.csv`. Where a propensity occurs in "
-        "one arm only there is nobody to compare with.",
-        *shows.get("balance", []),
-        markdown_table(worst_balance(findings.balance)),
-        *shows.get("overlap", []),
+        markdown_table(analysis.profile.T),
+        *balance_text(result, shows),
         "## What this rests on",
-        "Given the covariates, who was treated is as good as random within a segment; nothing the "
-        "treatment changes is among the covariates; one row's treatment does not touch another's "
+        _assumption(result)
+        + " Nothing the treatment changes is among the covariates; one row's treatment does not touch another's "
         "outcome. No computation can check this.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _where_segments_come_from(study: Study, findings: Findings) -> str:
-    if study.segment is not None:
-        return f"Segments: given by column {study.segment}"
-    return f"Segments: clustered on {', '.join(findings.clustered_on)}"
+def _shown(name: str, picture: Any) -> list[str]:
+    return [f"![{markdown(picture.title)}]({name}.png)", markdown(picture.caption)]
+
+
+def _assumption(result: Result) -> str:
+    if result.plan.experiment:
+        return "Treatment was drawn by lot, as --experiment says."
+    return "Given the covariates, who was treated is as good as random within a segment."
+
+
+def _where_segments_come_from(result: Result) -> str:
+    if result.study.segment is not None:
+        return f"Segments: given by column {result.study.segment}"
+    return f"Segments: clustered on {', '.join(result.analysis.clustered_on)}"
+
+
+def _by_columns(result: Result) -> list[str]:
+    if result.by is None:
+        return []
+    parts = ["## Effects by column", "p-values are adjusted over the groups of a column."]
+    for name, table in result.by.groupby(level="column", sort=False):
+        parts += [f"### {markdown(name)}", markdown_table(table.droplevel("column")[_SHOWN])]
+    return parts
+
+
+def _whom_to_treat(result: Result, shows: Mapping[str, list[str]]) -> list[str]:
+    if result.targeting is None:
+        return []
+    return [
+        "## Whom to treat",
+        fenced(result.targeting.summary()),
+        "Each row stands in `targeting.csv`, the profit by the share treated in `profit_curve.csv`.",
+        *shows.get("profit", []),
+    ]
+
+
+def balance_text(result: Result, shows: Mapping[str, list[str]]) -> list[str]:
+    """Write how alike the arms are; nothing where they were not matched."""
+    if result.analysis.balance is None:
+        return shows.get("overlap", [])
+    return [
+        "## Balance of the arms",
+        "Standardised mean differences between the arms, before and after matching; below 0.1 is "
+        "commonly called balanced. All of them stand in `balance.csv`. Where a propensity occurs in "
+        "one arm only there is nobody to compare with.",
+        *shows.get("balance", []),
+        markdown_table(worst_balance(result.analysis.balance)),
+        *shows.get("overlap", []),
+    ]
 
 
 def markdown_table(table: pd.DataFrame) -> str:
@@ -151,31 +165,3 @@ def markdown_table(table: pd.DataFrame) -> str:
     lines = [[markdown(cell) for cell in line] for line in (head, *rows)]
     lines.insert(1, ["---"] * len(head))
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def draw_pictures(findings: Findings, units: str, folder: Path) -> list[str]:
-    """Draw effects, balance, overlap and profile into a folder.
-
-    Returns
-    -------
-    list of str
-        Names of the pictures; empty without matplotlib.
-    """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        return []
-    before = plt.get_backend()
-    # Switching closes whatever figures are open: the caller's, so then it is left alone.
-    switches = not plt.get_fignums()
-    if switches:
-        plt.switch_backend("Agg")
-    try:
-        for name, (_, draw) in _PICTURES.items():
-            figure = draw(findings, units).figure_
-            figure.savefig(folder / f"{name}.png", dpi=_DPI)
-            plt.close(figure)
-    finally:
-        if switches:
-            plt.switch_backend(before)
-    return list(_PICTURES)

@@ -190,3 +190,49 @@ def test_folders_that_cannot_be_are_named_before_the_work(tmp_path, monkeypatch)
         OSError, match=r"--out: nothing can be written to '.*' \(Permission denied\)"
     ):
         check_folder("--out", tmp_path)
+
+
+def write_tree(folder, **texts):
+    for name, text in texts.items():
+        path = folder / name.replace("__", "/").replace("_", ".")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+
+def tree(folder):
+    found = (path for path in folder.rglob("*"))
+    return {
+        path.relative_to(folder).as_posix(): path.is_file() and path.read_text() for path in found
+    }
+
+
+def test_folders_inside_take_their_places_and_older_files_of_ours_go(tmp_path):
+    out = tmp_path / "report"
+    with whole_folder(out, ["a.csv", "card"]) as part:
+        write_tree(part, a_csv="1", card__x_md="1", arm__a_csv="1")
+    write_tree(out, arm__mine="m", card__old_png="1")
+    with whole_folder(out, ["a.csv", "card", "arm/a.csv"]) as part:
+        write_tree(part, card__y_md="2")
+    assert tree(out) == {"card": False, "card/y.md": "2", "arm": False, "arm/mine": "m"}
+    with whole_folder(out, ["card"]) as part:
+        write_tree(part, b_csv="3")
+    assert tree(out) == {"b.csv": "3", "arm": False, "arm/mine": "m"}
+
+
+def test_folders_inside_are_as_before_when_a_file_cannot_be_moved(tmp_path, monkeypatch):
+    out = tmp_path / "report"
+    with whole_folder(out, ["card"]) as part:
+        write_tree(part, card__x_md="1")
+    move = os.replace
+
+    def fail(source, target):
+        if str(target).endswith("z.md"):
+            raise OSError(28, "No space left")
+        move(source, target)
+
+    with pytest.raises(OSError, match="untouched"), whole_folder(out, ["card"]) as part:
+        write_tree(part, card__x_md="2", card__y_md="2", new__z_md="2")
+        monkeypatch.setattr(os, "replace", fail)
+    monkeypatch.undo()
+    assert tree(out) == {"card": False, "card/x.md": "1"}
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]

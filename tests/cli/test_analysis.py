@@ -9,7 +9,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from segcate.cli import _analysis
-from segcate.cli._analysis import Plan, _candidates, analyse
+from segcate.cli._analysis import _candidates, analyse
+from segcate.cli._plan import Plan
+from segcate.cli._progress import Progress
 from segcate.cli._reading import Columns
 from segcate.cli._study import Roles, Study, make_study
 from segcate.effects import SegmentMatching
@@ -125,9 +127,9 @@ def test_segment_without_controls_is_shown_not_lost(users, tmp_path, capsys):
     study = make_study(
         Columns(alone), Roles("spend", "offer", segment="region", covariates=("x0", "x1")), "users"
     )
-    findings = analyse(study, Plan(), lambda text: None)
-    east = findings.effects.loc["east"]
+    (analysis,) = analyse(study, Plan(), Progress(quiet=True))
+    east = analysis.effects.loc["east"]
     assert np.isnan(east["effect"])
     assert east["n_treated"] == 12
     assert not east["status"].startswith("ok")
-    assert len(findings.effects) == 3
+    assert len(analysis.effects) == 3

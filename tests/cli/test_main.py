@@ -74,18 +74,25 @@ def test_debug_shows_where_an_error_came_from(file):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run"], "the following arguments are required"),
+        (["run"], "the call lacks DATA, the file, --outcome COL, --treatment COL"),
+        (["run", "a.csv", *BASIC, "--n-cluster", "3"], "did you mean --n-clusters?"),
+        (
+            ["run", "a.csv", *BASIC, "--cost", "-1"],
+            "--cost: must be a number of at least 0; got '-1'",
+        ),
+        (["run", "a.csv", *BASIC, "--confidence-level", "95"], "between 0 and 1; got '95'"),
         (["run", "a.csv", *BASIC, "--n-clusters", "1"], "must be a whole number of at least 2"),
-        (["run", "a.csv", *BASIC, "--covariates", " , "], "names no column"),
+        (["run", "a.csv", *BASIC, "--covariates", " , "], "names nothing"),
         (["run", "a.csv", *BASIC, "--estimand", "late"], "invalid choice: 'late'"),
         ([], "the following arguments are required"),
     ],
 )
-def test_wrong_calls_exit_with_two(arguments, message, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err
+def test_wrong_calls_are_told_in_one_line(arguments, message, capsys):
+    assert main(arguments) == 2
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1
+    assert text.startswith("segcate: error: ")
+    assert message in text
 
 
 def test_out_that_cannot_be_a_folder_is_told_before_the_work(file, tmp_path, capsys):

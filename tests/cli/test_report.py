@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from segcate._writing.number_texts import write_number
-from segcate.cli import _report, main
+from segcate.cli import _output, main
 from segcate.cli._report import markdown_table, worst_balance
 from tests.helpers.command_line import BASIC, FILES, PICTURES, SHOP, run, run_into
 
@@ -38,27 +38,6 @@ def test_demo_writes_all_files(tmp_path, capsys):
     assert effects["n_control"].sum() == 1163
     for name in PICTURES:
         assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
-
-
-def test_pictures_show_the_rows_that_were_estimated_from(file, tmp_path, monkeypatch):
-    """Under --tune those are one half: arms and segments must be theirs, in their order."""
-    shown = {}
-
-    def look(findings, units, folder):
-        shown.update({name: getattr(findings, name) for name in ("model", "X", "labels")})
-        shown.update(treatment=findings.treatment, units=units)
-        return []
-
-    monkeypatch.setattr(_report, "draw_pictures", look)
-    more = ("--ignore", "region,score,school", "--out", tmp_path)
-    assert run("run", file, *BASIC[:4], "--tune", *more) == 0
-    effects = pd.read_csv(tmp_path / "effects.csv", index_col="segment")
-    counts = pd.crosstab(shown["labels"], shown["treatment"])
-    assert len(shown["X"]) == effects["n"].sum() < 600
-    assert counts[1].tolist() == effects["n_treated"].tolist()
-    assert counts[0].tolist() == effects["n_control"].tolist()
-    assert len(shown["model"].matcher_.propensity_) == len(shown["treatment"])
-    assert shown["units"] == "units of spend"
 
 
 def test_no_figure_stays_open_and_the_backend_is_as_before(file, tmp_path):
@@ -107,7 +86,7 @@ def test_a_report_that_cannot_be_finished_leaves_the_old_one(
     def fail(*args, **kwargs):
         raise failure
 
-    monkeypatch.setattr(_report, "report_text", fail)
+    monkeypatch.setattr(_output, "report_text", fail)
     capsys.readouterr()
     assert run_into(out, file) == (130 if isinstance(failure, KeyboardInterrupt) else 2)
     last = capsys.readouterr().err.strip().splitlines()[-1]

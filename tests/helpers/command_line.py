@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from segcate.cli import main
 
-PICTURES = ["balance.png", "forest.png", "overlap.png", "profile.png"]
-TABLES = ["balance.csv", "effects.csv", "profile.csv", "report.md", "summary.txt"]
+PICTURES = ["balance.png", "effects.png", "overlap.png", "profile.png"]
+TABLES = ["balance.csv", "config.toml", "effects.csv", "profile.csv", "report.html", "report.md",
+          "summary.txt"]  # fmt: skip
 FILES = sorted([*PICTURES, *TABLES])
 BASIC = ("--outcome", "spend", "--treatment", "offer", "--ignore", "school,score")
 SHOP = ("--outcome", "spend", "--treatment", "offer", "--segment-column", "region")

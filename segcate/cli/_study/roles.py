@@ -27,6 +27,8 @@ class Roles:
     segment, groups, propensity, id : columns
     covariates : columns; () for all others
     ignore : columns to leave out
+    by : columns whose groups get effects of their own
+    protected : covariate whose levels get effects of their own in the report
     keep : covariates that were measured before the treatment though they look otherwise
     """
 
@@ -40,6 +42,8 @@ class Roles:
     id: str | None = None
     covariates: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
+    protected: str | None = None
     keep: tuple[str, ...] = ()
 
     def single(self) -> dict[str, str]:
@@ -64,7 +68,8 @@ def check_roles(table: pd.DataFrame, roles: Roles, problems: Problems) -> None:
     asked = list(roles.single().items())
     asked += [("--covariates", name) for name in roles.covariates]
     asked += [("--ignore", name) for name in roles.ignore]
-    for option, name in [*asked, *(("--keep", name) for name in roles.keep)]:
+    others = [("--keep", name) for name in roles.keep] + [("--by", name) for name in roles.by]
+    for option, name in [*asked, *others]:
         if name not in table.columns:
             problems.add(no_such_column(option, name, table.columns))
     parts: dict[str, str] = {}

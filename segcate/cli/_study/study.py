@@ -48,6 +48,7 @@ class Study:
     title, outcome, units, source : texts for the report
     arms : what the arms beside control are called
     groups, propensity, ids : Series or None
+    by : DataFrame of the columns whose groups get effects of their own, or None
     segment : name of the segment column in X, or None
     notes : what was done to the data on the way
     """
@@ -62,6 +63,7 @@ class Study:
     groups: pd.Series | None = None
     propensity: pd.Series | None = None
     ids: pd.Series | None = None
+    by: pd.DataFrame | None = None
     segment: str | None = None
     units: str | None = None
     source: str = ""
@@ -80,7 +82,7 @@ class Study:
     def take(self, rows: np.ndarray) -> Study:
         """Return some of the rows, by their positions or by a mask."""
         aligned: dict[str, Any] = {}
-        for name in ("X", "y", "treatment", "groups", "propensity", "ids"):
+        for name in ("X", "y", "treatment", "groups", "propensity", "ids", "by"):
             column = getattr(self, name)
             aligned[name] = None if column is None else column.iloc[rows].reset_index(drop=True)
         return replace(self, **aligned)
@@ -125,8 +127,7 @@ def make_study(
     if rows is not None:
         table = _rows_that_fulfil(table, rows, notes)
     covariates = choose_covariates(table, roles, notes, problems)
-    used = [*roles.single().values(), *covariates]
-    used = list(dict.fromkeys(used))
+    used = list(dict.fromkeys([*roles.single().values(), *covariates, *roles.by]))
     for name in used:
         notes.extend(columns.notes.get(name, ()))
     doubtful = _doubts(columns.doubts, roles, covariates, problems)
@@ -169,6 +170,7 @@ def _assembled(
         groups=None if roles.groups is None else table[roles.groups],
         propensity=None if roles.propensity is None else table[roles.propensity],
         ids=ids if roles.id is None else table[roles.id],
+        by=table[list(roles.by)] if roles.by else None,
         segment=roles.segment,
         notes=tuple(notes),
     )

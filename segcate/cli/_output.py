@@ -1,0 +1,127 @@
+"""The results as a folder: report, tables, pictures where matplotlib is there, and the options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from segcate._writing.label_texts import csv_table
+from segcate._writing.whole_files import whole_folder
+from segcate.cli._report import report_text
+from segcate.cli._result import Result
+from segcate.plots import ProfitCurveDisplay
+from segcate.plots._drawing import WIDTH, new_sheet
+from segcate.reports import report_html
+from segcate.reports._figures import draw_figures
+
+__all__ = ["draw_pictures", "write_results"]
+
+_DPI = 150
+_PICTURES = ("effects", "profile", "balance", "overlap", "targeting", "protected", "profit")
+# All that a run may write; what an older run left of it goes.
+_FILES = (
+    "effects.csv",
+    "balance.csv",
+    "profile.csv",
+    "by.csv",
+    "targeting.csv",
+    "profit_curve.csv",
+    "summary.txt",
+    *(f"{name}.png" for name in _PICTURES),
+    "report.md",
+    "report.html",
+    "config.toml",
+)
+_MOST_ARMS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """A picture that is no part of the findings."""
+
+    figure: Any
+    title: str
+    caption: str
+
+
+def write_results(results: Sequence[Result], folder: Path, config: str) -> list[str]:
+    """Write the results of all arms; those of several go into a folder each.
+
+    Everything is written to a temporary folder first, so that a report is an old or a new one.
+
+    Returns
+    -------
+    list of str
+        The files, as they lie in the folder.
+    """
+    arms = [f"arm-{i}" for i in range(1, _MOST_ARMS + 1)]
+    kept = [*_FILES, *(f"{arm}/{name}" for arm in arms for name in _FILES)]
+    with whole_folder(folder, kept) as part:
+        if len(results) == 1:
+            _write_arm(results[0], part)
+        else:
+            for arm, result in zip(arms, results, strict=False):
+                (part / arm).mkdir()
+                _write_arm(result, part / arm)
+            _write(_of_all_arms(results), part / "effects.csv")
+        (part / "config.toml").write_text(config, encoding="utf-8")
+        names = {file.relative_to(part).as_posix() for file in part.rglob("*") if file.is_file()}
+    return [name for name in kept if name in names]
+
+
+def _of_all_arms(results: Sequence[Result]) -> pd.DataFrame:
+    tables = {result.study.treated_name: result.analysis.effects for result in results}
+    return pd.concat(tables, names=["arm"])
+
+
+def _write_arm(result: Result, folder: Path) -> None:
+    analysis, targeting = result.analysis, result.targeting
+    tables = {
+        "effects": analysis.effects,
+        "balance": analysis.balance,
+        "profile": analysis.profile,
+        "by": result.by,
+        "profit_curve": None if targeting is None else targeting.curve.frame().set_index("share"),
+    }
+    if targeting is not None:
+        rows = targeting.rows
+        tables["targeting"] = rows.set_index(rows.columns[0])
+    for name, table in tables.items():
+        if table is not None:
+            _write(table, folder / f"{name}.csv")
+    (folder / "summary.txt").write_text(analysis.summary + "\n", encoding="utf-8")
+    pictures = draw_pictures(result)
+    for name, picture in pictures.items():
+        picture.figure.savefig(folder / f"{name}.png", dpi=_DPI)
+    (folder / "report.md").write_text(report_text(result, pictures), encoding="utf-8")
+    (folder / "report.html").write_text(report_html(result.findings), encoding="utf-8")
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    csv_table(table).to_csv(path, errors="backslashreplace", encoding="utf-8")
+
+
+def draw_pictures(result: Result) -> dict[str, Any]:
+    """Draw whatever there are numbers for; nothing without matplotlib.
+
+    Returns
+    -------
+    dict of str to pictures with `figure`, `title` and `caption`
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        return {}
+    pictures: dict[str, Any] = dict(draw_figures(result.findings))
+    if result.targeting is not None:
+        display = ProfitCurveDisplay(result.targeting.curve).plot(ax=new_sheet(WIDTH))
+        caption = (
+            "Profit a row by the share treated, highest predicted effect first, on rows that the rule did not "
+            "see; the mark is the best share on these very rows, so its profit is too good."
+        )
+        pictures["profit"] = _Picture(display.figure_, "Profit by the share treated", caption)
+    return pictures

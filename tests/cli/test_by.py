@@ -1,0 +1,44 @@
+"""Effects by columns that the user names."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from segcate.cli._by import groups_of
+from segcate.cli._problems import UserError
+from segcate.effects import SegmentMatching
+from segcate.matching import PropensityMatcher
+from tests.helpers.command_line import BASIC, error_of, run
+
+
+def test_groups_are_levels_or_quartiles():
+    assert groups_of(pd.Series(["b", "a", None], name="c")).tolist() == ["b", "a", "<missing>"]
+    assert groups_of(pd.Series([1.0, 2.0, 1.0], name="c")).tolist() == ["1", "2", "1"]
+    assert groups_of(pd.Series([True, False], name="c")).tolist() == ["True", "False"]
+    numbers = groups_of(pd.Series([*range(100), np.nan], name="c"))
+    assert numbers.iloc[[0, 25, 100]].tolist() == ["1: 0 to 24", "2: 25 to 49", "<missing>"]
+    days = pd.Series(pd.date_range("2024-01-01", periods=40), name="c")
+    assert groups_of(days).iloc[0] == "1: 2024-01-01 to 2024-01-10"
+    with pytest.raises(UserError, match="--by: column 'c' has 31 different values"):
+        groups_of(pd.Series([f"v{i}" for i in range(31)], name="c"))
+
+
+def test_effects_of_a_column_are_those_of_the_estimator(file, tmp_path, users, capsys):
+    out = tmp_path / "out"
+    assert run("run", file, *BASIC, "--n-clusters", 2, "--by", "region,x1", "--out", out) == 0
+    table = pd.read_csv(out / "by.csv", index_col=["column", "group"])
+    model = SegmentMatching(PropensityMatcher(random_state=0), segment="region", random_state=0)
+    model.fit(users[["x0", "x1", "region"]], users["spend"], treatment=users["offer"])
+    shown = ["n_treated", "effect", "std_error", "p_adjusted"]
+    np.testing.assert_allclose(table.loc["region", shown], model.effects_[shown], rtol=1e-9)
+    assert len(table.loc["x1"]) == 4
+    assert table.loc["x1", "n"].sum() == 600
+    assert "Effects by column" in capsys.readouterr().out
+    assert "## Effects by column" in (out / "report.md").read_text()
+
+
+def test_a_column_that_is_not_there_is_told(file, capsys):
+    text = error_of(capsys, "run", file, *BASIC, "--by", "regio")
+    assert "--by: there is no column 'regio'. Did you mean 'region'?" in text
