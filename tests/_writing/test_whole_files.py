@@ -230,9 +230,9 @@ def test_folders_inside_are_as_before_when_a_file_cannot_be_moved(tmp_path, monk
             raise OSError(28, "No space left")
         move(source, target)
 
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="untouched"), whole_folder(out, ["card"]) as part:
         write_tree(part, card__x_md="2", card__y_md="2", new__z_md="2")
-        monkeypatch.setattr(os, "replace", fail)
     monkeypatch.undo()
     assert tree(out) == {"card": False, "card/x.md": "1"}
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
