@@ -14,7 +14,7 @@ from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import takes_missing
 from segcate._inputs.parameters import check_count, check_option
 from segcate._inputs.segments import Segment
-from segcate.effects._curved.weighted_effects import MOST_SEGMENTS
+from segcate.effects._curved.weighted_effects import refuse_many_segments
 from segcate.effects._curved.words import std_error_words
 from segcate.effects._matched.estimate import estimate_segments
 from segcate.effects._matched.estimated_segment import EstimateOptions, is_curved
@@ -304,12 +304,8 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
                 f"{owner}: adjustment='linear' estimates effects on the treated or on the controls; with "
                 "estimand='ate' use adjustment='bias'."
             )
-        n_segments = data.segment.n_segments
-        if is_curved(self.adjustment) and n_segments > MOST_SEGMENTS:
-            raise ValueError(
-                f"{owner}: adjustment='auto' makes one regression of at most {MOST_SEGMENTS:,} segments and their "
-                f"covariances; there are {n_segments:,}. Use adjustment='bias', or fewer segments."
-            )
+        if is_curved(self.adjustment):
+            refuse_many_segments(owner, data.segment.n_segments, "adjustment='bias'")
         matcher: Matcher = clone(self._matcher)
         situation = Situation(
             estimand=self.estimand,

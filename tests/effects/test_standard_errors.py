@@ -28,10 +28,10 @@ SITUATIONS = [
         (False, True),
         (False, True),
         (0, 2),
+        (False, True),
     )
-    if not (
-        values[0] == "ate" and (values[2] or not values[4])
-    )  # refused before, see the estimator
+    if not (values[0] == "ate" and (values[2] or not values[4]))
+    and not (values[2] and values[7])  # refused before, see the estimator
 ]
 
 
@@ -41,7 +41,7 @@ def reasons(name, situation):
 
 def test_options_are_auto_and_every_name_that_can_be_asked_for():
     assert sorted(STD_ERROR_OPTIONS) == [
-        "abadie-imbens", "abadie-imbens-2016", "auto", "group", "pair", "pair+unit",
+        "abadie-imbens", "abadie-imbens-2016", "auto", "group", "pair", "pair+unit", "residual",
     ]  # fmt: skip
 
 

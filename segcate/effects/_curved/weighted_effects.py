@@ -26,6 +26,15 @@ __all__ = ["MOST_SEGMENTS", "DonorPart", "WeightedEffects", "weighted_effects"]
 MOST_SEGMENTS = 1_000
 
 
+def refuse_many_segments(owner: str, n_segments: int, instead: str) -> None:
+    """Refuse more segments than one regression takes."""
+    if n_segments > MOST_SEGMENTS:
+        raise ValueError(
+            f"{owner}: adjustment='auto' makes one regression of at most {MOST_SEGMENTS:,} segments and their "
+            f"covariances; there are {n_segments:,}. Use {instead}, or fewer segments."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class DonorPart:
     """What the donors of one arm add.
@@ -82,6 +91,25 @@ class WeightedEffects:
     def covariance(self) -> Float:
         """Covariance of the effects, shape (n_segments, n_segments)."""
         return np.diag(self.focal_variance) + sum(part.covariance for part in self.parts)
+
+    def unit_scores(self, comparison: Comparison, rows: Int) -> Float:
+        """Return what rows of one segment add to the error of its effect."""
+        share = comparison.focal_weight(rows)
+        value = np.where(share > 0, self.focal_value[rows], 0.0)
+        out = np.where(share > 0, share * (value - share @ value), 0.0)
+        for part in self.parts:
+            donors = comparison.is_treated[rows] == bool(part.arm.arm)
+            at = rows[donors]
+            out[donors] -= part.sign * part.weights[at] * part.arm.residual[at]
+        return out
+
+    def exact_weights(self, comparison: Comparison, rows: Int) -> Float:
+        """Return the weights of rows of one segment in the means of their arms that are compared."""
+        out = comparison.focal_weight(rows)
+        for part in self.parts:
+            donors = comparison.is_treated[rows] == bool(part.arm.arm)
+            out[donors] = part.weights[rows[donors]]
+        return out
 
     @property
     def df(self) -> Float:

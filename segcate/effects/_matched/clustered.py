@@ -17,6 +17,7 @@ from segcate.effects._table.segment_estimate import (
     VarianceEstimate,
     group_variance,
     grouped_rows,
+    summed_by_group,
 )
 
 __all__ = ["by_group", "by_pair", "by_pair_and_unit"]
@@ -42,13 +43,7 @@ def by_group(segment: EstimatedSegment) -> VarianceEstimate:
     rows = grouped_rows(groups[view.rows[at]], view.is_treated[at])
     n_parameters = segment.scores.n_parameters if is_regression else 1
     remedy = ": try adjustment='bias'" if is_regression else ""
-    units = segment.units[at]
-    sums = rows.sums(units)
-    if rows.leaves_out:
-        weight = (view.own + view.uses)[at]
-        arm = view.is_treated[at]
-        sums = rows.left_out_mean(units * arm, weight * arm)
-        sums = sums + rows.left_out_mean(units * ~arm, weight * ~arm)
+    sums = summed_by_group(rows, segment.units[at], view.is_treated[at], (view.own + view.uses)[at])
     return group_variance(rows, sums, view.own[at], n_parameters, remedy)
 
 

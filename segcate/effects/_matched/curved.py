@@ -54,23 +54,11 @@ class CurvedDesign:
 
     def unit_scores(self, view: SegmentView) -> Float:
         """Return what each position adds to the error of the effect, by its exact weight."""
-        value, share = self.found.focal_value[view.rows], view.own / view.total
-        is_focal = view.own > 0
-        mean = share[is_focal] @ value[is_focal]
-        out = np.where(is_focal, share * (value - mean), 0.0)
-        for part in self.found.parts:
-            donors = view.in_arm(part.arm.arm)
-            rows = view.rows[donors]
-            out[donors] -= part.sign * part.weights[rows] * part.arm.residual[rows]
-        return out
+        return self.found.unit_scores(self.comparison, view.rows.astype(np.intp))
 
     def exact_weights(self, view: SegmentView) -> Float:
         """Return the weight of each position in the mean of its arm that the effect compares."""
-        out = view.own.copy() / view.total
-        for part in self.found.parts:
-            donors = view.in_arm(part.arm.arm)
-            out[donors] = part.weights[view.rows[donors]]
-        return out
+        return self.found.exact_weights(self.comparison, view.rows.astype(np.intp))
 
 
 def curved_design(design: Design, y: Float, estimand: str, inference: str) -> CurvedDesign:

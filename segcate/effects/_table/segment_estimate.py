@@ -167,6 +167,22 @@ def group_variance(
     return VarianceEstimate(value, "group", rows.freedom, rows.names, sums, totals, note)
 
 
+def summed_by_group(
+    rows: GroupedRows, units: Float, is_treated: npt.NDArray[np.bool_], weight: Float
+) -> Float:
+    """Sum what rows add to the error within groups; where groups are left out, arm by arm.
+
+    Parameters
+    ----------
+    units : float64 array of shape (n_rows,)
+    weight : float64 array of shape (n_rows,), what each row counts in the mean of its arm
+    """
+    if not rows.leaves_out:
+        return rows.sums(units)
+    treated = rows.left_out_mean(units * is_treated, weight * is_treated)
+    return treated + rows.left_out_mean(units * ~is_treated, weight * ~is_treated)
+
+
 @dataclass(frozen=True, slots=True)
 class RareEvents:
     """What a 0/1 outcome with few events (or non-events) in an arm does to the standard error.

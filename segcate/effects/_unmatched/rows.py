@@ -112,6 +112,15 @@ def telling_covariate(part: SegmentRows, encoded: EncodedColumns | None) -> str:
     return encoded.names[int(np.argmax(apart))] if apart.any() else ""
 
 
+def with_telling(part: SegmentRows, encoded: EncodedColumns | None) -> SegmentRows:
+    """Give a segment in which a covariate tells the arms apart a status that says so."""
+    telling = "" if part.counted.status else telling_covariate(part, encoded)
+    if not telling:
+        return part
+    why = f"no overlap of scores (covariate {telling!r} tells the arms apart)"
+    return replace(part, counted=replace(part.counted, status=why))
+
+
 def _segment_rows(
     data: EffectData,
     rows: Rows,
