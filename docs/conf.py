@@ -31,6 +31,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "segcate"
 html_static_path = ["_static"]
 html_css_files = ["segcate.css"]
+html_sidebars = {"index": [], "ko": [], "changes": []}
 html_math_renderer = "mathml"
 html_copy_source = False
 smartquotes = False  # options are copied from the pages: "att", not its typeset form
