@@ -31,6 +31,8 @@ FLOORS = [
     {"findings"},
     {"plots"},
     {"reports"},
+    {"cards"},
+    {"mlflow"},
     {"cli"},
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}

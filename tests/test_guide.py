@@ -15,7 +15,7 @@ PAGES = {path.stem: path for path in sorted(GUIDE.glob("*.md"))}
 # What a page needs beyond the package itself; without it the page is skipped.
 NEEDS = {
     "causalml_econml": ("causalml", "econml"),
-    "cards_mlflow": ("skops",),
+    "cards_mlflow": ("skops", "matplotlib"),
     "coming_from": ("causalml", "matplotlib"),
     "plots": ("matplotlib",),
 }

@@ -48,6 +48,8 @@ TESTED_BY: dict[str, tuple[str, str]] = {
     "cli/_study/covariates.py": ("cli/test_study.py", "make_study"),
     "cli/_study/roles.py": ("cli/test_study.py", "Roles"),
     "base.py": ("model_selection/test_targeting_policy.py", "EffectEstimatorMixin"),
+    "cards/_card.py": ("cards/test_effect_card.py", "effect_card"),
+    "cards/_sections.py": ("cards/test_effect_card.py", "effect_card"),
     "cate/_adapters/wrapping.py": ("cate/test_causalml.py", "CausalMLEstimator"),
     "cate/_centring.py": ("cate/test_segment_weights.py", "centre_arms"),
     "cate/_children.py": ("cate/test_segmented_cate.py", "SegmentedCATE"),

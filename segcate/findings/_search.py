@@ -78,6 +78,7 @@ def _scoring(search: Any) -> str:
     scoring = getattr(search, "scoring", None)
     if scoring is None:
         return "score of the estimator (Qini on effect scores)"
+    scoring = getattr(scoring, "_scorer", scoring)  # ours stand around one of scikit-learn
     function = getattr(scoring, "_score_func", scoring)
     return one_line(getattr(function, "__name__", scoring), _LONGEST)
 

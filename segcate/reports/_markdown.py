@@ -54,7 +54,11 @@ def report_markdown(
     # Effect of the treatment on the outcome, by segment
     """
     files = pictures or {}
-    parts = [f"# {markdown(title_of(findings))}", markdown(findings.question), *_answer(findings)]
+    parts = [
+        f"# {markdown(title_of(findings))}",
+        markdown(findings.question),
+        *written_answer(findings),
+    ]
     parts += [f"* {markdown(note)}" for note in notes]
     for section in (*SECTIONS, *MORE_SECTIONS):
         blocks = section.write(findings)
@@ -62,11 +66,11 @@ def report_markdown(
         if blocks or file:
             parts.append(f"## {section.title}")
             parts += [f"![{section.title}]({file})"] if file else []
-            parts += _written(blocks)
+            parts += written_blocks(blocks)
     return "\n\n".join(parts) + "\n"
 
 
-def _answer(findings: Findings) -> list[str]:
+def written_answer(findings: Findings) -> list[str]:
     """Write verdict, doubts and the main numbers."""
     parts = []
     if findings.verdict:
@@ -87,7 +91,7 @@ def _answer(findings: Findings) -> list[str]:
     return [*parts, "\n".join(facts)]
 
 
-def _written(blocks: Iterable[Block]) -> list[str]:
+def written_blocks(blocks: Iterable[Block]) -> list[str]:
     """Write blocks; what is folded away elsewhere is left out."""
     return [_block(block) for block in blocks if not isinstance(block, Folded)]
 
