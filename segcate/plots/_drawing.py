@@ -55,7 +55,8 @@ def open_axes(owner: str, ax: Any, height: float, width: float = WIDTH) -> Any:
     if ax is None:
         _, ax = plt.subplots(figsize=(width, height), layout="constrained")
     elif hasattr(ax, "add_subplot") and ax.get_label() == _SHEET:
-        ax.set_figheight(height)
+        is_narrow = ax.get_figwidth() < WIDTH
+        ax.set_size_inches(ax.get_figwidth() if is_narrow else width, height)
         ax = ax.add_subplot()
     elif not hasattr(ax, "spines"):
         raise TypeError(
@@ -69,7 +70,10 @@ def open_axes(owner: str, ax: Any, height: float, width: float = WIDTH) -> Any:
 
 
 def new_sheet(width: float) -> Any:
-    """Return an empty figure apart from pyplot; a display that gets it as `ax` sets its height."""
+    """Return an empty figure apart from pyplot, to be given as `ax`; a display sets its height.
+
+    One that is narrower than usual keeps its width.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

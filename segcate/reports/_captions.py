@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from segcate._writing.number_texts import write_decimals, write_estimate, write_number
+from segcate._writing.number_texts import decimals_of, write_decimals, write_estimate, write_number
 from segcate.findings import Findings, SegmentFinding
 from segcate.reports._blocks import p_text
 from segcate.reports._units import segment_title, units_of
@@ -61,9 +61,11 @@ def _profile(findings: Findings) -> tuple[str, str]:
     )
     if size.size and size.max() > 0:
         i, j = np.unravel_index(int(size.argmax()), size.shape)
+        pair = profile.values[i][j], profile.everyone[j]
+        decimals = decimals_of(pair, 3)
         text += (
             f" The largest difference: {profile.columns[j]} in {segment_title(findings, profile.labels[i])}, "
-            f"{write_number(profile.values[i][j], 3)} against {write_number(profile.everyone[j], 3)} among all rows."
+            f"{write_decimals(pair[0], decimals)} against {write_decimals(pair[1], decimals)} among all rows."
         )
     return text, f"Heat map of {len(profile.columns)} means in {len(profile.labels)} segments."
 
@@ -115,13 +117,18 @@ def _targeting(findings: Findings) -> tuple[str, str]:
     assert found is not None
     curve = np.asarray(found.gain)
     at = int(np.argmax(curve))
+    values = write_estimate(found.qini, found.qini_low, found.qini_high)
     text = (
         f"On {found.n:,} rows that had no part in the fit: the higher the curve above the straight line, the better "
-        f"the ranking. Area between them (Qini): {_values(found.qini, found.qini_low, found.qini_high)}, p "
-        f"{p_text(found.qini_p_value)}. Most is gained when {write_decimals(100 * found.share[at], 0)} % of the rows "
-        f"are treated: {write_number(float(curve[at]), 3)} a row, against {write_number(found.average_effect, 3)} when "
-        "all are."
+        f"the ranking. Area between them (Qini): {values}, p {p_text(found.qini_p_value)}. "
     )
+    if at == len(curve) - 1:
+        text += f"Treating everybody gains most, {write_number(found.average_effect, 3)} a row."
+    else:
+        text += (
+            f"Most is gained when {write_decimals(100 * found.share[at], 0)} % of the rows are treated: "
+            f"{write_number(float(curve[at]), 3)} a row, against {write_number(found.average_effect, 3)} when all are."
+        )
     return text, "Curve of the gain from treating the rows with the largest predicted effect first."
 
 
@@ -130,7 +137,8 @@ def _protected(findings: Findings) -> tuple[str, str]:
     assert found is not None
     levels = [level for level in found.levels if math.isfinite(level.effect)]
     told = [
-        f"{level.level} {_values(level.effect, level.ci_low, level.ci_high)}" for level in levels
+        f"{level.level} {write_estimate(level.effect, level.ci_low, level.ci_high)}"
+        for level in levels
     ]
     more = f" and {len(told) - 6} more" if len(told) > 6 else ""
     text = f"Effects by {found.column}: {', '.join(told[:6])}{more}."
@@ -147,11 +155,7 @@ def _title(findings: Findings, segment: SegmentFinding) -> str:
 
 
 def _estimate(entry: Any) -> str:
-    return _values(entry.effect, entry.ci_low, entry.ci_high)
-
-
-def _values(estimate: float, low: float, high: float) -> str:
-    return write_estimate(estimate, low, high)
+    return write_estimate(entry.effect, entry.ci_low, entry.ci_high)
 
 
 def _level(findings: Findings) -> str:

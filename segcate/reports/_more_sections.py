@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+from segcate._writing.number_texts import decimals_of
 from segcate.findings import Findings
 from segcate.reports import _blocks as t
 from segcate.reports._blocks import Block, Code, Folded, Head, Pairs, Points, Table, Words
-from segcate.reports._sections import Section
+from segcate.reports._sections import Section, typical_decimals
 from segcate.reports._units import units_of
 
 _RESTS_ON = (
@@ -49,15 +50,16 @@ def _cross_check(findings: Findings) -> list[Block]:
     found = findings.cross_check
     if found is None:
         return []
+    rows = found.rows
+    decimals = typical_decimals(rows)
     columns = [
-        t.texts("segment", [row.segment for row in found.rows]),
-        t.measures("effect", [row.effect for row in found.rows]),
-        t.measures("by the second method", [row.other for row in found.rows]),
-        t.measures("difference", [row.difference for row in found.rows]),
-        t.measures("from", [row.ci_low for row in found.rows]),
-        t.measures("to", [row.ci_high for row in found.rows]),
-        t.p_values("p", [row.p_value for row in found.rows]),
-        t.p_values("p adjusted", [row.p_adjusted for row in found.rows]),
+        t.texts("segment", [row.segment for row in rows]),
+        t.measures("effect", [row.effect for row in rows], decimals),
+        t.measures("by the second method", [row.other for row in rows], decimals),
+        t.measures("difference", [row.difference for row in rows], decimals),
+        t.intervals("interval", [r.ci_low for r in rows], [r.ci_high for r in rows], decimals),
+        t.p_values("p", [row.p_value for row in rows]),
+        t.p_values("p adjusted", [row.p_adjusted for row in rows]),
     ]
     caption = f"Effects in {units_of(findings)} beside those by {found.method}, on the same rows."
     return [Table(columns, caption)]
@@ -67,19 +69,20 @@ def _targeting(findings: Findings) -> list[Block]:
     found = findings.targeting
     if found is None:
         return []
+    low, high = [found.qini_low, found.autoc_low], [found.qini_high, found.autoc_high]
+    decimals = decimals_of([0.5 * (high[0] - low[0])], 2)
     columns = [
         t.texts("score", ["Qini", "AUTOC"]),
-        t.measures("estimate", [found.qini, found.autoc]),
-        t.measures("std. error", [found.qini_std_error, found.autoc_std_error]),
-        t.measures("from", [found.qini_low, found.autoc_low]),
-        t.measures("to", [found.qini_high, found.autoc_high]),
+        t.measures("estimate", [found.qini, found.autoc], decimals),
+        t.measures("std. error", [found.qini_std_error, found.autoc_std_error], decimals + 1),
+        t.intervals("interval", low, high, decimals),
         t.p_values("p", [found.qini_p_value, found.autoc_p_value]),
     ]
     caption = (
         f"How well the predicted effects rank {found.n:,} held-out rows ({found.n_treated:,} treated), in "
         f"{units_of(findings)}; 0 is chance."
     )
-    return [Table(columns, caption), Words(found.how)]
+    return [Table(columns, caption), Words(_sentence(found.how))]
 
 
 def _protected(findings: Findings) -> list[Block]:
@@ -87,17 +90,17 @@ def _protected(findings: Findings) -> list[Block]:
     if found is None:
         return []
     levels = found.levels
+    decimals = typical_decimals(levels)
     columns = [
         t.texts(found.column, [level.level for level in levels]),
         t.counts("rows", [level.n for level in levels]),
         t.counts("treated", [level.n_treated for level in levels]),
-        t.measures("effect", [level.effect for level in levels]),
-        t.measures("from", [level.ci_low for level in levels]),
-        t.measures("to", [level.ci_high for level in levels]),
+        t.measures("effect", [level.effect for level in levels], decimals),
+        t.intervals("interval", [v.ci_low for v in levels], [v.ci_high for v in levels], decimals),
         t.p_values("p", [level.p_value for level in levels]),
         t.shares("would be targeted", [level.share_targeted for level in levels]),
         t.measures("gain a row", [level.predicted_gain for level in levels]),
-        t.texts("status", [level.status for level in levels]),
+        t.texts("remark", ["" if level.status == "ok" else level.status for level in levels]),
     ]
     caption = (
         f"By the levels of {found.column}: effects in {units_of(findings)}, the share of rows in segments whose "

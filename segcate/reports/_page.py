@@ -176,7 +176,9 @@ def _figure(key: str, wide: Picture, narrow: Picture | None) -> Html:
     is_wider = wide.figure.get_figwidth() > 6.5
     kind = ["both"] if narrow is not None else []
     kind += ["many"] if is_wider else []
-    return tag("figure", tag("div", *drawn, class_="scroll"), caption, class_=" ".join(kind))
+    scrolls = {"role": "region", "aria_label": wide.title, "tabindex": "0"} if is_wider else {}
+    box = tag("div", *drawn, class_="scroll", **scrolls)
+    return tag("figure", box, caption, class_=" ".join(kind))
 
 
 def _contents(entries: list[tuple[str, str]]) -> Html:

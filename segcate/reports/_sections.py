@@ -121,7 +121,7 @@ def _labels(findings: Findings, labels: Sequence[Any]) -> list[t.Column]:
 
 def _effects(findings: Findings) -> list[Block]:
     rows = [*findings.segments, findings.overall]
-    decimals = _decimals(rows)
+    decimals = typical_decimals(rows)
     level = f"{100 * findings.confidence_level:g} %"
     segments = findings.segments
     labels = _labels(findings, [s.label for s in segments])
@@ -162,7 +162,7 @@ def _longer(column: t.Column, cell: str) -> t.Column:
     return t.Column(column.head, [*column.cells, cell], keys, column.is_number)
 
 
-def _decimals(rows: Sequence[Any]) -> int:
+def typical_decimals(rows: Sequence[Any]) -> int:
     """Return the decimals that a typical interval needs."""
     halves = sorted(
         0.5 * (r.ci_high - r.ci_low) for r in rows if math.isfinite(r.ci_high - r.ci_low)
@@ -191,7 +191,7 @@ def _contrasts(findings: Findings) -> list[Block]:
     cut = (
         f" The {len(shown)} with the smallest p of {len(pairs)}." if len(shown) < len(pairs) else ""
     )
-    decimals = _decimals(shown)
+    decimals = typical_decimals(shown)
     columns = [
         t.texts("segment", [pair.first for pair in shown]),
         t.texts("less segment", [pair.second for pair in shown]),

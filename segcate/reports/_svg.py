@@ -53,7 +53,8 @@ def inline_svg(figure: Any, key: str, alt: str, class_: str) -> Html:
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', source)
     box = size[0] if size else ""
     label = html.escape(one_line(alt))
-    opened = f'<svg {box} class="{class_}" role="img" aria-label="{label}" xmlns:xlink="http://www.w3.org/1999/xlink">'
+    width = round(96 * figure.get_figwidth())
+    opened = f'<svg {box} width="{width}" class="{class_}" role="img" aria-label="{label}" xmlns:xlink="http://www.w3.org/1999/xlink">'
     return Html(opened + re.sub(r"\n\s*", "\n", source[source.index(">") + 1 :]).strip())
 
 

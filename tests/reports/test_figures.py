@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from segcate.findings import ProtectedFinding, ProtectedLevel, Targeting
+from segcate.reports._captions import words
 from segcate.reports._figures import draw_figures
 from tests.helpers.pictures import assert_texts_fit
 
@@ -97,7 +98,10 @@ def test_captions_hold_the_numbers(pictures, everything):
     n_focal = sum(panel.n_focal for panel in everything.overlap)
     assert f"of {n_focal:,} rows that need a comparison" in said["overlap"]
     assert "0.12 [0.02, 0.22], p = 0.016" in said["targeting"]
-    assert "when 100 % of the rows are treated: 0.3 a row" in said["targeting"]
+    assert "Treating everybody gains most, 0.3 a row." in said["targeting"]
+    some = replace(everything.targeting, gain=(*everything.targeting.gain[:-1], 0.1))
+    told = words("targeting", replace(everything, targeting=some))[1]
+    assert "when 90 % of the rows are treated: 0.289 a row, against 0.3 when all are" in told
     assert "women 1.2 [0.2, 2.2], men 0.8" in said["protected"]
     size = np.abs(everything.profile.difference)
     i, j = np.unravel_index(size.argmax(), size.shape)
