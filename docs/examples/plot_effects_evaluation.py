@@ -10,11 +10,10 @@ predicted effect, see whether estimates rise and agree with predictions, compare
 The users are simulated, so the truth is known and stands beside the answers at the end.
 """
 
-# sphinx_gallery_thumbnail_number = 5
-
 # %%
 # The users, in four segments. The effect differs between segments and, with the users' need, inside
 # them; the need also moves treatment and outcome, which is what an analysis must adjust for.
+# sphinx_gallery_thumbnail_number = 5
 from segcate.datasets import make_segmented_users
 
 users = make_segmented_users(

@@ -16,11 +16,10 @@ rest of the gallery. Get it with ``fetch_hillstrom(download=True)`` and run ``py
 FILE.csv``; the numbers in the text and the picture are from such a run.
 """
 
-# sphinx_gallery_thumbnail_path = '_static/whom_to_mail.png'
-
 # %%
 # Visits to the site, purchases and dollars in the two weeks after. Per customer, men's mail brought 7.7 more
 # visits per hundred than no mail, and women's mail 4.5; each extra visit came with about ten dollars of spending.
+# sphinx_gallery_thumbnail_path = '_static/whom_to_mail.png'
 import sys
 
 import pandas as pd

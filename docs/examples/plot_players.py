@@ -11,12 +11,11 @@ compares rules, k-means and HDBSCAN on the same players. They are simulated, so 
 known and stand beside the answers.
 """
 
-# sphinx_gallery_thumbnail_number = 3
-
 # %%
 # The players, and what was logged in the four weeks before the draw: hours a week, share of hours in fights
 # against other players, messages to the guild, money spent, days since the account was made. There are four styles
 # and, as in any game, people who fit none. The styles are what nobody sees.
+# sphinx_gallery_thumbnail_number = 3
 import numpy as np
 import pandas as pd
 

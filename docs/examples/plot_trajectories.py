@@ -8,11 +8,10 @@ five days of radiotherapy do to a tumour, what five of chemotherapy, and for who
 The tumours are simulated, so the truth is known and stands beside the answers at the end.
 """
 
-# sphinx_gallery_thumbnail_number = 2
-
 # %%
 # One row a patient and day: the volume is seen, then the treatment of the day is given. The larger the
 # tumour was of late, the more often it is treated, so treated and untreated days do not compare.
+# sphinx_gallery_thumbnail_number = 2
 from segcate.temporal import tumor_growth
 
 sim = tumor_growth(900, gamma=2, random_state=0)
