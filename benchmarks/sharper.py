@@ -22,7 +22,7 @@ import pandas as pd
 from scipy.special import expit
 from sklearn.cluster import KMeans
 
-from segcate.effects import SegmentMatching, SegmentRegression
+from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
 from segcate.exceptions import SegcateWarning
 from segcate.matching import PropensityMatcher
 
@@ -99,7 +99,7 @@ def _squares_no_overlap(rng: np.random.Generator, n: int) -> Population:
 
 def _squares_by_side(rng: np.random.Generator, n: int) -> Population:
     x = _normal(rng, n)
-    x[:, -1] += 2 * np.where(rng.random(n) < 0.5, 1.0, -1.0)
+    x[:, -1] += 4 * np.where(rng.random(n) < 0.5, 1.0, -1.0)
     log_odds = -0.3 + 0.6 * _side(x) * (x[:, 0] ** 2 - 1)
     base = _side(x) * x[:, 0] ** 2 + 0.5 * x[:, 1]
     return Population(x, log_odds, base, 0.5 + 0.2 * x[:, 1], rng.normal(size=n))
@@ -107,7 +107,7 @@ def _squares_by_side(rng: np.random.Generator, n: int) -> Population:
 
 def _slopes_by_side(rng: np.random.Generator, n: int) -> Population:
     x = _normal(rng, n)
-    x[:, -1] += 2 * np.where(rng.random(n) < 0.5, 1.0, -1.0)
+    x[:, -1] += 4 * np.where(rng.random(n) < 0.5, 1.0, -1.0)
     log_odds = -0.3 + 0.7 * _side(x) * x[:, 0]
     base = _side(x) * (x[:, 0] + 0.6 * x[:, 1])
     return Population(x, log_odds, base, 0.5 + 0.2 * x[:, 1], rng.normal(size=n))
@@ -163,6 +163,14 @@ def _money(rng: np.random.Generator, n: int) -> Population:
     return Population(X, log_odds, base, 0.5 + 0.2 * x[:, 2], rng.normal(size=n))
 
 
+def _skewed(rng: np.random.Generator, n: int) -> Population:
+    """Columns with tails too short to be tamed; treatment and outcome follow their logarithms."""
+    x = _normal(rng, n)
+    log_odds = -0.5 + 0.6 * x[:, 0] + 0.4 * x[:, 1] - 0.4 * x[:, 2]
+    base = x[:, 0] + 0.7 * x[:, 1] - 0.5 * x[:, 3]
+    return Population(np.exp(0.7 * x), log_odds, base, 0.5 + 0.3 * x[:, 1], rng.normal(size=n))
+
+
 def _events(rng: np.random.Generator, n: int, level: float) -> Population:
     x = _normal(rng, n)
     log_odds = -0.5 + 0.6 * x[:, 0] + 0.4 * x[:, 1] - 0.4 * x[:, 2]
@@ -212,6 +220,7 @@ CELLS: dict[str, Cell] = {
     "30 columns 3000": Cell(_many_columns, 3000),
     "spend 800": Cell(_spend, 800),
     "heavy tails 800": Cell(_heavy, 800),
+    "skewed 800": Cell(_skewed, 800),
     "money, counts, cities 800": Cell(_money, 800),
     "money, counts, cities 3000": Cell(_money, 3000),
     "30 % events 3000": Cell(lambda rng, n: _events(rng, n, -1.0), 3000),
@@ -310,6 +319,8 @@ def estimators(cell: Cell) -> dict[str, Any]:
             adjustment="auto", **{**matching, "matcher": cell.matcher or PropensityMatcher()}
         ),
         "regression": SegmentRegression(**shared),
+        "regression, auto": SegmentRegression(adjustment="auto", **shared),
+        "odds": SegmentAIPW("auto", estimand=cell.estimand, on_empty="nan"),
     }
 
 

@@ -19,10 +19,13 @@ from segcate._statistics.columns import Standard, standardise
 
 __all__ = ["Curves", "curves_of"]
 
-# Quantiles of a column at which its slope may change.
-KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)
-# Products and squares take standard deviations up to here: a few values far out would rule them.
-FARTHEST = 2.5
+# Quantiles of a column at which its slope may change. Without the outermost two, waves (sin 3x) were
+# followed less closely: 91 % of the intervals held the truth, 93 % with them.
+KNOTS = (0.03, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97)
+# Products and squares take standard deviations up to here: a few values far out would rule them. Where
+# treatment and outcome follow a square, a bound of 2.5 left a bias of .4 standard errors in the tails
+# (overall interval 78 %); 4 leaves .1 (93 %), and costs nothing where columns have long tails.
+FARTHEST = 4.0
 # Columns up to which all products of two are taken.
 MOST_IN_PRODUCTS = 12
 # Columns of one segment (shared and its own) beyond which curvature, products and bends are left out.

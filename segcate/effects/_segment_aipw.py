@@ -12,14 +12,18 @@ from sklearn.base import BaseEstimator
 from segcate._covariates.missing import Filling
 from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import EffectData
+from segcate._inputs.encoding import encode_columns
 from segcate._inputs.features import takes_missing
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_flag, check_seed
 from segcate._inputs.segments import Segment
 from segcate._inputs.vectors import is_zero_one
 from segcate._nuisance.cross_fit import check_models
+from segcate._nuisance.curves import curves_of
 from segcate._nuisance.folds import check_splits, has_splits
 from segcate._nuisance.nuisances import NuisanceModels, check_cross_fitting, warn_of_clipped
+from segcate.effects._curved.weighted_effects import refuse_many_segments
+from segcate.effects._curved.words import describe_curves, std_error_words
 from segcate.effects._mixin import Estimated, SegmentEffectsMixin
 from segcate.effects._table.segment_estimate import OK, SegmentEstimate
 from segcate.effects._table.summary import ESTIMAND_NAMES, Described
@@ -29,6 +33,12 @@ from segcate.effects._unmatched.aipw_nuisances import (
     fit_aipw_nuisances,
     without_folds,
 )
+from segcate.effects._unmatched.curved_estimate import (
+    CurvedRows,
+    curved_estimates,
+    thin_or_counted,
+)
+from segcate.effects._unmatched.odds import odds_of_other_arm, odds_propensity, with_overlap
 from segcate.effects._unmatched.rows import (
     comparable_columns,
     rows_by_segment,
@@ -36,6 +46,8 @@ from segcate.effects._unmatched.rows import (
     telling_covariate,
 )
 from segcate.exceptions import OverlapError
+from segcate.matching._model_columns import model_columns, noted
+from segcate.matching._support import level_support
 
 
 class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
@@ -48,11 +60,14 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
 
     Parameters
     ----------
-    outcome_model : regressor, or classifier for y in {0, 1}, default=None
-        Fitted in each arm. None: an average of lines, curves, boosted trees and the mean, weighted
-        by what predicts best (see `segcate.metrics.effect_scores`).
+    outcome_model : None, "auto", regressor, or classifier for y in {0, 1}, default=None
+        Fitted in each arm. "auto": penalised regressions on curves of the covariates in place of all
+        models, as in ``SegmentMatching(adjustment="auto")``, with the odds of a penalised logistic
+        regression as weights; no folds, and a small part of the time. None: an average of lines,
+        curves, boosted trees and the mean, weighted by what predicts best (see
+        `segcate.metrics.effect_scores`).
     propensity_model : classifier with `predict_proba`, default=None
-        Model of the treatment; None likewise.
+        Model of the treatment; None likewise. With ``outcome_model="auto"`` it must be None.
     estimand : {"ate", "att"}, default="ate"
         Effect on all or on the treated, in units of y (a risk difference when y is 0/1). The latter
         needs no model of the outcome of the treated, and treated-like controls only.
@@ -103,7 +118,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
     n_clipped_ : int
         Rows whose modelled chance was clipped.
     std_error_method_ : str
-        "influence", or "group" where `groups` were given.
+        "influence", "residual" with ``outcome_model="auto"``, or "group" where `groups` were given.
     late_columns_ : dict of str
         Covariates that tell much of the outcome, or who was treated: by name, what was found. They
         may have been measured after the treatment.
@@ -219,7 +234,11 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
     def _plan(self, owner: str, data: EffectData) -> AIPWOptions:
         """Check the models against the data, and say how they are fitted."""
         is_binary = is_zero_one(data.y)
-        check_models(owner, self.outcome_model, self.propensity_model, is_binary)
+        if self._is_curved:
+            self._refuse_models(owner)
+            refuse_many_segments(owner, data.segment.n_segments, "the default models")
+        else:
+            check_models(owner, self.outcome_model, self.propensity_model, is_binary)
         if not data.covariates:
             raise ValueError(
                 f"{owner}: X has no covariates beside the segment, and models of outcome and treatment need some. "
@@ -247,6 +266,8 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         return plan.models.random_state
 
     def _estimate(self, owner: str, data: EffectData, plan: AIPWOptions) -> Estimated:
+        if self._is_curved:
+            return self._estimate_by_odds(owner, data, plan)
         encoded = comparable_columns(owner, data)
         support = supported_levels(data, encoded, self.estimand)
         segments = [
@@ -265,18 +286,57 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             )
             for part in segments
         ]
-        return Estimated(estimates, nuisances.kinds, (nuisances.propensity, is_clipped))
+        return Estimated(estimates, nuisances.kinds, (nuisances.propensity, is_clipped, ""))
+
+    def _estimate_by_odds(self, owner: str, data: EffectData, plan: AIPWOptions) -> Estimated:
+        """Estimate with our own regression on curves, and odds of treatment as weights."""
+        encoded = encode_columns(data.X, data.covariates, owner=owner)
+        columns = model_columns(encoded)
+        curves = curves_of(columns.values, data.sample_weight, columns.category_of_columns)
+        support = (
+            None if data.propensity is not None else level_support(data, columns, self.estimand)
+        )
+        parts = rows_by_segment(data, self.estimand, support)
+        segments = [thin_or_counted(part, plan.fewest) for part in parts]
+        self._refuse_empty(owner, data, [_expected(part.counted) for part in segments])
+        chance = odds_propensity(curves, segments, data)
+        is_clipped = self._clip(owner, data, chance)
+        told = encoded if data.propensity is None else None
+        segments = [
+            with_overlap(part, chance, is_clipped, telling_covariate(part, told))
+            for part in segments
+        ]
+        rows = CurvedRows(
+            segments, curves, odds_of_other_arm(chance, data), self.estimand, "population"
+        )
+        estimates, found = curved_estimates(rows, data)
+        kinds = noted(encoded, columns).kinds
+        return Estimated(estimates, kinds, (chance, is_clipped, describe_curves(curves, found)))
+
+    @property
+    def _is_curved(self) -> bool:
+        """Tell whether curves and odds stand in for models."""
+        return isinstance(self.outcome_model, str) and self.outcome_model == "auto"
+
+    def _refuse_models(self, owner: str) -> None:
+        """Refuse a model of the treatment where both are our own."""
+        if self.propensity_model is not None:
+            raise ValueError(
+                f"{owner}: `propensity_model` must be None with outcome_model='auto', which has its own; got "
+                f"{self.propensity_model!r}. Pass `propensity=` to fit, or a model of the outcome."
+            )
 
     def _keep(
         self, data: EffectData, plan: AIPWOptions, found: Estimated, filling: Filling | None
     ) -> None:
-        self.propensity_, is_clipped = found.details
+        self.propensity_, is_clipped, self._regression = found.details
         warn_of_clipped(
             type(self).__name__, np.flatnonzero(is_clipped), data.n_rows, self.clip,
             only_above=self.estimand != "ate", stacklevel=4,
         )  # fmt: skip
         self.n_clipped_ = int(is_clipped.sum())
-        self.std_error_method_ = "influence" if data.groups is None else "group"
+        alone = "residual" if self._is_curved else "influence"
+        self.std_error_method_ = alone if data.groups is None else "group"
         self._n_folds = plan.models.cv
         self._has_propensity = data.propensity is not None
 
@@ -300,6 +360,15 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         return nothing
 
     def _describe(self) -> tuple[Described, Described]:
+        below = [("Clipped", f"{self.n_clipped_} propensities")]
+        if self._is_curved:
+            chance = "penalised and curved, of all segments together"
+            return [
+                ("Estimand", f"{ESTIMAND_NAMES[self.estimand]}, population inference"),
+                ("Outcome model", self._regression),
+                ("Propensity", "handed in" if self._has_propensity else chance),
+                ("Standard error", std_error_words(self.std_error_method_)),
+            ], below
         how = "all segments together" if self.pool_nuisances else "each segment"
         chance = "handed in" if self._has_propensity else _model_name(self.propensity_model)
         above = [
@@ -309,7 +378,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             ("Cross-fitting", f"{self._n_folds} folds"),
             ("Standard error", self.std_error_method_),
         ]
-        return above, [("Clipped", f"{self.n_clipped_} propensities")]
+        return above, below
 
     def _takes_missing(self, has_propensity: bool) -> bool:
         """Tell whether the models in use can be fitted with NaN in X."""

@@ -39,7 +39,7 @@ def standardised(Z, weight):
 
 
 def bends(z, weight):
-    knots = sorted({weighted_quantile(z, weight, q) for q in (0.1, 0.3, 0.5, 0.7, 0.9)})
+    knots = sorted({weighted_quantile(z, weight, q) for q in (0.03, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97)})
     found = [np.maximum(z - knot, 0) for knot in knots if min(z) < knot < max(z)]
     return [bend / spread(bend, weight) for bend in found]
 
@@ -53,7 +53,7 @@ def basis(Z, segment, weight):
         found = bends(z[j], weight)
         columns += found
         block += [1] * len(found)
-    near = [np.clip(column, -2.5, 2.5) for column in z]
+    near = [np.clip(column, -4, 4) for column in z]
     if len(z) <= 12:
         for a in range(len(z)):
             for b in range(a + 1, len(z)):

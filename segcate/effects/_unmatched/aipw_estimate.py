@@ -54,7 +54,7 @@ def doubly_robust_effect(
     return effect, (w * psi - own * effect) / total
 
 
-def _without_overlap(
+def without_overlap(
     propensity: Float, is_treated: npt.NDArray[np.bool_], n_clipped: int, telling: str
 ) -> str:
     """Say why the arms of a segment cannot be compared; empty where they can.
@@ -84,7 +84,7 @@ def aipw_segment(
     if part.counted.status:
         return part.counted
     rows = part.rows
-    why = _without_overlap(nuisances.propensity[rows], part.is_treated, n_clipped, telling)
+    why = without_overlap(nuisances.propensity[rows], part.is_treated, n_clipped, telling)
     if why:
         return replace(part.counted, status=why)
     effect, scores = doubly_robust_effect(
