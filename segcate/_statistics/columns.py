@@ -109,8 +109,18 @@ def independent_columns(
     return independent_in_gram(standard.correlation, standard.varies)
 
 
+def _are_independent(gram: Float) -> bool:
+    """Tell in one go whether every column has something that those before it do not say."""
+    try:
+        return bool(np.linalg.cholesky(gram).diagonal().min(initial=1.0) ** 2 > _ALIASED)
+    except np.linalg.LinAlgError:
+        return False
+
+
 def independent_in_gram(gram: Float, candidates: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Mark the candidates that a left-to-right Cholesky of a unit-diagonal `gram` keeps."""
+    if candidates.all() and _are_independent(gram):
+        return candidates.copy()
     kept = np.zeros(len(gram), dtype=bool)
     factor = np.zeros_like(gram)
     for j in np.flatnonzero(candidates):

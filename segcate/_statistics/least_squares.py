@@ -87,18 +87,32 @@ def least_squares(design: Float, y: Float, weight: Float | None = None) -> Least
     scale = np.sqrt(np.diag(gram))
     varying = scale > 1e-12 * np.maximum(np.abs(shift) + scale, 1e-300)
     safe = np.where(varying, scale, 1.0)
-    correlation = np.where(np.outer(varying, varying), gram / np.outer(safe, safe), 0.0)
+    correlation = gram / safe / safe[:, None]
+    if not varying.all():
+        correlation[~varying], correlation[:, ~varying] = 0.0, 0.0
     kept = independent_in_gram(correlation, varying)
-    if not kept.all():
-        rooted = rooted[:, kept]
-    safe = safe[kept]
-    inverse = np.linalg.inv(correlation[np.ix_(kept, kept)]) / np.outer(safe, safe)
+    if kept.all():
+        inverse = np.linalg.inv(correlation) / safe / safe[:, None]
+    else:
+        rooted, safe, shift = rooted[:, kept], safe[kept], shift[kept]
+        inverse = np.linalg.inv(correlation[np.ix_(kept, kept)]) / safe / safe[:, None]
     beta = inverse @ (target @ rooted) / mass
     beta += inverse @ ((target - rooted @ beta) @ rooted) / mass
-    to_raw = np.eye(len(beta))
-    to_raw[0, :] -= shift[kept]
-    coef = np.zeros(design.shape[1])
-    coef[kept] = to_raw @ beta
-    bread = np.zeros((design.shape[1], design.shape[1]))
-    bread[np.ix_(kept, kept)] = to_raw @ inverse @ to_raw.T / mass
+    coef, bread = _of_all_columns(beta, inverse / mass, shift, kept)
     return LeastSquares(coef, kept, bread, correlation)
+
+
+def _of_all_columns(
+    beta: Float, inverse: Float, shift: Float, kept: npt.NDArray[np.bool_]
+) -> tuple[Float, Float]:
+    """Return coefficients and bread of columns that are not centred, 0 where they are aliased."""
+    if shift.any():
+        to_raw = np.eye(len(beta))
+        to_raw[0, :] -= shift
+        beta, inverse = to_raw @ beta, to_raw @ inverse @ to_raw.T
+    if kept.all():
+        return beta, inverse
+    coef, bread = np.zeros(len(kept)), np.zeros((len(kept), len(kept)))
+    coef[kept] = beta
+    bread[np.ix_(kept, kept)] = inverse
+    return coef, bread

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs.arrays import Float
-from segcate._kernels import kernel
+from segcate._kernels import are_few, kernel
 from segcate.matching._cell_order import sort_rows
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Means and deviations closer than this share of the mean differ by rounding only.
 _ROUNDING = 1e-12
+# Values looked at before a column is compared with 0 and 1 as a whole.
+_GLANCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,52 +125,69 @@ def measure_column(column: SortedColumn, estimand: str) -> Float:
     return out
 
 
-@kernel
-def is_binary_column(z):  # type: ignore[no-untyped-def]
+def is_binary_column(z: Float) -> bool:
     """Tell whether all values are 0 or 1."""
-    for value in z:  # noqa: SIM110
-        if value != 0.0 and value != 1.0:
-            return False
-    return True
+    return all(bool(((part == 0.0) | (part == 1.0)).all()) for part in (z[:_GLANCE], z[_GLANCE:]))
 
 
-@kernel
-def _moments(z, weight, bounds):  # type: ignore[no-untyped-def]
-    """Weighted mean and variance of every slice; NaN where it is empty or weighs nothing."""
-    n = len(bounds) - 1
-    mean = np.full(n, np.nan)
-    variance = np.full(n, np.nan)
-    for b in range(n):
-        mass, square, total = 0.0, 0.0, 0.0
-        for i in range(bounds[b], bounds[b + 1]):
-            mass += weight[i]
-            square += weight[i] * weight[i]
-            total += weight[i] * z[i]
-        if mass <= 0:
-            continue
-        mean[b] = total / mass
-        spread = 0.0
-        for i in range(bounds[b], bounds[b + 1]):
-            spread += weight[i] * (z[i] - mean[b]) ** 2
-        left = 1 - square / mass**2
-        if left > 1e-15:
-            is_constant = spread <= mass * (_ROUNDING * mean[b]) ** 2
-            variance[b] = 0.0 if is_constant else spread / mass / left
-    return mean, variance
+def _sums(values: Float, bounds: npt.NDArray[np.int64]) -> Float:
+    """Add up the values of every slice."""
+    out = np.zeros(len(bounds) - 1)
+    is_there = bounds[1:] > bounds[:-1]
+    if is_there.any():
+        out[is_there] = np.add.reduceat(values, bounds[:-1][is_there])
+    return out
 
 
-@kernel
-def _largest_gap(z, weight, bounds):  # type: ignore[no-untyped-def]
-    """Kolmogorov-Smirnov distance between the arms of each segment, by one merge; ties together.
+def _moments(z: Float, weight: Float, bounds: npt.NDArray[np.int64]) -> tuple[Float, Float]:
+    """Weighted mean and variance of every slice; NaN where it is empty or weighs nothing.
 
-    NaN for a segment with missing values.
+    The first value of each slice is taken off before, so that a constant one has variance 0.
     """
+    size, mass = np.diff(bounds), _sums(weight, bounds)
+    first = np.zeros(len(size))
+    first[size > 0] = z[bounds[:-1][size > 0]]
+    gap = z - np.repeat(first, size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(mass > 0, _sums(weight * gap, bounds) / mass, np.nan)
+        spread = _sums(weight * (gap - np.repeat(mean, size)) ** 2, bounds)
+        left = 1 - _sums(weight * weight, bounds) / mass**2
+        variance = np.where((mass > 0) & (left > 1e-15), spread / mass / left, np.nan)
+        mean = first + mean
+        variance[spread <= mass * (_ROUNDING * mean) ** 2] = 0.0
+    return mean, np.where(mass > 0, variance, np.nan)
+
+
+def _largest_gap(z: Float, weight: Float, bounds: npt.NDArray[np.int64]) -> Float:
+    """Kolmogorov-Smirnov distance between the arms of each segment; ties together.
+
+    NaN for a segment with missing values, or with an arm that weighs nothing.
+    """
+    totals = _sums(weight, bounds)
     out = np.full(len(bounds) // 2, np.nan)
+    if not are_few(len(z)):
+        _merge(z, weight, bounds, totals, out)
+        return out
+    for s in np.flatnonzero((totals[::2] > 0) & (totals[1::2] > 0)).tolist():
+        control, treated = (slice(bounds[i], bounds[i + 1]) for i in (2 * s, 2 * s + 1))
+        both = np.concatenate([z[control], z[treated]])
+        if not np.isnan(both).any():
+            shares = [
+                np.append(0.0, np.cumsum(weight[arm]))[np.searchsorted(z[arm], both, side="right")]
+                / totals[2 * s + i]
+                for i, arm in enumerate((control, treated))
+            ]
+            out[s] = np.abs(shares[1] - shares[0]).max()
+    return out
+
+
+@kernel
+def _merge(z, weight, bounds, totals, out):  # type: ignore[no-untyped-def]
+    """Walk through both arms at once, from the smallest value on."""
     for s in range(len(out)):
         c, c1, t, t1 = bounds[2 * s], bounds[2 * s + 1], bounds[2 * s + 1], bounds[2 * s + 2]
-        mass_c = weight[c:c1].sum()
-        mass_t = weight[t:t1].sum()
-        if mass_c <= 0 or mass_t <= 0:
+        mass_c, mass_t = totals[2 * s], totals[2 * s + 1]
+        if not (mass_c > 0 and mass_t > 0):
             continue
         below_c, below_t, widest = 0.0, 0.0, 0.0
         while c < c1 or t < t1:
@@ -184,22 +203,10 @@ def _largest_gap(z, weight, bounds):  # type: ignore[no-untyped-def]
                 t += 1
             widest = max(widest, abs(below_t / mass_t - below_c / mass_c))
         out[s] = widest
-    return out
 
 
 def effective_sample_size(weight: Float, bounds: npt.NDArray[np.int64]) -> Float:
     """Return ``(sum w)^2 / sum w^2`` of each segment and arm: shape (n_segments, 2), control first."""
-    totals, squares = _sums(weight, bounds)
+    totals, squares = _sums(weight, bounds), _sums(weight * weight, bounds)
     size = np.divide(totals**2, squares, out=np.zeros_like(totals), where=squares > 0)
     return np.asarray(size, dtype=np.float64).reshape(-1, 2)
-
-
-@kernel
-def _sums(weight, bounds):  # type: ignore[no-untyped-def]
-    total = np.zeros(len(bounds) - 1)
-    square = np.zeros(len(bounds) - 1)
-    for b in range(len(bounds) - 1):
-        for i in range(bounds[b], bounds[b + 1]):
-            total[b] += weight[i]
-            square[b] += weight[i] * weight[i]
-    return total, square

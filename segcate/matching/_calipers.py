@@ -42,10 +42,6 @@ REASONS = (
     "weight zero",
     "no donor in its level",
 )
-# As kernels read them.
-_NO_DONOR = int(RowStatus.NO_DONOR)
-_CALIPER = int(RowStatus.CALIPER)
-_EXHAUSTED = int(RowStatus.EXHAUSTED)
 
 
 def check_caliper(owner: str, width: Any, scale: Any) -> None:
@@ -101,16 +97,27 @@ def _deviation(score: Float, weight: Float | None) -> float:
     return float(np.sqrt(weight @ (score - mean) ** 2 / (total - 1)))
 
 
-@kernel
-def is_within(one, other, width):  # type: ignore[no-untyped-def]
+def is_within(one: Any, other: Any, width: Any) -> Any:
     """Tell whether two scores are no farther apart than the caliper: the one rule."""
     return abs(one - other) <= width
 
 
-@kernel
-def say_why_unmatched(  # type: ignore[no-untyped-def]
-    status, order, bounds, start, stop, score, sorted_score, caliper, replacement, focal
-):
+# The same for kernels.
+is_within_kernel = kernel(is_within)
+
+
+def say_why_unmatched(
+    status: npt.NDArray[np.int8],
+    order: Index,
+    bounds: npt.NDArray[np.int64],
+    start: Index,
+    stop: Index,
+    score: Float,
+    sorted_score: Float,
+    caliper: Float,
+    replacement: bool,
+    focal: tuple[bool, bool],
+) -> None:
     """Write into `status` why focal positions have no match.
 
     Parameters
@@ -121,27 +128,23 @@ def say_why_unmatched(  # type: ignore[no-untyped-def]
     sorted_score : the same, ascending within each slice of `bounds`
     caliper : float64 array of shape (n_cells,)
     replacement : bool
-    focal : bool array of shape (2,), whether controls and treated look for matches
+    focal : whether controls, and whether treated, look for matches
     """
-    for c in range(len(caliper)):
-        for arm in range(2):
-            if not focal[arm]:
-                continue
-            first, last = bounds[2 * c + 1 - arm], bounds[2 * c + 2 - arm]
-            for i in range(bounds[2 * c + arm], bounds[2 * c + arm + 1]):
-                if stop[i] > start[i]:
-                    continue
-                if first == last:
-                    status[order[i]] = _NO_DONOR
-                elif replacement or not _any_within(sorted_score[first:last], score[i], caliper[c]):
-                    status[order[i]] = _CALIPER
-                else:
-                    status[order[i]] = _EXHAUSTED
-
-
-@kernel
-def _any_within(scores, x, width):  # type: ignore[no-untyped-def]
-    """Tell whether any of some ascending scores lies within the caliper of x."""
-    at = np.searchsorted(scores, x)
-    below = at > 0 and is_within(x, scores[at - 1], width)
-    return below or (at < len(scores) and is_within(scores[at], x, width))
+    alone = np.flatnonzero(start == stop)
+    piece = np.searchsorted(bounds, alone, side="right") - 1
+    is_focal = np.array(focal)[piece % 2]
+    alone, piece = alone[is_focal], piece[is_focal]
+    donors = piece ^ 1  # the other arm of the cell
+    status[order[alone]] = np.where(
+        bounds[donors] == bounds[donors + 1], RowStatus.NO_DONOR, RowStatus.CALIPER
+    )
+    if replacement:
+        return
+    for place in np.unique(donors).tolist():
+        at, scores = alone[donors == place], sorted_score[bounds[place] : bounds[place + 1]]
+        if len(scores):
+            near = np.searchsorted(scores, score[at])
+            found = is_within(score[at], scores[np.maximum(near - 1, 0)], caliper[place // 2])
+            last = np.minimum(near, len(scores) - 1)
+            found |= is_within(score[at], scores[last], caliper[place // 2])
+            status[order[at[found]]] = RowStatus.EXHAUSTED

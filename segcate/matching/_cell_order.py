@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs.arrays import Float
-from segcate._kernels import kernel
+from segcate._kernels import are_few, kernel
 from segcate._statistics.sort import MOST_ROWS, sort_slices
 
 Index = npt.NDArray[np.int32]
@@ -46,20 +46,34 @@ def sort_rows(
     return order, bounds
 
 
+def _bucket(
+    cell: npt.NDArray[np.integer[Any]], n_cells: int, treatment: npt.NDArray[np.int8]
+) -> tuple[Index, npt.NDArray[np.int64]]:
+    """Sort the rows stably into (cell, arm)."""
+    counts = np.zeros(2 * n_cells, np.int64)
+    if are_few(len(cell)):
+        key = (2 * cell + treatment).astype(np.int16 if n_cells < 1 << 14 else np.int64)
+        order = np.argsort(key, kind="stable")[np.count_nonzero(cell < 0) :].astype(np.int32)
+        counts += np.bincount(key[order], minlength=2 * n_cells)
+        return order, np.append(0, np.cumsum(counts))
+    _count_rows(cell, treatment, counts)
+    bounds = np.append(0, np.cumsum(counts))
+    order = np.empty(bounds[-1], np.int32)
+    _deal_rows(cell, treatment, bounds[:-1].copy(), order)
+    return order, bounds
+
+
 @kernel
-def _bucket(cell, n_cells, treatment):  # type: ignore[no-untyped-def]
-    """Stable counting sort of the rows into (cell, arm)."""
-    bounds = np.zeros(2 * n_cells + 1, np.int64)
+def _count_rows(cell, treatment, counts):  # type: ignore[no-untyped-def]
     for i in range(len(cell)):
         if cell[i] >= 0:
-            bounds[2 * cell[i] + treatment[i] + 1] += 1
-    for key in range(2 * n_cells):
-        bounds[key + 1] += bounds[key]
-    at = bounds[:-1].copy()
-    order = np.empty(bounds[-1], np.int32)
+            counts[2 * cell[i] + treatment[i]] += 1
+
+
+@kernel
+def _deal_rows(cell, treatment, at, order):  # type: ignore[no-untyped-def]
     for i in range(len(cell)):
         if cell[i] >= 0:
             key = 2 * cell[i] + treatment[i]
             order[at[key]] = i
             at[key] += 1
-    return order, bounds

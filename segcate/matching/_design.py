@@ -23,7 +23,6 @@ from segcate.matching._cell_order import sort_rows
 from segcate.matching._cells import cells_of, exact_codes, exact_positions
 from segcate.matching._matched_sets import PositionedRows, matched_sets, point_ranks
 from segcate.matching._model_columns import ModelColumns, model_columns, noted
-from segcate.matching._nearest import count_uses
 from segcate.matching._options import MatchingOptions, neighbors_for
 from segcate.matching._propensity import (
     PropensityFit,
@@ -33,6 +32,7 @@ from segcate.matching._propensity import (
 )
 from segcate.matching._sample import MatchedSample
 from segcate.matching._support import FOCAL_ARMS, LevelSupport, level_support, outside_support
+from segcate.matching._window_sums import count_uses
 
 Index = npt.NDArray[np.int32]
 
@@ -211,7 +211,7 @@ def nearest_design(covariates: Covariates, space: Space, options: MatchingOption
     )
     say_why_unmatched(
         status, order, bounds, start, stop, score, sets.sorted_score, caliper[cell_segment],
-        options.replacement, np.array(FOCAL_ARMS[options.estimand]),
+        options.replacement, FOCAL_ARMS[options.estimand],
     )  # fmt: skip
     sample = MatchedSample(
         order, bounds, cell_segment, None if space.score is None else score, start, stop, donors,

@@ -8,7 +8,7 @@ import numpy as np
 
 from segcate._inputs.arrays import Float
 from segcate._kernels import kernel
-from segcate.matching._calipers import is_within
+from segcate.matching._calipers import is_within_kernel as is_within
 from segcate.matching._cell_order import Index
 
 ORDERS = ("largest", "smallest", "data", "random", "closest")

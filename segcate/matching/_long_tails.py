@@ -12,9 +12,10 @@ distance is then measured among the other rows, and a 0/1 column tells them from
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from segcate._inputs.arrays import Float
-from segcate._kernels import kernel
+from segcate._kernels import are_few, kernel
 
 NOTE = "long tail: enters our own models as asinh(z) and z clipped at 10 robust SD"
 # Distance from the median, in robust standard deviations, that makes a long tail.
@@ -71,7 +72,7 @@ def _is_plainly_short(values: Float) -> bool:
     width = (high - low) / _N_BINS
     if not (0 < width < np.inf):
         return False
-    counts = _count_in_bins(values, low, width, _N_BINS)
+    counts = _count_in_bins(values, float(low), float(width))
     if counts.max() > _COMMON_SHARE * len(values):
         return False
     # numpy's quantiles lie between two neighbouring ranks; one more bin is left for rounding
@@ -83,13 +84,20 @@ def _is_plainly_short(values: Float) -> bool:
     return bool(farthest < FARTHEST * spread)
 
 
-@kernel
-def _count_in_bins(values, low, width, n_bins):  # type: ignore[no-untyped-def]
+def _count_in_bins(values: Float, low: float, width: float) -> npt.NDArray[np.int64]:
     """Count the values in bins of equal width from the smallest value on."""
-    counts = np.zeros(n_bins, np.int64)
-    for i in range(len(values)):
-        counts[min(int((values[i] - low) / width), n_bins - 1)] += 1
+    counts = np.zeros(_N_BINS, np.int64)
+    if are_few(len(values)):
+        place = np.minimum(((values - low) / width).astype(np.intp), _N_BINS - 1)
+        return counts + np.bincount(place, minlength=_N_BINS)
+    _add_to_bins(values, low, width, counts)
     return counts
+
+
+@kernel
+def _add_to_bins(values, low, width, counts):  # type: ignore[no-untyped-def]
+    for i in range(len(values)):
+        counts[min(int((values[i] - low) / width), len(counts) - 1)] += 1
 
 
 def _common_value(values: Float) -> float | None:

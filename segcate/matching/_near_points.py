@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from segcate._inputs.arrays import Float
 from segcate._kernels import kernel
-from segcate.matching._calipers import is_within
+from segcate.matching._calipers import is_within_kernel as is_within
 
 Index = npt.NDArray[np.int32]
 Bounds = npt.NDArray[np.int64]

@@ -1,6 +1,6 @@
 """Nearest neighbours on a sorted score: every matched set is a window of the other arm.
 
-All kernels work at sorted positions (see `_cell_order.sort_rows`). Within one cell the donors of a focal
+All functions work at sorted positions (see `_cell_order.sort_rows`). Within one cell the donors of a focal
 row are a contiguous run `start:stop`, ties included, so nothing is ever stored pair by pair.
 """
 
@@ -9,12 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from segcate._inputs.arrays import Float
-from segcate._kernels import kernel
-from segcate.matching._calipers import is_within
+from segcate._kernels import are_few, kernel
 from segcate.matching._cell_order import Index
+from segcate.matching._nearest_of_few import Slices, fill_weighted_windows, fill_windows
+from segcate.matching._sample import MatchedSample
 
 # Weights that add up to the places wanted but for rounding fill them.
 _FULL = 1e-9
+_NONE = np.empty(0)
 
 
 def match_with_replacement(
@@ -26,6 +28,7 @@ def match_with_replacement(
     caliper: Float,
     tie_tolerance: Float,
     weight: Float | None = None,
+    n_rows: int | None = None,
 ) -> tuple[Index, Index]:
     """Match each focal row with its nearest donors of the other arm; donors may serve many times.
 
@@ -42,244 +45,186 @@ def match_with_replacement(
         Donors whose squared distance exceeds that of the last neighbour by at most this are tied.
     weight : float64 array of shape (n_positions,), default=None
         Places that a row fills: a donor of weight 2 counts as two rows of equal score.
+    n_rows : int, default=None
+        Rows of the whole fit, which decide whether numpy or a kernel does it; None takes those given.
 
     Returns
     -------
     start, stop : int32 arrays of shape (n_positions,)
         Window of donors at each focal position; empty (equal) where there is none.
     """
-    start = np.zeros(len(score), np.int32)
-    stop = np.zeros(len(score), np.int32)
+    found = np.zeros(len(score), np.int32), np.zeros(len(score), np.int32)
     for arm in (0, 1):
-        if not focal_arms[arm]:
-            continue
-        if weight is None:
-            _match_cells(score, bounds, arm, n_neighbors, caliper, tie_tolerance, start, stop)
-        else:
-            _match_cells_weighted(
-                score, bounds, arm, float(n_neighbors), caliper, tie_tolerance, weight, start, stop
-            )
-    return start, stop
+        if focal_arms[arm]:
+            slices = Slices(
+                bounds[arm:-1:2], bounds[arm + 1 :: 2], bounds[1 - arm : -1 : 2],
+                bounds[2 - arm :: 2], caliper, tie_tolerance,
+            )  # fmt: skip
+            _fill(score, slices, n_neighbors, weight, found, n_rows)
+    return found
 
 
-@kernel
-def _match_cells(score, bounds, arm, k, caliper, tolerance, start, stop):  # type: ignore[no-untyped-def]
-    for c in range(len(caliper)):
-        first, last = bounds[2 * c + 1 - arm], bounds[2 * c + 2 - arm]
-        if first == last:
-            continue
-        m = min(k, last - first)
-        lo = first
-        for i in range(bounds[2 * c + arm], bounds[2 * c + arm + 1]):
-            x = score[i]
-            if i > bounds[2 * c + arm] and x == score[i - 1]:
-                start[i], stop[i] = start[i - 1], stop[i - 1]
-                continue
-            while lo + m < last and score[lo + m] - x < x - score[lo]:
-                lo += 1
-            reach = max(abs(x - score[lo]), abs(score[lo + m - 1] - x))
-            start[i], stop[i] = _widen(score, x, lo, lo + m, first, last, reach, tolerance[c])
-            if reach > caliper[c]:
-                start[i], stop[i] = _trim(score, x, start[i], stop[i], caliper[c])
-
-
-@kernel
-def _match_cells_weighted(score, bounds, arm, k, caliper, tolerance, weight, start, stop):  # type: ignore[no-untyped-def]
-    """As `_match_cells`; a window is wide enough once its donors weigh k (or all are in)."""
-    for c in range(len(caliper)):
-        first, last = bounds[2 * c + 1 - arm], bounds[2 * c + 2 - arm]
-        if first == last:
-            continue
-        for i in range(bounds[2 * c + arm], bounds[2 * c + arm + 1]):
-            x = score[i]
-            right = first + np.searchsorted(score[first:last], x)
-            left = right
-            total, reach = 0.0, 0.0
-            while total < k - _FULL and (left > first or right < last):
-                if right == last or (left > first and x - score[left - 1] <= score[right] - x):
-                    left -= 1
-                    total += weight[left]
-                    reach = x - score[left]
-                else:
-                    total += weight[right]
-                    reach = score[right] - x
-                    right += 1
-            start[i], stop[i] = _widen(score, x, left, right, first, last, reach, tolerance[c])
-            if reach > caliper[c]:
-                start[i], stop[i] = _trim(score, x, start[i], stop[i], caliper[c])
-
-
-@kernel
-def _widen(score, x, lo, hi, first, last, reach, tolerance):  # type: ignore[no-untyped-def]
-    """Take in all donors tied with the farthest one of `lo:hi`; long runs by binary search."""
-    limit = reach * reach + tolerance
-    while lo > first and (x - score[lo - 1]) * (x - score[lo - 1]) <= limit:
-        lo = first + np.searchsorted(score[first:lo], score[lo - 1])
-    while hi < last and (score[hi] - x) * (score[hi] - x) <= limit:
-        hi += np.searchsorted(score[hi:last], score[hi], side="right")
-    return lo, hi
-
-
-@kernel
-def _trim(score, x, lo, hi, caliper):  # type: ignore[no-untyped-def]
-    """Keep the donors of `lo:hi` within the caliper."""
-    while lo < hi and not is_within(x, score[lo], caliper):
-        lo += 1
-    while hi > lo and not is_within(score[hi - 1], x, caliper):
-        hi -= 1
-    return lo, hi
-
-
-@kernel
-def window_means(values, start, stop, donors, weight):  # type: ignore[no-untyped-def]
-    """Mean of `values` over each matched set; NaN for an empty one.
-
-    `donors` and `weight` may be empty arrays: then the set is the window itself, unweighted. Long
-    windows (many ties) go through running sums, short ones are summed directly.
-    """
-    n = len(start)
-    means = np.full(n, np.nan)
-    running = np.empty(0)
-    running_weight = np.empty(0)
-    centre = 0.0
-    for i in range(n):
-        lo, hi = start[i], stop[i]
-        if lo == hi:
-            continue
-        if hi - lo <= _DIRECT or len(donors) > 0:
-            total, mass = 0.0, 0.0
-            for j in range(lo, hi):
-                at = donors[j] if len(donors) > 0 else j
-                w = weight[at] if len(weight) > 0 else 1.0
-                total += w * values[at]
-                mass += w
-            means[i] = total / mass
-            continue
-        if len(running) == 0:
-            centre = values.mean()
-            running, running_weight = _running_sums(values, weight, centre)
-        means[i] = centre + (running[hi] - running[lo]) / (running_weight[hi] - running_weight[lo])
-    return means
-
-
-_DIRECT = 32
-
-
-@kernel
-def _running_sums(values, weight, centre):  # type: ignore[no-untyped-def]
-    total = np.zeros(len(values) + 1)
-    mass = np.zeros(len(values) + 1)
-    for j in range(len(values)):
-        w = weight[j] if len(weight) > 0 else 1.0
-        total[j + 1] = total[j] + w * (values[j] - centre)
-        mass[j + 1] = mass[j] + w
-    return total, mass
-
-
-@kernel
-def count_uses(start, stop, donors, focal_weight, weight, n_positions):  # type: ignore[no-untyped-def]
-    """Count how much each donor is used: K (sum of its shares) and K2 (sum of squared shares).
-
-    The share of donor j in focal row i is ``focal_weight[i] * weight[j] / weight of J(i)``, which is
-    ``1 / |J(i)|`` without weights. Long windows go through a difference array.
-    """
-    uses = np.zeros(n_positions)
-    squares = np.zeros(n_positions)
-    steps = np.empty(0)
-    square_steps = np.empty(0)
-    mass_before = np.empty(0)
-    for i in range(len(start)):
-        lo, hi = start[i], stop[i]
-        if lo == hi:
-            continue
-        f = focal_weight[i] if len(focal_weight) > 0 else 1.0
-        if hi - lo <= _DIRECT or len(donors) > 0:
-            mass = 0.0
-            for j in range(lo, hi):
-                at = donors[j] if len(donors) > 0 else j
-                mass += weight[at] if len(weight) > 0 else 1.0
-            for j in range(lo, hi):
-                at = donors[j] if len(donors) > 0 else j
-                share = f * (weight[at] if len(weight) > 0 else 1.0) / mass
-                uses[at] += share
-                squares[at] += share * share
-            continue
-        if len(steps) == 0:
-            steps = np.zeros(n_positions + 1)
-            square_steps = np.zeros(n_positions + 1)
-            if len(weight) > 0:
-                mass_before = np.zeros(n_positions + 1)
-                mass_before[1:] = np.cumsum(weight)
-        mass = mass_before[hi] - mass_before[lo] if len(weight) > 0 else float(hi - lo)
-        share = f / mass
-        steps[lo] += share
-        steps[hi] -= share
-        square_steps[lo] += share * share
-        square_steps[hi] -= share * share
-    if len(steps) > 0:
-        _add_steps(uses, squares, steps, square_steps, weight)
-    return uses, squares
-
-
-@kernel
-def _add_steps(uses, squares, steps, square_steps, weight):  # type: ignore[no-untyped-def]
-    level, square_level = 0.0, 0.0
-    for j in range(len(uses)):
-        level += steps[j]
-        square_level += square_steps[j]
-        w = weight[j] if len(weight) > 0 else 1.0
-        if level > 1e-12:
-            uses[j] += w * level
-            squares[j] += w * w * square_level
-
-
-@kernel
-def same_arm_windows(score, bounds, n_others, tolerance, arms):  # type: ignore[no-untyped-def]
+def same_arm_windows(
+    score: Float,
+    bounds: np.ndarray,
+    n_others: int,
+    tolerance: Float,
+    arms: tuple[bool, bool],
+    n_rows: int | None = None,
+) -> tuple[Index, Index]:
     """Window of each row's own arm: itself, its `n_others` nearest others, and all tied with them.
 
     Rows of equal score share a window. Where the arm has fewer others, all of them are taken. Rows
     of an arm that `arms` leaves out get an empty window.
     """
-    start = np.zeros(len(score), np.int32)
-    stop = np.zeros(len(score), np.int32)
-    for b in range(len(bounds) - 1):
-        if not arms[b % 2]:
-            continue
-        first, last = bounds[b], bounds[b + 1]
-        m = min(n_others + 1, last - first)
-        lo = first
-        for i in range(first, last):
-            x = score[i]
-            if i > first and x == score[i - 1]:
-                start[i], stop[i] = start[i - 1], stop[i - 1]
-                continue
-            while lo + m < last and score[lo + m] - x < x - score[lo]:
-                lo += 1
-            reach = max(abs(x - score[lo]), abs(score[lo + m - 1] - x))
-            start[i], stop[i] = _widen(score, x, lo, lo + m, first, last, reach, tolerance[b // 2])
-    return start, stop
+    found = np.zeros(len(score), np.int32), np.zeros(len(score), np.int32)
+    for arm in (0, 1):
+        if arms[arm]:
+            first, last = bounds[arm:-1:2], bounds[arm + 1 :: 2]
+            slices = Slices(first, last, first, last, np.full(len(tolerance), np.inf), tolerance)
+            _fill(score, slices, n_others + 1, None, found, n_rows)
+    return found
+
+
+class SharedWindows:
+    """Windows of the rows' own arm, found once for all segments of a matched sample with few rows."""
+
+    def __init__(self, sample: MatchedSample) -> None:
+        self._sample = sample
+        self._found: dict[tuple[int, tuple[bool, bool]], tuple[Index, Index]] = {}
+
+    def of(
+        self, first: int, n_rows: int, n_others: int, arms: tuple[bool, bool]
+    ) -> tuple[Index, Index]:
+        """Return what `same_arm_windows` says of a run of positions, counted from the first of them."""
+        if (n_others, arms) not in self._found:
+            sample = self._sample
+            assert sample.score is not None
+            self._found[n_others, arms] = same_arm_windows(
+                sample.score, sample.bounds, n_others, sample.tie_tolerance, arms
+            )
+        start, stop = self._found[n_others, arms]
+        part, shift = slice(first, first + n_rows), np.int32(first)
+        return np.maximum(start[part] - shift, 0), np.maximum(stop[part] - shift, 0)
+
+
+def shared_windows(sample: MatchedSample) -> SharedWindows | None:
+    """Return the windows that segments can share: numpy finds them faster in one go than one by one."""
+    by_score = sample.score is not None and sample.points is None
+    return SharedWindows(sample) if by_score and are_few(len(sample.order)) else None
+
+
+def _fill(
+    score: Float,
+    slices: Slices,
+    k: int,
+    weight: Float | None,
+    found: tuple[Index, Index],
+    n_rows: int | None,
+) -> None:
+    """Write the windows of the focal slices into `found`."""
+    if are_few(len(score) if n_rows is None else n_rows):
+        if weight is None:
+            fill_windows(score, slices, k, *found)
+        else:
+            fill_weighted_windows(score, slices, float(k), weight, *found)
+        return
+    slices = slices.with_donors()
+    *parts, caliper, tolerance = slices
+    if weight is None:
+        _nearest_rows(score, *parts, k, *found)
+    else:
+        _nearest_weight(score, *parts, float(k), weight, *found)
+    rows, width = (
+        _beyond_caliper(score, slices, found) if np.isfinite(caliper).any() else (_NONE, _NONE)
+    )
+    _widen(score, *parts, tolerance, *found)
+    if len(rows):
+        _trim(score, rows, width, *found)
+
+
+def _beyond_caliper(
+    score: Float, slices: Slices, found: tuple[Index, Index]
+) -> tuple[np.ndarray, Float]:
+    """Return the focal rows whose farthest neighbour lies beyond the caliper, and its width."""
+    rows, cell = slices.focal_rows()
+    low, high, x = score[found[0][rows]], score[found[1][rows] - 1], score[rows]
+    width = slices.caliper[cell]
+    is_far = np.maximum(np.abs(x - low), np.abs(high - x)) > width
+    return rows[is_far], width[is_far]
 
 
 @kernel
-def window_variances(values, start, stop, members):  # type: ignore[no-untyped-def]
-    """Sample variance (denominator size - 1) of `values` over each set; NaN below two rows.
+def _nearest_rows(score, focal_first, focal_last, donor_first, donor_last, k, start, stop):  # type: ignore[no-untyped-def]
+    for c in range(len(focal_first)):
+        last = donor_last[c]
+        m = min(k, last - donor_first[c])
+        lo = donor_first[c]
+        for i in range(focal_first[c], focal_last[c]):
+            x = score[i]
+            while lo + m < last and score[lo + m] - x < x - score[lo]:
+                lo += 1
+            start[i], stop[i] = lo, lo + m
 
-    `members` may be an empty array: then the set is the window itself.
-    """
-    out = np.full(len(start), np.nan)
-    for i in range(len(start)):
+
+@kernel
+def _nearest_weight(  # type: ignore[no-untyped-def]
+    score, focal_first, focal_last, donor_first, donor_last, k, weight, start, stop
+):
+    """Take in the nearest donors until they weigh k, or all are in."""
+    for c in range(len(focal_first)):
+        first, last = donor_first[c], donor_last[c]
+        right = first
+        for i in range(focal_first[c], focal_last[c]):
+            x = score[i]
+            while right < last and score[right] < x:
+                right += 1
+            lo, hi, total = right, right, 0.0
+            while total < k - _FULL and (lo > first or hi < last):
+                if hi == last or (lo > first and x - score[lo - 1] <= score[hi] - x):
+                    lo -= 1
+                    total += weight[lo]
+                else:
+                    total += weight[hi]
+                    hi += 1
+            start[i], stop[i] = lo, hi
+
+
+@kernel
+def _widen(  # type: ignore[no-untyped-def]
+    score, focal_first, focal_last, donor_first, donor_last, tolerance, start, stop
+):
+    """Take in all donors tied with the farthest one of a window; long runs by binary search."""
+    for c in range(len(focal_first)):
+        first, last = donor_first[c], donor_last[c]
+        for i in range(focal_first[c], focal_last[c]):
+            x = score[i]
+            if i > focal_first[c] and x == score[i - 1]:
+                start[i], stop[i] = start[i - 1], stop[i - 1]
+                continue
+            lo, hi = np.int64(start[i]), np.int64(stop[i])
+            limit = max(abs(x - score[lo]), abs(score[hi - 1] - x)) ** 2 + tolerance[c]
+            while lo > first and (x - score[lo - 1]) * (x - score[lo - 1]) <= limit:
+                tied, low, lo = score[lo - 1], first, lo - 1
+                while low < lo:
+                    middle = (low + lo) // 2
+                    low, lo = (middle + 1, lo) if score[middle] < tied else (low, middle)
+            while hi < last and (score[hi] - x) * (score[hi] - x) <= limit:
+                tied, hi, high = score[hi], hi + 1, last
+                while hi < high:
+                    middle = (hi + high) // 2
+                    hi, high = (middle + 1, high) if score[middle] <= tied else (hi, middle)
+            start[i], stop[i] = lo, hi
+
+
+@kernel
+def _trim(score, rows, width, start, stop):  # type: ignore[no-untyped-def]
+    """Keep the donors within the caliper, as `is_within` has it."""
+    for a in range(len(rows)):
+        i = rows[a]
         lo, hi = start[i], stop[i]
-        if i > 0 and lo == start[i - 1] and hi == stop[i - 1]:
-            out[i] = out[i - 1]
-            continue
-        if hi - lo < 2:
-            continue
-        mean = 0.0
-        for j in range(lo, hi):
-            mean += values[members[j] if len(members) > 0 else j]
-        mean /= hi - lo
-        total = 0.0
-        for j in range(lo, hi):
-            total += (values[members[j] if len(members) > 0 else j] - mean) ** 2
-        out[i] = total / (hi - lo - 1)
-    return out
+        while lo < hi and abs(score[i] - score[lo]) > width[a]:
+            lo += 1
+        while hi > lo and abs(score[hi - 1] - score[i]) > width[a]:
+            hi -= 1
+        start[i], stop[i] = lo, hi

@@ -16,6 +16,7 @@ from segcate._inputs import frames
 from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import DesignData
 from segcate._inputs.encoding import EncodedColumns
+from segcate._inputs.jobs import in_threads
 from segcate._inputs.listing import listed
 from segcate._inputs.weights import are_counts, effective_rows, mass_in_rows
 from segcate._nuisance.curves import curves_of
@@ -159,10 +160,11 @@ def logit_propensity(
         for rows, at in zip(rows_of, sparse, strict=True)
     ]
     offset = _pooled_offset(data, columns, everyone) if any(borrows) else None
-    fits = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_fit_segment)(own, columns, rows, at, offset if borrow else None)
+    parts = (
+        (own, columns, rows, at, offset if borrow else None)
         for rows, at, borrow in zip(rows_of, sparse, borrows, strict=True)
     )
+    fits = in_threads(_fit_segment, parts, n_jobs)
     linear = np.full(data.n_rows, np.nan)
     notes = []
     for rows, borrow, (values, fit) in zip(rows_of, borrows, fits, strict=True):

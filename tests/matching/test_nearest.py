@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 
 from segcate.matching._cell_order import sort_rows
-from segcate.matching._nearest import (
-    count_uses,
-    match_with_replacement,
-    same_arm_windows,
-    window_means,
-    window_variances,
-)
+from segcate.matching._nearest import match_with_replacement, same_arm_windows
+from segcate.matching._window_sums import count_uses, window_means, window_variances
 from tests.helpers import naive_matching as naive
 
 FOCAL = {"treated": (False, True), "control": (True, False), "all": (True, True)}

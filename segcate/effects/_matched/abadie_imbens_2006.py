@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from segcate._inputs.arrays import Float
-from segcate._kernels import kernel
 from segcate._statistics.least_squares import least_squares
 from segcate.effects._matched.adjustment import Adjusted, MatchedEffect
 from segcate.effects._matched.estimated_segment import EstimatedSegment
 from segcate.effects._matched.view import SegmentView
 from segcate.effects._table.segment_estimate import VarianceEstimate
-from segcate.matching._nearest import window_variances
+from segcate.matching._window_sums import window_variances
+
+# Smaller factors are the rounding of a row that is not used.
+_ROUNDING = 1e-12
 
 
 def abadie_imbens_2006(segment: EstimatedSegment) -> VarianceEstimate:
@@ -46,7 +48,7 @@ def conditional_variances(
     arms = (True, True) if inference == "sample" else (view.is_focal_arm(1), view.is_focal_arm(0))
     start, stop, members = view.same_arm_sets(n_neighbors, arms)
     y = _less_trend(view) if detrend else view.y
-    return np.asarray(window_variances(y, start, stop, members))
+    return np.asarray(window_variances(y, start, stop, members, view.n_all))
 
 
 def _less_trend(view: SegmentView) -> Float:
@@ -94,28 +96,13 @@ def abadie_imbens_variance(
     One formula for ATT, ATC and ATE (theorems 6 and 7): for the ATT a treated row has K = 0 and a
     control f = 0. NaN where a row whose sigma2 is needed stands alone in its arm.
     """
-    total = _sum_of_terms(
-        view.own,
-        view.uses,
-        view.squared_uses,
-        found.tau,
-        found.effect,
-        sigma2,
-        inference == "sample",
-    )
-    return float(total) / view.total**2
-
-
-@kernel
-def _sum_of_terms(own, uses, squares, tau, effect, sigma2, holds_covariates):  # type: ignore[no-untyped-def]
-    total = 0.0
-    for i in range(len(own)):
-        if holds_covariates:
-            factor = (own[i] + uses[i]) ** 2
-        else:
-            factor = uses[i] ** 2 + 2 * own[i] * uses[i] - squares[i]
-            if own[i] > 0:
-                total += own[i] ** 2 * (tau[i] - effect) ** 2
-        if abs(factor) > 1e-12:
-            total += factor * sigma2[i]
-    return total
+    own, uses = view.own, view.uses
+    if inference == "sample":
+        factor = (own + uses) ** 2
+        total = 0.0
+    else:
+        factor = uses**2 + 2 * own * uses - view.squared_uses
+        at = own > 0
+        total = float(own[at] ** 2 @ (found.tau[at] - found.effect) ** 2)
+    at = np.abs(factor) > _ROUNDING
+    return (total + float(factor[at] @ sigma2[at])) / view.total**2

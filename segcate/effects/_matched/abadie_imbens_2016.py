@@ -13,14 +13,14 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from segcate._inputs.arrays import Float
-from segcate._kernels import kernel
 from segcate.effects._matched.abadie_imbens_2006 import variance_2006
 from segcate.effects._matched.adjustment import Adjusted, MatchedEffect
 from segcate.effects._matched.estimated_segment import EstimatedSegment
 from segcate.effects._matched.view import SegmentView
 from segcate.effects._table.segment_estimate import VarianceEstimate
 from segcate.matching._design import Design
-from segcate.matching._nearest import match_with_replacement, same_arm_windows
+from segcate.matching._nearest import match_with_replacement
+from segcate.matching._window_sums import spread_covariances
 
 # Distances between covariate rows computed at most for one segment; above it, the average over all
 # rows becomes one over rows and donors that lie evenly in the order of the score.
@@ -198,9 +198,7 @@ Windows = tuple[npt.NDArray[np.int32], ...]
 
 def _arm_windows(view: SegmentView, n_neighbors: int) -> Windows:
     """Windows of the J nearest (ties kept): own arm with the row itself among them, other arm."""
-    own = same_arm_windows(
-        view.score, view.bounds, n_neighbors - 1, view.tie_tolerance, (True, True)
-    )
+    own = view.same_arm_windows(n_neighbors - 1, (True, True))
     other = match_with_replacement(
         view.score,
         view.bounds,
@@ -208,6 +206,7 @@ def _arm_windows(view: SegmentView, n_neighbors: int) -> Windows:
         n_neighbors=n_neighbors,
         caliper=np.full(len(view.tie_tolerance), np.inf),
         tie_tolerance=view.tie_tolerance,
+        n_rows=view.n_all,
     )
     return (*own, *other)
 
@@ -225,37 +224,15 @@ def _covariance_shares(
     start = np.where(is_own, own_start, other_start)
     stop = np.where(is_own, own_stop, other_stop)
     shares = np.zeros(len(y))
-    _spread_covariances(y, start, stop, coefficient, shares)
+    spread_covariances(y, start, stop, coefficient, shares, view.n_all)
     return shares
-
-
-@kernel
-def _spread_covariances(y, start, stop, coefficient, shares):  # type: ignore[no-untyped-def]
-    i = 0
-    while i < len(start):
-        lo, hi = start[i], stop[i]
-        total = 0.0
-        while i < len(start) and start[i] == lo and stop[i] == hi:  # equal windows go together
-            total += coefficient[i]
-            i += 1
-        size = hi - lo
-        if size < 2:
-            continue
-        mean = 0.0
-        for j in range(lo, hi):
-            mean += y[j]
-        mean /= size
-        for j in range(lo, hi):
-            shares[j] += total * (y[j] - mean) / (size - 1)
 
 
 def _local_means(
     view: SegmentView, y: Float, n_neighbors: int, windows: Windows
 ) -> tuple[Float, Float]:
     """Mean of y among the J nearest of arm 0 and of arm 1, the row itself left out."""
-    start, stop = same_arm_windows(
-        view.score, view.bounds, n_neighbors, view.tie_tolerance, (True, True)
-    )
+    start, stop = view.same_arm_windows(n_neighbors, (True, True))
     other_start, other_stop = windows[2:]
     before = np.concatenate([[0.0], np.cumsum(y - y.mean())])
     size = np.maximum(stop - start - 1, 1)

@@ -16,7 +16,6 @@ from sklearn.base import clone
 
 from segcate._inputs.arrays import Float
 from segcate._inputs.weights import effective_rows
-from segcate._kernels import kernel
 from segcate._statistics.columns import independent_columns
 from segcate._statistics.least_squares import centre_columns, least_squares
 from segcate.effects._matched.level_regression import level_regression
@@ -200,19 +199,8 @@ def matched_effect(view: SegmentView, adjusted: Adjusted) -> MatchedEffect:
     for arm in (0, 1):
         if view.is_focal_arm(arm):
             r = adjusted.for_focal_arm(arm)
-            total += _fill_differences(
-                tau, r, view.means_over_sets(r), view.own, view.is_treated, arm
-            )
+            at = (view.own > 0) & view.in_arm(arm)
+            gap = r[at] - view.means_over_sets(r)[at]
+            tau[at] = gap if arm == 1 else -gap
+            total += float(view.own[at] @ tau[at])
     return MatchedEffect(total / view.total, tau)
-
-
-@kernel
-def _fill_differences(tau, r, means, own, is_treated, arm):  # type: ignore[no-untyped-def]
-    """Write treated minus control for the matched focal rows of an arm; return their weighted sum."""
-    sign = 1.0 if arm == 1 else -1.0
-    total = 0.0
-    for i in range(len(r)):
-        if own[i] > 0 and is_treated[i] == (arm == 1):
-            tau[i] = sign * (r[i] - means[i])
-            total += own[i] * tau[i]
-    return total

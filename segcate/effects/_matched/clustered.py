@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from segcate._kernels import kernel
 from segcate._statistics.sandwich import cluster_factor
 from segcate.effects._matched.estimated_segment import EstimatedSegment
 from segcate.effects._matched.row_scores import RowScores, unit_scores
@@ -51,17 +50,9 @@ def pair_variance(view: SegmentView, scores: RowScores) -> float:
     """Sum the scores within each matched set, square, and add up (CR1)."""
     n_sets = int(np.count_nonzero(view.own))
     n_rows = n_sets + int(np.count_nonzero(view.uses))
-    total = _sum_of_squared_sets(view.own, scores.focal, view.means_over_sets(scores.donor))
-    return float(total) * float(cluster_factor(n_sets, n_rows, scores.n_parameters))
-
-
-@kernel
-def _sum_of_squared_sets(own, focal, donor_means):  # type: ignore[no-untyped-def]
-    total = 0.0
-    for i in range(len(own)):
-        if own[i] > 0:
-            total += (own[i] * (focal[i] + donor_means[i])) ** 2
-    return total
+    at = view.own > 0
+    sets = view.own[at] * (scores.focal[at] + view.means_over_sets(scores.donor)[at])
+    return float(sets @ sets) * float(cluster_factor(n_sets, n_rows, scores.n_parameters))
 
 
 def pair_and_unit_variance(view: SegmentView, scores: RowScores) -> float:

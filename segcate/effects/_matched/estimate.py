@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.utils.parallel import Parallel, delayed
 
 from segcate._inputs.arrays import Float
+from segcate._inputs.jobs import in_threads
 from segcate.effects._curved.words import describe_curves
 from segcate.effects._matched.adjustment import Adjusted, adjust, matched_effect
 from segcate.effects._matched.curved import (
@@ -35,6 +35,7 @@ from segcate.effects._table.summary import describe_adjustment
 from segcate.effects._thin_segments import FEWEST_DONORS, too_few_rows
 from segcate.matching._calipers import RowStatus
 from segcate.matching._design import Design
+from segcate.matching._nearest import SharedWindows, shared_windows
 from segcate.matching._shrunken_score import Blocks, split_blocks
 
 
@@ -51,21 +52,24 @@ def estimate_segments(
     curved = None
     if is_curved(options.adjustment):
         curved = curved_design(design, y, options.estimand, options.inference)
-    estimates = list(
-        Parallel(n_jobs=n_jobs, prefer="threads")(
-            delayed(_estimate_segment)(design, y, code, options, curved)
-            for code in range(design.data.segment.n_segments)
-        )
-    )
+    shared = shared_windows(design.sample)
+    codes = range(design.data.segment.n_segments)
+    parts = ((design, y, code, options, curved, shared) for code in codes)
+    estimates = in_threads(_estimate_segment, parts, n_jobs)
     if curved is None:
         return estimates, describe_adjustment(options.adjustment)
     return estimates, describe_curves(curved.curves, curved.found)
 
 
 def _estimate_segment(
-    design: Design, y: Float, code: int, options: EstimateOptions, curved: CurvedDesign | None
+    design: Design,
+    y: Float,
+    code: int,
+    options: EstimateOptions,
+    curved: CurvedDesign | None,
+    shared: SharedWindows | None,
 ) -> SegmentEstimate:
-    view = segment_view(design, y, code, options.estimand)
+    view = segment_view(design, y, code, options.estimand, shared)
     empty = _without_estimate(design, view, options.fewest)
     if empty.status:
         return empty if curved is None else replace(empty, covariances=curved.covariances(code))

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from segcate._inputs.arrays import Float
-from segcate._kernels import kernel
 from segcate.effects._matched.adjustment import Adjusted, MatchedEffect
 from segcate.effects._matched.view import SegmentView
 
@@ -38,37 +37,24 @@ def difference_scores(view: SegmentView, adjusted: Adjusted, found: MatchedEffec
     donor = np.zeros(len(view.y))
     for arm in (0, 1):
         if view.is_focal_arm(arm):
-            r = adjusted.for_focal_arm(arm)
-            _add_deviations(
-                r, view.own, view.uses, found.tau, view.is_treated, arm, found.effect, view.total,
-                focal, donor,
-            )  # fmt: skip
+            of_arm = _deviations(view, adjusted.for_focal_arm(arm), found, arm)
+            focal, donor = focal + of_arm[0], donor + of_arm[1]
     return RowScores(focal, donor, 2)
 
 
-@kernel
-def _add_deviations(r, own, uses, tau, is_treated, arm, effect, total, focal, donor):  # type: ignore[no-untyped-def]
-    """Add the deviations of the focal rows of one arm and of their donors, over the total weight."""
-    sign = 1.0 if arm == 1 else -1.0
-    mass, mean, arm_effect, used, used_mean = 0.0, 0.0, 0.0, 0.0, 0.0
-    for i in range(len(r)):
-        if is_treated[i] == (arm == 1):
-            if own[i] > 0:
-                mass += own[i]
-                mean += own[i] * r[i]
-                arm_effect += own[i] * tau[i]
-        else:
-            used += uses[i]
-            used_mean += uses[i] * r[i]
-    if mass == 0.0:
-        return
-    mean, arm_effect, used_mean = mean / mass, arm_effect / mass, used_mean / used
-    for i in range(len(r)):
-        if is_treated[i] == (arm == 1):
-            if own[i] > 0:
-                focal[i] = (sign * (r[i] - mean) + arm_effect - effect) / total
-        elif uses[i] > 0:
-            donor[i] = -sign * (r[i] - used_mean) / total
+def _deviations(view: SegmentView, r: Float, found: MatchedEffect, arm: int) -> tuple[Float, Float]:
+    """Return the deviations of the focal rows of one arm and of their donors, over the total weight."""
+    focal, donor = np.zeros(len(r)), np.zeros(len(r))
+    rows = view.in_arm(arm) & (view.own > 0)
+    if not rows.any():
+        return focal, donor
+    own, uses = view.own[rows], np.where(view.in_arm(arm), 0.0, view.uses)
+    used, sign = uses > 0, 1.0 if arm == 1 else -1.0
+    arm_effect = float(own @ found.tau[rows]) / own.sum()
+    gap = r[rows] - float(own @ r[rows]) / own.sum()
+    focal[rows] = (sign * gap + arm_effect - found.effect) / view.total
+    donor[used] = -sign * (r[used] - float(uses @ r) / uses.sum()) / view.total
+    return focal, donor
 
 
 def unit_scores(view: SegmentView, scores: RowScores) -> Float:

@@ -11,9 +11,10 @@ from segcate._inputs.arrays import Float
 from segcate._inputs.weights import COUNTS_NOTE, weight_note
 from segcate.matching._design import Design
 from segcate.matching._near_points import same_arm_points
-from segcate.matching._nearest import same_arm_windows, window_means
+from segcate.matching._nearest import SharedWindows, same_arm_windows
 from segcate.matching._sample import MatchedSample
 from segcate.matching._support import FOCAL_ARMS
+from segcate.matching._window_sums import window_means
 
 Index = npt.NDArray[np.int32]
 
@@ -43,6 +44,8 @@ class SegmentView:
     estimand : "att", "atc" or "ate"
     points : where rows lie, of shape (n_positions, n_coordinates); None where they were matched on
         the score
+    first, n_all : position of the first row in the matched sample, and its rows in all
+    shared : windows that all segments share; None where each finds its own
     """
 
     code: int
@@ -62,6 +65,9 @@ class SegmentView:
     estimand: str
     weight_note: str = ""
     points: Float | None = None
+    first: int = 0
+    n_all: int = 0
+    shared: SharedWindows | None = None
 
     @property
     def has_counts(self) -> bool:
@@ -88,7 +94,9 @@ class SegmentView:
 
     def means_over_sets(self, values: Float) -> Float:
         """Average `values` over the matched set of each position; NaN where it is empty."""
-        return np.asarray(window_means(values, self.start, self.stop, self.donors, self.weight))
+        return np.asarray(
+            window_means(values, self.start, self.stop, self.donors, self.weight, self.n_all)
+        )
 
     def same_arm_sets(self, n_others: int, arms: tuple[bool, bool]) -> tuple[Index, Index, Index]:
         """Find for each row of some arms itself, its nearest others of its arm and cell, and all ties.
@@ -98,11 +106,21 @@ class SegmentView:
         """
         if self.points is not None:
             return same_arm_points(self.points, self.bounds, n_others, self.tie_tolerance, arms)
-        start, stop = same_arm_windows(self.score, self.bounds, n_others, self.tie_tolerance, arms)
+        start, stop = self.same_arm_windows(n_others, arms)
         return start, stop, _NO_DONORS
 
+    def same_arm_windows(self, n_others: int, arms: tuple[bool, bool]) -> tuple[Index, Index]:
+        """Find the same by the score."""
+        if self.shared is not None:
+            return self.shared.of(self.first, len(self.rows), n_others, arms)
+        return same_arm_windows(
+            self.score, self.bounds, n_others, self.tie_tolerance, arms, n_rows=self.n_all
+        )
 
-def segment_view(design: Design, y: Float, code: int, estimand: str) -> SegmentView:
+
+def segment_view(
+    design: Design, y: Float, code: int, estimand: str, shared: SharedWindows | None = None
+) -> SegmentView:
     """Cut one segment out of a design."""
     sample = design.sample
     part = sample.segment_slice(code)
@@ -138,6 +156,9 @@ def segment_view(design: Design, y: Float, code: int, estimand: str) -> SegmentV
         estimand=estimand,
         weight_note=weight_note(sample.sample_weight),
         points=None if sample.points is None else sample.points[part],
+        first=part.start,
+        n_all=len(sample.order),
+        shared=shared,
     )
 
 

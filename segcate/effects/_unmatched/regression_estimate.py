@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.utils.parallel import Parallel, delayed
 
 from segcate._inputs.arrays import Float, Int
+from segcate._inputs.jobs import in_threads
 from segcate._inputs.weights import SAMPLING_NOTE, effective_rows
 from segcate._statistics.intervals import freedom_of_rows
 from segcate._statistics.sandwich import row_factor
@@ -52,11 +52,8 @@ def regress_segments(
     n_jobs: int | None,
 ) -> list[SegmentEstimate]:
     """Estimate every segment on its own, several at a time in threads where `n_jobs` asks for it."""
-    return list(
-        Parallel(n_jobs=n_jobs, prefer="threads")(
-            delayed(_regress_segment)(part, Z, groups, options) for part in segments
-        )
-    )
+    parts = ((part, Z, groups, options) for part in segments)
+    return in_threads(_regress_segment, parts, n_jobs)
 
 
 def _regress_segment(

@@ -1,7 +1,7 @@
-"""Compile loops over rows, and keep the compiled code where the machine lets us.
+"""Compile a function with numba, and keep the compiled code where the machine lets us.
 
-Every kernel of the package is made by the decorator `kernel`. Nothing on the disk can make an import or
-a fit fail, or change a number:
+No other module imports numba, and this one is imported when the first kernel is called. Nothing on the
+disk can make an import or a fit fail, or change a number:
 
 1. Where no folder can be written (read-only package, no home), kernels are compiled in memory, and one
    warning a process says so. A disk that is full when a kernel is saved is met the same way.
@@ -32,9 +32,13 @@ _SIZE_OF_DIGEST = hashlib.sha256().digest_size
 _said: set[str] = set()
 
 
-def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function on its first call, without the lock of the interpreter, and keep the code."""
-    compiled = numba.njit(nogil=True)(function)
+def compile_and_keep(function: Callable[..., Any]) -> Any:
+    """Return a function that numba compiles for the types it is called with, and keeps.
+
+    It runs without the lock of the interpreter. Divisions by 0 give what they give in numpy, which
+    spares the code of an error.
+    """
+    compiled = numba.njit(nogil=True, error_model="numpy")(function)
     if not hasattr(compiled, "enable_caching"):  # NUMBA_DISABLE_JIT: the function as it is
         return compiled
     try:

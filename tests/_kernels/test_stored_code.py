@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from numba.core import caching
 
-from segcate import _kernels
+from segcate._kernels import stored_code
 from segcate.exceptions import SegcateWarning
 
-PACKAGE = Path(_kernels.__file__).parent
+PACKAGE = Path(stored_code.__file__).parents[1]
 SOURCE = """
 import numpy as np
 from segcate._kernels import kernel
@@ -42,7 +42,7 @@ def toy(tmp_path, monkeypatch):
     cache = tmp_path / "cache"
     cache.mkdir()
     monkeypatch.setattr(numba.core.config, "CACHE_DIR", str(cache))
-    monkeypatch.setattr(_kernels, "_said", set())
+    monkeypatch.setattr(stored_code, "_said", set())
     path = tmp_path / "toy.py"
     path.write_text(SOURCE)
 
@@ -58,7 +58,7 @@ def toy(tmp_path, monkeypatch):
 
 
 def hits(compiled):
-    return sum(compiled.stats.cache_hits.values())
+    return sum(compiled.compiled.stats.cache_hits.values())
 
 
 def files(toy, pattern="*.nb?"):
@@ -153,7 +153,7 @@ def test_a_disk_that_takes_nothing_costs_one_warning(toy, monkeypatch, error):
     def refuse(self, path):
         raise error
 
-    monkeypatch.setattr(_kernels._CheckedFiles, "_open_for_write", refuse)
+    monkeypatch.setattr(stored_code._CheckedFiles, "_open_for_write", refuse)
     module = toy()
     with pytest.warns(SegcateWarning, match=f"compiled kernels.*{type(error).__name__}") as caught:
         assert (module.total(np.ones(3)), module.double(2)) == (6.0, 4)
@@ -192,4 +192,4 @@ def test_one_module_alone_names_numba():
         for path in PACKAGE.rglob("*.py")
         if re.search(r"^\s*(import|from) numba|numba\.", path.read_text(encoding="utf-8"), re.M)
     }
-    assert naming == {"_kernels.py"}
+    assert naming == {"stored_code.py"}
