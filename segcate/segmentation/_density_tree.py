@@ -50,11 +50,26 @@ class DensityTree:
         if not (self.node_label >= 0).any():
             return labels
         n_neighbors = min(2 * self.min_samples, len(self.rows))
+        n_near = min(self.min_samples + 1, n_neighbors)
         search = self.metric.neighbors(self.rows, n_neighbors)
         for part in chunks(space.shape[0]):
-            distance, at = search.kneighbors(dense(space[part]))
-            labels[part] = self._follow(distance, at)
+            rows = dense(space[part])
+            distance, at = search.kneighbors(rows, n_near)
+            found = self._follow(distance, at)
+            rest = np.flatnonzero(self._may_reach_farther(distance, at))
+            if n_near < n_neighbors and len(rest):
+                found[rest] = self._follow(*search.kneighbors(rows[rest]))
+            labels[part] = found
         return labels
+
+    def _may_reach_farther(
+        self, distance: Float, at: npt.NDArray[np.intp]
+    ) -> npt.NDArray[np.bool_]:
+        """Mark rows whose nearest in mutual reachability need not be among these neighbours.
+
+        A neighbour within the row's own core distance, and with one no larger, cannot be beaten.
+        """
+        return np.asarray(~(self.core_distance[at] <= distance[:, -1:]).any(axis=1))
 
     def _follow(self, distance: Float, at: npt.NDArray[np.intp]) -> Int64:
         """Attach each row to its neighbour in mutual reachability and climb to the row's lambda."""

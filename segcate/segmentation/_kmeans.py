@@ -10,12 +10,15 @@ import numpy.typing as npt
 from sklearn.cluster import KMeans
 from sklearn.pipeline import Pipeline
 
-from segcate._inputs.parameters import check_count
+from segcate._inputs.parameters import check_count, check_seed
 from segcate.segmentation._clustering import ClusteringOptions, last_step
 from segcate.segmentation._clustering_segmenter import (
     ClusteringSegmenter,
     array_scaler,
 )
+
+# With more rows the starts are made on a sample of so many.
+_MANY_ROWS, _SAMPLED = 100_000, 20_000
 
 
 @dataclass(eq=False, repr=False)
@@ -48,8 +51,12 @@ class KMeansSegmenter(ClusteringSegmenter):
     min_size : int or None, default=None
         Segments with fewer rows in fit merge into the segment with the nearest mean (in the scaled
         columns), smallest first, >= 1; the larger one keeps its label. None merges none.
+    max_fit_samples : int or None, default=None
+        With more rows than this, make the starts on a random sample of that many and continue the
+        best one on all rows, >= 2. None takes samples of 20,000 of more than 100,000 rows; a number
+        as large as the data makes all starts on all rows, which takes `n_init` times as long.
     random_state : int, RandomState or None, default=None
-        Draws the starts.
+        Draws the starts, and the sample.
     column : str, default="segment"
         Name of the column that `transform` appends.
 
@@ -68,7 +75,7 @@ class KMeansSegmenter(ClusteringSegmenter):
         Count of segments; below `n_clusters` only where X has fewer different rows, or `min_size`
         merged some.
     n_iter_ : int
-        Iterations of the best start.
+        Iterations of the best start, on all rows.
     clusterer_ : KMeans or Pipeline
         The fitted clusterer, behind a StandardScaler with `scale=True`.
     column_positions_ : intp array of shape (n_clustered,)
@@ -87,7 +94,7 @@ class KMeansSegmenter(ClusteringSegmenter):
 
     See Also
     --------
-    ClusterSegmenter : Any other clusterer, with sampling.
+    ClusterSegmenter : Any other clusterer.
 
     Notes
     -----
@@ -123,6 +130,7 @@ class KMeansSegmenter(ClusteringSegmenter):
     init: Any = "k-means++"
     n_init: int | str = 10
     max_iter: int = 300
+    max_fit_samples: int | None = None
 
     _fills_gaps: ClassVar[bool] = True
 
@@ -160,20 +168,44 @@ class KMeansSegmenter(ClusteringSegmenter):
         owner = type(self).__name__
         check_count(owner, "n_clusters", self.n_clusters, 1)
         check_count(owner, "min_size", self.min_size, 1, optional=True)
+        check_count(owner, "max_fit_samples", self.max_fit_samples, 2, optional=True)
         return ClusteringOptions(min_size=self.min_size)
 
     def _new_clusterer(self, rows: Any) -> Any:
         init, n_init = self.init, self.n_init
         if not isinstance(init, str) and not callable(init):
             init, n_init = self._starting_centers(rows), 1
-        kmeans = KMeans(
+        else:
+            sample = self._sample(rows)
+            if sample is not None:
+                init, n_init = self._kmeans(init, n_init).fit(sample).cluster_centers_, 1
+        kmeans = self._kmeans(init, n_init)
+        return self._behind_scaler(kmeans) if self.scale else kmeans
+
+    def _kmeans(self, init: Any, n_init: int | str) -> KMeans:
+        return KMeans(
             self.n_clusters,
             init=init,
             n_init=n_init,
             max_iter=self.max_iter,
             random_state=self.random_state,
         )
-        return self._behind_scaler(kmeans) if self.scale else kmeans
+
+    def _sample(self, rows: Any) -> npt.NDArray[np.float64] | None:
+        """Draw the (scaled) rows on which starts are made; None where these are all rows."""
+        n, size = len(rows), self.max_fit_samples
+        if size is None:
+            size = _SAMPLED if n > _MANY_ROWS else n
+        if n <= size:
+            return None
+        rng = check_seed(type(self).__name__, self.random_state)
+        chosen = np.sort(rng.choice(n, size, replace=False))
+        sample = rows[chosen]
+        if self.scale:
+            scaler = self._behind_scaler(None)[0].fit(rows)
+            sample = scaler.transform(sample)
+        is_enough = len(np.unique(sample, axis=0)) >= self.n_clusters
+        return sample if is_enough else None
 
     def _starting_centers(self, rows: Any) -> npt.NDArray[np.float64]:
         centers = np.asarray(self.init, dtype=np.float64)

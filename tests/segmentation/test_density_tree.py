@@ -102,3 +102,18 @@ def test_chunks_make_no_difference(monkeypatch):
     whole = tree.label(new)
     monkeypatch.setattr(_nearest_cluster, "_CHUNK", 17)
     np.testing.assert_array_equal(tree.label(new), whole)
+
+
+@pytest.mark.parametrize("min_samples", [1, 4, 12])
+def test_half_the_neighbours_assign_as_all_of_them_do(min_samples, monkeypatch):
+    rows, new = scene(7)
+    _, tree = fitted(rows, min_cluster_size=12, min_samples=min_samples)
+    found = tree.label(new)
+    asked = []
+    monkeypatch.setattr(
+        type(tree),
+        "_may_reach_farther",
+        lambda self, distance, at: asked.append(len(at)) or np.ones(len(at), bool),
+    )  # all rows ask for twice as many
+    np.testing.assert_array_equal(tree.label(new), found)
+    assert asked == [len(new)]

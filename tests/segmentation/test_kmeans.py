@@ -7,6 +7,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import StandardScaler
 
 from segcate.segmentation import ClusterSegmenter, KMeansSegmenter
+from segcate.segmentation._clustering import last_step
 
 
 @pytest.fixture
@@ -138,3 +139,65 @@ def test_small_segments_merge_into_the_nearest(X):
 def test_min_size_is_a_count(X, bad):
     with pytest.raises(ValueError, match="`min_size` must be a whole number of at least 1 or None"):
         KMeansSegmenter(3, min_size=bad).fit(X)
+
+
+def clouds(n, seed=0):
+    """Return rows of six clouds of unequal size, in units far apart."""
+    rng = np.random.default_rng(seed)
+    centre = rng.normal(size=(6, 4)) * 4
+    at = rng.choice(6, n, p=[0.4, 0.3, 0.15, 0.1, 0.03, 0.02])
+    return (centre[at] + rng.normal(size=(n, 4))) * [1, 100, 0.01, 1]
+
+
+@pytest.mark.parametrize("scale", [True, False])
+def test_starts_on_a_sample_end_as_well_as_starts_on_all_rows(scale):
+    X = clouds(6000)
+    on_all = KMeansSegmenter(6, scale=scale, random_state=0).fit(X)
+    sampled = KMeansSegmenter(6, scale=scale, max_fit_samples=1500, random_state=0).fit(X)
+    inertia = [last_step(model.clusterer_).inertia_ for model in (on_all, sampled)]
+    assert inertia[1] < 1.001 * inertia[0]
+    np.testing.assert_array_equal(sampled.labels_, sampled.predict(X))
+    assert len(sampled.labels_) == len(X)
+    centre = [X[sampled.labels_ == k].mean(axis=0) for k in range(6)]
+    assert np.abs((sampled.cluster_centers_ - centre) / X.std(axis=0)).max() < 0.01
+
+
+def test_a_sample_is_drawn_from_many_rows_and_as_large_as_asked_for(monkeypatch):
+    seen = []
+
+    def watched(self, rows, *args, **kwargs):
+        seen.append((len(rows), self.n_init))
+        return original(self, rows, *args, **kwargs)
+
+    original = KMeans.fit
+    monkeypatch.setattr(KMeans, "fit", watched)
+    X = clouds(120_000)
+    KMeansSegmenter(3, n_init=2, random_state=0).fit(X)
+    assert seen == [(20_000, 2), (120_000, 1)]
+    seen.clear()
+    KMeansSegmenter(3, n_init=2, max_fit_samples=120_000, random_state=0).fit(X)
+    KMeansSegmenter(3, n_init=2, max_fit_samples=400, random_state=0).fit(X[:5000])
+    KMeansSegmenter(3, n_init=2, random_state=0).fit(X[:5000])
+    KMeansSegmenter(3, init=X[:3], max_fit_samples=400).fit(X[:5000])
+    assert seen == [(120_000, 2), (400, 2), (5000, 1), (5000, 2), (5000, 1)]
+
+
+def test_a_sample_with_too_few_different_rows_is_not_used():
+    X = np.zeros((5000, 1))
+    X[:3, 0] = [1, 2, 3]
+    model = KMeansSegmenter(4, max_fit_samples=50, random_state=0).fit(X)
+    assert model.n_segments_ == 4
+
+
+def test_sampled_starts_are_reproducible_and_count_gaps():
+    X = clouds(3000)
+    X[::7, 1] = np.nan
+    one, other = (KMeansSegmenter(5, max_fit_samples=500, random_state=3).fit(X) for _ in range(2))
+    np.testing.assert_array_equal(one.labels_, other.labels_)
+    assert one.cluster_centers_.shape == (5, 4)
+
+
+@pytest.mark.parametrize("bad", [1, 0, 2.5, True, "many"])
+def test_max_fit_samples_is_a_count(X, bad):
+    with pytest.raises((ValueError, TypeError), match="max_fit_samples"):
+        KMeansSegmenter(2, max_fit_samples=bad).fit(X)
