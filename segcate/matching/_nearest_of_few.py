@@ -108,11 +108,8 @@ def _distinct(score: Float, slices: Slices) -> tuple[Int, Int, _Focal]:
     is_new[1:] = (x[1:] != x[:-1]) | (cell[1:] != cell[:-1])
     x, cell = x[is_new], cell[is_new]
     first, last = slices.donor_first[cell], slices.donor_last[cell]
-    return (
-        positions,
-        np.cumsum(is_new) - 1,
-        _Focal(x, first, last, cell, _before(score, slices, x, cell)),
-    )
+    before = _before(score, slices, x, cell, positions[is_new])
+    return positions, np.cumsum(is_new) - 1, _Focal(x, first, last, cell, before)
 
 
 def _runs(first: npt.NDArray[np.int64], size: npt.NDArray[np.int64]) -> Int:
@@ -121,9 +118,11 @@ def _runs(first: npt.NDArray[np.int64], size: npt.NDArray[np.int64]) -> Int:
     return np.repeat(shift, size) + np.arange(int(size.sum()))
 
 
-def _before(score: Float, slices: Slices, x: Float, cell: Int) -> Int:
+def _before(score: Float, slices: Slices, x: Float, cell: Int, first_of_own: Int) -> Int:
     """Return the first donor of each row's cell that is not below it, the end where there is none."""
     size = slices.donor_last - slices.donor_first
+    if slices.focal_first is slices.donor_first:  # the own arm, where x is
+        return first_of_own
     if len(size) == 1:
         part = score[slices.donor_first[0] : slices.donor_last[0]]
         return np.asarray(slices.donor_first[0] + np.searchsorted(part, x))
@@ -142,6 +141,10 @@ def _finish(score: Float, slices: Slices, focal: _Focal, lo: Int, hi: Int, reach
     """Take in all donors tied with the farthest, and leave out those beyond the caliper, in place."""
     x, first, last, cell, _ = focal
     limit, caliper = reach * reach + slices.tolerance[cell], slices.caliper[cell]
+    left, right = x - score[np.maximum(lo - 1, 0)], score[np.minimum(hi, len(score) - 1)] - x
+    is_tied = (lo > first) & (left * left <= limit) | (hi < last) & (right * right <= limit)
+    if not is_tied.any() and not (reach > caliper).any():
+        return
     run_start, run_stop = _equal_scores(score, slices)
     at = np.flatnonzero(lo > first)
     while len(at):
