@@ -78,7 +78,8 @@ def effect_phrase(findings: Findings, effect: float, low: float, high: float) ->
 def segment_phrase(segment: SegmentFinding) -> str:
     """Name a segment in a sentence: its words, and its label where that is another."""
     label, name = one_line(segment.label), one_line(segment.name)
-    return f"segment {label}" if name == label else f"segment {label} ({name})"
+    shown = f'"{label}"' if isinstance(segment.label, str) else label
+    return f"segment {shown}" if name == label else f"segment {shown} ({name})"
 
 
 def listing(texts: Sequence[str]) -> str:

@@ -73,23 +73,37 @@ def _about_segments(findings: Findings) -> list[Statement]:
     if len(findings.segments) < 2 or not known:
         return []
     level = _level_text(findings)
-    rule = f"established where the p-value, adjusted by Holm over the segments, is at most {level}"
-    is_lead = findings.population.segments_saw_outcome
-    found = [s for s in known if s.p_adjusted <= _level(findings)]
-    statements = [
-        Statement(
-            _sentence(
-                f"In {segment_phrase(s)} {effect_phrase(findings, s.effect, s.ci_low, s.ci_high)}."
-                + _EXPLORATORY * is_lead
-            ),
-            rule, "segment", not is_lead, s.label,
-        )
-        for s in found
-    ]  # fmt: skip
+    rule = (
+        f"established where the p-value, adjusted by Holm over the segments, is at most {level}, and no doubt about "
+        "few groups or few events is raised of the segment"
+    )
+    statements = []
+    for s in known:
+        if s.p_adjusted <= _level(findings):
+            weakness = _weakness(findings, s)
+            text = (
+                f"In {segment_phrase(s)} {effect_phrase(findings, s.effect, s.ci_low, s.ci_high)}"
+            )
+            statements.append(
+                Statement(
+                    _sentence(f"{text}{weakness or '.'}"), rule, "segment", not weakness, s.label
+                )
+            )
     rest = [s for s in known if s.p_adjusted > _level(findings)]
     if rest:
         statements.append(Statement(_no_effect(findings, rest), rule, "segment", False))
     return statements
+
+
+def _weakness(findings: Findings, segment: SegmentFinding) -> str:
+    """Say why a small p-value does not establish the effect of a segment; "" where it does."""
+    kinds = {doubt.kind for doubt in findings.doubts if doubt.segment == segment.label}
+    weak = [kind for kind in ("few groups", "few events") if kind in kinds]
+    if weak:
+        return (
+            f", but it has {' and '.join(weak)}, so that this is not established: see the doubts."
+        )
+    return f".{_EXPLORATORY}" if findings.population.segments_saw_outcome else ""
 
 
 def _no_effect(findings: Findings, rest: list[SegmentFinding]) -> str:

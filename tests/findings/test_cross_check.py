@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
 from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
 from segcate.findings import collect_findings
+from segcate.findings._analysed_rows import read_rows
+from segcate.findings._cross_check import collect_cross_check
+from segcate.findings._source import read_source
 from tests.findings.small import collect, fitted, labelled, users
 
 
@@ -61,15 +66,19 @@ def test_a_wrong_model_is_called_out():
 
 @pytest.mark.slow
 def test_the_error_of_the_difference_is_its_spread():
-    """Over 300 draws the spread of the difference is the mean standard error, within 15 %."""
+    """Over 100 draws the spread of the difference is known to 7 %; the mean error is within three of that."""
     rng = np.random.RandomState(1)
     gaps, errors = [], []
-    for _ in range(300):
+    for _ in range(100):
         X = rng.normal(size=(400, 2))
         t = (rng.uniform(size=400) < 1 / (1 + np.exp(-X[:, 0]))).astype(int)
         y = X.sum(axis=1) + t + rng.normal(size=400)
-        model = SegmentMatching(segment=None).fit(X, y, treatment=t)
-        (row,) = collect_findings(model, X, y, treatment=t, cross_check=True).cross_check.rows
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            source = read_source(SegmentMatching(segment=None).fit(X, y, treatment=t))
+            rest = dict.fromkeys(("groups", "sample_weight", "propensity"))
+            rows = read_rows(source, X, y, treatment=t, **rest)
+            (row,) = collect_cross_check(source, rows, 0).rows
         gaps.append(row.difference)
         errors.append(row.std_error)
-    assert np.sqrt(np.mean(np.square(errors))) / np.std(gaps) == pytest.approx(1, abs=0.15)
+    assert np.sqrt(np.mean(np.square(errors))) / np.std(gaps) == pytest.approx(1, abs=0.21)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from segcate.effects import SegmentMatching
-from segcate.findings import Description, collect_findings
+from segcate.findings import Description, Doubt, collect_findings
 from segcate.findings._verdict import verdict_of
 from tests.findings.small import collect, fitted, labelled, users
 
@@ -110,3 +110,13 @@ def test_no_word_of_the_trade_is_misused():
         for statement in collect(fitted(estimator)).verdict:
             assert "significant" not in statement.text + statement.rule
             assert statement.text.endswith(".")
+
+
+def test_few_groups_or_events_establish_nothing():
+    findings = collect()
+    label = findings.segments[2].label
+    doubt = Doubt("few groups", "Segment 2 has rows of 3 groups only.", label)
+    doubted = replace(findings, doubts=(doubt,))
+    (found,) = [s for s in statements(doubted, "segment") if s.segment == label]
+    assert not found.is_established
+    assert "but it has few groups, so that this is not established" in found.text
