@@ -14,10 +14,12 @@ GUIDE = DOCS / "guide"
 PAGES = {path.stem: path for path in sorted(GUIDE.glob("*.md"))}
 # What a page needs beyond the package itself; without it the page is skipped.
 NEEDS = {
+    "cards_mlflow": ("skops", "mlflow", "matplotlib"),
     "causalml_econml": ("causalml", "econml"),
-    "cards_mlflow": ("skops", "matplotlib"),
     "coming_from": ("causalml", "matplotlib"),
     "plots": ("matplotlib",),
+    "report": ("matplotlib",),
+    "temporal": ("torch",),
 }
 # Networks are trained on this page; its other half is in the tests of `temporal`.
 SLOW = {"temporal"}
