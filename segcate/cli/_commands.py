@@ -93,6 +93,20 @@ def report(options: Options, words: Sequence[str], progress: Progress) -> None:
         progress(f"wrote {place}")
 
 
+def card(options: Options, words: Sequence[str], progress: Progress) -> None:
+    """Analyse a file and write its model card, with the model."""
+    from segcate.cards import effect_card
+
+    results = _results(_study(options, progress), options, words, progress)
+    folder = Path(options["out"] or "card")
+    for i, result in enumerate(results, start=1):
+        place = folder if len(results) == 1 else folder / f"arm-{i}"
+        fitted = getattr(result.analysis.fitted, "pipeline", result.analysis.fitted)
+        with progress.during("writing the card"):
+            effect_card(result.findings, estimator=fitted).save(place, model=True)
+        progress(f"wrote {place}")
+
+
 def _study(options: Options, progress: Progress) -> Study:
     """Read the file and check its columns."""
     from segcate.cli._reading import CellRules, read_table
@@ -191,5 +205,6 @@ def _print_and_write(
 COMMANDS: dict[str, tuple[str, Callable[..., None], bool]] = {
     "run": ("analyse a CSV or Parquet file", run, True),
     "report": ("write the HTML report of a file or of --config alone", report, True),
+    "card": ("write the model card of a file or of --config, with the model", card, True),
     "demo": ("analyse NHEFS: quitting smoking and weight", demo, False),
 }

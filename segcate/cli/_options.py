@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,8 +25,9 @@ _EPILOG = """examples:
 
 
 def _names(text: str) -> list[str]:
-    """Split a list of columns."""
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    """Split a list of columns; a name with a comma stands in double quotes."""
+    rows = list(csv.reader([text], skipinitialspace=True))
+    names = [name.strip() for row in rows for name in row if name.strip()]
     if not names:
         raise argparse.ArgumentTypeError(f"names nothing; write A,B,C; got {text!r}")
     return names

@@ -16,6 +16,7 @@ __all__ = ["Plan", "check_plan", "effect_estimator", "segmenter"]
 
 # HDBSCAN compares rows with rows: of more than these it looks at a sample.
 MOST_FIT_SAMPLES = 20_000
+_MOST_NEIGHBORS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +133,14 @@ def segmenter(plan: Plan, n_rows: int) -> Any:
     if plan.segments == "kmeans":
         return KMeansSegmenter(plan.n_clusters, columns=columns, random_state=plan.random_state)
     most = plan.max_fit_samples or MOST_FIT_SAMPLES
-    size = plan.min_cluster_size
-    if n_rows > most:  # sizes are counted in the sample
+    size, n_neighbors = plan.min_cluster_size, None
+    if n_rows > most:  # sizes are counted in the sample; each row looks for so many neighbours in it
         size = max(5, round(size * most / n_rows))
+        n_neighbors = min(size, _MOST_NEIGHBORS)
     return HDBSCANSegmenter(
-        size, columns=columns, max_fit_samples=most, random_state=plan.random_state
+        size,
+        min_samples=n_neighbors,
+        columns=columns,
+        max_fit_samples=most,
+        random_state=plan.random_state,
     )

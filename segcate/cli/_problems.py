@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Iterable
 
-__all__ = ["Problems", "UserError", "shell_word"]
+__all__ = ["Problems", "UserError", "shell_list", "shell_word"]
 
 _PLAIN = re.compile(r"[\w%+,./:@^=-]+")
 
@@ -15,6 +15,11 @@ def shell_word(text: object) -> str:
     """Write a text as one word of a command, in quotes where it needs them."""
     word = str(text)
     return word if _PLAIN.fullmatch(word) else shlex.quote(word)
+
+
+def shell_list(names: Iterable[str]) -> str:
+    """Write names as an option takes several: A,B, those with a comma in double quotes."""
+    return shell_word(",".join(f'"{name}"' if "," in name else name for name in names))
 
 
 class UserError(ValueError):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
+
+import segcate
 from tests.helpers.command_line import BASIC, error_of, run
 
 
@@ -39,3 +43,27 @@ def test_words_of_the_user_reach_the_report(file, tmp_path):
     assert run("report", "--config", config, "--out", tmp_path / "r.html") == 0
     text = (tmp_path / "r.html").read_text()
     assert "customers of &lt;2024&gt;" in text
+
+
+@pytest.mark.parametrize("options", [("--segment-column", "region"), ("--n-clusters", 2)])
+def test_card_writes_card_and_model(file, tmp_path, users, options):
+    pytest.importorskip("skops")
+    from skops.io import load
+
+    out = tmp_path / "card"
+    assert run("card", file, *BASIC, *options, "--out", out) == 0
+    text = (out / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("---\n")
+    (model,) = (path for path in out.iterdir() if path.suffix == ".skops")
+    loaded = load(model, trusted=segcate.SKOPS_TRUSTED_TYPES)
+    effects = loaded.predict(users[["x0", "x1", "region"]])
+    assert len(np.unique(effects)) == 2
+
+
+def test_a_protected_column_is_checked_before_the_work(file, capsys):
+    basic = ("run", file, *BASIC)
+    assert "--protected: there is no column 'sex'" in error_of(capsys, *basic, "--protected", "sex")
+    text = error_of(capsys, *basic, "--protected", "x0")
+    assert "--protected: column 'x0' has 600 values, and from 2 to 20" in text
+    text = error_of(capsys, *basic, "--protected", "school")
+    assert "must be a covariate" in text

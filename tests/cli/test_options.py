@@ -6,6 +6,7 @@ import pytest
 
 from segcate.cli import main
 from segcate.cli._options import OPTIONS
+from segcate.cli._problems import shell_list
 
 
 def test_help_is_grouped_and_fits(capsys):
@@ -45,3 +46,10 @@ def test_a_value_that_is_not_allowed_is_told_with_what_is(capsys, option, value,
     assert value in text
     assert allowed in text
     assert text.count("\n") == 1
+
+
+def test_names_with_commas_stand_in_quotes():
+    (ignore,) = (option for option in OPTIONS if option.flag == "--ignore")
+    assert ignore.read('"age, years",id , a "b"') == ["age, years", "id", 'a "b"']
+    assert shell_list(["age, years", "id"]) == """'"age, years",id'"""
+    assert shell_list(["나이", "id"]) == "나이,id"

@@ -36,6 +36,7 @@ def test_hdbscan_samples_by_itself_above_20000_rows():
     assert segmenter(Plan("hdbscan"), 20_000).get_params()["min_cluster_size"] == 100
     many = segmenter(Plan("hdbscan"), 100_000)
     assert (many.max_fit_samples, many.min_cluster_size) == (20_000, 20)
+    assert segmenter(Plan("hdbscan", min_cluster_size=4000), 100_000).min_samples == 50
     few = segmenter(Plan("hdbscan", max_fit_samples=1000), 100_000)
     assert (few.max_fit_samples, few.min_cluster_size) == (1000, 5)
 

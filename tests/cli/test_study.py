@@ -83,3 +83,16 @@ def test_study_keeps_rows_together():
     assert isinstance(study, Study)
     assert study.X.shape == (100, 4)
     assert np.array_equal(study.y, data.y)
+
+
+def test_rows_of_a_rule_are_taken_and_said(users):
+    roles = Roles("spend", "offer", covariates=("x0",))
+    study = make_study_of(Columns(users), roles, "users", rows="x0 > 0 and region == 'north'")
+    is_in = (users["x0"] > 0) & (users["region"] == "north")
+    assert study.X["x0"].tolist() == users.loc[is_in, "x0"].tolist()
+    assert study.ids.tolist() == (np.flatnonzero(is_in) + 1).tolist()
+    assert study.notes[0].startswith(f"{is_in.sum()} of 600 rows fulfil --rows")
+    for rule, message in (("age > 3", "unknown column: 'age'"), ("x0 >> 1", "cannot be read at"),
+                          ("x0 > 99", "no row fulfils")):  # fmt: skip
+        with pytest.raises(UserError, match=f"--rows: .*{message}"):
+            make_study_of(Columns(users), roles, "users", rows=rule)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from segcate._inputs.kinds import ColumnKind, read_column
-from segcate.cli._problems import Problems, UserError, shell_word
+from segcate.cli._problems import Problems, UserError, shell_list
 
 __all__ = ["used_covariates"]
 
@@ -59,10 +59,10 @@ def _kind(X: pd.DataFrame, position: int, name: str) -> ColumnKind:
         if "looks like an id" in text:
             raise UserError(
                 f"covariate {name!r} holds text with {X.iloc[:, position].nunique()} different values "
-                f"in {len(X)} rows; it looks like an id or free text. Pass --ignore {shell_word(name)}, or group "
+                f"in {len(X)} rows; it looks like an id or free text. Pass --ignore {shell_list([name])}, or group "
                 "its values (at most one for every other row)."
             ) from error
         raise UserError(
-            f"{text} On the command line: --missing TEXT for what means no value, --ignore {shell_word(name)} to "
+            f"{text} On the command line: --missing TEXT for what means no value, --ignore {shell_list([name])} to "
             "leave the column out."
         ) from error

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from segcate._covariates.leakage import Leak, find_leaks, name_sounds_late
-from segcate.cli._problems import Problems, shell_word
+from segcate.cli._problems import Problems, shell_list, shell_word
 
 __all__ = ["note_on_unlisted_columns", "notes_on_late_columns"]
 
@@ -55,7 +55,7 @@ def notes_on_late_columns(
     ]
     notes += [
         f"covariate {name!r} has the name of something measured after the treatment; if it was, "
-        f"pass --ignore {shell_word(name)}"
+        f"pass --ignore {shell_list([name])}"
         for name in sounding
     ]
     return notes
@@ -75,10 +75,10 @@ def note_on_unlisted_columns(names: Sequence[str]) -> str:
 def _deciding(names: list[str]) -> list[str]:
     if not names:
         return []
-    listing = ",".join(names)
+    listing = shell_list(names)
     return [
         f"{_columns(names)} the treatment: no row of the other arm has the same value, so there is "
-        f"nobody to compare with. An arm's name? --ignore {shell_word(listing)}. A group that was treated as a "
+        f"nobody to compare with. An arm's name? --ignore {listing}. A group that was treated as a "
         f"whole? --groups {shell_word(names[0])}."
     ]
 
@@ -92,7 +92,7 @@ def _strong(leaks: list[Leak]) -> list[str]:
     if not leaks:
         return []
     found = "; ".join(f"{leak.column!r} ({leak.text})" for leak in leaks)
-    listing = shell_word(",".join(leak.column for leak in leaks))
+    listing = shell_list(leak.column for leak in leaks)
     what = "this covariate was" if len(leaks) == 1 else "these covariates were"
     return [
         f"{what} probably measured after the treatment: {found}. An effect given the treatment's own "

@@ -69,6 +69,7 @@ def check_roles(table: pd.DataFrame, roles: Roles, problems: Problems) -> None:
     asked += [("--covariates", name) for name in roles.covariates]
     asked += [("--ignore", name) for name in roles.ignore]
     others = [("--keep", name) for name in roles.keep] + [("--by", name) for name in roles.by]
+    others += [] if roles.protected is None else [("--protected", roles.protected)]
     for option, name in [*asked, *others]:
         if name not in table.columns:
             problems.add(no_such_column(option, name, table.columns))

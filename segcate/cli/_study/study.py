@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,16 +11,20 @@ import numpy as np
 import pandas as pd
 
 from segcate._inputs.listing import listed
-from segcate.cli._problems import Problems, UserError, shell_word
+from segcate.cli._problems import Problems, UserError, shell_list
 from segcate.cli._reading.cells import Columns, read_dates, read_flags
 from segcate.cli._study.arms import Arms, code_arms
 from segcate.cli._study.covariates import used_covariates
 from segcate.cli._study.gaps import rows_without_gaps
 from segcate.cli._study.late import note_on_unlisted_columns, notes_on_late_columns
 from segcate.cli._study.roles import Roles, check_roles, choose_covariates
+from segcate.exceptions import SegcateWarning
 from segcate.segmentation import RuleSegmenter
 
 __all__ = ["Gaps", "Study", "make_study"]
+
+# Of a protected column, so that its table and picture can be read.
+_MOST_LEVELS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +144,7 @@ def make_study(
         problems.stop()
     y = _numeric_outcome(table[roles.outcome], problems)
     covariates = used_covariates(table[covariates], bool(roles.covariates), notes, problems)
+    _check_protected(table, roles, covariates, problems)
     treatment = pd.Series(dtype=np.int64) if arms is None else arms.codes[table.index]
     if arms is not None and not table[[roles.outcome, roles.treatment]].isna().any(axis=None):
         notes += _late(table[covariates], y, treatment, roles, problems)
@@ -182,10 +188,14 @@ def _rows_that_fulfil(table: pd.DataFrame, rule: str, notes: list[str]) -> pd.Da
     dated = table.assign(**{name: read_dates(table[name]) for name in table.columns})
     segmenter = RuleSegmenter({"in": rule}, default="out", column="\0")
     try:
-        is_in = segmenter.fit(dated).labels_ == "in"
+        with warnings.catch_warnings():  # that no row fulfils it is told below
+            warnings.simplefilter("ignore", SegcateWarning)
+            is_in = segmenter.fit(dated).labels_ == "in"
     except (ValueError, TypeError) as error:
-        text = str(error).replace("RuleSegmenter: ", "").replace("rule 'in': ", "")
-        raise UserError(f"--rows: {text}") from error
+        text = (
+            str(error).removeprefix("RuleSegmenter: ").replace("the rule 'in' (", "the rule (", 1)
+        )
+        raise UserError(f"--rows: {text.replace('columns of X', 'columns')}") from error
     if not is_in.any():
         raise UserError(f"--rows: no row fulfils {rule!r}. Check its values and spelling.")
     notes.append(f"{int(is_in.sum()):,} of {len(table):,} rows fulfil --rows {rule!r}")
@@ -204,7 +214,7 @@ def _doubts(
             found[name] = f"{options[name]}: column {name!r} {doubt}"
         elif name in covariates:
             found[name] = (
-                f"covariate {name!r} {doubt} Or leave it out, --ignore {shell_word(name)}."
+                f"covariate {name!r} {doubt} Or leave it out, --ignore {shell_list([name])}."
             )
     problems.extend(found.values())
     return set(found)
@@ -263,6 +273,22 @@ def _numeric_outcome(column: pd.Series, problems: Problems) -> pd.Series:
         f"{listed(levels)}. Recode it.{way}"
     )
     return pd.Series(np.nan, index=column.index)
+
+
+def _check_protected(
+    table: pd.DataFrame, roles: Roles, covariates: Sequence[str], problems: Problems
+) -> None:
+    """Check that effects can be shown by the levels of the protected column."""
+    name = roles.protected
+    if name is None or problems:
+        return
+    if name not in (*covariates, roles.segment):
+        problems.add(f"--protected: column {name!r} must be a covariate or the segment column.")
+    elif not 2 <= (n_levels := table[name].nunique()) <= _MOST_LEVELS:
+        problems.add(
+            f"--protected: column {name!r} has {n_levels} values, and from 2 to {_MOST_LEVELS} can be shown. "
+            "Group them in the file; --by cuts numbers by itself."
+        )
 
 
 def _late(
