@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "check_out", "merged"]
 
 Options = dict[str, Any]
+# Report and card have no place for these, so they are not computed for them.
+_NOT_ON_THE_PAGE: Options = {"cost": None, "value": None, "by": []}
 _DEMO = {"n_clusters": 4, "out": "segcate-output"}
 
 
@@ -85,6 +87,7 @@ def report(options: Options, words: Sequence[str], progress: Progress) -> None:
     """Analyse a file and write the report alone."""
     from segcate.reports import write_report
 
+    options |= _NOT_ON_THE_PAGE
     results = _results(_study(options, progress), options, words, progress)
     path = Path(options["out"] or "report.html")
     for i, result in enumerate(results, start=1):
@@ -97,6 +100,7 @@ def card(options: Options, words: Sequence[str], progress: Progress) -> None:
     """Analyse a file and write its model card, with the model."""
     from segcate.cards import effect_card
 
+    options |= _NOT_ON_THE_PAGE
     results = _results(_study(options, progress), options, words, progress)
     folder = Path(options["out"] or "card")
     for i, result in enumerate(results, start=1):

@@ -134,7 +134,7 @@ def segmenter(plan: Plan, n_rows: int) -> Any:
         return KMeansSegmenter(plan.n_clusters, columns=columns, random_state=plan.random_state)
     most = plan.max_fit_samples or MOST_FIT_SAMPLES
     size, n_neighbors = plan.min_cluster_size, None
-    if n_rows > most:  # sizes are counted in the sample; each row looks for so many neighbours in it
+    if n_rows > most:  # sizes are counted in the sample, where every row looks for neighbours
         size = max(5, round(size * most / n_rows))
         n_neighbors = min(size, _MOST_NEIGHBORS)
     return HDBSCANSegmenter(
