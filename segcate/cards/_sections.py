@@ -26,6 +26,9 @@ _FIELDS = {
 # The card says in each section what was not computed.
 _LEFT_OUT = {"not-computed"}
 
+# Doubts under which the interval of a segment means little.
+_WEAK = ("few groups", "thin segment", "few events")
+
 __all__ = ["card_sections"]
 
 
@@ -86,6 +89,21 @@ def _use(findings: Findings) -> str:
         "* `predict(X)` gives each row the effect of its segment, in units of the outcome. It predicts no outcome, and "
         "no effect of a single row.",
     ]
+    if any(doubt.kind == "segments saw the outcome" for doubt in findings.doubts):
+        parts.append(
+            "* The segments were chosen by the outcomes that gave the effects: take effects as leads, and estimate "
+            "them on other rows before you act."
+        )
+    thin = dict.fromkeys(
+        doubt.segment
+        for doubt in findings.doubts
+        if doubt.kind in _WEAK and doubt.segment is not None
+    )
+    if thin:
+        labels = ", ".join(markdown(label) for label in thin)
+        parts.append(
+            f"* Decide nothing for segments whose interval can hardly be trusted (see the doubts): {labels}."
+        )
     without = [s for s in findings.segments if not s.is_estimated]
     if without:
         labels = ", ".join(markdown(s.label) for s in without)

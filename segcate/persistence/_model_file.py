@@ -98,6 +98,7 @@ def dump(estimator: Any, path: str | os.PathLike[str]) -> None:
     try:
         stored = skops_io.dumps(storable(model))
         types = skops_io.get_untrusted_types(data=stored)
+        _check_names(types)
     except (TypeError, RecursionError, AttributeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise TypeError(
@@ -193,6 +194,13 @@ def _what_to_store(estimator: Any) -> tuple[Any, Any]:
             "with `refit=True`, or dump the estimator that you chose."
         )
     return estimator.best_estimator_, estimator
+
+
+def _check_names(types: Iterable[str]) -> None:
+    """Raise for functions that no module holds under a name, so that none could be loaded."""
+    nameless = [name for name in types if "<" in name]
+    if nameless:
+        raise TypeError(f"{listed(nameless)} cannot be found again by name")
 
 
 def _names(trusted: Iterable[str]) -> list[str]:

@@ -262,3 +262,14 @@ def test_without_matplotlib_the_card_says_so(card, monkeypatch):
     assert ".png" not in plain.render()
     with pytest.raises(ImportError, match=r"pip install segcate\[plot\]"):
         effect_card(card.findings, figures=True)
+
+
+def test_segments_of_few_groups_are_not_to_be_decided_on():
+    blocks = np.where(users.segment == users.segment[0], 0, np.arange(900) % 40 + 1)
+    halves = blocks + 100 * (np.arange(900) % 2)
+    X = users.X.assign(segment=np.unique(users.segment, return_inverse=True)[1])
+    model = SegmentMatching().fit(X, users.y, treatment=users.treatment, groups=halves)
+    card = effect_card(model, X, **GIVEN, groups=halves, figures=False)
+    few = {doubt.segment for doubt in card.findings.doubts if doubt.kind == "few groups"}
+    assert few == {X["segment"].iloc[0]}
+    assert "Decide nothing for segments" in card.select("Card/Use").content

@@ -59,8 +59,8 @@ def test_a_part_that_occurs_twice_is_one_part_in_the_copy():
     assert isinstance(inside.is_seen_, np.bool_)
 
 
-def as_of_1_6(path):
-    """Take out of a file what scikit-learn 1.6 did not store, and write its version in."""
+def as_of_an_older_one(path):
+    """Take out of a file what scikit-learn 1.6 did not store, and write an older version in."""
     with zipfile.ZipFile(path) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     schema = json.loads(files["schema.json"])
@@ -69,7 +69,7 @@ def as_of_1_6(path):
         if isinstance(part, dict):
             part.pop("_fill_dtype", None)
             if "_sklearn_version" in part:
-                part["_sklearn_version"]["content"] = json.dumps("1.6.1")
+                part["_sklearn_version"]["content"] = json.dumps("1.5.0")
                 part.pop("n_init", None)
             parts = list(part.values())
         else:
@@ -90,13 +90,13 @@ def test_what_an_older_scikit_learn_did_not_store_is_filled_in(tmp_path):
     X = gaps[list(numbers.columns)]
     model.fit(X)
     dump(model, tmp_path / "m.skops")
-    as_of_1_6(tmp_path / "m.skops")
+    as_of_an_older_one(tmp_path / "m.skops")
     bare = skops.io.loads  # what skops alone makes of it lacks a parameter
-    with pytest.warns(UserWarning, match=r"1\.6\.1"):
+    with pytest.warns(UserWarning, match=r"1\.5\.0"):
         incomplete = bare((tmp_path / "m.skops").read_bytes(), trusted=segcate.SKOPS_TRUSTED_TYPES)
     with pytest.raises(AttributeError):
         incomplete[-1].clusterer_[-1].get_params()
-    with pytest.warns(SegcateWarning, match=r"stored with scikit-learn 1\.6\.1 and is read with"):
+    with pytest.warns(SegcateWarning, match=r"stored with scikit-learn 1\.5\.0 and is read with"):
         back = load(tmp_path / "m.skops")
     np.testing.assert_array_equal(back.predict(X), model.predict(X))
     back.fit(X)
