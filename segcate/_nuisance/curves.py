@@ -32,6 +32,8 @@ MOST_IN_PRODUCTS = 12
 MOST_COLUMNS = 1_000
 _BLOCK = 8_192
 _CONSTANT = 1e-9
+# Rows looked at before a column is compared with two values as a whole.
+_GLANCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,8 @@ def _fill(Z, rows, varying, origin, mean, scale, bent, knot, first, second, squa
 
 
 def _has_two_values(z: Float) -> bool:
+    if len(np.unique(z[:_GLANCE])) > 2:
+        return False
     return bool(((z == z.min()) | (z == z.max())).all())
 
 

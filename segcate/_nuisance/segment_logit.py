@@ -25,7 +25,7 @@ from segcate._nuisance.segment_ridge import (
 __all__ = ["SegmentLogit", "fit_segment_logit"]
 
 # Rows beyond which a part of them, evenly spread, stands for all: matches do not need more.
-MOST_ROWS = 20_000
+MOST_ROWS = 10_000
 _MOST_STEPS = 12
 _TOLERANCE = 1e-8
 _DECIMALS = 9

@@ -19,7 +19,7 @@ from segcate._inputs.encoding import EncodedColumns
 from segcate._inputs.jobs import in_threads
 from segcate._inputs.listing import listed
 from segcate._inputs.weights import are_counts, effective_rows, mass_in_rows
-from segcate._nuisance.curves import curves_of
+from segcate._nuisance.curves import Curves, curves_of
 from segcate._nuisance.segment_logit import fit_segment_logit
 from segcate._statistics.columns import independent_columns
 from segcate.exceptions import OverlapError
@@ -72,6 +72,7 @@ class PropensityFit:
     logits : one unpenalised `LogitFit` a segment, None where the score is of another kind
     notes : one text a segment, empty where there is nothing to say
     is_ours : whether it came from our own logit, which shrinks the levels of sparse categories
+    curves : columns of the penalised logit of all segments; None where there is none
     """
 
     propensity: Float
@@ -79,6 +80,7 @@ class PropensityFit:
     logits: tuple[LogitFit | None, ...]
     notes: tuple[str, ...]
     is_ours: bool = False
+    curves: Curves | None = None
 
 
 def fit_propensity(
@@ -297,7 +299,7 @@ def curved_propensity(data: DesignData, columns: ModelColumns) -> PropensityFit:
     treatment = data.treatment.astype(np.float64)
     fit = fit_segment_logit(curves, rows_of, treatment, data.sample_weight)
     linear = fit.log_odds(curves, rows_of, data.n_rows)
-    return PropensityFit(expit(linear), linear, (None,) * n, ("",) * n, is_ours=True)
+    return PropensityFit(expit(linear), linear, (None,) * n, ("",) * n, True, curves)
 
 
 def check_classifier(owner: str, estimator: Any) -> None:

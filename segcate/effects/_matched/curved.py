@@ -64,8 +64,10 @@ class CurvedDesign:
 def curved_design(design: Design, y: Float, estimand: str, inference: str) -> CurvedDesign:
     """Regress the outcomes of all segments together, and estimate each with its matched sets."""
     data = design.data
-    columns = design.columns
-    curves = curves_of(columns.values, data.sample_weight, columns.category_of_columns)
+    curves = None if design.propensity is None else design.propensity.curves
+    if curves is None:
+        columns = design.columns
+        curves = curves_of(columns.values, data.sample_weight, columns.category_of_columns)
     comparison = _comparison(design, y, estimand)
     found = weighted_effects(curves, comparison, inference=inference)
     return CurvedDesign(curves, comparison, found)
