@@ -111,8 +111,8 @@ def e_value(
             )  # fmt: skip
         if (low is not None and low > estimate) or (high is not None and high < estimate):
             raise ValueError(
-                f"{_OWNER}: the interval from {low} to {high} does not hold the estimate {estimate}. Pass the ends "
-                "in their order."
+                f"{_OWNER}: the interval from `low` to `high`, {low} to {high}, does not hold the `estimate` "
+                f"{estimate}. Pass the ends in their order."
             )
         ratio = turn(estimate)
         ends = (_turned(low, turn), _turned(high, turn))

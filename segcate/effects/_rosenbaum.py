@@ -267,7 +267,10 @@ def _n_means_above(ordered: Float, value: float) -> float:
 
 
 def _checked_gammas(gamma: Any) -> Float:
-    values = np.atleast_1d(np.asarray(gamma, dtype=np.float64))
+    try:
+        values = np.atleast_1d(np.asarray(gamma, dtype=np.float64))
+    except (TypeError, ValueError):
+        values = np.empty(0)
     if values.ndim != 1 or not len(values) or not (values >= 1).all() or np.isinf(values).any():
         raise ValueError(
             f"{_OWNER}: `gamma` must hold finite numbers of at least 1, the odds of treatment within a pair; got "

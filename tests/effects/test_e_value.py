@@ -60,7 +60,7 @@ def test_rare_outcomes_need_no_root():
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match=r"`estimate` must be a number above 0; got -1"):
         e_value(-1)
-    with pytest.raises(ValueError, match="does not hold the estimate"):
+    with pytest.raises(ValueError, match="does not hold the `estimate`"):
         e_value(2.0, 3.0, 4.0)
     with pytest.raises(ValueError, match="`measure`"):
         e_value(2.0, measure="ratio")

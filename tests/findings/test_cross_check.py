@@ -66,10 +66,10 @@ def test_a_wrong_model_is_called_out():
 
 @pytest.mark.slow
 def test_the_error_of_the_difference_is_its_spread():
-    """Over 100 draws the spread of the difference is known to 7 %; the mean error is within three of that."""
+    """Over 60 draws the spread of the difference is known to 9 %; the mean error is within three of that."""
     rng = np.random.RandomState(1)
     gaps, errors = [], []
-    for _ in range(100):
+    for _ in range(60):
         X = rng.normal(size=(400, 2))
         t = (rng.uniform(size=400) < 1 / (1 + np.exp(-X[:, 0]))).astype(int)
         y = X.sum(axis=1) + t + rng.normal(size=400)
@@ -81,4 +81,4 @@ def test_the_error_of_the_difference_is_its_spread():
             (row,) = collect_cross_check(source, rows, 0).rows
         gaps.append(row.difference)
         errors.append(row.std_error)
-    assert np.sqrt(np.mean(np.square(errors))) / np.std(gaps) == pytest.approx(1, abs=0.21)
+    assert np.sqrt(np.mean(np.square(errors))) / np.std(gaps) == pytest.approx(1, abs=0.27)
