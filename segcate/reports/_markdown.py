@@ -10,6 +10,7 @@ from segcate.reports._answer import facts_of, standing, title_of
 from segcate.reports._blocks import Block, Code, Folded, Head, Pairs, Points, Table, Words
 from segcate.reports._more_sections import MORE_SECTIONS
 from segcate.reports._sections import SECTIONS
+from segcate.reports._units import check_findings
 
 _MOST_ROWS = 60
 
@@ -36,6 +37,11 @@ def report_markdown(
     str
         Labels and words of the user are text in it and nothing else.
 
+    Raises
+    ------
+    TypeError
+        If `findings` are none.
+
     See Also
     --------
     write_report : One HTML file, with pictures in it.
@@ -53,6 +59,7 @@ def report_markdown(
     >>> print(report_markdown(findings).splitlines()[0])
     # Effect of the treatment on the outcome, by segment
     """
+    check_findings("report_markdown", findings)
     files = pictures or {}
     parts = [
         f"# {markdown(title_of(findings))}",

@@ -21,6 +21,7 @@ from segcate.reports._html import Html, paragraph, tag
 from segcate.reports._more_sections import MORE_SECTIONS
 from segcate.reports._sections import SECTIONS, Section
 from segcate.reports._svg import inline_svg
+from segcate.reports._units import check_findings
 
 # A heat map with more segments than this is not drawn narrow; it scrolls on a phone.
 _MOST_ON_PHONE = 7
@@ -46,6 +47,8 @@ def write_report(
 
     Raises
     ------
+    TypeError
+        If `findings` are none.
     ImportError
         If `figures` is True and matplotlib is not installed.
     OSError
@@ -72,6 +75,7 @@ def write_report(
     ...     (Path(folder) / "report.html").read_text(encoding="utf-8")[:15]
     '<!DOCTYPE html>'
     """
+    check_findings("write_report", findings)
     page = report_html(findings, figures=figures)
     with whole_file(path) as part:
         part.write_text(page, encoding="utf-8")
@@ -95,6 +99,8 @@ def report_html(findings: Findings, *, figures: bool | None = None) -> str:
 
     Raises
     ------
+    TypeError
+        If `findings` are none.
     ImportError
         If `figures` is True and matplotlib is not installed.
 
@@ -102,6 +108,7 @@ def report_html(findings: Findings, *, figures: bool | None = None) -> str:
     --------
     write_report : Writes it to a file.
     """
+    check_findings("report_html", findings)
     pictures, note = _pictures(findings, figures)
     written = [(section, section.write(findings)) for section in (*SECTIONS, *MORE_SECTIONS)]
     shown = [

@@ -7,6 +7,15 @@ from typing import Any
 from segcate.findings import Findings
 
 
+def check_findings(owner: str, findings: Any) -> None:
+    """Raise unless something is findings."""
+    if not isinstance(findings, Findings):
+        raise TypeError(
+            f"{owner}: `findings` must be Findings; got {type(findings).__name__}. Make them with "
+            "segcate.findings.collect_findings(estimator, X, y, treatment=...)."
+        )
+
+
 def units_of(findings: Findings) -> str:
     """Return the unit of effects: that of the outcome, or shares for an outcome of 0 and 1."""
     if findings.description.units:

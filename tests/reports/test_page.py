@@ -13,7 +13,7 @@ import pytest
 from segcate._writing.number_texts import write_decimals
 from segcate.findings import Doubt, NotComputed, Statement
 from segcate.plots import _fonts
-from segcate.reports import report_html, write_report
+from segcate.reports import report_html, report_markdown, write_report
 
 LARGEST = 3_000_000
 VOID = {"meta", "link", "br", "col", "img"}
@@ -180,3 +180,11 @@ def test_the_page_names_the_package_where_no_font_has_the_signs(plain_findings, 
     _fonts._fallbacks.cache_clear()
     assert page.count("fonts-noto-cjk") == 1
     assert "시간" in page
+
+
+@pytest.mark.parametrize("write", [report_html, report_markdown, write_report])
+def test_what_is_not_findings_is_named_with_the_way_to_make_them(write, tmp_path):
+    more = (tmp_path / "report.html",) if write is write_report else ()
+    with pytest.raises(TypeError, match=rf"{write.__name__}: .* got dict.*collect_findings"):
+        write({}, *more)
+    assert not list(tmp_path.iterdir())
