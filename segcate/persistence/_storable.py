@@ -15,6 +15,9 @@ from sklearn.utils.metadata_routing import MetadataRequest
 # scikit-learn 1.6 keeps the columns of a remainder in a list of this type, which later ones lack.
 _OWN_LIST = "_RemainderColsList"
 
+# The default of a parameter that a later scikit-learn is about to drop, which older ones refuse.
+_GIVEN_UP = "deprecated"
+
 __all__ = ["complete", "storable"]
 
 
@@ -39,7 +42,7 @@ def storable(value: Any, seen: dict[int, Any] | None = None) -> Any:
 def complete(value: Any, seen: set[int] | None = None) -> None:
     """Give a loaded estimator, in place, what an older version of its class did not store.
 
-    Parameters that are new take their defaults. `SimpleImputer` knows the type of its fill values only
+    Parameters that are new, or given up in the version that stored them, take their defaults. `SimpleImputer` knows the type of its fill values only
     from scikit-learn 1.7 on.
     """
     seen = set() if seen is None else seen
@@ -50,6 +53,8 @@ def complete(value: Any, seen: set[int] | None = None) -> None:
         state = vars(value)
         for name, parameter in inspect.signature(type(value).__init__).parameters.items():
             if parameter.default is not inspect.Parameter.empty:
+                if isinstance(state.get(name), str) and state[name] == _GIVEN_UP:
+                    state[name] = parameter.default
                 state.setdefault(name, parameter.default)
         if isinstance(value, SimpleImputer) and "_fit_dtype" in state:
             state.setdefault("_fill_dtype", state["_fit_dtype"])

@@ -103,6 +103,13 @@ def test_what_an_older_scikit_learn_did_not_store_is_filled_in(tmp_path):
     np.testing.assert_array_equal(back.predict(X), model.predict(X))
 
 
+def test_a_parameter_given_up_by_the_version_that_stored_it_takes_its_default():
+    model = SimpleImputer()
+    model.strategy = "deprecated"
+    complete(model)
+    assert model.strategy == "mean"
+
+
 def test_completing_changes_nothing_that_is_there():
     model = KMeansSegmenter(3, random_state=0).fit(numbers)
     before = {name: id(value) for name, value in vars(model).items()}
