@@ -42,8 +42,8 @@ def storable(value: Any, seen: dict[int, Any] | None = None) -> Any:
 def complete(value: Any, seen: set[int] | None = None) -> None:
     """Give a loaded estimator, in place, what an older version of its class did not store.
 
-    Parameters that are new, or given up in the version that stored them, take their defaults. `SimpleImputer` knows the type of its fill values only
-    from scikit-learn 1.7 on.
+    Parameters that are new, or given up in the version that stored them, take their defaults.
+    `SimpleImputer` knows the type of its fill values only from scikit-learn 1.7 on.
     """
     seen = set() if seen is None else seen
     if id(value) in seen:
