@@ -11,9 +11,9 @@ from tests.helpers.references import COPIES
 from tests.helpers.shared import shared_path
 
 TABLES = ["lalonde.csv", "nsw_dw.csv", "lalonde_ps.csv", "nsw_dw_ps.csv"]
-RECORDS = sorted(
-    path.name for path in COPIES.glob("*.json") if path.name != "metafor.json"
-)  # fmt: skip
+# Copies that are put together from several places of the originals.
+ELSEWHERE = {"metafor.json", "rbounds.json"}
+RECORDS = sorted(path.name for path in COPIES.glob("*.json") if path.name not in ELSEWHERE)
 MOST_BYTES = 330_000
 
 
@@ -48,6 +48,15 @@ def _is_part(copy, original):
 def test_records(name):
     original = json.loads(shared_path("reference", "matching", name).read_text())
     assert_part_of(json.loads((COPIES / name).read_text()), original)
+
+
+def test_bounds_of_rbounds():
+    path = shared_path("reference", "matching", "matchit_lalonde.json")
+    original = json.loads(path.read_text(encoding="utf-8"))
+    copy = json.loads((COPIES / "rbounds.json").read_text(encoding="utf-8"))
+    for row in copy["rows"]:
+        for kind in ("psens", "hlsens"):
+            assert row[kind] == original[row["spec"]][f"rosenbaum_{kind}"]
 
 
 @pytest.mark.parametrize("name", ["lalonde", "nsw_dw"])
