@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "check_out", "merged"]
 
 Options = dict[str, Any]
-# Report and card have no place for these, so they are not computed for them.
-_NOT_ON_THE_PAGE: Options = {"cost": None, "value": None, "by": []}
+# Whom to treat is a file beside a report, and a card has no place for columns: not computed for them.
+_NOT_IN_A_REPORT: Options = {"cost": None, "value": None}
+_NOT_IN_A_CARD: Options = {**_NOT_IN_A_REPORT, "by": []}
 _DEMO = {"n_clusters": 4, "out": "segcate-output"}
 
 
@@ -85,14 +86,15 @@ def demo(options: Options, words: Sequence[str], progress: Progress) -> None:
 
 def report(options: Options, words: Sequence[str], progress: Progress) -> None:
     """Analyse a file and write the report alone."""
+    from segcate.cli._report import added_sections, notes_of
     from segcate.reports import write_report
 
-    options |= _NOT_ON_THE_PAGE
+    options |= _NOT_IN_A_REPORT
     results = _results(_study(options, progress), options, words, progress)
     path = Path(options["out"] or "report.html")
     for i, result in enumerate(results, start=1):
         place = path if len(results) == 1 else path.with_stem(f"{path.stem}-arm-{i}")
-        write_report(result.findings, place)
+        write_report(result.findings, place, notes=notes_of(result), added=added_sections(result))
         progress(f"wrote {place}")
 
 
@@ -100,7 +102,7 @@ def card(options: Options, words: Sequence[str], progress: Progress) -> None:
     """Analyse a file and write its model card, with the model."""
     from segcate.cards import effect_card
 
-    options |= _NOT_ON_THE_PAGE
+    options |= _NOT_IN_A_CARD
     results = _results(_study(options, progress), options, words, progress)
     folder = Path(options["out"] or "card")
     for i, result in enumerate(results, start=1):

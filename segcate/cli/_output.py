@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,12 @@ import pandas as pd
 
 from segcate._writing.label_texts import csv_table
 from segcate._writing.whole_files import whole_folder
-from segcate.cli._report import report_text
+from segcate.cli._report import added_sections, notes_of
 from segcate.cli._result import Result
 from segcate.plots import ProfitCurveDisplay
 from segcate.plots._drawing import WIDTH, new_sheet
-from segcate.reports import report_html
-from segcate.reports._figures import draw_figures
+from segcate.reports import report_html, report_markdown
+from segcate.reports._figures import Picture, draw_figures
 
 __all__ = ["draw_pictures", "write_results"]
 
@@ -37,15 +36,6 @@ _FILES = (
     "config.toml",
 )
 _MOST_ARMS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    """A picture that is no part of the findings."""
-
-    figure: Any
-    title: str
-    caption: str
 
 
 def write_results(results: Sequence[Result], folder: Path, config: str) -> list[str]:
@@ -97,8 +87,15 @@ def _write_arm(result: Result, folder: Path) -> None:
     pictures = draw_pictures(result)
     for name, picture in pictures.items():
         picture.figure.savefig(folder / f"{name}.png", dpi=_DPI)
-    (folder / "report.md").write_text(report_text(result, pictures), encoding="utf-8")
-    (folder / "report.html").write_text(report_html(result.findings), encoding="utf-8")
+    more: dict[str, Any] = {
+        "notes": notes_of(result),
+        "added": added_sections(result, pictures.get("profit")),
+    }
+    page = report_markdown(
+        result.findings, pictures={name: f"{name}.png" for name in pictures}, **more
+    )
+    (folder / "report.md").write_text(page, encoding="utf-8")
+    (folder / "report.html").write_text(report_html(result.findings, **more), encoding="utf-8")
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
@@ -123,5 +120,6 @@ def draw_pictures(result: Result) -> dict[str, Any]:
             "Profit a row by the share treated, highest predicted effect first, on rows that the rule did not "
             "see; the mark is the best share on these very rows, so its profit is too good."
         )
-        pictures["profit"] = _Picture(display.figure_, "Profit by the share treated", caption)
+        title = "Profit by the share treated"
+        pictures["profit"] = Picture(display.figure_, title, caption, f"{title}: a curve.")
     return pictures

@@ -1,18 +1,16 @@
-"""The result of an arm as one Markdown page, and as text on the terminal."""
+"""The result of an arm as text on the terminal, and what its report says beside the findings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from segcate._writing.label_texts import fenced, markdown, one_line, shown_table
+from segcate._writing.label_texts import one_line, shown_table
 from segcate._writing.number_texts import write_number
 from segcate.cli._result import Result
-
-__all__ = ["balance_text", "markdown_table", "report_text", "terminal_text", "worst_balance"]
+from segcate.reports import AddedSection
 
 # Below this absolute standardised difference arms are commonly called balanced (Stuart 2010).
 _BALANCED = 0.1
@@ -64,54 +62,18 @@ def _verdict(result: Result) -> list[str]:
     return [*(["What is established, and what is not", *lines] if lines else []), *doubts]
 
 
-def report_text(result: Result, pictures: Mapping[str, Any]) -> str:
-    """Write the result as one Markdown page.
-
-    Parameters
-    ----------
-    result : what came out for an arm
-    pictures : those that were drawn, by name, with `title` and `caption`
-    """
-    study, analysis, findings = result.study, result.analysis, result.findings
-    shows = {name: _shown(name, picture) for name, picture in pictures.items()}
+def notes_of(result: Result) -> list[str]:
+    """Return what is to be known of the data."""
+    study = result.study
     n_treated = int((study.treatment == 1).sum())
-    parts = [
-        f"# Effect of {markdown(study.treated_name)} on {markdown(study.outcome)}",
-        f"{markdown(study.title)}: {len(study.X):,} rows, {n_treated:,} treated, "
-        f"{len(study.covariates)} covariates.",
-        *(markdown(statement.text) for statement in findings.verdict),
-        *(f"* Doubt: {markdown(doubt.text)}" for doubt in findings.doubts),
-        f"* Covariates: {', '.join(map(markdown, study.covariates))}",
-        f"* {markdown(_where_segments_come_from(result))}",
-        *(f"* {markdown(note)}" for note in (*study.notes, *analysis.notes)),
-        *([f"Source: {study.source}"] if study.source else []),
-        "## Effects by segment",
-        markdown_table(analysis.effects[_SHOWN]),
-        *shows.get("effects", []),
-        fenced(analysis.summary),
-        *_by_columns(result),
-        *_whom_to_treat(result, shows),
-        "## Who the segments are",
-        "Means of numeric covariates and shares of the levels of the others.",
-        *shows.get("profile", []),
-        markdown_table(analysis.profile.T),
-        *balance_text(result, shows),
-        "## What this rests on",
-        _assumption(result)
-        + " Nothing the treatment changes is among the covariates; one row's treatment does not touch another's "
-        "outcome. No computation can check this.",
+    return [
+        f"{study.title}: {len(study.X):,} rows, {n_treated:,} treated, {len(study.covariates)} covariates.",
+        f"Covariates: {', '.join(study.covariates)}",
+        _where_segments_come_from(result),
+        *(["Treatment was drawn by lot, as --experiment says."] if result.plan.experiment else []),
+        *study.notes,
+        *result.analysis.notes,
     ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _shown(name: str, picture: Any) -> list[str]:
-    return [f"![{markdown(picture.title)}]({name}.png)", markdown(picture.caption)]
-
-
-def _assumption(result: Result) -> str:
-    if result.plan.experiment:
-        return "Treatment was drawn by lot, as --experiment says."
-    return "Given the covariates, who was treated is as good as random within a segment."
 
 
 def _where_segments_come_from(result: Result) -> str:
@@ -120,48 +82,20 @@ def _where_segments_come_from(result: Result) -> str:
     return f"Segments: clustered on {', '.join(result.analysis.clustered_on)}"
 
 
-def _by_columns(result: Result) -> list[str]:
-    if result.by is None:
-        return []
-    parts = ["## Effects by column", "p-values are adjusted over the groups of a column."]
-    for name, table in result.by.groupby(level="column", sort=False):
-        parts += [f"### {markdown(name)}", markdown_table(table.droplevel("column")[_SHOWN])]
-    return parts
-
-
-def _whom_to_treat(result: Result, shows: Mapping[str, list[str]]) -> list[str]:
-    if result.targeting is None:
-        return []
-    return [
-        "## Whom to treat",
-        fenced(result.targeting.summary()),
-        "Each row stands in `targeting.csv`, the profit by the share treated in `profit_curve.csv`.",
-        *shows.get("profit", []),
-    ]
-
-
-def balance_text(result: Result, shows: Mapping[str, list[str]]) -> list[str]:
-    """Write how alike the arms are; nothing where they were not matched."""
-    if result.analysis.balance is None:
-        return shows.get("overlap", [])
-    return [
-        "## Balance of the arms",
-        "Standardised mean differences between the arms, before and after matching; below 0.1 is "
-        "commonly called balanced. All of them stand in `balance.csv`. Where a propensity occurs in "
-        "one arm only there is nobody to compare with.",
-        *shows.get("balance", []),
-        markdown_table(worst_balance(result.analysis.balance)),
-        *shows.get("overlap", []),
-    ]
-
-
-def markdown_table(table: pd.DataFrame) -> str:
-    """Write a table in Markdown, numbers with four significant digits."""
-    head = [str(table.index.name or ""), *map(str, table.columns)]
-    rows = [
-        [str(label), *map(write_number, row)]
-        for label, row in zip(table.index, table.to_numpy(object), strict=True)
-    ]
-    lines = [[markdown(cell) for cell in line] for line in (head, *rows)]
-    lines.insert(1, ["---"] * len(head))
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def added_sections(result: Result, profit: Any = None) -> list[AddedSection]:
+    """Return what was asked for beside the findings: effects by columns, whom to treat."""
+    found = [AddedSection("As the estimator says it", "summary", summary=result.analysis.summary)]
+    if result.by is not None:
+        tables = {
+            str(name): table.droplevel("column")[_SHOWN]
+            for name, table in result.by.groupby(level="column", sort=False)
+        }
+        words = "p-values are adjusted over the groups of a column."
+        found.append(AddedSection("Effects by column", "by", words, tables=tables))
+    if result.targeting is not None:
+        words = (
+            "Each row stands in targeting.csv, the profit by the share treated in profit_curve.csv."
+        )
+        said = result.targeting.summary()
+        found.append(AddedSection("Whom to treat", "profit", words, said, picture=profit))
+    return found

@@ -6,17 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from segcate._writing.label_texts import fenced, markdown
 from segcate.findings import Findings
+from segcate.reports._added import AddedSection, written_sections
 from segcate.reports._answer import facts_of, standing, title_of
 from segcate.reports._blocks import Block, Code, Folded, Head, Pairs, Points, Table, Words
-from segcate.reports._more_sections import MORE_SECTIONS
-from segcate.reports._sections import SECTIONS
 from segcate.reports._units import check_findings
 
 _MOST_ROWS = 60
 
 
 def report_markdown(
-    findings: Findings, *, pictures: Mapping[str, str] | None = None, notes: Sequence[str] = ()
+    findings: Findings,
+    *,
+    pictures: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
+    added: Sequence[AddedSection] = (),
 ) -> str:
     """Return the findings as the text of one Markdown page.
 
@@ -28,9 +31,11 @@ def report_markdown(
         From `segcate.findings.collect_findings`.
     pictures : mapping of str to str, default=None
         Files to show, by the name of the picture: "effects", "profile", "balance", "overlap",
-        "targeting", "protected". None: no pictures.
+        "targeting", "protected", or the `name` of an added section. None: no pictures.
     notes : sequence of str, default=()
         Remarks on the data, such as on rows that were left out before the fit.
+    added : sequence of AddedSection, default=()
+        Sections of the caller's own.
 
     Returns
     -------
@@ -66,9 +71,7 @@ def report_markdown(
         markdown(findings.question),
         *written_answer(findings),
     ]
-    parts += [f"* {markdown(note)}" for note in notes]
-    for section in (*SECTIONS, *MORE_SECTIONS):
-        blocks = section.write(findings)
+    for section, blocks in written_sections(findings, notes, added):
         file = files.get(section.picture)
         if blocks or file:
             parts.append(f"## {section.title}")

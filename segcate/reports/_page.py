@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections.abc import Sequence
 from datetime import date
 from functools import cache
 from importlib.resources import files
@@ -13,13 +14,13 @@ from typing import Any
 from segcate._writing.whole_files import whole_file
 from segcate.findings import Findings
 from segcate.plots._fonts import missing_signs, what_to_install
+from segcate.reports._added import AddedSection, written_sections
 from segcate.reports._answer import answer, heading, title_of
 from segcate.reports._blocks import Block
 from segcate.reports._blocks_html import blocks_html
 from segcate.reports._figures import PHONE_WIDTH, Picture, draw_figures
 from segcate.reports._html import Html, paragraph, tag
-from segcate.reports._more_sections import MORE_SECTIONS
-from segcate.reports._sections import SECTIONS, Section
+from segcate.reports._sections import Section
 from segcate.reports._svg import inline_svg
 from segcate.reports._units import check_findings
 
@@ -28,7 +29,12 @@ _MOST_ON_PHONE = 7
 
 
 def write_report(
-    findings: Findings, path: str | os.PathLike[str], *, figures: bool | None = None
+    findings: Findings,
+    path: str | os.PathLike[str],
+    *,
+    figures: bool | None = None,
+    notes: Sequence[str] = (),
+    added: Sequence[AddedSection] = (),
 ) -> None:
     """Write the findings as one HTML file that needs nothing else.
 
@@ -44,6 +50,10 @@ def write_report(
     figures : bool, default=None
         Whether to draw pictures. None: where matplotlib is installed; the page says so where it is
         not.
+    notes : sequence of str, default=()
+        Remarks on the data, such as on rows that were left out before the fit.
+    added : sequence of AddedSection, default=()
+        Sections of the caller's own.
 
     Raises
     ------
@@ -76,12 +86,18 @@ def write_report(
     '<!DOCTYPE html>'
     """
     check_findings("write_report", findings)
-    page = report_html(findings, figures=figures)
+    page = report_html(findings, figures=figures, notes=notes, added=added)
     with whole_file(path) as part:
         part.write_text(page, encoding="utf-8")
 
 
-def report_html(findings: Findings, *, figures: bool | None = None) -> str:
+def report_html(
+    findings: Findings,
+    *,
+    figures: bool | None = None,
+    notes: Sequence[str] = (),
+    added: Sequence[AddedSection] = (),
+) -> str:
     """Return the findings as the text of one HTML page that needs nothing else.
 
     Parameters
@@ -91,6 +107,10 @@ def report_html(findings: Findings, *, figures: bool | None = None) -> str:
     figures : bool, default=None
         Whether to draw pictures. None: where matplotlib is installed; the page says so where it is
         not.
+    notes : sequence of str, default=()
+        Remarks on the data, such as on rows that were left out before the fit.
+    added : sequence of AddedSection, default=()
+        Sections of the caller's own.
 
     Returns
     -------
@@ -110,7 +130,9 @@ def report_html(findings: Findings, *, figures: bool | None = None) -> str:
     """
     check_findings("report_html", findings)
     pictures, note = _pictures(findings, figures)
-    written = [(section, section.write(findings)) for section in (*SECTIONS, *MORE_SECTIONS)]
+    if pictures:
+        pictures |= {own.name: (own.picture, None) for own in added if own.picture is not None}
+    written = written_sections(findings, notes, added)
     shown = [
         (section, blocks) for section, blocks in written if blocks or section.picture in pictures
     ]

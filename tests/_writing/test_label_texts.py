@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from segcate._writing.label_texts import csv_table, fenced, markdown, one_line, shown_table
-from segcate.cli._report import markdown_table
+from segcate.reports._blocks import frame_table
+from segcate.reports._markdown import written_blocks
 
 FORMULAS = ["=1+1", "@SUM(1)", "+1", "-2 evil", "\t=1", "\r=1", "  =1", "\uff1d1", "-1"]
 
@@ -68,7 +69,8 @@ def test_markdown_shows_labels_as_they_are(label, text):
 def test_tables_keep_their_columns_and_rows():
     labels = ["a|b", "c\nd", "<b>", "\\", "`|`"]
     table = pd.DataFrame({"x|y": labels}, index=pd.Index(labels, name="p|q"))
-    lines = markdown_table(table).splitlines()
+    (written,) = written_blocks([frame_table(table, "")])
+    lines = written.rstrip().splitlines()
     assert len(lines) == 2 + len(labels)
     for line in lines:
         assert line.replace("\\\\", "").replace(r"\|", "").count("|") == 3

@@ -9,7 +9,9 @@ import pytest
 
 from segcate._writing.number_texts import write_number
 from segcate.cli import _output, main
-from segcate.cli._report import markdown_table, worst_balance
+from segcate.cli._report import worst_balance
+from segcate.reports._blocks import frame_table
+from segcate.reports._markdown import written_blocks
 from tests.helpers.command_line import BASIC, FILES, PICTURES, SHOP, run, run_into
 
 
@@ -67,10 +69,12 @@ def test_markdown_table_writes_numbers_and_escapes_bars():
         "a",
         "-1.5e-07",
     ]
-    assert markdown_table(table).splitlines() == [
-        "|  | n | x | y |",
-        "| --- | --- | --- | --- |",
-        r"| a\|b | 1200 | 0.1235 |  |",
+    table.index.name = "label"
+    (written,) = written_blocks([frame_table(table, "")])
+    assert written.splitlines()[:3] == [
+        "| label | n | x |",
+        "| --- | --- | --- |",
+        r"| a\|b | 1200 | 0.1235 |",
     ]
 
 
@@ -86,7 +90,7 @@ def test_a_report_that_cannot_be_finished_leaves_the_old_one(
     def fail(*args, **kwargs):
         raise failure
 
-    monkeypatch.setattr(_output, "report_text", fail)
+    monkeypatch.setattr(_output, "report_markdown", fail)
     capsys.readouterr()
     assert run_into(out, file) == (130 if isinstance(failure, KeyboardInterrupt) else 2)
     last = capsys.readouterr().err.strip().splitlines()[-1]
@@ -125,7 +129,7 @@ def test_hostile_labels_come_out_as_text(tmp_path, capsys):
     report = (out / "report.md").read_text(encoding="utf-8")
     assert "<script>" not in report
     rows = [line for line in report.splitlines() if line.startswith("|")]
-    assert sum(line.startswith("| a\\|b |") for line in rows) == 2
+    assert sum(line.startswith("| a\\|b |") for line in rows) == 5
 
 
 def test_report_names_covariates_and_what_was_clustered_on(shop, tmp_path):
