@@ -74,8 +74,8 @@ def report_markdown(
     for section, blocks in written_sections(findings, notes, added):
         file = files.get(section.picture)
         if blocks or file:
-            parts.append(f"## {section.title}")
-            parts += [f"![{section.title}]({file})"] if file else []
+            parts.append(f"## {markdown(section.title)}")
+            parts += [f"![{markdown(section.title)}]({file})"] if file else []
             parts += written_blocks(blocks)
     return "\n\n".join(parts) + "\n"
 

@@ -25,7 +25,7 @@ def test_sections_and_notes_stand_in_the_report_as_text(plain_findings, write):
         assert said in text
         assert said not in before
     assert "<i>costs" not in text
-    assert text.index("In euros.") < text.index("What this rests on")
+    assert text.index("In euros.") < text.rindex("What this rests on")
 
 
 def test_tables_of_a_section_have_names_of_their_own(plain_findings):
