@@ -18,8 +18,6 @@ README, MODEL = "README.md", "model.skops"
 _PICTURES = ("effects", "profile", "balance", "overlap", "targeting", "protected")
 _DPI = 150
 
-__all__ = ["EffectCard"]
-
 
 class EffectCard(Card):
     """A `skops.card.Card` of a treatment effect.

@@ -12,8 +12,6 @@ from segcate.findings import Findings, collect_findings
 from segcate.reports._answer import title_of
 from segcate.reports._figures import Picture, draw_figures
 
-__all__ = ["effect_card", "findings_of"]
-
 _USE = """```python
 from segcate.persistence import load
 

@@ -15,8 +15,6 @@ TAGS = ("sklearn", "skops", "tabular", "segcate", "causal-inference", "treatment
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 _LONGEST_NAME = 96
 
-__all__ = ["check_license", "front_matter"]
-
 
 def front_matter(name: str, license: str, tags: Sequence[str]) -> str:
     """Write the head of a card.

@@ -29,8 +29,6 @@ _LEFT_OUT = {"not-computed"}
 # Doubts under which the interval of a segment means little.
 _WEAK = ("few groups", "thin segment", "few events")
 
-__all__ = ["card_sections"]
-
 
 def card_sections(
     findings: Findings, pictures: Mapping[str, tuple[str, str, str]]

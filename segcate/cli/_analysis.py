@@ -28,8 +28,6 @@ from segcate.model_selection import (
 )
 from segcate.segmentation import segment_profile
 
-__all__ = ["Analysis", "analyse", "fit_arm", "metadata", "segmented"]
-
 _N_FOLDS = 5
 _SECONDS_BETWEEN = 5.0
 

@@ -14,8 +14,6 @@ from segcate.cli._problems import UserError
 from segcate.cli._progress import Progress
 from segcate.cli._study import Study
 
-__all__ = ["effects_by", "groups_of"]
-
 _FEW_VALUES, _MOST_GROUPS, _N_QUANTILES = 6, 30, 4
 _SHOWN = ("status", "n", "n_treated", "n_control", "effect", "std_error", "ci_low", "ci_high")
 _TESTS = ("p_value", "p_adjusted")

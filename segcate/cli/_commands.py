@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from segcate.cli._result import Result, Wishes
     from segcate.cli._study import Study
 
-__all__ = ["COMMANDS", "check_out", "merged"]
-
 Options = dict[str, Any]
 # Whom to treat is a file beside a report, and a card has no place for columns: not computed for them.
 _NOT_IN_A_REPORT: Options = {"cost": None, "value": None}

@@ -15,8 +15,6 @@ from segcate.cli._options import OPTIONS, Option
 from segcate.cli._problems import Problems, UserError
 from segcate.findings import Description
 
-__all__ = ["config_text", "read_config"]
-
 # They belong to a single call, not to the analysis.
 _OF_THE_CALL = ("config", "out", "quiet", "debug")
 _DESCRIPTION = tuple(field.name for field in dataclasses.fields(Description))

@@ -8,8 +8,6 @@ from scipy import stats
 
 from segcate.cli._study import Study
 
-__all__ = ["experiment_notes"]
-
 # Chance of one false alarm in a study whose arms were drawn by lot.
 _ALARM = 0.001
 

@@ -12,8 +12,6 @@ from segcate.cli._options import build_parser
 from segcate.cli._problems import UserError
 from segcate.cli._progress import Progress, warnings_as_notes
 
-__all__ = ["main"]
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.

@@ -12,8 +12,6 @@ from typing import Any, NoReturn
 from segcate import __version__
 from segcate.cli._problems import UserError
 
-__all__ = ["OPTIONS", "Option", "build_parser", "defaults_of"]
-
 _EPILOG = """examples:
   segcate run users.csv --outcome spend --treatment got_mail --out report
   segcate run users.csv --outcome spend --treatment arm --control none --by country --cost 0.5 --id user_id

@@ -17,8 +17,6 @@ from segcate.plots._drawing import WIDTH, new_sheet
 from segcate.reports import report_html, report_markdown
 from segcate.reports._figures import Picture, draw_figures
 
-__all__ = ["draw_pictures", "write_results"]
-
 _DPI = 150
 _PICTURES = ("effects", "profile", "balance", "overlap", "targeting", "protected", "profit")
 # All that a run may write; what an older run left of it goes.

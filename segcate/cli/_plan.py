@@ -12,8 +12,6 @@ from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
 from segcate.matching import PropensityMatcher
 from segcate.segmentation import HDBSCANSegmenter, KMeansSegmenter
 
-__all__ = ["Plan", "check_plan", "effect_estimator", "segmenter"]
-
 # HDBSCAN compares rows with rows: of more than these it looks at a sample.
 MOST_FIT_SAMPLES = 20_000
 _MOST_NEIGHBORS = 50

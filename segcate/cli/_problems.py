@@ -6,8 +6,6 @@ import re
 import shlex
 from collections.abc import Iterable
 
-__all__ = ["Problems", "UserError", "shell_list", "shell_word"]
-
 _PLAIN = re.compile(r"[\w%+,./:@^=-]+")
 
 

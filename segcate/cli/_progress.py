@@ -12,8 +12,6 @@ from typing import Any
 
 from segcate._writing.label_texts import one_line
 
-__all__ = ["Progress", "warnings_as_notes"]
-
 SECONDS_BETWEEN = 15.0
 
 

@@ -16,8 +16,6 @@ from segcate.cli._study import Study
 from segcate.cli._targeting import Prices, Targeting, find_targets
 from segcate.findings import Description, Findings, collect_findings
 
-__all__ = ["Result", "Wishes", "results_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class Wishes:

@@ -22,8 +22,6 @@ from segcate.model_selection import (
     TreatmentStratifiedKFold,
 )
 
-__all__ = ["Prices", "Targeting", "find_targets"]
-
 
 @dataclass(frozen=True, slots=True)
 class Prices:

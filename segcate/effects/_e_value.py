@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 from segcate._inputs.parameters import check_number, check_option
 
-__all__ = ["EValue", "e_value"]
-
 _OWNER = "e_value"
 # Of a difference in standard deviations, and of its standard error (VanderWeele & Ding 2017, table 2).
 _LOG_RATIO, _LOG_RATIO_ERROR = 0.91, 1.78

@@ -21,8 +21,6 @@ from segcate._inputs.parameters import check_in_unit_interval, check_option
 from segcate._inputs.vectors import check_vector
 from segcate.effects._segment_matching import SegmentMatching
 
-__all__ = ["RosenbaumBounds", "pair_differences", "rosenbaum_bounds"]
-
 _OWNER = "rosenbaum_bounds"
 _STATISTICS = ("wilcoxon", "mean", "huber")
 _ALTERNATIVES = ("two-sided", "greater", "less")

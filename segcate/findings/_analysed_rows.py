@@ -19,8 +19,6 @@ from segcate._inputs.vectors import check_outcome, check_propensity, check_same_
 from segcate._inputs.weights import check_weights
 from segcate.findings._source import OWNER, Source
 
-__all__ = ["AnalysedRows", "read_rows"]
-
 
 @dataclass(frozen=True, slots=True)
 class AnalysedRows:

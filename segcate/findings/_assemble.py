@@ -36,8 +36,6 @@ from segcate.findings._targeting import collect_targeting
 from segcate.findings._verdict import verdict_of
 from segcate.findings._words import estimand_words, method_words, question_words
 
-__all__ = ["Asked", "assemble"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:

@@ -15,8 +15,6 @@ from segcate.findings._provenance import written_call
 from segcate.findings._source import OWNER, read_source
 from segcate.findings._targeting import read_held_out
 
-__all__ = ["collect_findings"]
-
 
 def collect_findings(
     estimator: Any,

@@ -21,8 +21,6 @@ from segcate.findings._analysed_rows import AnalysedRows
 from segcate.findings._design import arm_weights
 from segcate.findings._source import OWNER, Source
 
-__all__ = ["ControlMean", "control_means"]
-
 Mask = npt.NDArray[np.bool_]
 
 # The regression takes the covariates only where an arm has this many rows a coefficient.

@@ -16,8 +16,6 @@ from segcate.findings._analysed_rows import AnalysedRows
 from segcate.findings._evidence import CrossCheck, CrossCheckRow
 from segcate.findings._source import Source
 
-__all__ = ["collect_cross_check"]
-
 _SAME = 1e-6
 
 

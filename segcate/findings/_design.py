@@ -23,15 +23,6 @@ from segcate.findings._source import OWNER, Source
 from segcate.matching import MatchedSample
 from segcate.segmentation import segment_profile
 
-__all__ = [
-    "arm_weights",
-    "collect_balance",
-    "collect_overlap",
-    "collect_population",
-    "collect_profile",
-    "propensity_of",
-]
-
 # Where a standardised difference is worth a word (Austin 2009).
 NOTABLE = 0.1
 EXTREME = 0.02

@@ -9,8 +9,6 @@ import pandas as pd
 
 from segcate._inputs.kinds import ColumnKind, covariate_table
 
-__all__ = ["BalanceRow", "Population", "Profile", "SegmentBalance", "SegmentOverlap"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Population:

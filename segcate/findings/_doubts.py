@@ -21,8 +21,6 @@ from segcate.findings._statement import Doubt
 if TYPE_CHECKING:
     from segcate.findings._findings import Findings
 
-__all__ = ["doubts_of"]
-
 FEWEST_GROUPS, FEWEST_GROUPS_A_SEGMENT = 30, 10
 FEWEST_ROWS = 20
 FEWEST_EVENTS = 10

@@ -15,8 +15,6 @@ from segcate.findings._names import SegmentName
 from segcate.findings._segment_findings import Contrast, OverallFinding, SegmentFinding
 from segcate.findings._source import Source
 
-__all__ = ["collect_contrasts", "collect_overall", "collect_segments"]
-
 # More segments than this have too many pairs to read.
 MOST_COMPARED = 25
 _COUNTS = ("n", "n_treated", "n_control", "n_matched")

@@ -9,16 +9,6 @@ import pandas as pd
 
 from segcate.findings._tables import table
 
-__all__ = [
-    "Candidate",
-    "CrossCheck",
-    "CrossCheckRow",
-    "ProtectedFinding",
-    "ProtectedLevel",
-    "SearchFinding",
-    "Targeting",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targeting:

@@ -21,8 +21,6 @@ from segcate.findings._segment_findings import Contrast, OverallFinding, Segment
 from segcate.findings._statement import Doubt, NotComputed, Statement
 from segcate.findings._tables import plain, table
 
-__all__ = ["Findings"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:

@@ -13,8 +13,6 @@ from segcate.findings._analysed_rows import AnalysedRows
 from segcate.findings._control_means import ControlMean, control_means
 from segcate.findings._source import Source
 
-__all__ = ["FollowUps", "fieller_interval", "follow_ups"]
-
 FollowUps = dict[str, Any]
 
 _NEGATIVE = "the outcome takes values below 0, so that a share of the control mean has no meaning"

@@ -24,8 +24,6 @@ from segcate.findings._analysed_rows import AnalysedRows
 from segcate.findings._source import OWNER, Source
 from segcate.segmentation import GroupSegmenter, RuleSegmenter
 
-__all__ = ["SegmentName", "check_names", "name_segments"]
-
 Mask = npt.NDArray[np.bool_]
 
 MOST_CONDITIONS = 3

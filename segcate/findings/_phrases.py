@@ -14,17 +14,6 @@ from segcate.findings._segment_findings import SegmentFinding
 if TYPE_CHECKING:
     from segcate.findings._findings import Findings
 
-__all__ = [
-    "amount",
-    "amounts",
-    "effect_phrase",
-    "interval_phrase",
-    "listing",
-    "percent",
-    "segment_phrase",
-    "unit",
-]
-
 _MOST_LISTED = 6
 _MINUS = "\N{MINUS SIGN}"
 

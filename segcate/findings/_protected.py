@@ -16,8 +16,6 @@ from segcate.findings._analysed_rows import AnalysedRows
 from segcate.findings._evidence import ProtectedFinding, ProtectedLevel
 from segcate.findings._source import OWNER, Source
 
-__all__ = ["collect_protected", "protected_position"]
-
 _MOST_LEVELS = 20
 _COLUMN = "protected level"
 

@@ -17,15 +17,6 @@ from segcate._inputs import frames
 from segcate._writing.label_texts import one_line, shortened
 from segcate.findings._source import OWNER, Source
 
-__all__ = [
-    "data_hash",
-    "parameter_texts",
-    "row_hashes",
-    "seeds_of",
-    "version_texts",
-    "written_call",
-]
-
 _PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn", "numba", "narwhals")
 _LONGEST = 200
 

@@ -11,8 +11,6 @@ from segcate.findings._analysed_rows import AnalysedRows
 from segcate.findings._evidence import Candidate, SearchFinding
 from segcate.findings._source import Source
 
-__all__ = ["collect_search"]
-
 _LONGEST = 100
 
 

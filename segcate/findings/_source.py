@@ -13,8 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
 from segcate.model_selection import HonestEffects
 
-__all__ = ["OWNER", "Source", "read_source"]
-
 OWNER = "collect_findings"
 
 SegmentEstimator = SegmentMatching | SegmentRegression | SegmentAIPW

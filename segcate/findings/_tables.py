@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["entries", "plain", "table"]
-
 
 def entries(record: Any) -> dict[str, Any]:
     """Return the entries of a dataclass by name; dataclasses inside stay as they are."""

@@ -18,8 +18,6 @@ from segcate.findings._provenance import row_hashes
 from segcate.findings._source import OWNER, Source
 from segcate.metrics import effect_scores, rank_test, uplift_curve
 
-__all__ = ["collect_targeting", "read_held_out"]
-
 # So large a share of held-out rows among those of the fit is no coincidence where rows are told apart.
 _SAME_ROWS = 0.9
 

@@ -24,8 +24,6 @@ from segcate.findings._statement import Statement
 if TYPE_CHECKING:
     from segcate.findings._findings import Findings
 
-__all__ = ["verdict_of"]
-
 _WHOSE = {"att": "the treated", "atc": "the controls", "ate": "all rows"}
 _OF_100 = "would have been seen in 80 of 100 such studies"
 _EXPLORATORY = (

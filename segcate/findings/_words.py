@@ -7,8 +7,6 @@ from segcate.effects import SegmentAIPW, SegmentMatching
 from segcate.findings._description import Description
 from segcate.findings._source import Source
 
-__all__ = ["estimand_words", "method_words", "question_words"]
-
 _WHOSE = {
     "att": "average effect on the treated: what the treatment changed for those who got it",
     "atc": "average effect on the controls: what the treatment would have changed for those who did not get it",

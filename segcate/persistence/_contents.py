@@ -25,17 +25,6 @@ FORMAT = 1
 _PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "skops", "hdbscan", "causalml", "econml")
 _TEXT_COLUMNS = "param_"
 
-__all__ = [
-    "CONTENTS",
-    "FORMAT",
-    "StoredModel",
-    "contents_of",
-    "damaged",
-    "describe",
-    "read_contents",
-    "versions_here",
-]
-
 
 @dataclass(frozen=True)
 class StoredModel:

@@ -41,8 +41,6 @@ _DAMAGES = (
     zlib.error,
 )
 
-__all__ = ["dump", "load"]
-
 
 def dump(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Store a fitted estimator, or the best one of a fitted search, in one file without code.

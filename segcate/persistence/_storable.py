@@ -18,8 +18,6 @@ _OWN_LIST = "_RemainderColsList"
 # The default of a parameter that a later scikit-learn is about to drop, which older ones refuse.
 _GIVEN_UP = "deprecated"
 
-__all__ = ["complete", "storable"]
-
 
 def storable(value: Any, seen: dict[int, Any] | None = None) -> Any:
     """Return an estimator that files hold, the same one where nothing is in the way.
