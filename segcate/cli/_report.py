@@ -58,7 +58,12 @@ def terminal_text(result: Result) -> str:
 def _verdict(result: Result) -> list[str]:
     """Write verdict and doubts, line by line."""
     lines = [one_line(statement.text) for statement in result.findings.verdict]
-    doubts = [one_line(f"Doubt: {doubt.text}") for doubt in result.findings.doubts]
+    doubts = [
+        one_line(
+            f"{'Remark' if doubt.kind == 'remark of the estimator' else 'Doubt'}: {doubt.text}"
+        )
+        for doubt in result.findings.doubts
+    ]
     return [*(["What is established, and what is not", *lines] if lines else []), *doubts]
 
 

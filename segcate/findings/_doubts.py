@@ -179,7 +179,7 @@ def _segment(
     if shown:
         yield Doubt(
             "remark of the estimator",
-            f"The estimator remarks on {segment_phrase(segment)}: {'; '.join(shown)}.",
+            f"The estimator says of {segment_phrase(segment)}: {'; '.join(shown)}.",
             segment.label,
         )
 
