@@ -31,7 +31,9 @@ def effects_by(study: Study, plan: Plan, progress: Progress) -> pd.DataFrame | N
     if study.by is None:
         return None
     tables = []
-    X = study.X if study.segment is None else study.X.drop(columns=study.segment)
+    X = study.X
+    if study.segment is not None:  # groups of other columns are compared within it, as a category
+        X = X.assign(**{study.segment: _as_category(X[study.segment])})
     for name in map(str, study.by.columns):
         groups = groups_of(study.by[name])
         with progress.during(f"estimating by {name}, {groups.nunique()} groups"):
@@ -45,6 +47,12 @@ def effects_by(study: Study, plan: Plan, progress: Progress) -> pd.DataFrame | N
         tables.append(table)
     whole: pd.DataFrame = pd.concat(tables, ignore_index=True)
     return whole.set_index(["column", "group"])
+
+
+def _as_category(labels: pd.Series) -> pd.Series:
+    """Return labels as a category, whatever they are."""
+    texts: Any = labels.map(str)
+    return pd.Series(pd.Categorical(texts), index=labels.index, name=labels.name)
 
 
 def _free_name(X: pd.DataFrame) -> str:

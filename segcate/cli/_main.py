@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -25,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0 when all went well, 2 when the call or the data cannot be used (a line on stderr for each
-        problem), 130 when interrupted.
+        problem), 1 when the reader of its output went away, 130 when interrupted.
 
     Examples
     --------
@@ -45,9 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         progress = Progress(options["quiet"])
         with warnings_as_notes(progress):
             command(options, words, progress)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("segcate: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader of the tables, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print("segcate: stopped, as nobody reads the tables any more", file=sys.stderr)
+        return 1
     except (ValueError, TypeError, ImportError, OSError) as error:
         if "--debug" in words:
             raise

@@ -114,7 +114,7 @@ OPTIONS = (
     Option("--id", "columns", "names the rows in lists of whom to treat", "COL"),
     Option("--rows", "reading", "only rows that fulfil it: \"age >= 18 and plan != 'free'\"", "RULE"),
     Option("--drop-missing", "reading", "leave out rows with missing values", default=False),
-    Option("--missing-covariates", "reading", "where over 5 %% of rows lack a number",
+    Option("--missing-covariates", "reading", "how gaps of numbers are filled; needed where over 5 %% of rows have one",
            choices=("indicator", "drop", "impute")),
     Option("--missing", "reading", "cells that mean no value (NA and the like among numbers do)", "NA,...", (), _names),
     Option("--date-format", "reading", "of dates that are not 2024-01-31: d.m.Y", "FORMAT", repeats=True),
@@ -147,6 +147,13 @@ OPTIONS = (
     Option("--quiet", "output", "no progress lines", default=False),
     Option("--debug", "output", "show where an error came from", default=False),
 )  # fmt: skip
+
+
+# Where a command writes, if not into a folder of a report.
+_OUT = {
+    "report": ("file to write, or several with -arm-1 ... (default: report.html)", "FILE"),
+    "card": ("folder of the card and its model (default: card)", "DIR"),
+}
 
 
 def defaults_of(changed: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -201,7 +208,7 @@ def build_parser(
             command.add_argument(
                 "data", metavar="DATA", help=what, nargs="?", default=argparse.SUPPRESS
             )
-        _add_options(command, reads_file)
+        _add_options(command, reads_file, _OUT.get(name))
     return parser
 
 
@@ -209,12 +216,17 @@ def _wide(prog: str) -> argparse.HelpFormatter:
     return argparse.HelpFormatter(prog, max_help_position=30, width=110)
 
 
-def _add_options(parser: argparse.ArgumentParser, reads_file: bool) -> None:
+def _add_options(
+    parser: argparse.ArgumentParser, reads_file: bool, out: tuple[str, str] | None
+) -> None:
     for group, options in _grouped():
         if not reads_file and group in ("columns", "reading"):
             continue
         add = parser.add_argument_group(group).add_argument
         for option in options:
+            if option.key == "out" and out is not None:
+                add(option.flag, help=out[0], metavar=out[1], default=argparse.SUPPRESS)
+                continue
             shown = isinstance(option.default, str | int | float) and option.default is not False
             text = option.help + (f" (default: {option.default})" if shown else "")
             more: dict[str, Any] = {"help": text, "default": argparse.SUPPRESS}

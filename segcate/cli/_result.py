@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -72,6 +72,9 @@ def results_of(study: Study, plan: Plan, wishes: Wishes, progress: Progress) -> 
             targeting = find_targets(analysis.study, plan, wishes.prices, progress)
         with progress.during("collecting the findings"):
             findings = _findings(analysis, plan, wishes)
+        if targeting is not None:  # valued on held-out rows of its own
+            rest = (entry for entry in findings.not_computed if entry.section != "targeting")
+            findings = replace(findings, not_computed=tuple(rest))
         found.append(Result(analysis, plan, findings, by, targeting))
     return found
 

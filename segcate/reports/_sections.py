@@ -141,9 +141,11 @@ def _effects(findings: Findings) -> list[Block]:
         t.shares("relative lift", [r.relative_lift for r in rows]),
         t.measures("detectable effect", [r.minimum_detectable_effect for r in rows], decimals),
     ]
+    are_shrunken = any(math.isfinite(s.shrunken_effect) for s in segments)
+    shrunken = "Shrunken: pulled to the mean of all segments. " if are_shrunken else ""
     caption = (
-        f"Effects in {units_explained(findings)}. Adjusted: by Holm over segments. Shrunken: pulled to the mean of all "
-        "segments. Without treatment: mean outcome of the rows of the estimand had they not been treated. "
+        f"Effects in {units_explained(findings)}. Adjusted: by Holm over segments. {shrunken}"
+        "Without treatment: mean outcome of the rows of the estimand had they not been treated. "
         "Detectable: what 80 of 100 such studies would tell from 0."
     )
     grid = Table(columns, caption, last=1)

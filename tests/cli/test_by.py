@@ -42,3 +42,22 @@ def test_effects_of_a_column_are_those_of_the_estimator(file, tmp_path, users, c
 def test_a_column_that_is_not_there_is_told(file, capsys):
     text = error_of(capsys, "run", file, *BASIC, "--by", "regio")
     assert "--by: there is no column 'regio'. Did you mean 'region'?" in text
+
+
+def test_groups_that_differ_in_the_segment_are_adjusted_for_it(tmp_path):
+    """Grade moves treatment, outcome and region, and the effect is 1 everywhere."""
+    rng = np.random.default_rng(0)
+    grade = rng.integers(0, 3, 3000)
+    treatment = rng.random(3000) < np.array([0.2, 0.5, 0.8])[grade]
+    table = pd.DataFrame(
+        {"grade": grade + 1, "t": treatment.astype(int), "x": rng.normal(size=3000)}
+    )
+    table["region"] = np.where(rng.random(3000) < 0.2 + 0.3 * grade, "N", "S")
+    table["y"] = 5.0 * (grade == 1) + 4.0 * (grade == 2) + table["t"] + rng.normal(size=3000)
+    table.to_csv(tmp_path / "data.csv", index=False)
+    columns = ("--outcome", "y", "--treatment", "t", "--segment-column", "grade")
+    more = ("--by", "region", "--method", "regression", "--out", tmp_path / "out")
+    assert run("run", tmp_path / "data.csv", *columns, *more) == 0
+    found = pd.read_csv(tmp_path / "out" / "by.csv", index_col="group")
+    np.testing.assert_array_less(np.abs(found["effect"] - 1), 3 * found["std_error"])
+    assert found["std_error"].max() < 0.1

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from segcate.cli import main
+from segcate.cli._problems import Problems, UserError
+from segcate.cli._study.gaps import rows_without_gaps
 
 BASIC = ("--outcome", "y", "--treatment", "t", "--segment-column", "region")
 
@@ -63,3 +65,41 @@ def test_the_error_on_gaps_names_the_texts_that_are_read_as_missing(tmp_path, ca
     said = capsys.readouterr().err
     assert "30 of 60 rows have missing values in t (30)" in said
     assert "'NA', 'None', 'null'" in said
+
+
+@pytest.mark.parametrize("fill", ["indicator", "impute"])
+def test_what_fills_covariates_goes_before_dropping_rows(fill):
+    table = pd.DataFrame(
+        {
+            "y": [1.0, np.nan, 3.0, 4.0],
+            "x": [np.nan, 2.0, np.nan, 1.0],
+            "w": [1.0, 2.0, 3.0, np.nan],
+        }
+    )
+    notes, problems = [], Problems()
+    kept = rows_without_gaps(
+        table,
+        ["x", "w"],
+        {"y"},
+        drop_missing=True,
+        covariate_gaps=fill,
+        notes=notes,
+        problems=problems,
+    )
+    assert kept.tolist() == [True, False, True, True]
+    assert notes[0] == "1 of 4 rows dropped for missing values in y (1)"
+    assert "x (2), w (1)" in notes[1]
+    refused = Problems()
+    rows_without_gaps(
+        table,
+        ["x", "w"],
+        {"y"},
+        drop_missing=False,
+        covariate_gaps=fill,
+        notes=[],
+        problems=refused,
+    )
+    with pytest.raises(
+        UserError, match=r"1 of 4 rows have missing values in y \(1\). Pass --drop-missing"
+    ):
+        refused.stop()

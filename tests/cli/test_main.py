@@ -110,3 +110,14 @@ def test_module_runs_as_a_program():
         check=True,
     )
     assert done.stdout.startswith("segcate 0.")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(file):
+    """As `| head` does: the pipe is closed before the tables come."""
+    command = [sys.executable, "-m", "segcate.cli", "run", str(file), *map(str, BASIC), "--quiet"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        process.stdout.close()
+        told = process.stderr.read()
+    assert process.returncode == 1
+    assert told == "segcate: stopped, as nobody reads the tables any more\n"

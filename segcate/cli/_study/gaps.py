@@ -37,7 +37,8 @@ def rows_without_gaps(
     table : columns in use
     covariates : those that are covariates
     whole : those that must have a value in every row
-    drop_missing : whether rows with a gap are dropped
+    drop_missing : whether rows with a gap are dropped; those of covariates are kept where
+        `covariate_gaps` fills them
     covariate_gaps : what is done about gaps in covariates; None: filled where they are few
     notes, problems : what is done, and what cannot be done, is added
     """
@@ -49,29 +50,60 @@ def rows_without_gaps(
     everything = pd.Series(np.ones(len(table), dtype=bool), index=table.index)
     if not counts:
         return everything
-    found = ", ".join(f"{name} ({n})" for name, n in list(counts.items())[:_MOST_NAMED])
+    if covariate_gaps in ("indicator", "impute"):
+        must = [name for name in looked_at if name in whole]
+        kept = everything
+        if gaps[must].any(axis=None):
+            kept = _without_gaps(gaps[must], drop_missing, notes, problems, "")
+        left = gaps.drop(columns=must)[kept.to_numpy(dtype=bool)]
+        if left.any(axis=None):
+            notes.append(_filled(left, covariate_gaps))
+        return kept
     if not drop_missing and not set(whole) & set(counts):
         share = float(gaps.any(axis=1).mean())
-        few = covariate_gaps is None and share <= _FEW_GAPS
-        if few or covariate_gaps in ("indicator", "impute"):
-            what = "five imputations" if covariate_gaps == "impute" else "mean and 0/1 column"
-            notes.append(f"{100 * share:.2g} % of rows lack a number, {found}: {what}")
+        if covariate_gaps is None and share <= _FEW_GAPS:
+            notes.append(_filled(gaps, covariate_gaps))
             return everything
         drop_missing = covariate_gaps == "drop"
-    has_gap = gaps.any(axis=1)
-    n_rows = int(has_gap.sum())
+    return _without_gaps(gaps, drop_missing, notes, problems, _OF_COVARIATES)
+
+
+_OF_COVARIATES = (
+    ", or --ignore a covariate. Of covariates, --missing-covariates says what a gap "
+    "means: indicator (mean and 0/1 column), drop, or impute"
+)
+
+
+def _counted(gaps: pd.DataFrame) -> str:
+    counts = {name: int(n) for name, n in gaps.sum().items() if n}
+    found = ", ".join(f"{name} ({n})" for name, n in list(counts.items())[:_MOST_NAMED])
     if len(counts) > _MOST_NAMED:
         found += f" and {len(counts) - _MOST_NAMED} more columns"
-    if n_rows == len(table) and drop_missing:
+    return found
+
+
+def _filled(gaps: pd.DataFrame, covariate_gaps: str | None) -> str:
+    """Say how gaps of covariates are filled."""
+    what = "five imputations" if covariate_gaps == "impute" else "mean and 0/1 column"
+    share = float(gaps.any(axis=1).mean())
+    return f"{100 * share:.2g} % of rows lack a number, {_counted(gaps)}: {what}"
+
+
+def _without_gaps(
+    gaps: pd.DataFrame, is_dropped: bool, notes: list[str], problems: Problems, ways: str
+) -> pd.Series:
+    """Drop the rows with a gap where the user says so; else they are a problem."""
+    has_gap = gaps.any(axis=1)
+    found, n_rows = _counted(gaps), int(has_gap.sum())
+    if n_rows == len(gaps) and is_dropped:
         problems.add(f"every row has a missing value in {found}; none is left.")
-    elif not drop_missing:
+    elif not is_dropped:
         problems.add(
-            f"{n_rows} of {len(table)} rows have missing values in {found}. Pass --drop-missing to "
-            "leave those rows out, or --ignore a covariate. Of covariates, --missing-covariates says what a gap "
-            "means: indicator (mean and 0/1 column), drop, or impute. In a file of text an empty cell is missing, "
+            f"{n_rows} of {len(gaps)} rows have missing values in {found}. Pass --drop-missing to "
+            f"leave those rows out{ways}. In a file of text an empty cell is missing, "
             "and 'NA', 'None', 'null', '.', '-' or '?' where all other cells of the column are numbers or dates."
         )
     else:
-        notes.append(f"{n_rows} of {len(table)} rows dropped for missing values in {found}")
+        notes.append(f"{n_rows} of {len(gaps)} rows dropped for missing values in {found}")
         return ~has_gap
-    return everything
+    return pd.Series(np.ones(len(gaps), dtype=bool), index=gaps.index)
