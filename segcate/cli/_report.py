@@ -18,12 +18,20 @@ _SHOWN = ["n_treated", "n_control", "effect", "std_error", "ci_low", "ci_high", 
 
 
 def worst_balance(balance: pd.DataFrame) -> pd.DataFrame:
-    """Per segment: the largest absolute standardised difference and how many are above 0.1."""
+    """Per segment: the largest absolute standardised difference and how many are above 0.1.
+
+    A covariate that is constant in an arm has no finite difference; such are counted in a column of
+    their own where there are any.
+    """
     sizes = balance[["smd_before", "smd_after"]].abs()
+    is_infinite = sizes.eq(np.inf).any(axis=1)
+    sizes = sizes.mask(sizes.eq(np.inf))
     table = sizes.groupby(level="segment", sort=False).max()
     table.columns = ["largest_before", "largest_after"]
     above = (sizes["smd_after"] > _BALANCED).groupby(level="segment", sort=False).sum()
     table["above_0.1_after"] = above
+    if is_infinite.any():
+        table["no_finite"] = is_infinite.groupby(level="segment", sort=False).sum()
     table["worst_after"] = [
         "" if rows.isna().all() else str(rows.index[int(np.nanargmax(rows))][1])
         for _, rows in sizes["smd_after"].groupby(level="segment", sort=False)

@@ -59,6 +59,11 @@ def test_worst_balance_names_the_worst_covariate():
     assert table["largest_after"].tolist() == [0.2, 0.01]
     assert table["above_0.1_after"].tolist() == [1, 0]
     assert table["worst_after"].tolist() == ["b", "a"]
+    assert "no_finite" not in table
+    balance.iloc[0] = np.inf, -np.inf
+    table = worst_balance(balance)
+    assert table["largest_after"].tolist() == [0.2, 0.01]
+    assert table["no_finite"].tolist() == [1, 0]
 
 
 def test_markdown_table_writes_numbers_and_escapes_bars():

@@ -24,7 +24,11 @@ class Piped(io.TextIOWrapper):
         return self.terminal
 
 
-@pytest.mark.parametrize("data", [TEXT, gzip.compress(TEXT), TEXT.decode().encode("utf-16")])
+@pytest.mark.parametrize(
+    "data",
+    [TEXT, gzip.compress(TEXT, mtime=0), TEXT.decode().encode("utf-16")],
+    ids=["utf-8", "gz", "utf-16"],
+)
 def test_a_pipe_is_read_like_a_file(monkeypatch, data):
     monkeypatch.setattr(sys, "stdin", Piped(data))
     found = read_table("-")
