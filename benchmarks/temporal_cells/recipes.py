@@ -64,10 +64,9 @@ def recipe(kind: str, gamma: int, epochs: dict[str, int]) -> dict[str, Any]:
              {"learning_rate": 1e-3, "batch_size": batch, "dropout": dropout})
             for hidden, (batch, representation, head, dropout) in zip((24, None), CRN[gamma], strict=True)
         ]  # fmt: skip
-        return _two("decoder", networks, epochs[kind], epochs["decoder"], to_the_end)
+        return _two(networks, epochs[kind], epochs["decoder"], to_the_end)
     propensity, decoder = RMSN[gamma]
     found = _two(
-        "decoder",
         [_of_rmsn((12, 0.1, 128, 0.5, 1e-2)), _of_rmsn(decoder)],
         epochs[kind], epochs["decoder"], to_the_end,
     )  # fmt: skip
@@ -88,17 +87,17 @@ def _of_rmsn(setting: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:
 
 
 def _two(
-    second: str, networks: list[Any], n_epochs: int, n_second: int, common: dict[str, Any]
+    networks: list[Any], n_epochs: int, n_decoder: int, common: dict[str, Any]
 ) -> dict[str, Any]:
-    """Set the encoder and a second network, each with its own rates."""
+    """Set the encoder and the decoder, each with its own rates."""
     from segcate.temporal import Training
 
     (encoder, of_encoder), (decoder, of_decoder) = networks
     return {
         "network": encoder,
         "training": Training(n_epochs=n_epochs, **of_encoder, **common),
-        second: decoder,
-        f"{second}_training": Training(n_epochs=n_second, early_stopping=False, **of_decoder),
+        "decoder": decoder,
+        "decoder_training": Training(n_epochs=n_decoder, early_stopping=False, **of_decoder),
     }
 
 

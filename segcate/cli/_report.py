@@ -10,10 +10,9 @@ import pandas as pd
 from segcate._writing.label_texts import one_line, shown_table
 from segcate._writing.number_texts import write_number
 from segcate.cli._result import Result
+from segcate.findings._design import NOTABLE
 from segcate.reports import AddedSection
 
-# Below this absolute standardised difference arms are commonly called balanced (Stuart 2010).
-_BALANCED = 0.1
 _SHOWN = ["n_treated", "n_control", "effect", "std_error", "ci_low", "ci_high", "p_adjusted"]
 
 
@@ -28,7 +27,7 @@ def worst_balance(balance: pd.DataFrame) -> pd.DataFrame:
     sizes = sizes.mask(sizes.eq(np.inf))
     table = sizes.groupby(level="segment", sort=False).max()
     table.columns = ["largest_before", "largest_after"]
-    above = (sizes["smd_after"] > _BALANCED).groupby(level="segment", sort=False).sum()
+    above = (sizes["smd_after"] > NOTABLE).groupby(level="segment", sort=False).sum()
     table["above_0.1_after"] = above
     if is_infinite.any():
         table["no_finite"] = is_infinite.groupby(level="segment", sort=False).sum()

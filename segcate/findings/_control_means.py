@@ -16,6 +16,7 @@ import numpy.typing as npt
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.encoding import encode_columns
 from segcate._statistics.least_squares import centre_columns, least_squares
+from segcate._statistics.sandwich import unit_factor
 from segcate.effects import SegmentMatching
 from segcate.findings._analysed_rows import AnalysedRows
 from segcate.findings._design import arm_weights
@@ -169,7 +170,7 @@ def _summed(mean: float, on_mean: Float, on_effect: Float, groups: Int | None) -
         sums = [np.bincount(codes, weights).astype(np.float64) for weights in (on_mean, on_effect)]
         on_mean, on_effect = sums
     n = int(((on_mean != 0) | (on_effect != 0)).sum())
-    factor = n / (n - 1) if n > 1 else np.nan
+    factor = float(unit_factor(n))
     variance, other = factor * float(on_mean @ on_mean), factor * float(on_effect @ on_effect)
     product = factor * float(on_mean @ on_effect)
     spread = np.sqrt(variance * other)

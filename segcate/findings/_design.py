@@ -23,7 +23,7 @@ from segcate.findings._source import OWNER, Source
 from segcate.matching import MatchedSample
 from segcate.segmentation import segment_profile
 
-# Where a standardised difference is worth a word (Austin 2009).
+# Below this absolute standardised difference arms are commonly called balanced (Austin 2009; Stuart 2010).
 NOTABLE = 0.1
 EXTREME = 0.02
 _N_BINS = 20

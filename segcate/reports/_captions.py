@@ -10,10 +10,9 @@ import numpy as np
 
 from segcate._writing.number_texts import decimals_of, write_decimals, write_estimate, write_number
 from segcate.findings import Findings, SegmentFinding
+from segcate.findings._design import NOTABLE
 from segcate.reports._blocks import p_text
 from segcate.reports._units import segment_title, units_of
-
-_BALANCED = 0.1
 
 
 def words(name: str, findings: Findings) -> tuple[str, str, str]:
@@ -74,14 +73,14 @@ def _balance(findings: Findings) -> tuple[str, str]:
     rows = [row for row in findings.balance_rows or () if math.isfinite(row.smd_after)]
     text = (
         "Open circles: difference between the arms before matching, filled ones after, in standard deviations; "
-        f"below {_BALANCED} (dotted) is commonly called balanced."
+        f"below {NOTABLE} (dotted) is commonly called balanced."
     )
     if rows:
         worst = max(rows, key=lambda row: abs(row.smd_after))
-        n_over = sum(abs(row.smd_after) > _BALANCED for row in rows)
-        before = sum(abs(row.smd_before) > _BALANCED for row in rows)
+        n_over = sum(abs(row.smd_after) > NOTABLE for row in rows)
+        before = sum(abs(row.smd_before) > NOTABLE for row in rows)
         text += (
-            f" Above {_BALANCED} are {n_over} of {len(rows)} pairs of covariate and segment after matching, "
+            f" Above {NOTABLE} are {n_over} of {len(rows)} pairs of covariate and segment after matching, "
             f"{before} before. The largest after: {worst.covariate} in "
             f"{segment_title(findings, worst.segment)}, {write_decimals(abs(worst.smd_after), 2)} "
             f"(before {write_decimals(abs(worst.smd_before), 2)})."

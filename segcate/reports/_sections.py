@@ -9,11 +9,11 @@ from typing import Any
 
 from segcate._writing.number_texts import decimals_of
 from segcate.findings import Findings
+from segcate.findings._design import NOTABLE
 from segcate.reports import _blocks as t
 from segcate.reports._blocks import Block, Folded, Head, Pairs, Points, Table, Words
 from segcate.reports._units import segment_title, units_explained, units_of
 
-_BALANCED = 0.1
 _CONTRASTS_SHOWN = 45
 
 
@@ -225,12 +225,12 @@ def _balance(findings: Findings) -> list[Block]:
         t.texts("worst covariate", [row.worst for row in worst]),
         t.measures("before", [row.smd_before for row in worst], 2),
         t.measures("after", [row.smd_after for row in worst], 2),
-        t.counts(f"above {_BALANCED} after", [row.n_over for row in worst]),
+        t.counts(f"above {NOTABLE} after", [row.n_over for row in worst]),
         t.counts("of", [row.n_covariates for row in worst]),
     ]
     caption = (
         "The covariate on which the arms differ most after matching, by segment: standardised mean differences, in "
-        f"standard deviations; below {_BALANCED} in size is commonly called balanced."
+        f"standard deviations; below {NOTABLE} in size is commonly called balanced."
     )
     rows = sorted(findings.balance_rows or (), key=lambda r: -abs(_or_zero(r.smd_after)))
     columns_of_all = [
