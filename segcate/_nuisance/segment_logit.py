@@ -21,10 +21,11 @@ from segcate._nuisance.segment_ridge import (
     ridge,
     segment_sums,
 )
+from segcate._statistics.row_sample import row_keys, sampled
 
 __all__ = ["SegmentLogit", "fit_segment_logit"]
 
-# Rows beyond which a part of them, evenly spread, stands for all: matches do not need more.
+# Rows beyond which a part of them stands for all: matches do not need more.
 MOST_ROWS = 10_000
 _MOST_STEPS = 12
 _TOLERANCE = 1e-8
@@ -74,7 +75,7 @@ def fit_segment_logit(
     The penalties minimise generalised cross-validation of the linear probability model; they are
     multiplied by the mean squared residual around the segment's share, the scale of its noise.
     """
-    taken = _spread_out(curves, rows_of, treatment)
+    taken = _part_of_many(curves, rows_of, treatment, weight)
     used = np.concatenate(taken)
     if len(used) < sum(len(rows) for rows in rows_of):
         curves, treatment = replace(curves, columns=curves.columns[used]), treatment[used]
@@ -116,18 +117,17 @@ def _step(
     return ridge(curves, sums, penalty), sums
 
 
-def _spread_out(curves: Curves, rows_of: Sequence[Int], treatment: Float) -> list[Int]:
-    """Take every so many rows of each segment and arm, in the order of a fixed mixture of columns.
-
-    Rows of one value of the mixture are alike, so that the order of the rows of X does not matter.
-    """
-    step = sum(len(rows) for rows in rows_of) / MOST_ROWS
-    if step <= 1:
+def _part_of_many(
+    curves: Curves, rows_of: Sequence[Int], treatment: Float, weight: Float | None
+) -> list[Int]:
+    """Take the same share of each segment and arm, rows that `row_sample` chooses by their content."""
+    share = MOST_ROWS / max(sum(len(rows) for rows in rows_of), 1)
+    if share >= 1:
         return list(rows_of)
-    mixture = np.sqrt(np.arange(curves.n_lines) + 2.0)
+    keys = row_keys(curves.columns, weight)
     out = []
     for rows in rows_of:
-        key = curves.standard.apply(curves.columns[rows], curves.standard.varies) @ mixture
-        order = np.lexsort((key, treatment[rows]))
-        out.append(np.sort(rows[order[(np.arange(int(len(rows) / step)) * step).astype(np.intp)]]))
+        arms = (rows[treatment[rows] == arm] for arm in (0, 1))
+        parts = [arm[sampled(keys[arm], int(np.ceil(share * len(arm))))] for arm in arms]
+        out.append(np.sort(np.concatenate(parts)))
     return out
