@@ -95,10 +95,10 @@ def window_means(
     fit decide whether numpy or a kernel does it; None takes those given.
     """
     means = np.full(len(start), np.nan)
-    if not len(donors) and not len(weight) and are_few(len(start) if n_rows is None else n_rows):
+    if not len(weight) and are_few(len(start) if n_rows is None else n_rows):
         sets, size = _common_size(start, stop)
         if 0 < size <= _DIRECT:
-            means[sets] = _sums_of_equal(values, start[sets], size) / size
+            means[sets] = _sums_of_equal(values, start[sets], donors, size) / size
             return means
     longest = _DIRECT if len(donors) == 0 else None
     if longest and (stop - start).max(initial=0) > longest:
@@ -117,11 +117,11 @@ def window_means(
     return means
 
 
-def _sums_of_equal(values: Float, start: Index, size: int) -> Float:
-    """Add up values over windows of one size."""
-    total = values[start]
+def _sums_of_equal(values: Float, start: Index, donors: Index, size: int) -> Float:
+    """Add up values over sets of one size."""
+    total = values[donors[start] if len(donors) else start]
     for j in range(1, size):
-        total = total + values[start + j]
+        total = total + values[donors[start + j] if len(donors) else start + j]
     return total
 
 
@@ -220,12 +220,15 @@ def window_variances(
 
     `members` may be an empty array: then the set is the window itself. `n_rows` as in `window_means`.
     """
-    if not len(members) and are_few(len(start) if n_rows is None else n_rows):
+    if are_few(len(start) if n_rows is None else n_rows):
         sets, n = _common_size(start, stop)
         if 1 < n <= _DIRECT:
             first, out = start[sets], np.full(len(start), np.nan)
-            mean = _sums_of_equal(values, first, n) / n
-            gaps = np.array([(values[first + j] - mean) ** 2 for j in range(n)])
+            mean = _sums_of_equal(values, first, members, n) / n
+            places = (first + j for j in range(n))
+            gaps = np.array(
+                [(values[members[at] if len(members) else at] - mean) ** 2 for at in places]
+            )
             out[sets] = gaps.sum(axis=0) / (n - 1)
             return out
     low, high, place = _distinct(start, stop)

@@ -79,16 +79,19 @@ def test_covariances_are_spread_over_the_rows_of_each_window():
 
 
 @pytest.mark.usefixtures("path")
-@pytest.mark.parametrize("size", [0, 3])
-def test_windows_of_one_size_and_no_window_at_all(size):
+@pytest.mark.parametrize("has_donors", [False, True])
+@pytest.mark.parametrize("size", [0, 1, 3])
+def test_sets_of_one_size_and_no_set_at_all(size, has_donors):
     start = np.arange(5, dtype=np.int32)
     values = np.arange(10.0) ** 2
-    means = window_means(values, start, start + np.int32(size), NO_DONORS, NONE)
-    expected = [values[i : i + 3].mean() if size else np.nan for i in range(5)]
-    np.testing.assert_allclose(means, expected, rtol=RTOL)
-    variances = window_variances(values, start, start + np.int32(size), NO_DONORS)
-    expected = [values[i : i + 3].var(ddof=1) if size else np.nan for i in range(5)]
-    np.testing.assert_allclose(variances, expected, rtol=RTOL)
+    donors = np.arange(9, -1, -1, dtype=np.int32) if has_donors else NO_DONORS
+    ends = start, start + np.int32(size)
+    in_order = values[::-1] if has_donors else values
+    sets = [in_order[i : i + size] for i in range(5)]
+    means = [part.mean() if size else np.nan for part in sets]
+    np.testing.assert_allclose(window_means(values, *ends, donors, NONE), means, rtol=RTOL)
+    variances = [part.var(ddof=1) if size > 1 else np.nan for part in sets]
+    np.testing.assert_allclose(window_variances(values, *ends, donors), variances, rtol=RTOL)
 
 
 def test_numpy_leaves_long_lists_to_the_kernel(monkeypatch):
