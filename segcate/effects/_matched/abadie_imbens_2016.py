@@ -22,6 +22,8 @@ from segcate.matching._design import Design
 from segcate.matching._nearest import match_with_replacement
 from segcate.matching._window_sums import spread_covariances
 
+Windows = tuple[npt.NDArray[np.int32], ...]
+
 # Distances between covariate rows computed at most for one segment; above it, the average over all
 # rows becomes one over rows and donors that lie evenly in the order of the score.
 DISTANCE_BUDGET = 4_000_000
@@ -33,7 +35,7 @@ _TIED = 1e-12
 # Method of a segment for which the theory asked for does not hold.
 NOT_VALID = "not valid"
 # Below this many treated the correction undercovers and "auto" leaves it out.
-_FEWEST_FOR_AUTO = 100
+FEWEST_FOR_AUTO = 100
 _SCORE_AS_GIVEN = "standard error takes the score as given (scores of 0 or 1)"
 
 
@@ -99,11 +101,8 @@ def abadie_imbens_2016(segment: EstimatedSegment) -> VarianceEstimate:
     model = score_model(segment.design, segment.view, standardise=False)
     if model is None:
         return segment.variance(float("nan"), NOT_VALID)
-    base = variance_2006(segment)
-    correction = _correction(segment, model)
-    if not np.isfinite(correction):
-        return segment.variance(base, "abadie-imbens", _SCORE_AS_GIVEN)
-    return segment.variance(base + correction, "abadie-imbens-2016")
+    base = segment.variance(variance_2006(segment), "abadie-imbens")
+    return corrected_variance(base, _correction(segment, model))
 
 
 def larger_abadie_imbens(segment: EstimatedSegment) -> VarianceEstimate:
@@ -111,13 +110,24 @@ def larger_abadie_imbens(segment: EstimatedSegment) -> VarianceEstimate:
     is_sample = segment.options.inference == "sample"
     base = segment.variance(variance_2006(segment, detrend=is_sample), "abadie-imbens")
     model = score_model(segment.design, segment.view)
-    if model is None or is_sample or int((segment.view.own > 0).sum()) < _FEWEST_FOR_AUTO:
+    if model is None or is_sample or int((segment.view.own > 0).sum()) < FEWEST_FOR_AUTO:
         return base
-    correction = _correction(segment, model)
+    return larger_variance(base, _correction(segment, model))
+
+
+def larger_variance(base: VarianceEstimate, correction: float) -> VarianceEstimate:
+    """Add what the estimation of the score adds to the variance of 2006; nothing that it takes away."""
     if not np.isfinite(correction):
         return replace(base, note=_SCORE_AS_GIVEN)
     if correction <= 0:
         return base
+    return replace(base, value=base.value + correction, method="abadie-imbens-2016")
+
+
+def corrected_variance(base: VarianceEstimate, correction: float) -> VarianceEstimate:
+    """Add what the estimation of the score adds to the variance of 2006, or takes away."""
+    if not np.isfinite(correction):
+        return replace(base, note=_SCORE_AS_GIVEN)
     return replace(base, value=base.value + correction, method="abadie-imbens-2016")
 
 
@@ -173,30 +183,44 @@ def estimated_score_correction(
     means there without the row itself, and y_i(Om_z) the mean over the nearest of the other arm on
     the covariates. The ATC is the ATT with the arms renamed.
     """
-    f, windows = model.slope, _arm_windows(view, n_variance_neighbors)
+    windows = arm_windows(view, n_variance_neighbors)
     if view.estimand == "ate":
         y1, y0 = adjusted.for_focal_arm(0), adjusted.for_focal_arm(1)
-        a = _covariance_shares(view, y1, 1, model.slope_by_chance(1), windows)
-        a += _covariance_shares(view, y0, 0, model.slope_by_chance(0), windows)
-        c = a @ model.regressors / len(f)
+        a = arm_shares(view, model, y1, 1, windows) + arm_shares(view, model, y0, 0, windows)
+        c = a @ model.regressors / len(a)
         return -float(c @ model.covariance @ c)
-    focal = 1 if view.estimand == "att" else 0
-    y = adjusted.for_focal_arm(focal)
-    other = model.chance(focal) * model.slope_by_chance(1 - focal)  # f times the odds
-    a = _covariance_shares(view, y, focal, f, windows)
-    a += _covariance_shares(view, y, 1 - focal, other, windows)
-    inside = _local_means(view, y, n_variance_neighbors, windows)
-    sign = 1.0 if focal == 1 else -1.0
-    a += f * (sign * (inside[focal] - inside[1 - focal]) - found.effect) * sign
+    y = adjusted.for_focal_arm(1 if view.estimand == "att" else 0)
+    a = focal_shares(view, model, y, found.effect, n_variance_neighbors, windows)
     c = a @ model.regressors / view.total
     b = _covariate_term(view, model, y, found.effect, n_neighbors) / view.total
     return float(b @ model.covariance @ b) - float(c @ model.covariance @ c)
 
 
-Windows = tuple[npt.NDArray[np.int32], ...]
+def arm_shares(view: SegmentView, model: ScoreModel, y: Float, arm: int, windows: Windows) -> Float:
+    """Return what the covariances in one arm add to the derivative of the ATE, by regressor row."""
+    return _covariance_shares(view, y, arm, model.slope_by_chance(arm), windows)
 
 
-def _arm_windows(view: SegmentView, n_neighbors: int) -> Windows:
+def focal_shares(
+    view: SegmentView,
+    model: ScoreModel,
+    y: Float,
+    effect: float,
+    n_neighbors: int,
+    windows: Windows,
+) -> Float:
+    """Return the derivative of the ATT (or ATC) in the score, by regressor row."""
+    f, focal = model.slope, 1 if view.estimand == "att" else 0
+    other = model.chance(focal) * model.slope_by_chance(1 - focal)  # f times the odds
+    a = _covariance_shares(view, y, focal, f, windows)
+    a += _covariance_shares(view, y, 1 - focal, other, windows)
+    inside = _local_means(view, y, n_neighbors, windows)
+    sign = 1.0 if focal == 1 else -1.0
+    a += f * (sign * (inside[focal] - inside[1 - focal]) - effect) * sign
+    return a
+
+
+def arm_windows(view: SegmentView, n_neighbors: int) -> Windows:
     """Windows of the J nearest (ties kept): own arm with the row itself among them, other arm."""
     own = view.same_arm_windows(n_neighbors - 1, (True, True))
     other = match_with_replacement(
@@ -252,17 +276,25 @@ def _covariate_term(
     for arm in (0, 1):
         rows = np.flatnonzero(view.in_arm(arm))
         donors = np.flatnonzero(view.in_arm(1 - arm))
-        n_rows, n_donors = _within_budget(len(rows), len(donors))
-        rows_used = _evenly(rows, n_rows, view.score, y, z)
-        donors_used = _evenly(donors, n_donors, view.score, y, z)
+        n_rows, n_donors = within_budget(len(rows), len(donors))
+        rows_used = at_ranks(rows, ranks_taken(len(rows), n_rows), view.score, view.y, z)
+        donors_used = at_ranks(donors, ranks_taken(len(donors), n_donors), view.score, view.y, z)
         mean = nearest_covariate_means(z[rows_used], z[donors_used], y[donors_used], n_neighbors)
-        gap = (y[rows_used] - mean) * (1.0 if arm == 1 else -1.0) - effect
-        share = len(rows) / len(rows_used)
-        total += share * (model.slope[rows_used] * gap) @ model.regressors[rows_used]
+        sign, share = 1.0 if arm == 1 else -1.0, len(rows) / len(rows_used)
+        total += share * covariate_gaps(
+            model.regressors[rows_used], model.slope[rows_used], y[rows_used], mean, sign, effect
+        )
     return total
 
 
-def _within_budget(n_rows: int, n_donors: int) -> tuple[int, int]:
+def covariate_gaps(
+    regressors: Float, slope: Float, y: Float, mean: Float, sign: float, effect: float
+) -> Float:
+    """Add up ``z f (sign (y - mean) - effect)`` over rows, `mean` that of the nearest rows of the other arm."""
+    return np.asarray((slope * ((y - mean) * sign - effect)) @ regressors)
+
+
+def within_budget(n_rows: int, n_donors: int) -> tuple[int, int]:
     """Return how many rows and donors the budget of distances allows."""
     excess = n_rows * n_donors / DISTANCE_BUDGET
     if excess <= 1:
@@ -271,17 +303,23 @@ def _within_budget(n_rows: int, n_donors: int) -> tuple[int, int]:
     return fewer, max(1, min(n_donors, DISTANCE_BUDGET // fewer))
 
 
-def _evenly(
-    positions: npt.NDArray[np.intp], n_wanted: int, score: Float, y: Float, z: Float
+def ranks_taken(n: int, n_wanted: int) -> npt.NDArray[np.intp]:
+    """Return the ranks of so many of n rows, spread evenly; all ranks where there are no more."""
+    if n_wanted >= n:
+        return np.arange(n)
+    return np.linspace(0, n - 1, n_wanted).round().astype(np.intp)
+
+
+def at_ranks(
+    positions: npt.NDArray[np.intp], taken: npt.NDArray[np.intp], score: Float, y: Float, z: Float
 ) -> npt.NDArray[np.intp]:
-    """Thin the positions of an arm evenly in the order of score, outcome and covariates.
+    """Take the rows of some ranks out of an arm, in the order of score, covariates and outcome.
 
     The positions come in the order of the score, and rows of equal score in the order of the data.
     Those alone are sorted again, so that the order of the data does not decide who is taken.
     """
-    if n_wanted >= len(positions):
+    if len(taken) == len(positions):
         return positions
-    taken = np.linspace(0, len(positions) - 1, n_wanted).round().astype(np.intp)
     scores = score[positions]
     first = np.searchsorted(scores, scores[taken], side="left")
     last = np.searchsorted(scores, scores[taken], side="right")
@@ -289,7 +327,7 @@ def _evenly(
     for begin in np.unique(first[last - first > 1]):
         at = np.flatnonzero(first == begin)
         tied = positions[begin : last[at[0]]]
-        order = np.lexsort((*z[tied].T[::-1], y[tied]))
+        order = np.lexsort((y[tied], *z[tied].T[::-1]))
         out[at] = tied[order[taken[at] - begin]]
     return out
 

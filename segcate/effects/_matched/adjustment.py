@@ -7,6 +7,7 @@ plain matching on ``y - mu_0(Z)``, which is how it is computed here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,17 +165,43 @@ def _affordable_columns(
     score = view.score[:, None] if len(view.score) else np.empty((len(view.y), 0))
     if Z.shape[1] == 0:
         return score, ""
-    n_columns = Z.shape[1]
     n_donors = float(len(at))
     if len(view.weight):
         n_donors = effective_rows(view.weight[at], as_counts=view.has_counts)
+    found, note = affordable(
+        len(at), n_donors, Z.shape[1], lambda: int(independent_columns(Z[at]).sum()), needed,
+        has_score=bool(len(view.score)),
+    )  # fmt: skip
+    if found == "columns":
+        return centre_columns(Z), note
+    return (score if found == "score" else None), note
+
+
+def affordable(
+    n_rows: int,
+    n_donors: float,
+    n_columns: int,
+    rank: Callable[[], int],
+    needed: int = DONORS_PER_PARAMETER,
+    *,
+    has_score: bool = True,
+) -> tuple[str, str]:
+    """Say what the donors are enough for, "columns", "score" or "nothing", and the remark on it.
+
+    Parameters
+    ----------
+    n_rows, n_donors : donors, and what they count with weights
+    n_columns, rank : covariates, and how many of them are independent, asked for where it matters
+    needed : donors a parameter
+    has_score : whether there is a score to fall back on
+    """
     if n_donors < needed * (n_columns + 1):
-        n_columns = int(independent_columns(Z[at]).sum())
+        n_columns = rank()
     if n_donors >= needed * (n_columns + 1):
-        return centre_columns(Z), ""
-    if len(view.score) and n_donors >= needed * 2:
-        return score, f"bias adjusted on the score alone ({len(at)} donors)"
-    return None, f"no bias adjustment ({len(at)} donors)"
+        return "columns", ""
+    if has_score and n_donors >= needed * 2:
+        return "score", f"bias adjusted on the score alone ({n_rows} donors)"
+    return "nothing", f"no bias adjustment ({n_rows} donors)"
 
 
 @dataclass(frozen=True, slots=True)

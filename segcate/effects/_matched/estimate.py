@@ -173,13 +173,13 @@ def _without_estimate(design: Design, view: SegmentView, fewest: int) -> Segment
         return replace(found, status=why[seen[0]] if seen else "no matches")
     if _is_disjoint(view):
         return replace(found, status="no overlap of scores")
-    thin = _too_thin(view, n_treated, n_control, fewest)
+    n_donors = int(np.count_nonzero(view.uses))
+    thin = too_thin(min(_matched_focal(view)), n_donors, n_treated, n_control, fewest)
     return replace(found, status=thin) if thin else found
 
 
-def _too_thin(view: SegmentView, n_treated: int, n_control: int, fewest: int) -> str:
+def too_thin(n_matched: int, n_donors: int, n_treated: int, n_control: int, fewest: int) -> str:
     """Say so where the matches rest on too few rows; empty where they do not."""
-    n_matched, n_donors = min(_matched_focal(view)), int(np.count_nonzero(view.uses))
     if min(n_matched, n_donors) >= 2:
         thin = too_few_rows(n_treated, n_control, fewest)
         if thin:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -214,11 +215,32 @@ def rare_events(
     """
     if not is_binary_column(y):
         return RareEvents()
+    arms = (is_treated, ~is_treated)
+    return rare_by_counts(
+        [float(y[at].sum()) for at in arms],
+        [int(at.sum()) for at in arms],
+        [float(weight[at] @ weight[at] / weight[at].sum() ** 2) for at in arms],
+        fewest,
+    )
+
+
+def rare_by_counts(
+    events: Sequence[float],
+    n_rows: Sequence[int],
+    concentration: Sequence[float],
+    fewest: int = FEWEST_EVENTS,
+) -> RareEvents:
+    """Say the same of counted events.
+
+    Parameters
+    ----------
+    events, n_rows : of each arm
+    concentration : ``sum w^2 / (sum w)^2`` of each arm
+    """
     seen, added = np.inf, 0.0
-    for arm in (is_treated, ~is_treated):
-        events, w = float(y[arm].sum()), weight[arm]
-        seen = min(seen, events, int(arm.sum()) - events)
-        added += HALF_EVENT * float(w @ w / w.sum() ** 2) ** 2
+    for n_events, n, share in zip(events, n_rows, concentration, strict=True):
+        seen = min(seen, n_events, n - n_events)
+        added += HALF_EVENT * share**2
     is_few = seen < FEWEST_EVENTS
     note = f"fewer than {FEWEST_EVENTS} events in an arm" if is_few else ""
     return RareEvents(note, added if seen < fewest else 0.0)

@@ -1,0 +1,1 @@
+"""Fits of data that outgrow memory or a machine, equal to those in memory."""
