@@ -134,6 +134,8 @@ TESTED_BY: dict[str, tuple[str, str]] = {
     "reports/_units.py": ("reports/test_figures.py", "draw_figures"),
     "segmentation/_clustering.py": ("segmentation/test_cluster.py", "ClusterSegmenter"),
     "segmentation/_clustering_segmenter.py": ("segmentation/test_kmeans.py", "KMeansSegmenter"),
+    "scale/_halo.py": ("scale/test_core.py", "halo_of"),
+    "scale/_sums.py": ("scale/test_core.py", "merged_all"),
     "temporal/_models/average_effects.py": ("temporal/_models/test_estimator.py", "average_effects"),
     "temporal/_models/balanced_estimator.py": ("temporal/_models/test_neural.py", "CausalTransformer"),
     "temporal/_models/causal_transformer.py": ("temporal/_models/test_neural.py", "CausalTransformer"),

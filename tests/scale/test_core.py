@@ -30,7 +30,7 @@ def made_plan(rows, estimand, k, others, inference, with_model, caliper=np.inf):
     values = np.column_stack([rows.y, rows.score, rows.columns])
     model, ranks = None, None
     counts = np.bincount(rows.treatment, minlength=2)
-    if with_model and others > 0:
+    if with_model:
         standard = standardise(rows.columns, None, None, None)
         model = LogitModel(standard, np.ones(2, dtype=bool), np.eye(3))
         budgets = [within_budget(counts[arm], counts[1 - arm]) for arm in (0, 1)]
