@@ -40,7 +40,9 @@ FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
 ANNEXES = {
     "temporal": {"exceptions", "_kernels", "_publishing", "_writing", "_inputs", "_statistics"}
 }
-TEMPORAL_FLOORS = [{"_panel"}, {"_networks", "_simulators"}, {"_models"}, {"_segments"}]
+TEMPORAL_FLOORS = [
+    {"_panel"}, {"_linear", "_networks", "_simulators"}, {"_models"}, {"_segments"},
+]  # fmt: skip
 # Who may import from `datasets` (for its demonstration) and from `scale`: the command line.
 READERS = {"datasets": {"cli"}, "scale": {"cli"}}
 

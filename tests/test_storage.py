@@ -129,6 +129,15 @@ def msm() -> Any:
     return temporal.MSM(["a0", "a1"], "y", horizon=3, **roles).fit(panel())
 
 
+def linear_g_computation() -> Any:
+    """Fit the linear model that is simulated onwards."""
+    roles = {"covariates": ["x0"], "static": ["kind"]}
+    model = temporal.LinearGComputation(
+        ["a0", "a1"], "y", horizon=3, n_bootstraps=2, random_state=0, **roles
+    )
+    return model.fit(panel())
+
+
 def trajectories() -> Any:
     """Fit segments of trajectories."""
     segmenter = temporal.TrajectorySegmenter(
@@ -183,6 +192,7 @@ FITTED: dict[str, Callable[[], Any]] = {
     ),
     "RuleSegmenter": lambda: segmentation.RuleSegmenter({"low": "x0 < 0"}).fit(users().X),
     "MSM": msm,
+    "LinearGComputation": linear_g_computation,
     "TrajectorySegmenter": trajectories,
     **{name: partial(network, name) for name in NETWORKS},
 }  # fmt: skip

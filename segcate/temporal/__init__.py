@@ -1,7 +1,7 @@
 """Treatments over time: models that predict outcomes under plans, and simulators with known truth.
 
 The networks need PyTorch, the extra `temporal`, and are loaded when first asked for; simulators, plans,
-segments and the marginal structural model do without.
+segments, linear g-computation and the marginal structural model do without.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from segcate._publishing import publish
+from segcate.temporal._models.linear_g_computation import LinearGComputation
 from segcate.temporal._models.msm import MSM
 from segcate.temporal._models.settings import Network, Training
 from segcate.temporal._panel.coding import Scaling, TreatmentCoding
+from segcate.temporal._panel.outcome_scale import OutcomeScale
 from segcate.temporal._panel.panel import Roles
 from segcate.temporal._panel.plan import TreatmentPlan
+from segcate.temporal._panel.simulated_state import SimulatedState
 from segcate.temporal._segments.cross_fit import (
     CrossFitSegmentEffects,
     cross_fit_segment_effects,
@@ -31,7 +34,7 @@ from segcate.temporal._simulators.tumor_patients import TumorPatients
 if TYPE_CHECKING:
     from segcate.temporal._models.causal_transformer import CausalTransformer
     from segcate.temporal._models.crn import CRN
-    from segcate.temporal._models.gnet import GNet, SimulatedState
+    from segcate.temporal._models.gnet import GNet
     from segcate.temporal._models.rmsn import RMSN
 
 _NETWORKS = {
@@ -39,7 +42,6 @@ _NETWORKS = {
     "CausalTransformer": "_models.causal_transformer",
     "GNet": "_models.gnet",
     "RMSN": "_models.rmsn",
-    "SimulatedState": "_models.gnet",
 }
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "CrossFitSegmentEffects",
     "DenseRows",
     "GNet",
+    "LinearGComputation",
     "Network",
     "SemiSynthetic",
     "SimulatedState",
@@ -66,7 +69,7 @@ __all__ = [
     "tumor_growth",
 ]
 
-publish(globals(), stored=[Roles, Scaling, TreatmentCoding, TumorDesign])
+publish(globals(), stored=[OutcomeScale, Roles, Scaling, TreatmentCoding, TumorDesign])
 
 
 def __getattr__(name: str) -> Any:
@@ -80,7 +83,7 @@ def __getattr__(name: str) -> Any:
             raise
         raise ImportError(
             f"segcate.temporal.{name} needs PyTorch, which is not installed. Install it with "
-            '`pip install "segcate[temporal]"`; MSM and the simulators do without.'
+            '`pip install "segcate[temporal]"`; LinearGComputation, MSM and the simulators do without.'
         ) from error
     model.__module__ = __name__
     globals()[name] = model

@@ -24,6 +24,8 @@ def average_effects(
     outcomes: tuple[str, ...],
     confidence_level: float,
     fold: Int | None = None,
+    *,
+    is_resampled: bool = False,
 ) -> pd.DataFrame:
     """Average effects over units, with an interval for each step.
 
@@ -33,15 +35,22 @@ def average_effects(
         Without units the table holds NaN.
     fold : intp array of shape (n_units,), default=None
         Units of different folds have different models; None: all have the same.
+    is_resampled : bool, default=False
+        True where the first model is the estimate and the others are fits to resampled units: the
+        variance is that of the mean effect over the resamples, for the very units of `effects`.
     """
-    n_models, n, horizon, d = effects.shape
+    n, horizon, d = effects.shape[1:]
+    estimate = effects[0] if is_resampled else effects.mean(axis=0)
+    effects = effects[1:] if is_resampled else effects
+    n_models = len(effects)
     check_n_models(owner, n_models)
-    effect = effects.mean(axis=(0, 1)) if n else np.full((horizon, d), np.nan)
+    effect = estimate.mean(axis=0) if n else np.full((horizon, d), np.nan)
     within = (
         effects.var(axis=1, ddof=1).mean(axis=0) / n if n > 1 else np.full((horizon, d), np.nan)
     )
     between, df = _between(effects, np.zeros(n, dtype=np.intp) if fold is None else fold)
-    std_error = np.sqrt(within + (1.0 + 1.0 / n_models) * between)
+    variance = between if is_resampled else within + (1.0 + 1.0 / n_models) * between
+    std_error = np.sqrt(variance)
     return interval_table(outcomes, n, effect, std_error, df, confidence_level)
 
 

@@ -6,7 +6,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,12 @@ from segcate._inputs.arrays import Float, Int
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_in_unit_interval, is_whole
 from segcate.exceptions import SegcateWarning
+from segcate.temporal._linear.choose_scale import choose_scales
 from segcate.temporal._models.average_effects import average_effects
-from segcate.temporal._panel.coding import Scaling, TreatmentCoding
+from segcate.temporal._panel.coding import Scaling, TreatmentCoding, check_transform, transform_name
 from segcate.temporal._panel.long_frame import named, steps_frame
 from segcate.temporal._panel.panel import Panel, Roles, read_panel
-from segcate.temporal._panel.plan import check_same_length, read_plan
+from segcate.temporal._panel.plan import TreatmentPlan, check_same_length, read_plan
 
 
 @dataclass(eq=False, repr=False)
@@ -48,6 +49,15 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
     _step: float = field(init=False)
     coding_: TreatmentCoding = field(init=False)
     scaling_: Scaling = field(init=False)
+
+    # Whether `_replicates` are an estimate and resamples, and not models that stand side by side.
+    _is_resampled: ClassVar[bool] = False
+
+    @property
+    def _n_replicates(self) -> int:
+        """Count the models, or resamples, from which intervals come; 0: none by segment."""
+        found: int = getattr(self, "n_models", 0)
+        return found
 
     @abstractmethod
     def _simulate(self, panel: Panel, origins: Int, plans: Float) -> Float:
@@ -159,10 +169,16 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         check_in_unit_interval(owner, "confidence_level", confidence_level)
         data = self._read(panel)
         origins, rows = self._origins(data, origin)
-        effects = self._contrast(data, origins, plan, reference)
+        effects = self._replicates(data, origins, plan, reference)
         by_unit = np.where(rows[None, :, :, None, None], effects, 0.0).sum(axis=2)
         by_unit /= rows.sum(axis=1)[None, :, None, None]
-        return average_effects(owner, by_unit, self._roles.outcome, confidence_level)
+        return average_effects(
+            owner,
+            by_unit,
+            self._roles.outcome,
+            confidence_level,
+            is_resampled=self._is_resampled,
+        )
 
     def score(self, panel: Any, y: Any = None) -> float:
         """Return minus the root mean squared error of the next factual outcome.
@@ -189,6 +205,12 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         counts = origins < (data.n_steps - 1)[:, None]
         errors = (found - data.outcome[:, 1:])[counts]
         return -float(np.sqrt(np.mean(errors**2)))
+
+    @property
+    def transform_(self) -> str:
+        """The scale on which outcomes were learned, as a formula; one an outcome."""
+        check_is_fitted(self)
+        return transform_name(self.scaling_.transform)
 
     def _read(self, panel: Any, min_steps: int = 1) -> Panel:
         return read_panel(
@@ -235,6 +257,10 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         )
 
     def _outcomes(self, panel: Panel, origins: Int, plan: Any, what: str) -> Float:
+        steps = plan.steps if isinstance(plan, TreatmentPlan) else plan
+        if callable(steps) and hasattr(self, "_follow"):
+            found: Float = self._follow(panel, origins, steps)
+            return found
         flags = self._plan_flags(panel, plan, what)
         shape = (panel.n_units, origins.shape[1], *flags.shape[1:])
         return self._simulate(panel, origins, np.broadcast_to(flags[:, None], shape))
@@ -245,6 +271,10 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         theirs = self._outcomes(panel, origins, reference, "reference")
         check_same_length(type(self).__name__, ours.shape[3], theirs.shape[3])
         return ours - theirs
+
+    def _replicates(self, panel: Panel, origins: Int, plan: Any, reference: Any) -> Float:
+        """Return the contrast by every model, or by the estimate and then every resample."""
+        return self._contrast(panel, origins, plan, reference)
 
     def _effect_names(self) -> tuple[str, ...]:
         names = self._roles.outcome
@@ -281,6 +311,12 @@ def name_roles(owner: str, estimator: Any) -> Roles:
         )
     check_count(owner, "horizon", estimator.horizon, 1)
     return Roles(**lists, id=estimator.id, time=estimator.time)
+
+
+def find_transform(owner: str, asked: Any, panel: Panel, smallest_offset: float = 0.0) -> Any:
+    """Return the transform of outcomes that was asked for, "auto" resolved to one scale an outcome."""
+    transform = check_transform(owner, asked)
+    return choose_scales(panel, smallest_offset) if transform == "auto" else transform
 
 
 def check_treatments(owner: str, panel: Panel, roles: Roles) -> None:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from segcate._inputs.arrays import Float, Int
-from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count
 from segcate.temporal._models.neural import History, NeuralEstimator, Units, inside
 from segcate.temporal._models.settings import TRAINING
@@ -21,30 +20,7 @@ from segcate.temporal._networks.recurrent import take_steps
 from segcate.temporal._networks.simulating import GNetwork, ResidualPool
 from segcate.temporal._networks.tensors import PanelTensors
 from segcate.temporal._panel.panel import Panel
-from segcate.temporal._panel.plan import TreatmentPlan
-
-
-@dataclass(frozen=True, slots=True)
-class SimulatedState:
-    """The simulated state that a dynamic plan reads before it chooses the next treatments.
-
-    Attributes
-    ----------
-    step : int
-        Steps since the origin, from 0.
-    outcome : float64 array of shape (n_paths, n_outcomes)
-        Outcomes now, in their own units, simulated after the origin.
-    covariates : float64 array of shape (n_paths, n_covariates)
-    static : float64 array of shape (n_paths, n_static)
-    treatment : float64 array of shape (n_paths, n_treatments)
-        What was given the step before; zeros at the first row of a unit.
-    """
-
-    step: int
-    outcome: Float
-    covariates: Float
-    static: Float
-    treatment: Float
+from segcate.temporal._panel.simulated_state import Rule, SimulatedState, ask_rule
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -153,12 +129,6 @@ class GNet(NeuralEstimator):
         hidden, _ = network.states_before(data, inputs, everywhere)
         return torch.cat([hidden, network.variables(inputs)], dim=-1)
 
-    def _outcomes(self, panel: Panel, origins: Int, plan: Any, what: str) -> Float:
-        steps = plan.steps if isinstance(plan, TreatmentPlan) else plan
-        if not callable(steps):
-            return super()._outcomes(panel, origins, plan, what)
-        return self._follow(panel, origins, steps)
-
     def _roll_out(self, network: Any, data: PanelTensors, origins: Tensor, plans: Tensor) -> Tensor:
         plans = plans.expand(self.n_models, *plans.shape)
 
@@ -167,7 +137,7 @@ class GNet(NeuralEstimator):
 
         return self._paths(network, data, origins, plans.shape[3], choose)
 
-    def _follow(self, panel: Panel, origins: Int, rule: Callable[[SimulatedState], Any]) -> Float:
+    def _follow(self, panel: Panel, origins: Int, rule: Rule) -> Float:
         """Simulate under a rule that looks at the state."""
         parts = []
         with torch.no_grad():
@@ -180,10 +150,10 @@ class GNet(NeuralEstimator):
         return self.scaling_.decode_outcome(np.concatenate(parts, axis=1).astype(np.float64))
 
     def _rule(
-        self, rule: Callable[[SimulatedState], Any], data: PanelTensors, static: Float
+        self, rule: Rule, data: PanelTensors, static: Float
     ) -> Callable[[int, Tensor, Tensor], Tensor]:
         """Wrap a user's rule: scaled tensors in, coded treatments out."""
-        d_y, d_a = data.outcome.shape[2], len(self._roles.treatment)
+        d_y, treatments = data.outcome.shape[2], self._roles.treatment
         owner = type(self).__name__
 
         def choose(k: int, now: Tensor, before: Tensor) -> Tensor:
@@ -197,14 +167,7 @@ class GNet(NeuralEstimator):
                     static,
                     self.coding_.decode(coded.cpu().numpy().astype(np.float64)),
                 )
-                flags = np.asarray(rule(seen), dtype=np.float64)
-                if flags.shape != (len(values), d_a) or not np.isin(flags, (0.0, 1.0)).all():
-                    raise ValueError(
-                        f"{owner}: a plan that is a function must return 0 and 1 in an array of "
-                        f"shape (n_paths, {d_a}) = ({len(values)}, {d_a}), columns "
-                        f"{listed(self._roles.treatment)}; it returned shape {flags.shape}."
-                    )
-                chosen.append(self.coding_.encode(flags))
+                chosen.append(self.coding_.encode(ask_rule(owner, rule, seen, treatments)))
             return torch.as_tensor(np.stack(chosen), dtype=torch.float32, device=now.device)
 
         return choose

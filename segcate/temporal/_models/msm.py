@@ -14,7 +14,12 @@ from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_in_unit_interval, check_number
 from segcate._statistics.sandwich import sums_by_group, unit_factor
 from segcate.temporal._models.average_effects import interval_table
-from segcate.temporal._models.estimator import TemporalEstimator, check_treatments, name_roles
+from segcate.temporal._models.estimator import (
+    TemporalEstimator,
+    check_treatments,
+    find_transform,
+    name_roles,
+)
 from segcate.temporal._panel.coding import TreatmentCoding, check_transform, fit_scaling
 from segcate.temporal._panel.panel import Panel, read_panel
 
@@ -30,8 +35,9 @@ class MSM(TemporalEstimator):
     Parameters
     ----------
     treatment, outcome, covariates, static, id, time, horizon : as in `CausalTransformer`
-    outcome_transform : None, "cbrt", "log1p" or pair of functions, default=None
-        Scale on which the outcome is regressed.
+    outcome_transform : "auto", None, "cbrt", "log1p" or pair of functions, default=None
+        Scale on which the outcome is regressed, as in `CausalTransformer`. Only without a transform is
+        the effect one number, with an interval.
     clip : float in [0, 0.5), default=0.01
         Weights are cut off at this quantile and at its mirror image.
 
@@ -88,14 +94,16 @@ class MSM(TemporalEstimator):
             terms.
         """
         owner = type(self).__name__
-        transform = check_transform(owner, self.outcome_transform)
+        check_transform(owner, self.outcome_transform)
         check_number(owner, "clip", self.clip, least=0, below=0.5)
         roles = name_roles(owner, self)
         data = read_panel(owner, panel, roles, min_steps=2)
         check_treatments(owner, data, roles)
         self._roles, self._static_names, self._step = roles, data.static_names, data.step
         self.coding_ = TreatmentCoding(len(roles.treatment), "flags")
-        self.scaling_ = fit_scaling(owner, data, transform)
+        self.scaling_ = fit_scaling(
+            owner, data, find_transform(owner, self.outcome_transform, data)
+        )
         history, counts = self._history(data)
         self.weights_ = self._stabilised_weights(data, history, counts)
         fits = [self._fit_horizon(owner, data, history, tau) for tau in range(1, self.horizon + 1)]

@@ -17,9 +17,9 @@ from torch import nn
 
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_count, check_option, check_seed
-from segcate.temporal._models.estimator import check_treatments, name_roles
+from segcate.temporal._models.estimator import check_treatments, find_transform, name_roles
 from segcate.temporal._models.settings import Network, check_settings, fill, settings_type
-from segcate.temporal._models.stored_model import StoredModel
+from segcate.temporal._models.stored_network import StoredNetwork
 from segcate.temporal._networks.changes import Changes
 from segcate.temporal._networks.descent import Descent
 from segcate.temporal._networks.loss_learner import LossLearner
@@ -38,13 +38,17 @@ HEADS = ("residual", "direct")
 _MOST_UNITS = 64
 _MOST_FUTURES = 5_000
 
+# Quantile of positive outcomes below which "auto" tries no offset: networks learn badly what a
+# logarithm makes of outcomes next to nothing.
+_SMALLEST_OFFSET = 0.1
+
 # Parameters that may differ between a fit and the one that goes on from its checkpoint; the outcome
 # transform is seen in the scaled outcomes, the random state in the seed drawn from it.
 _FREE = {"checkpoint", "device", "outcome_transform", "patience", "random_state", "verbose"}
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class NeuralEstimator(StoredModel):
+class NeuralEstimator(StoredNetwork):
     """An ensemble of networks that read histories.
 
     A subclass builds its networks in `_build`, trains them in `_train` and rolls them out in
@@ -108,7 +112,8 @@ class NeuralEstimator(StoredModel):
         train_rows, validation_rows = self._split(owner, data.n_units, rng)
         self._roles, self._static_names, self._step = roles, data.static_names, data.step
         self.coding_ = choose_coding(len(roles.treatment), self.treatment_coding)
-        self.scaling_ = fit_scaling(owner, data, check_transform(owner, self.outcome_transform))
+        transform = find_transform(owner, self.outcome_transform, data, _SMALLEST_OFFSET)
+        self.scaling_ = fit_scaling(owner, data, transform)
         device = self._device()
         tensors = panel_tensors(data, self.scaling_, self.coding_, device)
         generator = torch.Generator().manual_seed(seed)

@@ -3,45 +3,42 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from dataclasses import asdict, dataclass
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from segcate.temporal._models.estimator import TemporalEstimator
 from segcate.temporal._models.model_file import damaged, read_model_file, write_model_file
-from segcate.temporal._models.settings import Training, settings_type
-from segcate.temporal._panel.coding import Scaling, TreatmentCoding
+from segcate.temporal._models.settings import settings_type
+from segcate.temporal._panel.coding import Scaling, TreatmentCoding, has_scales
+from segcate.temporal._panel.outcome_scale import OutcomeScale
 from segcate.temporal._panel.panel import Roles
+
+Arrays = dict[str, npt.NDArray[Any]]
 
 # Arrays of `Scaling`, in its order.
 _SCALES = ("outcome", "covariates", "static", "change")
-# What the header of a stored model holds.
-_HEADER = {
-    *("class", "parameters", "roles", "static_names", "step"),
-    *("coding", "transform", "widths", "n_parameters"),
-}
+# What the header of every stored model holds.
+_HEADER = {"class", "parameters", "roles", "static_names", "step", "coding", "transform"}
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class StoredModel(TemporalEstimator):
     """An estimator whose fit is arrays and a few plain values."""
 
-    # Fields of each nested parameter that the model uses, and their defaults.
-    _defaults: ClassVar[dict[str, dict[str, Any]]]
-
-    training: Training | None = None
-
-    weights_: dict[str, npt.NDArray[Any]] = field(init=False)
-    history_: npt.NDArray[np.float64] = field(init=False)
-    n_parameters_: int = field(init=False)
-    _widths: tuple[int, int, int, int] = field(init=False)
+    @abstractmethod
+    def _fit_header(self) -> dict[str, Any]:
+        """Return the plain values of the fit, beside those that every model has."""
 
     @abstractmethod
-    def _network(self) -> Any:
-        """Build the fitted networks, once."""
+    def _fit_arrays(self) -> Arrays:
+        """Return the arrays of the fit, beside those of the scaling."""
+
+    @abstractmethod
+    def _take_fit(self, header: dict[str, Any], arrays: Arrays) -> None:
+        """Take back what `_fit_header` and `_fit_arrays` gave; raise where it does not fit together."""
 
     def save(self, path: Any) -> None:
         """Write the fitted estimator to one file of arrays and JSON; nothing in it is code.
@@ -53,11 +50,6 @@ class StoredModel(TemporalEstimator):
         """
         check_is_fitted(self)
         owner = type(self).__name__
-        if not isinstance(self.scaling_.transform, str):
-            raise TypeError(
-                f"{owner}: `outcome_transform` is a pair of functions, which a file without code "
-                "cannot hold. Fit with 'cbrt' or 'log1p', or pickle the estimator."
-            )
         header = {
             "class": owner,
             "parameters": self._plain_parameters(),
@@ -65,15 +57,11 @@ class StoredModel(TemporalEstimator):
             "static_names": self._static_names,
             "step": self._step,
             "coding": asdict(self.coding_),
-            "transform": self.scaling_.transform,
-            "widths": self._widths,
-            "n_parameters": self.n_parameters_,
+            "transform": _plain_transform(owner, self.scaling_.transform),
+            **self._fit_header(),
         }
-        arrays = {f"weight.{name}": value for name, value in self.weights_.items()}
-        for name in _SCALES:
-            arrays[f"scaling.{name}"] = getattr(self.scaling_, name)
-        arrays |= {"history": self.history_, **self._extra_arrays()}
-        write_model_file(owner, path, header, arrays)
+        arrays = {f"scaling.{name}": getattr(self.scaling_, name) for name in _SCALES}
+        write_model_file(owner, path, header, {**arrays, **self._fit_arrays()})
 
     @classmethod
     def load(cls, path: Any) -> Any:
@@ -102,14 +90,12 @@ class StoredModel(TemporalEstimator):
                 f"segcate.temporal.{header['class']}.load."
             )
         try:
-            found = cls._from_file(header, arrays)
-            found._network()  # its weights fit its layers
+            return cls._from_file(header, arrays)
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise damaged(cls.__name__, path, error) from error
-        return found
 
     @classmethod
-    def _from_file(cls, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Any:
+    def _from_file(cls, header: dict[str, Any], arrays: Arrays) -> Any:
         """Put a fitted estimator together from what a file holds."""
         parameters = {
             name: settings_type(name)(**value) if isinstance(value, dict) else value
@@ -123,27 +109,26 @@ class StoredModel(TemporalEstimator):
         found._static_names, found._step = tuple(header["static_names"]), header["step"]
         found.coding_ = TreatmentCoding(**header["coding"])
         scaling = [arrays.pop(f"scaling.{name}") for name in _SCALES]
-        found.scaling_ = Scaling(header["transform"], *scaling)
-        found._widths, found.n_parameters_ = tuple(header["widths"]), header["n_parameters"]
-        found.history_ = arrays.pop("history")
-        names = [name for name in arrays if name.startswith("weight.")]
-        found.weights_ = {name.removeprefix("weight."): arrays.pop(name) for name in names}
-        found._take_extra_arrays(arrays)
+        found.scaling_ = Scaling(_transform_of(header["transform"]), *scaling)
+        found._take_fit(header, arrays)
         return found
 
     def _plain_parameters(self) -> dict[str, Any]:
-        """Return parameters that a file can hold: nested ones as dicts, no seed and no path."""
-        parameters = {**self.get_params(deep=False), "random_state": None}
-        for name in self._defaults:
-            if parameters[name] is not None:
-                parameters[name] = parameters[name].get_params()
-        if self.training is not None:
-            parameters["training"]["checkpoint"] = None
-        return parameters
+        """Return parameters that a file can hold: no seed."""
+        return {**self.get_params(deep=False), "random_state": None}
 
-    def _extra_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Arrays to store beside the weights."""
-        return {}
 
-    def _take_extra_arrays(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        """Take back what `_extra_arrays` gave."""
+def _plain_transform(owner: str, transform: Any) -> Any:
+    """Return a transform as a name, or as a list of kinds and offsets."""
+    if isinstance(transform, str):
+        return transform
+    if has_scales(transform):
+        return [asdict(scale) for scale in transform]
+    raise TypeError(
+        f"{owner}: `outcome_transform` is a pair of functions, which a file without code "
+        "cannot hold. Fit with 'auto', 'cbrt' or 'log1p', or pickle the estimator."
+    )
+
+
+def _transform_of(plain: Any) -> Any:
+    return plain if isinstance(plain, str) else tuple(OutcomeScale(**scale) for scale in plain)

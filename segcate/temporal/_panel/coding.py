@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from segcate._inputs.arrays import Float
+from segcate._inputs.arrays import Bool, Float
+from segcate.temporal._panel.outcome_scale import OutcomeScale
 from segcate.temporal._panel.panel import Panel
 
 _MOST_COMBINED = 3
@@ -75,7 +76,7 @@ class Scaling:
 
     Attributes
     ----------
-    transform : "none", "cbrt", "log1p", or a pair of functions (forward, back)
+    transform : "none", "cbrt", "log1p", a pair of functions (forward, back), or an OutcomeScale an outcome
     outcome, covariates, static : float64 arrays of shape (2, width): mean, standard deviation
     change : float64 array of shape (n_outcomes + n_covariates,)
         Standard deviation of the change from step to step, once scaled.
@@ -113,21 +114,45 @@ class Scaling:
 def _functions_of(transform: Any) -> tuple[Callable[[Float], Float], Callable[[Float], Float]]:
     if isinstance(transform, str):
         return _TRANSFORMS[transform]
+    if has_scales(transform):
+        return _by_outcome(transform, "forward"), _by_outcome(transform, "back")
     forward, back = transform
     return forward, back
 
 
+def has_scales(transform: Any) -> bool:
+    """Tell whether a transform is one scale an outcome, as "auto" chooses them."""
+    return isinstance(transform, tuple) and all(isinstance(s, OutcomeScale) for s in transform)
+
+
+def _by_outcome(scales: tuple[OutcomeScale, ...], way: str) -> Callable[[Float], Float]:
+    def apply(values: Float) -> Float:
+        parts = [getattr(scale, way)(values[..., j]) for j, scale in enumerate(scales)]
+        return np.stack(parts, axis=-1)
+
+    return apply
+
+
+def transform_name(transform: Any) -> str:
+    """Write a transform, one formula an outcome."""
+    if isinstance(transform, str):
+        return transform
+    if has_scales(transform):
+        return ", ".join(map(str, transform))
+    return "a pair of functions"
+
+
 def check_transform(owner: str, transform: Any) -> Any:
-    """Accept None, a known name, or a pair of functions."""
+    """Accept "auto", None, a known name, or a pair of functions."""
     if transform is None:
         return "none"
-    if isinstance(transform, str) and transform in _TRANSFORMS:
+    if isinstance(transform, str) and transform in {*_TRANSFORMS, "auto"}:
         return transform
     if isinstance(transform, tuple) and len(transform) == 2 and all(map(callable, transform)):
         return transform
     raise ValueError(
-        f"{owner}: `outcome_transform` must be None, 'cbrt', 'log1p' or a pair of functions (there "
-        f"and back); got {transform!r}."
+        f"{owner}: `outcome_transform` must be 'auto', None, 'cbrt', 'log1p' or a pair of functions "
+        f"(there and back); got {transform!r}."
     )
 
 
@@ -157,6 +182,12 @@ def fit_scaling(owner: str, panel: Panel, transform: Any) -> Scaling:
         static=_moments(panel.static),
         change=np.where(change > 0, change, 1.0),
     )
+
+
+def standardise(values: Float, is_row: Bool) -> tuple[Float, Float]:
+    """Return values less the mean of the rows that count, over their spread; zeros elsewhere."""
+    moments = _moments(values[is_row])
+    return (values - moments[0]) / moments[1] * is_row[..., None], moments
 
 
 def _moments(rows: Float) -> Float:

@@ -53,8 +53,8 @@ def read_plan(
     steps = plan.steps if isinstance(plan, TreatmentPlan) else plan
     if callable(steps):
         raise TypeError(
-            f"{owner}: `{what}` is a function of the history; only a model that simulates, GNet, can "
-            "follow one. Pass the treatments of every step, or use GNet."
+            f"{owner}: `{what}` is a function of the history; only a model that simulates can "
+            "follow one. Pass the treatments of every step, or use LinearGComputation or GNet."
         )
     if frames.is_frame(steps):
         names = frames.column_names(steps) or []

@@ -108,7 +108,7 @@ def cross_fit_segment_effects(
 
     Parameters
     ----------
-    estimator : temporal estimator with `n_models` of 2 or more
+    estimator : LinearGComputation, or network with `n_models` of 2 or more
         It is cloned, and fitted `n_folds` + 1 times: on all units, and without each fold.
     segmenter : TrajectorySegmenter
         It is cloned; the model of the same units takes the place of its `estimator`. Its `origin`
@@ -135,7 +135,7 @@ def cross_fit_segment_effects(
     Raises
     ------
     TypeError
-        If the estimator is no ensemble of networks, such as MSM, or the segmenter no
+        If the estimator has no interval by segment, such as MSM, or the segmenter is no
         TrajectorySegmenter.
     ValueError
         If there are fewer units than folds or fewer than 2 folds, if the estimator makes one model,
@@ -214,7 +214,7 @@ def cross_fit_segment_effects(
     table["stability"] = adjusted_rand_score(everyone.labels_, labels)
     names = everyone.estimator._effect_names()
     units = pd.DataFrame({roles.id: data.ids, "fold": folds.fold, "segment": labels})
-    units[list(names)] = found.effects.mean(axis=0)
+    units[list(names)] = found.estimate
     return CrossFitSegmentEffects(table, units, everyone)
 
 
@@ -244,7 +244,7 @@ def align_segments(found: Int64, wanted: Int64) -> Int64:
 
 def _check_models(estimator: Any, segmenter: Any) -> None:
     check_ensemble(_OWNER, estimator)
-    check_n_models(_OWNER, estimator.n_models)
+    check_n_models(_OWNER, estimator._n_replicates)
     if not isinstance(segmenter, TrajectorySegmenter):
         raise TypeError(
             f"{_OWNER}: `segmenter` must be a TrajectorySegmenter; got {type(segmenter).__name__}. "
@@ -306,8 +306,9 @@ def _cross_fit(
     others, panel = folds.parts(k)
     own = clone(estimator)
     own.set_params(random_state=int(rng.randint(2**31 - 1)))
-    if own.training is not None and own.training.checkpoint is not None:
-        own.set_params(training__checkpoint=f"{Path(own.training.checkpoint)}.fold{k}")
+    training = getattr(own, "training", None)
+    if training is not None and training.checkpoint is not None:
+        own.set_params(training__checkpoint=f"{Path(training.checkpoint)}.fold{k}")
     fitted = _fit(own, segmenter, others)
     match = align_segments(fitted.labels_, wanted[folds.fold != k])
     found = fitted.predict(panel)
@@ -323,7 +324,8 @@ def _gather(parts: list[UnitEffects], fold: Int) -> UnitEffects:
     """Put the folds' units back in the order of all units."""
     order = np.argsort(np.argsort(fold, kind="stable"))
     effects = np.concatenate([part.effects for part in parts], axis=1)[:, order]
-    return UnitEffects(effects, np.concatenate([part.followed for part in parts])[order])
+    followed = np.concatenate([part.followed for part in parts])[order]
+    return UnitEffects(effects, followed, parts[0].is_resampled)
 
 
 def _count_folds(labels: Int64, fold: Int, segments: Int64) -> pd.Series[int]:

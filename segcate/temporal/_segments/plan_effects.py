@@ -28,10 +28,19 @@ class UnitEffects:
     followed : float64 array of shape (n_units, 2)
         1 where the first treatments of the plan, and of the reference, were given at some row
         before the origin, else 0; NaN for a plan that is a function.
+    is_resampled : bool
+        Whether the first model is the estimate and the others are fits to resamples.
     """
 
     effects: Float
     followed: Float
+    is_resampled: bool = False
+
+    @property
+    def estimate(self) -> Float:
+        """Return the effect on every unit, (n_units, n_outcomes)."""
+        found: Float = self.effects[0] if self.is_resampled else self.effects.mean(axis=0)
+        return found
 
 
 def segment_effects(
@@ -53,7 +62,7 @@ def segment_effects(
 
     Parameters
     ----------
-    estimator : fitted temporal estimator with at least two models
+    estimator : fitted LinearGComputation, or network with at least two models
         It should have been fitted on other units than those of `panel`, too.
     segmenter : fitted TrajectorySegmenter
     panel : frame
@@ -70,7 +79,7 @@ def segment_effects(
     Returns
     -------
     DataFrame, one row a segment (and outcome), noise (-1) first
-        n, effect, std_error, ci_low, ci_high: Rubin's rules over the models, as in
+        n, effect, std_error, ci_low, ci_high: by resamples or by Rubin's rules over the models, as in
         `effect_interval`. followed_plan, followed_reference : share of the segment's units that were
         given the plan's first treatments at some row before the origin; what nobody there was given
         is extrapolation; NaN for a plan that is a function. stability : `stability_` of the segmenter.
@@ -78,7 +87,7 @@ def segment_effects(
     Raises
     ------
     TypeError
-        If the estimator is no ensemble of networks, such as MSM.
+        If the effects of the estimator have no interval by segment, such as those of MSM.
     ValueError
         If the estimator holds one model, if units were seen by the segmenter, or if plans differ in
         length.
@@ -139,10 +148,10 @@ def follow_plans(
 ) -> UnitEffects:
     """Return the effect on every unit, and whether it was treated so before."""
     origins, _ = estimator._origins(data, origin)
-    effects = estimator._contrast(data, origins, plan, reference)[:, :, 0]
+    effects = estimator._replicates(data, origins, plan, reference)[:, :, 0]
     at = check_step(owner, step, effects.shape[2]) - 1
     followed = [_followed(estimator, data, origins, treatments) for treatments in (plan, reference)]
-    return UnitEffects(effects[:, :, at], np.column_stack(followed))
+    return UnitEffects(effects[:, :, at], np.column_stack(followed), estimator._is_resampled)
 
 
 def effects_by_segment(
@@ -170,6 +179,7 @@ def effects_by_segment(
             outcomes,
             confidence_level,
             None if fold is None else fold[rows],
+            is_resampled=found.is_resampled,
         ).drop(columns=["step", "df"])
         shares = found.followed[rows].mean(axis=0) if rows.any() else np.full(2, np.nan)
         table.insert(0, "segment", segment)
@@ -184,11 +194,12 @@ def check_one_origin(owner: str, origin: Any) -> None:
 
 
 def check_ensemble(owner: str, estimator: Any) -> None:
-    """Refuse an estimator that is no ensemble of networks."""
-    if not hasattr(estimator, "n_models"):
+    """Refuse an estimator whose effects have no interval by segment."""
+    if estimator._n_replicates == 0:
         raise TypeError(
             f"{owner}: the effects of {type(estimator).__name__} have no interval by segment. Use "
-            "GNet, CausalTransformer, CRN or RMSN with `n_models` of 2 or more."
+            "LinearGComputation with `n_bootstraps`, or GNet, CausalTransformer, CRN or RMSN with "
+            "`n_models` of 2 or more."
         )
 
 

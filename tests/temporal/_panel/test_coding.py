@@ -82,7 +82,9 @@ def test_constant_columns_are_only_centred():
 
 @pytest.mark.parametrize("transform", ["sqrt", 3, (np.log,), (np.log, 2)])
 def test_unknown_transforms_are_refused(transform):
-    with pytest.raises(ValueError, match="`outcome_transform` must be None, 'cbrt', 'log1p'"):
+    with pytest.raises(
+        ValueError, match="`outcome_transform` must be 'auto', None, 'cbrt', 'log1p'"
+    ):
         check_transform("Model", transform)
 
 

@@ -1,0 +1,191 @@
+"""What a linear model reads of a history: states, products with treatments, answers of the unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from segcate._inputs.arrays import Bool, Float, Int
+
+# Changes of the outcome that a state keeps.
+N_CHANGES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """Count the columns: outcomes, covariates, treatments, static."""
+
+    outcome: int
+    covariates: int
+    treatment: int
+    static: int
+
+    @property
+    def targets(self) -> int:
+        """Count the equations: changes of outcomes, then covariates."""
+        return self.outcome + self.covariates
+
+    @property
+    def state(self) -> int:
+        """Count the columns of a state."""
+        return (2 + N_CHANGES) * self.outcome + 2 * self.covariates
+
+    @property
+    def moderators(self) -> Int:
+        """Return the columns of a state by which treatments differ: all but older changes and mean covariates."""
+        d_y, d_x = self.outcome, self.covariates
+        mean = (1 + N_CHANGES) * d_y
+        found: Int = np.r_[0 : 2 * d_y, mean : mean + d_y + d_x]
+        return found
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """List the pairs of treatments."""
+        return list(combinations(range(self.treatment), 2))
+
+    @property
+    def own(self) -> int:
+        """Count the columns of a unit's own answers."""
+        return self.outcome * (1 + self.treatment)
+
+    def blocks(self) -> dict[str, slice]:
+        """Return where each block of features stands; those of a unit's own come last."""
+        d_a, d_v = self.treatment, self.static
+        sizes = {
+            "constant": 1,
+            "treatment": d_a,
+            "pairs": len(self.pairs),
+            "state": self.state,
+            "first": self.outcome,
+            "static": d_v,
+            "before": d_a,
+            "earlier": d_a,
+            "treatment_static": d_a * d_v,
+            "treatment_state": d_a * len(self.moderators),
+            "before_static": d_a * d_v,
+            "own": self.own,
+        }
+        ends = np.cumsum(list(sizes.values()))
+        return {
+            name: slice(int(end) - size, int(end))
+            for (name, size), end in zip(sizes.items(), ends, strict=True)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """Scaled histories, padded behind the last row of each unit.
+
+    Attributes
+    ----------
+    outcome : float64 array of shape (n, t, d_y)
+    covariates : float64 array of shape (n, t, d_x)
+    treatment : float64 array of shape (n, t, d_a), 0 and 1
+    static : float64 array of shape (n, d_v)
+    n_steps : intp array of shape (n,)
+    """
+
+    outcome: Float
+    covariates: Float
+    treatment: Float
+    static: Float
+    n_steps: Int
+
+    @property
+    def widths(self) -> Widths:
+        """Count the columns."""
+        return Widths(
+            self.outcome.shape[2],
+            self.covariates.shape[2],
+            self.treatment.shape[2],
+            self.static.shape[1],
+        )
+
+    @property
+    def is_learned(self) -> Bool:
+        """Tell the rows that a next row follows, (n, t)."""
+        return np.arange(self.outcome.shape[1]) < (self.n_steps - 1)[:, None]
+
+    def targets(self) -> Float:
+        """Return what the next step brings, (n, t, d_y + d_x): changes of outcomes, covariates."""
+        found = np.zeros((*self.outcome.shape[:2], self.widths.targets))
+        d_y = self.widths.outcome
+        found[:, :-1, :d_y] = np.diff(self.outcome, axis=1)
+        found[:, :-1, d_y:] = self.covariates[:, 1:]
+        return found
+
+    def states(self) -> Float:
+        """Return the state at every row: outcome, last changes, running means, covariates."""
+        z, x = self.outcome, self.covariates
+        changes = [before(z, k) - before(z, k + 1) for k in range(N_CHANGES)]
+        count = np.arange(1, z.shape[1] + 1)[:, None]
+        means = np.cumsum(z, axis=1) / count, np.cumsum(x, axis=1) / count
+        return np.concatenate([z, *changes, means[0], x, means[1]], axis=2)
+
+
+def before(values: Float, k: int) -> Float:
+    """Return values `k` rows ago; the first row stands before itself."""
+    if k == 0:
+        return values
+    return values[:, np.maximum(np.arange(values.shape[1]) - k, 0)]
+
+
+def given_before(treatment: Float, k: int) -> Float:
+    """Return treatments `k` rows ago; none was given before the first row."""
+    found = np.zeros_like(treatment)
+    found[:, k:] = treatment[:, : treatment.shape[1] - k]
+    return found
+
+
+def features(histories: Histories) -> Float:
+    """Return the features of every row but a unit's own answers, (n, t, p)."""
+    widths, state = histories.widths, histories.states()
+    n, t = state.shape[:2]
+    now = histories.treatment
+    last = given_before(now, 1)
+    static = np.broadcast_to(histories.static[:, None], (n, t, widths.static))
+    first = np.broadcast_to(histories.outcome[:, :1], (n, t, widths.outcome))
+    parts = [
+        np.ones((n, t, 1)),
+        now,
+        _pairs(now, widths),
+        state,
+        first,
+        static,
+        last,
+        given_before(now, 2),
+        _times(now, static),
+        _times(now, state[:, :, widths.moderators]),
+        _times(last, static),
+    ]
+    return np.concatenate(parts, axis=2)
+
+
+def own_features(answers: Float, treatment: Float) -> Float:
+    """Return a unit's own answers as features: by itself, and under each treatment.
+
+    Parameters
+    ----------
+    answers : float64 array of shape (n, t, d_y, 1 + d_a)
+    treatment : float64 array of shape (n, t, d_a)
+
+    Returns
+    -------
+    float64 array of shape (n, t, (1 + d_a) * d_y)
+    """
+    parts = [answers[..., 0]]
+    parts += [treatment[..., j, None] * answers[..., 1 + j] for j in range(treatment.shape[2])]
+    return np.concatenate(parts, axis=2)
+
+
+def _pairs(treatment: Float, widths: Widths) -> Float:
+    found = [treatment[..., i] * treatment[..., j] for i, j in widths.pairs]
+    return np.stack(found, axis=-1) if found else np.empty((*treatment.shape[:-1], 0))
+
+
+def _times(treatment: Float, values: Float) -> Float:
+    """Multiply each treatment with each value, treatments first."""
+    products = treatment[..., :, None] * values[..., None, :]
+    return products.reshape(*treatment.shape[:-1], -1)

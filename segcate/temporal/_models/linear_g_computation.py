@@ -1,0 +1,378 @@
+"""Linear g-computation over time: Robins (1986), with a model of the next step that is linear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from segcate._inputs.arrays import Bool, Float, Int
+from segcate._inputs.parameters import check_count, check_seed
+from segcate.temporal._linear.futures import (
+    Choice,
+    ErrorPool,
+    Start,
+    draw_ranks,
+    pool_errors,
+    simulate,
+    start_at,
+)
+from segcate.temporal._linear.histories import Histories, Widths, features
+from segcate.temporal._linear.ridge import N_FOLDS, deal_folds
+from segcate.temporal._linear.step_model import FittedSteps, StepModel, fit_steps
+from segcate.temporal._models.estimator import check_treatments, find_transform, name_roles
+from segcate.temporal._models.stored_model import Arrays, StoredModel
+from segcate.temporal._panel.coding import TreatmentCoding, check_transform, fit_scaling
+from segcate.temporal._panel.panel import Panel, read_panel
+from segcate.temporal._panel.plan import check_same_length
+from segcate.temporal._panel.simulated_state import Rule, SimulatedState, ask_rule
+
+# How far beyond those of the fit, in standard deviations, outcomes and covariates may be simulated.
+_BEYOND = 0.5
+# Paths that are simulated at a time, and for each resample.
+_MOST_PATHS = 100_000
+_RESAMPLE_PATHS = 20
+_PARTS = ("pooled", "covariance", "noise", "coef")
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class LinearGComputation(StoredModel):
+    """Predict outcomes under treatment plans by a linear model of the next step, simulated onwards.
+
+    A ridge regression predicts the next change of the outcome, and the next covariates, from the
+    history, from the treatments, from products of both, and from how the unit itself has moved and
+    answered to treatments so far. Many futures of each unit are simulated step by step and averaged.
+    It is fitted in seconds, needs no PyTorch and follows plans that look at the simulated state.
+
+    Parameters
+    ----------
+    treatment, outcome, covariates, static, id, time, horizon : as in `CausalTransformer`
+    outcome_transform : "auto", None, "cbrt", "log1p" or pair of functions, default="auto"
+        Scale on which outcomes are learned, as in `CausalTransformer`.
+    n_simulations : int, default=100
+        Futures simulated for each unit, origin and plan.
+    n_bootstraps : int, default=50
+        Fits to resampled units, from which intervals come; 0: no intervals.
+    random_state : int, RandomState instance or None, default=None
+        Seeds folds, resamples and simulated errors; the same call of `predict` gives the same.
+
+    Attributes
+    ----------
+    transform_ : str
+        The scale on which outcomes were learned.
+    coef_ : float64 array of shape (n_features, n_outcomes + n_covariates)
+        Of the changes of scaled outcomes and of the next scaled covariates.
+    penalty_ : float64 array of shape (n_outcomes + n_covariates,)
+        Ridge penalty of each equation, chosen by cross-validation over units.
+    answer_covariance_ : float64 array of shape (n_outcomes, 1 + n_treatments, 1 + n_treatments)
+        How much units differ, on the scale, in their own drift and in their answer to each treatment.
+    errors_ : float64 array of shape (n_levels, n_errors, n_outcomes + n_covariates)
+        Errors on units left out, which simulation adds: at most 5,000, by the level of the first outcome
+        that they followed (ten equal parts, fewer where rows are few).
+    coding_, scaling_ : how treatments and numbers were coded
+
+    See Also
+    --------
+    GNet : The same with a network in place of the linear model.
+    MSM : Weighted regressions, one a horizon; one effect for all.
+
+    Notes
+    -----
+    What is predicted is a mean: futures are simulated on the scale of the transform, errors added,
+    turned back and then averaged. The same errors serve every unit and plan.
+
+    Let z be the scaled outcome. The features of a step are treatments and their pairs; z, its last
+    three changes, its running mean and its first value (Wooldridge, 2005); covariates and their running
+    means; static columns; the treatments of the two steps before; products of treatments with static
+    columns, z, its last change and running mean, and covariates; products of the last treatments with
+    static columns; and the unit's own answers: random coefficients of a constant and of each treatment,
+    their mean given the unit's changes so far (Laird & Ware, 1982). From the origin on they are held
+    fixed. Covariates that are never negative are read as log(1 + x).
+
+    Intervals are those of a bootstrap over units, on the scale that was chosen once: Student's t times
+    the standard deviation, over resamples, of the mean effect on the units asked about.
+
+    It is right where the next step is nearly linear on some scale. How far it goes where effects set in
+    at a threshold, or level off, stands on the page of measurements of the guide.
+
+    References
+    ----------
+    Robins, J. (1986). A new approach to causal inference in mortality studies with a sustained
+    exposure period. Mathematical Modelling, 7, 1393-1512.
+
+    Laird, N. M., & Ware, J. H. (1982). Random-effects models for longitudinal data. Biometrics,
+    38(4), 963-974.
+
+    Wooldridge, J. M. (2005). Simple solutions to the initial conditions problem in dynamic, nonlinear
+    panel data models with unobserved heterogeneity. Journal of Applied Econometrics, 20(1), 39-54.
+
+    Examples
+    --------
+    >>> from segcate.temporal import LinearGComputation, tumor_growth
+    >>> sim = tumor_growth(300, gamma=2, random_state=0)
+    >>> model = LinearGComputation(["chemo", "radio"], "volume", static=["type"], horizon=3, random_state=0)
+    >>> _ = model.fit(sim.panel)
+    >>> model.transform_.startswith("log(1 + y /")
+    True
+    >>> chemo, radio = {"chemo": [1, 1, 1]}, {"radio": [1, 1, 1]}
+    >>> list(model.effect_interval(sim.panel, radio, chemo, origin=2).columns)
+    ['step', 'n', 'effect', 'std_error', 'ci_low', 'ci_high', 'df']
+    """
+
+    outcome_transform: Any = "auto"
+    n_simulations: int = 100
+    n_bootstraps: int = 50
+    random_state: Any = None
+
+    coef_: Float = field(init=False)
+    penalty_: Float = field(init=False)
+    answer_covariance_: Float = field(init=False)
+    errors_: Float = field(init=False)
+
+    _is_resampled: ClassVar[bool] = True
+
+    def fit(self, panel: Any, y: Any = None) -> LinearGComputation:
+        """Choose the scale, fit the model of the next step, and fit it again to resamples.
+
+        Parameters
+        ----------
+        panel : frame
+            One row a unit and time, in any order. The treatment of a row is given after its outcome
+            and covariates were seen, and moves the outcome of the next row; that of a unit's last row
+            may be missing.
+        y : None
+            Unused; present for scikit-learn.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the panel or a parameter is not as it should be, or if there are fewer than 5 units.
+        """
+        owner = type(self).__name__
+        self._check_parameters(owner)
+        check_transform(owner, self.outcome_transform)
+        roles = name_roles(owner, self)
+        data = read_panel(owner, panel, roles, min_steps=2)
+        check_treatments(owner, data, roles)
+        if data.n_units < N_FOLDS:
+            raise ValueError(
+                f"{owner}: {data.n_units} units do not fill the {N_FOLDS} folds by which penalties are "
+                "chosen. Pass more units; a hundred are a beginning."
+            )
+        rng = check_seed(owner, self.random_state)
+        self._roles, self._static_names, self._step = roles, data.static_names, data.step
+        self.coding_ = TreatmentCoding(len(roles.treatment), "flags")
+        is_row = np.arange(data.outcome.shape[1]) < data.n_steps[:, None]
+        self._logs = data.covariates[is_row].min(axis=0, initial=0.0) >= 0
+        transform = find_transform(owner, self.outcome_transform, data)
+        self.scaling_ = fit_scaling(owner, self._with_logs(data), transform)
+        histories = self._histories(data)
+        fold = deal_folds(data.n_units, int(rng.randint(2**31 - 1)))
+        fitted = fit_steps(histories, fold, _resampled(data.n_units, self.n_bootstraps, rng))
+        self._keep(fitted, histories, is_row, rng)
+        return self
+
+    def transform(self, panel: Any, *, origin: Any = "last") -> Float:
+        """Return what simulation starts from: the state, static columns and own answers of each unit.
+
+        Parameters
+        ----------
+        panel : frame
+            As in `predict`.
+        origin : "last" or int, default="last"
+            The row up to which the history is read.
+
+        Returns
+        -------
+        float64 array of shape (n_units, width), units in the sorted order of their ids
+        """
+        check_is_fitted(self)
+        data = self._read(panel)
+        if isinstance(origin, str) and origin == "all":
+            raise ValueError(
+                f"{type(self).__name__}: transform gives one row a unit, so origin='all' does not "
+                "serve. Use 'last' or a row number."
+            )
+        origins, _ = self._origins(data, origin)
+        start = self._starts(data, origins)[0]
+        return np.column_stack(
+            [start.state, start.static, start.answers.reshape(len(start.answers), -1)]
+        )
+
+    def _check_parameters(self, owner: str) -> None:
+        check_count(owner, "n_simulations", self.n_simulations, 1)
+        check_count(owner, "n_bootstraps", self.n_bootstraps, 0)
+
+    def _with_logs(self, data: Panel) -> Panel:
+        """Read covariates that are never negative by their logarithm."""
+        x = data.covariates
+        return replace(data, covariates=np.where(self._logs, np.sign(x) * np.log1p(np.abs(x)), x))
+
+    def _histories(self, data: Panel) -> Histories:
+        data, scaling = self._with_logs(data), self.scaling_
+        is_row = (np.arange(data.outcome.shape[1]) < data.n_steps[:, None])[..., None]
+        return Histories(
+            scaling.encode_outcome(data.outcome) * is_row,
+            scaling.encode_covariates(data.covariates) * is_row,
+            data.treatment,
+            scaling.encode_static(data.static),
+            data.n_steps,
+        )
+
+    def _keep(
+        self, fitted: FittedSteps, histories: Histories, is_row: Bool, rng: np.random.RandomState
+    ) -> None:
+        parts = {name: [getattr(model, name) for model in fitted.models] for name in _PARTS}
+        self._fits = {name: np.stack(values) for name, values in parts.items()}
+        self.coef_, self.penalty_ = fitted.models[0].coef, fitted.penalty
+        self.answer_covariance_ = fitted.models[0].covariance
+        level = histories.outcome[histories.is_learned][:, 0]
+        pool = pool_errors(fitted.errors, level)
+        self.errors_, self._edges = pool.errors, pool.edges
+        seen = np.concatenate([histories.outcome, histories.covariates], axis=2)[is_row]
+        self._bounds = np.stack([seen.min(axis=0) - _BEYOND, seen.max(axis=0) + _BEYOND])
+        self._simulation_seed = int(rng.randint(2**31 - 1))
+
+    @property
+    def _n_replicates(self) -> int:
+        return self.n_bootstraps
+
+    def _model(self, i: int) -> StepModel:
+        """Return the model of all units (0), or of a resample."""
+        return StepModel(**{name: values[i] for name, values in self._fits.items()})
+
+    def _starts(self, panel: Panel, origins: Int, n_models: int = 1) -> list[Start]:
+        """Return where futures begin, units and their origins in one axis, by each model."""
+        histories = self._histories(panel)
+        columns = features(histories)
+        n, n_origins = origins.shape
+        unit = np.repeat(np.arange(n), n_origins)
+        origin = np.minimum(origins.ravel(), histories.outcome.shape[1] - 1)
+        return [start_at(self._model(i), histories, columns, unit, origin) for i in range(n_models)]
+
+    def _simulate(self, panel: Panel, origins: Int, plans: Float) -> Float:
+        return self._under_plan(panel, origins, plans, 1)
+
+    def _follow(self, panel: Panel, origins: Int, rule: Rule) -> Float:
+        return self._under_plan(panel, origins, rule, 1)
+
+    def _replicates(self, panel: Panel, origins: Int, plan: Any, reference: Any) -> Float:
+        estimate = self._contrast(panel, origins, plan, reference)
+        n_fits = 1 + self.n_bootstraps
+        ours, theirs = (
+            self._under_plan(panel, origins, self._steps(panel, origins, p, what), n_fits)
+            for p, what in ((plan, "plan"), (reference, "reference"))
+        )
+        check_same_length(type(self).__name__, ours.shape[3], theirs.shape[3])
+        return np.concatenate([estimate, (ours - theirs)[1:]])
+
+    def _under_plan(self, panel: Panel, origins: Int, plan: Float | Rule, n_models: int) -> Float:
+        """Return mean outcomes by the first models, (n_models, n, n_origins, horizon, d_y)."""
+        n, n_origins = origins.shape
+        horizon = self.horizon if callable(plan) else plan.shape[2]
+        n_paths = self.n_simulations
+        if n_models > 1:
+            n_paths = min(n_paths, _RESAMPLE_PATHS)
+        ranks = draw_ranks(n_paths, horizon, self._simulation_seed)
+        size = max(1, _MOST_PATHS // n_paths)
+        found = []
+        for i, start in enumerate(self._starts(panel, origins, n_models)):
+            parts = []
+            for first in range(0, n * n_origins, size):
+                rows = slice(first, first + size)
+                choose = self._choice(plan, panel, n_origins, rows)
+                parts.append(self._mean(i, start.take(rows), ranks, choose))
+            found.append(np.concatenate(parts).reshape(n, n_origins, horizon, -1))
+        return np.stack(found)
+
+    def _mean(self, i: int, start: Start, ranks: Float, choose: Choice) -> Float:
+        """Average futures in the outcome's own units, (n, horizon, d_y)."""
+        pool = ErrorPool(self.errors_, self._edges)
+        paths = simulate(self._model(i), self._widths, start, pool, ranks, self._bounds, choose)
+        found: Float = self.scaling_.decode_outcome(paths).mean(axis=1)
+        return found
+
+    @property
+    def _widths(self) -> Widths:
+        roles = self._roles
+        return Widths(
+            len(roles.outcome), len(roles.covariates), len(roles.treatment), len(self._static_names)
+        )
+
+    def _choice(self, plan: Float | Rule, panel: Panel, n_origins: int, rows: slice) -> Choice:
+        """Say what is given on every path of some units and origins."""
+        if not callable(plan):
+            given = plan.reshape(-1, *plan.shape[2:])[rows]
+            return lambda k, _state, _last: given[:, None, k]
+        rule, owner, d_y = plan, type(self).__name__, self._widths.outcome
+        static = np.repeat(panel.static, n_origins, axis=0)[rows]
+
+        def choose(k: int, state: Float, last: Float) -> Float:
+            n, n_paths = state.shape[:2]
+            before = np.broadcast_to(last, (n, n_paths, last.shape[2]))
+            seen = SimulatedState(
+                k,
+                self.scaling_.decode_outcome(state[..., :d_y]).reshape(-1, d_y),
+                self._own_covariates(state).reshape(n * n_paths, -1),
+                np.repeat(static, n_paths, axis=0),
+                before.reshape(-1, last.shape[2]),
+            )
+            chosen = ask_rule(owner, rule, seen, self._roles.treatment)
+            return chosen.reshape(n, n_paths, -1)
+
+        return choose
+
+    def _own_covariates(self, state: Float) -> Float:
+        """Return the covariates of a state in their own units."""
+        d_x = self._widths.covariates
+        end = state.shape[-1] - d_x
+        x = state[..., end - d_x : end] * self.scaling_.covariates[1] + self.scaling_.covariates[0]
+        own: Float = np.where(self._logs, np.sign(x) * np.expm1(np.abs(x)), x)
+        return own
+
+    def _steps(self, panel: Panel, origins: Int, plan: Any, what: str) -> Any:
+        """Return a plan as flags of every origin, or the function that it is."""
+        steps = getattr(plan, "steps", plan)
+        if callable(steps):
+            return steps
+        flags = self._plan_flags(panel, plan, what)
+        shape = (panel.n_units, origins.shape[1], *flags.shape[1:])
+        return np.broadcast_to(flags[:, None], shape)
+
+    def _fit_header(self) -> dict[str, Any]:
+        return {"simulation_seed": self._simulation_seed}
+
+    def _fit_arrays(self) -> Arrays:
+        fits = {f"weight.{name}": values for name, values in self._fits.items()}
+        return fits | {
+            "weight.errors": self.errors_,
+            "weight.edges": self._edges,
+            "weight.bounds": self._bounds,
+            "weight.penalty": self.penalty_,
+            "logs": self._logs,
+        }
+
+    def _take_fit(self, header: dict[str, Any], arrays: Arrays) -> None:
+        self._fits = {name: arrays[f"weight.{name}"] for name in _PARTS}
+        self.errors_, self._bounds = arrays["weight.errors"], arrays["weight.bounds"]
+        self._edges = arrays["weight.edges"]
+        self.penalty_, self._logs = arrays["weight.penalty"], arrays["logs"]
+        self._simulation_seed = int(header["simulation_seed"])
+        self.coef_ = self._fits["coef"][0]
+        self.answer_covariance_ = self._fits["covariance"][0]
+        expected = (self._widths.blocks()["own"].stop, self._widths.targets)
+        if self.coef_.shape != expected:
+            raise ValueError(f"coefficients of shape {self.coef_.shape} do not fit {expected}")
+
+
+def _resampled(n: int, n_bootstraps: int, rng: np.random.RandomState) -> Float:
+    """Return how often each unit counts: once, and as drawn with replacement."""
+    drawn = rng.multinomial(n, np.full(n, 1.0 / n), size=n_bootstraps)
+    found: Float = np.concatenate([np.ones((1, n)), drawn])
+    return found

@@ -1,0 +1,125 @@
+"""Futures at once equal histories that are written on row by row."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from segcate.temporal._linear.futures import (
+    ErrorPool,
+    draw_ranks,
+    pool_errors,
+    simulate,
+    start_at,
+)
+from segcate.temporal._linear.histories import Histories, features, own_features
+from segcate.temporal._linear.step_model import StepModel
+
+HORIZON, N_PATHS = 4, 5
+
+
+def some_histories(n=4, t=6):
+    rng = np.random.default_rng(0)
+    return Histories(
+        rng.normal(size=(n, t, 2)),
+        rng.normal(size=(n, t, 1)),
+        rng.integers(0, 2, (n, t, 2)).astype(float),
+        rng.normal(size=(n, 2)),
+        np.full(n, t),
+    )
+
+
+def some_model(widths):
+    rng = np.random.default_rng(1)
+    blocks = widths.blocks()
+    a = rng.normal(size=(widths.outcome, 3, 3))
+    return StepModel(
+        0.2 * rng.normal(size=(blocks["own"].start, widths.outcome)),
+        a @ a.transpose(0, 2, 1),
+        np.array([0.5, 1.0]),
+        0.2 * rng.normal(size=(blocks["own"].stop, widths.targets)),
+    )
+
+
+def write_on(model, histories, i, origin, plan, errors, bounds):
+    """Follow one unit on one path: append a row, work out all features anew, and so on."""
+
+    def cut(values):
+        return values[i : i + 1, : origin + 1].copy()
+
+    known = Histories(
+        cut(histories.outcome), cut(histories.covariates), cut(histories.treatment),
+        histories.static[i : i + 1], np.array([origin + 1]),
+    )  # fmt: skip
+    answers = model.answers(known, features(known))[:, -1:]
+    for k in range(HORIZON):
+        known.treatment[0, -1] = plan[k]
+        read = np.concatenate(
+            [features(known)[:, -1:], own_features(answers, known.treatment[:, -1:])], axis=2
+        )
+        found = (read @ model.coef)[0, 0] + errors[k]
+        found[:2] += known.outcome[0, -1]
+        found = np.clip(found, *bounds)
+        grown = [
+            np.concatenate([old, new[None, None]], axis=1)
+            for old, new in (
+                (known.outcome, found[:2]), (known.covariates, found[2:]),
+                (known.treatment, np.zeros(2)),
+            )
+        ]  # fmt: skip
+        known = Histories(*grown, known.static, known.n_steps + 1)
+    return known.outcome[0, -HORIZON:]
+
+
+def test_futures_equal_histories_written_on():
+    histories = some_histories()
+    widths = histories.widths
+    model = some_model(widths)
+    rng = np.random.default_rng(2)
+    unit, origin = np.array([0, 1, 3, 3]), np.array([5, 0, 2, 1])
+    plans = rng.integers(0, 2, (4, HORIZON, 2)).astype(float)
+    pool = ErrorPool(rng.normal(size=(3, 50, 3)), np.array([-0.4, 0.3]))
+    ranks, bounds = draw_ranks(N_PATHS, HORIZON, 0), np.array([[-2.0] * 3, [2.5] * 3])
+    met = []
+
+    class Recording(ErrorPool):
+        def at(self, level, rank):
+            met.append(ErrorPool.at(self, level, rank))
+            return met[-1]
+
+    start = start_at(model, histories, features(histories), unit, origin)
+    found = simulate(
+        model, widths, start, Recording(pool.errors, pool.edges), ranks, bounds,
+        lambda k, _state, _last: plans[:, None, k],
+    )  # fmt: skip
+    assert found.shape == (4, N_PATHS, HORIZON, 2)
+    for row, (i, at) in enumerate(zip(unit, origin, strict=True)):
+        for s in range(N_PATHS):
+            errors = [step[row, s] for step in met]
+            expected = write_on(model, histories, i, at, plans[row], errors, bounds)
+            np.testing.assert_allclose(found[row, s], expected, atol=1e-10)
+    assert (found == 2.5).any() or (found == -2.0).any()
+
+
+def test_errors_come_from_their_level_and_rank():
+    level = np.linspace(0, 1, 4000)
+    errors = np.column_stack([level + np.tile([0.0, 0.5], 2000), -level])
+    pool = pool_errors(errors, level)
+    assert pool.errors.shape == (10, 400, 2)
+    assert (np.diff(pool.errors[..., 0], axis=1) >= 0).all()
+    low, high = pool.at(np.array([[0.05, 0.95]]), np.array([0.0, 0.999]))[0]
+    assert low[0] < 0.01
+    assert high[0] > 1.49
+    np.testing.assert_allclose(high[1], 0.5 - high[0], atol=1e-12)  # rows stay together
+
+
+def test_few_errors_make_one_level():
+    pool = pool_errors(np.arange(30.0)[:, None], np.arange(30.0))
+    assert pool.errors.shape == (1, 30, 1)
+    assert len(pool.edges) == 0
+    assert pool.at(np.array([[5.0]]), np.array([0.5]))[0, 0, 0] == 15.0
+
+
+def test_each_stratum_of_ranks_is_met_once_a_step():
+    ranks = draw_ranks(20, 3, 0)
+    np.testing.assert_array_equal(np.sort((ranks * 20).astype(int), axis=1), [np.arange(20)] * 3)
+    np.testing.assert_array_equal(draw_ranks(20, 3, 0), ranks)

@@ -1,0 +1,71 @@
+"""What a linear model reads of a history, by hand."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from segcate.temporal._linear.histories import Histories, features, own_features
+
+
+def two_units():
+    rng = np.random.default_rng(0)
+    n_steps = np.array([6, 4])
+    is_row = (np.arange(6) < n_steps[:, None])[..., None]
+    return Histories(
+        rng.normal(size=(2, 6, 1)) * is_row,
+        rng.normal(size=(2, 6, 2)) * is_row,
+        rng.integers(0, 2, (2, 6, 2)) * is_row.astype(float),
+        rng.normal(size=(2, 3)),
+        n_steps,
+    )
+
+
+def by_hand(histories, i, t):
+    """List the features of one row, one number after the other."""
+    z, x = histories.outcome[i, :, 0], histories.covariates[i]
+    a, v = histories.treatment[i], histories.static[i]
+    changes = [z[max(t - k, 0)] - z[max(t - k - 1, 0)] for k in range(3)]
+    mean, mean_x = z[: t + 1].mean(), x[: t + 1].mean(axis=0)
+    last = a[t - 1] if t >= 1 else np.zeros(2)
+    earlier = a[t - 2] if t >= 2 else np.zeros(2)
+    row = [1.0, *a[t], a[t, 0] * a[t, 1], z[t], *changes, mean, *x[t], *mean_x, z[0], *v, *last]
+    row += [*earlier]
+    row += [a[t, j] * value for j in range(2) for value in v]
+    row += [a[t, j] * value for j in range(2) for value in (z[t], changes[0], mean, *x[t])]
+    row += [last[j] * value for j in range(2) for value in v]
+    return row
+
+
+def test_features_are_those_that_the_docstring_lists():
+    histories = two_units()
+    found = features(histories)
+    for i, n_steps in enumerate(histories.n_steps):
+        for t in range(n_steps):
+            np.testing.assert_allclose(found[i, t], by_hand(histories, i, t), atol=1e-12)
+
+
+def test_blocks_cover_all_columns_once():
+    histories = two_units()
+    blocks = histories.widths.blocks()
+    ends = [(at.start, at.stop) for at in blocks.values()]
+    assert ends[0][0] == 0
+    assert all(one[1] == other[0] for one, other in pairwise(ends))
+    assert blocks["own"].start == features(histories).shape[2]
+
+
+def test_targets_are_changes_of_outcomes_and_the_next_covariates():
+    histories = two_units()
+    found = histories.targets()
+    np.testing.assert_allclose(
+        found[0, 2, 0], histories.outcome[0, 3, 0] - histories.outcome[0, 2, 0]
+    )
+    np.testing.assert_array_equal(found[0, 2, 1:], histories.covariates[0, 3])
+    assert histories.is_learned.sum(axis=1).tolist() == [5, 3]
+
+
+def test_own_answers_enter_by_themselves_and_under_each_treatment():
+    answers = np.arange(6.0).reshape(1, 1, 2, 3)  # two outcomes; constant and two treatments
+    found = own_features(answers, np.array([[[1.0, 0.0]]]))
+    np.testing.assert_array_equal(found[0, 0], [0, 3, 1, 4, 0, 0])

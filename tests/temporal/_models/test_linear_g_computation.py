@@ -1,0 +1,281 @@
+"""Linear g-computation: closed forms, plans that look, intervals, files, and two worlds."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from benchmarks.temporal_cells.customers import ROLES, customers
+from segcate.temporal import (
+    LinearGComputation,
+    TrajectorySegmenter,
+    TreatmentPlan,
+    cross_fit_segment_effects,
+    segment_effects,
+    tumor_growth,
+)
+from tests.helpers.small_panels import linear_panel, small_panel
+
+PLAN = {"a0": [1, 1, 0], "a1": [0, 1, 1]}
+NOTHING = {"a0": [0, 0, 0]}
+ALWAYS, NEVER = {"a": [1, 1, 1]}, {"a": [0, 0, 0]}
+
+
+def small(**options):
+    options = {"horizon": 3, "n_bootstraps": 3, "n_simulations": 10, "random_state": 0, **options}
+    return LinearGComputation(["a0", "a1"], "y", covariates=["x0"], static=["kind"], **options)
+
+
+@pytest.fixture(scope="module")
+def panel():
+    return small_panel(n_units=60, n_covariates=1)
+
+
+@pytest.fixture(scope="module")
+def model(panel):
+    return small().fit(panel)
+
+
+def test_effects_of_a_linear_world_are_found_with_intervals():
+    model = LinearGComputation("a", "y", horizon=3, random_state=0).fit(linear_panel(2000))
+    fresh = linear_panel(300, seed=1)
+    truth = np.array([-1.0, -1.5, -1.75])
+    table = model.effect_interval(fresh, ALWAYS, NEVER)
+    np.testing.assert_allclose(table["effect"], truth, atol=0.1)
+    assert ((table["ci_low"] < truth) & (truth < table["ci_high"])).all()
+    assert (table["df"] == 49).all()
+    by_unit = model.effect(fresh, ALWAYS, NEVER).groupby("step")["effect"].mean()
+    np.testing.assert_allclose(by_unit, table["effect"], rtol=1e-12)
+    assert model.transform_ == "identity"
+
+
+def test_where_a_treatment_does_nothing_nothing_is_found():
+    panel = linear_panel(500, seed=2)
+    panel["b"] = np.random.default_rng(0).integers(0, 2, len(panel))
+    model = LinearGComputation(["a", "b"], "y", horizon=3, random_state=0).fit(panel)
+    table = model.effect_interval(panel, {"b": [1, 1, 1]}, {"b": [0, 0, 0]})
+    assert (table["effect"].abs() < 3 * table["std_error"]).all()
+    assert (table["std_error"] < 0.1).all()
+
+
+def test_means_are_those_of_the_outcome_and_not_of_its_logarithm():
+    rng = np.random.default_rng(0)
+    n, t = 2000, 10
+    z, a = np.zeros((n, t + 1)), rng.integers(0, 2, (n, t + 1))
+    z[:, 0] = rng.normal(size=n)
+    for s in range(t):
+        z[:, s + 1] = 0.5 * z[:, s] + 0.8 * rng.normal(size=n)
+    ids, times = np.repeat(np.arange(n), t), np.tile(np.arange(t), n)
+    frame = pd.DataFrame({"id": ids, "t": times, "a": a[:, :t].ravel()})
+    frame["y"] = np.exp(z[:, :t]).ravel()
+    model = LinearGComputation("a", "y", horizon=2, n_bootstraps=0, random_state=0).fit(frame)
+    found = model.predict(frame, {"a": [0, 0]})["y"].to_numpy().reshape(n, 2).mean(axis=0)
+    now = z[:, t - 1]
+    expected = [
+        np.exp(0.5 * now + 0.32).mean(), np.exp(0.25 * now + 0.32 * 1.25).mean()
+    ]  # fmt: skip
+    assert model.transform_.startswith("log")
+    np.testing.assert_allclose(found, expected, rtol=0.03)
+
+
+def test_order_of_rows_and_other_units_do_not_matter(model, panel):
+    found = model.effect(panel, PLAN, NOTHING)
+    shuffled = panel.sample(frac=1, random_state=3).set_index(["id", "t"])
+    again = small().fit(shuffled)
+    pd.testing.assert_frame_equal(again.effect(shuffled, PLAN, NOTHING), found)
+    few = panel[panel["id"].isin([3, 8])]
+    expected = found[found["id"].isin([3, 8])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(model.effect(few, PLAN, NOTHING), expected)
+
+
+def test_what_comes_after_the_origin_plays_no_part(model, panel):
+    is_after = panel["t"] > 2
+    changed = panel.assign(
+        y=panel["y"] + 5 * is_after,
+        a0=panel["a0"].mask(panel["t"] >= 2, 1),
+        x0=panel["x0"] - is_after,
+    )
+    before = model.predict(panel, PLAN, origin=2)
+    pd.testing.assert_frame_equal(model.predict(changed, PLAN, origin=2), before)
+    everywhere = model.predict(panel, PLAN, origin="all")
+    at_two = everywhere[everywhere["origin"] == 2].reset_index(drop=True)
+    pd.testing.assert_frame_equal(at_two, before)
+
+
+def test_rules_that_do_not_look_equal_plans(model, panel):
+    def rule(state):
+        return np.tile([PLAN["a0"][state.step], PLAN["a1"][state.step]], (len(state.outcome), 1))
+
+    expected = model.predict(panel, PLAN)
+    pd.testing.assert_frame_equal(model.predict(panel, rule), expected)
+    pd.testing.assert_frame_equal(model.predict(panel, TreatmentPlan(rule)), expected)
+    by_plan = model.effect_interval(panel, PLAN, NOTHING)
+    pd.testing.assert_frame_equal(model.effect_interval(panel, rule, NOTHING), by_plan)
+
+
+def test_rules_see_the_state_in_its_own_units(model, panel):
+    seen = []
+
+    def rule(state):
+        seen.append(state)
+        return np.zeros((len(state.outcome), 2))
+
+    model.predict(panel, rule, origin=3)
+    rows = panel[panel["t"] == 3].sort_values("id")
+    first = seen[0]
+    np.testing.assert_allclose(first.outcome[::10, 0], rows["y"], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(first.covariates[::10, 0], rows["x0"], rtol=1e-9)
+    np.testing.assert_array_equal(first.static[::10, 1], rows["kind"] == "b")
+    given = panel[panel["t"] == 2].sort_values("id")[["a0", "a1"]]
+    np.testing.assert_array_equal(first.treatment[::10], given)
+    assert [state.step for state in seen] == [0, 1, 2]
+    with pytest.raises(ValueError, match="LinearGComputation: a plan that is a function must"):
+        model.predict(panel, lambda state: np.zeros(3))
+
+
+def test_covariates_that_are_never_negative_are_read_by_their_logarithm(panel):
+    counts = panel.assign(x0=np.round(10 * panel["x0"] ** 2))
+    model = small().fit(counts)
+    seen = []
+    model.predict(counts, lambda s: seen.append(s) or np.zeros((len(s.outcome), 2)), origin=3)
+    rows = counts[counts["t"] == 3].sort_values("id")
+    np.testing.assert_allclose(seen[0].covariates[::10, 0], rows["x0"], atol=1e-9)
+
+
+def test_a_stored_model_answers_the_same(panel, tmp_path):
+    positive = panel.assign(y=np.exp(panel["y"]))
+    model = small().fit(positive)
+    assert model.transform_.startswith("log(1 + y /")
+    model.save(tmp_path / "model.npz")
+    again = LinearGComputation.load(tmp_path / "model.npz")
+    for method in ("effect", "effect_interval"):
+        expected = getattr(model, method)(positive, PLAN, NOTHING)
+        pd.testing.assert_frame_equal(getattr(again, method)(positive, PLAN, NOTHING), expected)
+    assert again.score(positive) == model.score(positive)
+    assert again.transform_ == model.transform_
+    np.testing.assert_array_equal(again.transform(positive), model.transform(positive))
+    with np.load(tmp_path / "model.npz") as file:
+        arrays = dict(file)
+    arrays["weight.coef"] = arrays["weight.coef"][:, 1:]
+    np.savez(tmp_path / "model.npz", **arrays)
+    with pytest.raises(ValueError, match=r"LinearGComputation.load: .* is damaged"):
+        LinearGComputation.load(tmp_path / "model.npz")
+
+
+def test_segments_have_effects_and_intervals(model, panel):
+    segmenter = TrajectorySegmenter(
+        model, features="contrasts", plan=PLAN, reference=NOTHING, min_size=5
+    ).fit(panel)
+    fresh = small_panel(n_units=40, n_covariates=1, seed=5).assign(id=lambda f: f["id"] + 1000)
+    table = segment_effects(model, segmenter, fresh, PLAN, NOTHING)
+    assert table["n"].sum() == 40
+    labels = segmenter.predict(fresh)
+    effect = model.effect(fresh, PLAN, NOTHING)
+    effect = effect[effect["step"] == 3]["effect"].to_numpy()
+    for segment, row in table.iterrows():
+        assert row["effect"] == pytest.approx(effect[labels == segment].mean(), rel=1e-12)
+        assert row["ci_low"] < row["effect"] < row["ci_high"]
+    crossed = cross_fit_segment_effects(small(), segmenter, panel, PLAN, NOTHING, random_state=0)
+    assert crossed.effects["n"].sum() == 60
+    assert np.isfinite(crossed.effects["std_error"]).all()
+    assert TrajectorySegmenter(model, min_size=5).fit(panel).n_segments_ == 4
+
+
+def test_intervals_need_resamples(panel):
+    model = small(n_bootstraps=0).fit(panel)
+    with pytest.raises(ValueError, match="LinearGComputation: an interval needs"):
+        model.effect_interval(panel, PLAN, NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_simulations": 0}, "n_simulations"),
+        ({"n_bootstraps": -1}, "n_bootstraps"),
+        ({"outcome_transform": "exp"}, "`outcome_transform` must be"),
+    ],
+)
+def test_parameters_out_of_range_are_refused(panel, options, message):
+    with pytest.raises(ValueError, match=f"LinearGComputation: .*{message}"):
+        small(**options).fit(panel)
+
+
+def test_few_units_are_refused(panel):
+    with pytest.raises(ValueError, match="4 units do not fill the 5 folds"):
+        small().fit(panel[panel["id"] < 4])
+
+
+def test_several_outcomes_and_their_effects(panel):
+    two = small_panel(n_units=80, n_outcomes=2)
+    model = LinearGComputation(
+        ["a0", "a1"], ["y0", "y1"], horizon=3, n_bootstraps=3, random_state=0
+    ).fit(two)
+    table = model.effect_interval(two, PLAN, NOTHING)
+    assert table["outcome"].tolist() == ["y0", "y1"] * 3
+    assert (table["effect"] < 0).all()
+    assert clone(model).fit(two).score(two) == model.score(two)
+
+
+def agreement(estimated, true):
+    slope = np.cov(estimated, true)[0, 1] / estimated.var(ddof=1)
+    return np.corrcoef(estimated, true)[0, 1], slope, estimated.mean() / true.mean()
+
+
+def of_customers(gamma, seed):
+    training, fresh = customers(1000, 12, gamma, seed), customers(1000, 12, gamma, 1000 + seed)
+    plan, reference = {"coupon": [1] * 4}, {"coupon": [0] * 4}
+    model = LinearGComputation(**ROLES, horizon=4, n_bootstraps=0, random_state=0)
+    found = model.fit(training.panel).effect(fresh.panel, plan, reference)["effect"].to_numpy()
+    return agreement(found.reshape(-1, 4)[:, 3], fresh.true_effect(plan, reference)[:, 3])
+
+
+def of_tumors(gamma, seed):
+    training = tumor_growth(1000, gamma=gamma, random_state=10 + seed).panel
+    training = training[training.groupby("id")["t"].transform("size") > 1]
+    simulation = tumor_growth(400, gamma=gamma, random_state=2000 + seed)
+    fresh = simulation.panel
+    fresh = fresh[(fresh.groupby("id")["t"].transform("max") >= 20) & (fresh["t"] <= 20)]
+    plan, reference = {"radio": [1] * 5}, {"chemo": [1] * 5}
+    model = LinearGComputation(
+        ["chemo", "radio"], "volume", static=["type"], horizon=5, n_bootstraps=0, random_state=0
+    )
+    found = model.fit(training).effect(fresh, plan, reference, origin=20)
+    both = found.merge(simulation.true_effect(plan, reference, origin=20), on=["id", "step"])
+    last = both[both["step"] == 5]
+    return agreement(last["effect_x"].to_numpy(), last["effect_y"].to_numpy())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gamma", [0, 4])
+def test_effects_on_customers_are_right_by_default(gamma):
+    correlation, slope, ratio = np.mean([of_customers(gamma, seed) for seed in range(3)], axis=0)
+    assert correlation >= 0.85
+    assert 0.8 <= slope <= 1.3
+    assert 0.7 <= ratio <= 1.25
+
+
+@pytest.mark.slow
+def test_effects_on_tumors_are_right_by_default():
+    confounded = np.array([of_tumors(4, seed) for seed in range(3)])
+    assert confounded[:, 0].mean() >= 0.85
+    assert 0.9 <= confounded[:, 1].mean() <= 1.5
+    by_coin = np.array([of_tumors(0, seed)[0] for seed in range(3)])
+    assert by_coin.mean() >= 0.75
+    assert by_coin.min() >= 0.5
+
+
+@pytest.mark.slow
+def test_it_takes_seconds():
+    panel = customers(2000, 24, 4.0, 0, churn=True).panel
+    plan, reference = {"coupon": [1] * 4}, {"coupon": [0] * 4}
+    model = LinearGComputation(**ROLES, horizon=4, random_state=0)
+    begin = time.process_time()
+    model.fit(panel)
+    fitted = time.process_time()
+    model.effect(panel, plan, reference)
+    assert fitted - begin <= 6
+    assert time.process_time() - fitted <= 2
