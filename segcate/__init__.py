@@ -23,6 +23,7 @@ SKOPS_TRUSTED_TYPES: list[str] = [
     "segcate.cate.SegmentedCATE",
     "segcate.cate.TrendColumns",
     "segcate.effects.EffectTable",
+    "segcate.effects.FocalWeights",
     "segcate.effects.GroupScores",
     "segcate.effects.Heterogeneity",
     "segcate.effects.Overall",

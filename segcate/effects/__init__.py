@@ -6,12 +6,19 @@ from segcate.effects._rosenbaum import RosenbaumBounds, pair_differences, rosenb
 from segcate.effects._segment_aipw import SegmentAIPW
 from segcate.effects._segment_matching import SegmentMatching
 from segcate.effects._segment_regression import SegmentRegression
-from segcate.effects._table.effect_table import EffectTable, Overall, SegmentContrasts
+from segcate.effects._table.change import EffectChange
+from segcate.effects._table.effect_table import (
+    EffectTable,
+    FocalWeights,
+    Overall,
+    SegmentContrasts,
+)
 from segcate.effects._table.group_scores import GroupScores
 from segcate.effects._table.heterogeneity import Heterogeneity
 
 __all__ = [
     "EValue",
+    "EffectChange",
     "EffectTable",
     "Heterogeneity",
     "RosenbaumBounds",
@@ -24,4 +31,4 @@ __all__ = [
     "rosenbaum_bounds",
 ]
 
-publish(globals(), stored=[GroupScores, Overall])
+publish(globals(), stored=[FocalWeights, GroupScores, Overall])

@@ -200,7 +200,7 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         plan = self._plan(owner, data)
         late_columns = check_late_columns(owner, data)
         found = [
-            self._estimate_once(owner, one, plan, prepared)
+            self._estimate_once(owner, one, plan, prepared, outcome=_name_of(y))
             for one in complete_data(data, prepared.filling, self._imputation_seed(plan))
         ]
         first = found[0][0]
@@ -216,7 +216,7 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         return self
 
     def _estimate_once(
-        self, owner: str, data: EffectData, plan: Any, prepared: Preparation
+        self, owner: str, data: EffectData, plan: Any, prepared: Preparation, outcome: str
     ) -> tuple[Estimated, EffectTable]:
         """Estimate, and pool, the data or one imputation of them."""
         found = self._estimate(owner, data, plan)
@@ -224,9 +224,12 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         self._refuse_estimates(owner, data, plan, estimates)
         table = pool(
             estimates,
-            data.segment,
+            data.segment.labels,
             inference=self.inference,
             confidence_level=self.confidence_level,
+            estimand=self.estimand,
+            outcome=outcome,
+            n_groups=0 if data.groups is None else int(data.groups.max()) + 1,
         )
         return found, table
 
@@ -344,6 +347,11 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         return self._table.frame(fill_overall=self.on_empty == "overall")
 
     @property
+    def effect_table_(self) -> EffectTable:
+        """The effects with all that tests, pooling and comparisons with other fits need."""
+        return self._table
+
+    @property
     def overall_(self) -> pd.Series[Any]:
         """The effect for everyone."""
         return self._table.overall_row()
@@ -438,6 +446,12 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         if self.on_empty == "overall":
             return np.where(table.is_estimated, table.effect, table.overall.effect)
         return table.effect
+
+
+def _name_of(y: Any) -> str:
+    """Return the name of the outcome; "" where it has none."""
+    name = getattr(y, "name", None)
+    return name if isinstance(name, str) else ""
 
 
 def _counted_arms(estimate: SegmentEstimate) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from segcate._statistics.intervals import Law, satterthwaite
 from segcate._statistics.multiplicity import benjamini_hochberg, holm
 from segcate.effects._table.group_scores import GroupScores
 from segcate.effects._table.heterogeneity import Heterogeneity, heterogeneity
+
+if TYPE_CHECKING:
+    from segcate.effects._table.change import EffectChange
 
 # Cochran's Q weighs by estimated variances, which need this many matched rows to be trusted.
 FEWEST_FOR_Q = 20
@@ -47,8 +50,28 @@ class Overall:
 
 
 @dataclass(frozen=True, slots=True)
+class FocalWeights:
+    """What pooling needs to know of each segment beside its effect.
+
+    Attributes
+    ----------
+    total : float64 array of shape (n_segments,), weight of the matched focal rows
+    squares : float64 array of shape (n_segments,), sum of their squared weights
+    pooled_variance : float64 array of shape (n_segments,)
+        What goes into the variance for everyone: the effect's, 0 where outcomes do not vary.
+    """
+
+    total: Float
+    squares: Float
+    pooled_variance: Float
+
+
+@dataclass(frozen=True, slots=True)
 class EffectTable:
-    """One effect a segment, in label order.
+    """One effect a segment, in label order, with all that tests and pooling need.
+
+    Fitted estimators of segment effects hold theirs as `effect_table_`. Tables of several fits add up
+    (`combine`), and differ (`change_from`). `to_json` and `from_json` carry one between processes.
 
     Attributes
     ----------
@@ -70,6 +93,14 @@ class EffectTable:
         share none.
     n_eff_controls : float64 array of shape (n_segments,) or None
         Controls of equal weight that each effect rests on; NaN where that was not worked out.
+    weights : FocalWeights or None
+        What `combine` weighs segments by; None in a table that cannot be combined.
+    methods : tuple of str, how the standard error of each segment was made
+    estimand : {"att", "atc", "ate"}, or "" where it was not said
+    inference : {"population", "sample"}, or "" where it was not said
+    outcome : str, name of the outcome; "" where it had none
+    imputations : tuple of EffectTable
+        The tables behind this one, where gaps in the covariates were filled several times.
     """
 
     labels: npt.NDArray[Any]
@@ -87,6 +118,12 @@ class EffectTable:
     confidence_level: float
     between: Float | None = None
     n_eff_controls: Float | None = None
+    weights: FocalWeights | None = None
+    methods: tuple[str, ...] = ()
+    estimand: str = ""
+    inference: str = ""
+    outcome: str = ""
+    imputations: tuple[EffectTable, ...] = ()
 
     @property
     def std_error(self) -> Float:
@@ -230,6 +267,141 @@ class EffectTable:
             group_df=self._group_df((tested != 0).any(axis=0)),
         )
         return SegmentContrasts(found, names or _pair_names(labels), self.confidence_level, df)
+
+    @classmethod
+    def combine(
+        cls, parts: Mapping[str, Any] | Sequence[Any], *, groups: Sequence[Any] | None = None
+    ) -> EffectTable:
+        r"""Put the effects of several fits together, as if they were one.
+
+        Use it for tables of workers that had some of the segments each, and for the same segments
+        seen on several days or in several countries. Where the parts hold different segments every
+        figure is that of one fit on all rows. A segment of several parts gets the average of
+        their effects by matched focal rows: the effect on the treated of all parts, for an ATT.
+        Fits that chose different segments do not go together: fix the segmenter first.
+
+        Parameters
+        ----------
+        parts : mapping of name to part, or sequence of parts
+            Each a fitted estimator of segment effects (or a Pipeline or search that ends in one) or
+            an EffectTable. Names appear in `status`; without them they are "part 1", "part 2", ...
+        groups : sequence of array-likes, one a part, default=None
+            The `groups` that each part was fitted with, where a group may have rows in several
+            parts (the same stores every month). Groups of the same name then count as one, and
+            estimates of different parts may be correlated. None: no group is in two parts.
+
+        Returns
+        -------
+        EffectTable
+            With everything that follows from it: `frame()`, `overall_row()`, `heterogeneity()`,
+            `contrasts()`. It can be combined again.
+
+        Raises
+        ------
+        TypeError
+            If a part is none of the above, or is not fitted.
+        ValueError
+            If parts differ in estimand, inference, confidence level, name of the outcome, kind of
+            labels or segmenter; if some have groups and others none; if two parts hold the same
+            figures; if `groups` do not fit.
+
+        Notes
+        -----
+        Estimates :math:`t_p` of one segment with variances :math:`v_p`, of focal weight
+        :math:`w_p = n_p / n`, give :math:`t = \sum w_p t_p`. Its variance is :math:`\sum w_p^2 v_p`
+        and, with ``inference="population"``, the spread of the parts,
+        :math:`\sum n_p (t_p - t)^2 / n^2`, as the overall effect has that of segments; degrees of
+        freedom after Satterthwaite. A part without an estimate of the segment adds its rows to `n`
+        only, and the status names it. Covariances between segments of a part are kept.
+
+        Examples
+        --------
+        >>> from segcate.datasets import make_segmented_users
+        >>> from segcate.effects import EffectTable, SegmentMatching
+        >>> days = {}
+        >>> for day in (0, 1):
+        ...     users = make_segmented_users(2000, n_segments=2, random_state=day)
+        ...     X = users.X.assign(segment=users.segment)
+        ...     days[f"day {day}"] = SegmentMatching().fit(X, users.y, treatment=users.treatment)
+        >>> both = EffectTable.combine(days)
+        >>> print(both.frame()[["n_matched", "effect", "std_error"]].round(2).to_string(index_names=False))
+           n_matched  effect  std_error
+        0        579   -0.04       0.06
+        1        611    1.02       0.06
+        """
+        from segcate.effects._table.combine import combine
+
+        return combine(parts, groups)
+
+    def change_from(
+        self, before: Any, *, groups: Any = None, groups_before: Any = None
+    ) -> EffectChange:
+        """Test whether effects differ from those of another fit, segment by segment and at once.
+
+        Use it for the same segments in two periods or two countries. Not for two groups of the
+        same users: rows in both fits make the estimates dependent, unless they are groups.
+
+        Parameters
+        ----------
+        before : fitted estimator of segment effects, or EffectTable
+        groups, groups_before : array-like of shape (n_samples,), default=None
+            The `groups` that this table and `before` were fitted with, where a group may have rows
+            in both.
+
+        Returns
+        -------
+        EffectChange
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `combine`; and if no segment has an estimate in both.
+
+        Notes
+        -----
+        Each change has the variance of both effects, less twice their covariance where they share
+        groups, and Satterthwaite's degrees of freedom; p-values are adjusted by Holm. The joint test is
+        that of `contrasts`.
+
+        Examples
+        --------
+        >>> from segcate.datasets import make_segmented_users
+        >>> from segcate.effects import SegmentMatching
+        >>> months = []
+        >>> for month in (0, 1):
+        ...     users = make_segmented_users(2000, n_segments=2, random_state=month)
+        ...     X = users.X.assign(segment=users.segment)
+        ...     months += [SegmentMatching().fit(X, users.y, treatment=users.treatment)]
+        >>> found = months[1].effect_table_.change_from(months[0])
+        >>> print(found.table[["before", "after", "p_adjusted"]].round(2).to_string(index_names=False))
+           before  after  p_adjusted
+        0   -0.02  -0.06         1.0
+        1    1.02   1.02         1.0
+        >>> round(found.joint.p_value, 2)
+        0.95
+        """
+        from segcate.effects._table.change import effect_change
+
+        return effect_change(before, self, groups_before, groups)
+
+    def to_json(self) -> str:
+        """Write the table as JSON, every number exactly; `from_json` reads it."""
+        from segcate.effects._table.as_json import to_json
+
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> EffectTable:
+        """Read a table that `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the text is not such a table, or of a version that is not known here.
+        """
+        from segcate.effects._table.as_json import from_json
+
+        return from_json(text)
 
     def _freedom_of(self, matrix: Float) -> Float:
         """Degrees of freedom of linear combinations: Satterthwaite's, no more than groups allow.

@@ -24,16 +24,20 @@ class GroupScores:
     ----------
     segment, group : intp arrays of shape (n_entries,), codes from 0
     value : float64 array of shape (n_entries,)
+    total : float64 array of shape (n_entries,), weight of the matched focal rows
     n_segments, n_groups : int
     names : intp array of shape (n_groups,), codes of the groups over all rows of X
+    n_levels : int, number of groups over all rows of X
     """
 
     segment: Int
     group: Int
     value: Float
+    total: Float
     n_segments: int
     n_groups: int
     names: Int
+    n_levels: int
 
     @property
     def is_shared(self) -> bool:
@@ -68,7 +72,9 @@ class GroupScores:
         return csr_matrix((value, (self.segment, self.group)), shape=shape)
 
 
-def collect_group_scores(estimates: Sequence[SegmentEstimate]) -> GroupScores | None:
+def collect_group_scores(
+    estimates: Sequence[SegmentEstimate], n_levels: int = 0
+) -> GroupScores | None:
     """Collect the scores of segments with a variance over groups; None where rows are independent."""
     with_groups = [i for i, e in enumerate(estimates) if e.groups is not None]
     if not with_groups:
@@ -76,13 +82,16 @@ def collect_group_scores(estimates: Sequence[SegmentEstimate]) -> GroupScores | 
     parts = [estimates[i] for i in with_groups]
     group = np.concatenate([e.groups for e in parts if e.groups is not None])
     value = np.concatenate([e.group_sums for e in parts if e.group_sums is not None])
+    total = np.concatenate([e.group_totals for e in parts if e.group_totals is not None])
     sizes = [0 if e.groups is None else len(e.groups) for e in parts]
     names, codes = np.unique(group, return_inverse=True)
     return GroupScores(
         segment=np.repeat(np.array(with_groups, dtype=np.intp), sizes),
         group=codes.astype(np.intp),
         value=value,
+        total=total,
         n_segments=len(estimates),
         n_groups=len(names),
         names=names.astype(np.intp),
+        n_levels=max(n_levels, int(names.max(initial=-1)) + 1),
     )

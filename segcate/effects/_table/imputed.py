@@ -34,6 +34,7 @@ def combine_tables(tables: Sequence[EffectTable]) -> EffectTable:
         df=np.array(df),
         usable=np.logical_and.reduce([table.usable for table in tables]),
         overall=_combine_overall([table.overall for table in tables]),
+        imputations=tuple(tables),
     )
 
 

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs.arrays import Float
-from segcate._inputs.segments import SegmentCodes
 from segcate._statistics.intervals import freedom_of_rows, satterthwaite
-from segcate.effects._table.effect_table import FEWEST_FOR_Q, EffectTable, Overall
+from segcate.effects._table.effect_table import FEWEST_FOR_Q, EffectTable, FocalWeights, Overall
 from segcate.effects._table.group_scores import GroupScores, collect_group_scores
 from segcate.effects._table.segment_estimate import SegmentEstimate
 
 
 def pool(
     estimates: Sequence[SegmentEstimate],
-    segment: SegmentCodes,
+    labels: npt.NDArray[Any],
     *,
     inference: str,
     confidence_level: float,
+    estimand: str = "",
+    outcome: str = "",
+    n_groups: int = 0,
 ) -> EffectTable:
-    """Build the effect table.
+    """Build the effect table of segments called `labels`, in their order.
 
     The overall effect weighs each segment by its matched focal rows. Its population variance has the
     spread of the effects between segments beside the segments' own variances,
@@ -32,11 +35,11 @@ def pool(
     A segment whose outcomes do not vary adds nothing to either; where none varies there is none.
     """
     known = np.array([e.is_estimated for e in estimates])
-    scores = collect_group_scores(estimates)
+    scores = collect_group_scores(estimates, n_groups)
     between = None if scores is not None else _between(estimates, known)
     n_matched = np.array([e.n_matched for e in estimates])
     return EffectTable(
-        labels=segment.labels,
+        labels=labels,
         status=tuple(e.status for e in estimates),
         n=np.array([e.n for e in estimates]),
         n_treated=np.array([e.n_treated for e in estimates]),
@@ -49,8 +52,17 @@ def pool(
         between=between,
         n_eff_controls=np.array([e.n_eff_controls for e in estimates]),
         usable=n_matched >= FEWEST_FOR_Q,
-        overall=_overall(estimates, known, inference, scores, between),
+        overall=average(estimates, inference, scores, between),
         confidence_level=confidence_level,
+        weights=FocalWeights(
+            total=np.array([e.total for e in estimates], dtype=np.float64),
+            squares=np.array([e.total_squares for e in estimates], dtype=np.float64),
+            pooled_variance=np.array([e.pooled_variance for e in estimates]),
+        ),
+        methods=tuple(e.method for e in estimates),
+        estimand=estimand,
+        inference=inference,
+        outcome=outcome,
     )
 
 
@@ -64,14 +76,14 @@ def _between(estimates: Sequence[SegmentEstimate], known: npt.NDArray[np.bool_])
     return found
 
 
-def _overall(
+def average(
     estimates: Sequence[SegmentEstimate],
-    known: npt.NDArray[np.bool_],
     inference: str,
     scores: GroupScores | None,
-    between: Float | None,
+    between: Float | None = None,
 ) -> Overall:
-    """Average the segments' effects by their matched focal rows."""
+    """Average the effects by their matched focal rows."""
+    known = np.array([e.is_estimated for e in estimates])
     if not known.any():
         return Overall(np.nan, np.nan, np.inf)
     chosen = [e for e, k in zip(estimates, known, strict=True) if k]
@@ -93,14 +105,14 @@ def _overall(
         shared = 0.0 if between is None else float(share @ between[np.ix_(known, known)] @ share)
         return Overall(value, float(parts.sum()) + spread + shared, float(freedom))
     gap = effect - value if inference == "population" else np.zeros(len(chosen))
-    sums = _overall_group_sums(chosen, share, gap)
+    sums = overall_group_sums(chosen, share, gap)
     together = scores.freedom_together(known[np.newaxis], np.array([e.df for e in estimates]))
     freedom = min(float(satterthwaite(parts, df)), float(together[0]))
     return Overall(value, float(sums @ sums), freedom)
 
 
-def _overall_group_sums(chosen: Sequence[SegmentEstimate], share: Float, gap: Float) -> Float:
-    """Sum what each group adds to the error of the overall effect."""
+def overall_group_sums(chosen: Sequence[SegmentEstimate], share: Float, gap: Float) -> Float:
+    """Sum what each group, by its code, adds to the error of the average effect."""
     mass = sum(e.total for e in chosen)
     groups, sums = [], []
     for e, s, g in zip(chosen, share, gap, strict=True):
