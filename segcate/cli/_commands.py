@@ -131,7 +131,8 @@ def _study(options: Options, progress: Progress) -> Study:
         labels=frozenset(name for name in labels if name is not None),
     )
     progress(f"reading {options['data']}")
-    found = read_table(options["data"], rules, sep=options["sep"], encoding=options["encoding"])
+    how = {name: options[name] for name in ("sep", "encoding", "memory")}
+    found = read_table(options["data"], rules, **how)
     for note in found.notes:
         progress(f"note: {note}")
     if options.get("sha256") not in (None, found.sha256):

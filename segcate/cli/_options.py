@@ -11,11 +11,13 @@ from typing import Any, NoReturn
 
 from segcate import __version__
 from segcate.cli._problems import UserError
+from segcate.cli._reading.memory import read_size
 
 _EPILOG = """examples:
   segcate run users.csv --outcome spend --treatment got_mail --out report
   segcate run users.csv --outcome spend --treatment arm --control none --by country --cost 0.5 --id user_id
   segcate run test.parquet --outcome bought --treatment variant --control A --experiment --segment-column region
+  segcate run 's3://bucket/users/*.parquet' --outcome spend --treatment got_mail --memory 8GB
   zcat users.csv.gz | segcate run - --outcome spend --treatment got_mail --tune --out report
   segcate run --config report/config.toml --out again
   segcate demo
@@ -121,6 +123,7 @@ OPTIONS = (
     Option("--decimal", "reading", "what the comma in 1,234 is (default: as the file shows)", choices=(",", ".")),
     Option("--sep", "reading", "between cells: , ; | tab (default: what fits)", "CHAR"),
     Option("--encoding", "reading", "utf-8, cp949, ... (default: what fits)", "NAME"),
+    Option("--memory", "reading", "that an analysis may need; a larger table is an error: 4GB", "SIZE", read=read_size),
     Option("--experiment", "analysis", "treatment was drawn by lot: methods and metrics for that", default=False),
     Option("--method", "analysis", "auto: matching; regression in an experiment", default="auto",
            choices=("auto", "matching", "regression", "aipw")),
@@ -204,7 +207,7 @@ def build_parser(
         )  # fmt: skip
         command.set_defaults(command=function)
         if reads_file:
-            what = "CSV (.csv, .tsv, .txt, also .gz), Parquet, or - for a pipe"
+            what = "CSV (.csv, .tsv, .txt, also .gz), Parquet (also DIR, 'users/*.parquet', s3://...), or - for a pipe"
             command.add_argument(
                 "data", metavar="DATA", help=what, nargs="?", default=argparse.SUPPRESS
             )

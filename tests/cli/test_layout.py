@@ -156,7 +156,7 @@ def test_semicolons_tabs_gzip_and_other_encodings_are_read_when_named(tmp_path, 
 def test_other_formats_and_folders_are_refused(tmp_path, capsys):
     path = write(tmp_path / "data.xlsx", "x")
     assert "must end in one of .csv" in error_of(capsys, "run", path, *command_line.BASIC)
-    assert "is a folder" in error_of(capsys, "run", tmp_path, *command_line.BASIC)
+    assert "no Parquet file is in" in error_of(capsys, "run", tmp_path, *command_line.BASIC)
     path = write(tmp_path / "data.parquet", "no parquet")
     assert "is not a Parquet file that can be read" in error_of(
         capsys, "run", path, *command_line.BASIC

@@ -81,8 +81,6 @@ def _from_standard_input() -> bytes:
 def _from_file(path: Path) -> bytes:
     if not path.exists():
         raise UserError(f"there is no file {str(path)!r}. {_near_files(path)}".strip())
-    if path.is_dir():
-        raise UserError(f"{str(path)!r} is a folder; name the file in it.")
     if not path.name.lower().endswith(_TEXT + _PARQUET):
         raise UserError(
             f"{path.name!r} must end in one of {', '.join(_TEXT + _PARQUET)}, so that its format is "
