@@ -1,7 +1,10 @@
 """Segment effects: which segments does a treatment help, by how much, and how sure are we."""
 
-from segcate._inputs.routing import routing
-from segcate._inputs.treatment import encode_treatment
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segcate._inputs.routing import routing
+    from segcate._inputs.treatment import encode_treatment
 
 __version__ = "0.1.0"
 
@@ -85,3 +88,18 @@ SKOPS_TRUSTED_TYPES: list[str] = [
 ]
 
 __all__ = ["SKOPS_TRUSTED_TYPES", "__version__", "encode_treatment", "routing"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the functions of the package when they are first asked for."""
+    if name not in ("encode_treatment", "routing"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from segcate._inputs.routing import routing
+    from segcate._inputs.treatment import encode_treatment
+
+    globals().update(encode_treatment=encode_treatment, routing=routing)
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs.arrays import Float, Int
-from segcate._kernels import kernel
+from segcate._kernels import are_few, kernel
 from segcate._statistics.columns import Standard, standardise
 
 __all__ = ["Curves", "curves_of"]
@@ -86,13 +86,30 @@ class Curves:
 
     def of(self, rows: Int) -> Float:
         """Make the columns of some rows."""
+        standard, varying = self.standard, np.flatnonzero(self.standard.varies)
+        if are_few(len(self.columns)):
+            return self._of_few(standard.apply(self.columns[rows], standard.varies))
         out = np.empty((len(rows), self.n_columns))
-        standard = self.standard
         _fill(
-            self.columns, rows, np.flatnonzero(standard.varies), standard.origin, standard.mean,
-            standard.scale, self.bent, self.knot, self.first, self.second, self.squared, self.size,
-            out,
+            self.columns, rows.astype(np.int64, copy=False), varying, standard.origin,
+            standard.mean, standard.scale, self.bent, self.knot, self.first, self.second,
+            self.squared, self.size, np.empty(len(varying)), out,
         )  # fmt: skip
+        return out
+
+    def _of_few(self, z: Float) -> Float:
+        """Make the same columns by numpy from standardised lines, equal to the last bit."""
+        out = np.empty((len(z), self.n_columns))
+        lines, bends, products, squares = np.split(
+            out.T, np.cumsum([self.n_lines, len(self.bent), len(self.first)])
+        )
+        z = z.T
+        near = np.clip(z, -FARTHEST, FARTHEST)
+        lines[:] = z
+        bends[:] = np.maximum(z[self.bent] - self.knot[:, None], 0.0)
+        products[:] = near[self.first] * near[self.second]
+        squares[:] = near[self.squared] ** 2
+        out[:, self.n_lines :] /= self.size
         return out
 
     def blocks(self, rows: Int) -> Iterator[tuple[Int, Float]]:
@@ -133,9 +150,11 @@ def curves_of(columns: Float, weight: Float | None = None, kind: Int | None = No
 
 
 @kernel
-def _fill(Z, rows, varying, origin, mean, scale, bent, knot, first, second, squared, size, out):  # type: ignore[no-untyped-def]
+def _fill(  # type: ignore[no-untyped-def]
+    Z, rows, varying, origin, mean, scale, bent, knot, first, second, squared, size, near, out
+):
+    """Write the columns of some rows; `near` is room for one value a covariate."""
     n, bends, products = len(varying), len(bent), len(first)
-    near = np.empty(n)
     for i in range(len(rows)):
         for a in range(n):
             j = varying[a]
@@ -177,7 +196,7 @@ def _pairs(of_category: Int) -> npt.NDArray[np.intp]:
         return np.empty((2, 0), dtype=np.intp)
     pairs = np.array(np.triu_indices(len(of_category), k=1), dtype=np.intp)
     first, second = of_category[pairs[0]], of_category[pairs[1]]
-    return pairs[:, (first != second) | (first < 0)]
+    return np.ascontiguousarray(pairs[:, (first != second) | (first < 0)])
 
 
 def _affordable(curves: Curves) -> Curves:

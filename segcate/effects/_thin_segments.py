@@ -14,7 +14,6 @@ from segcate._inputs.encoding import encode_columns
 from segcate._inputs.listing import listed
 from segcate._inputs.segments import SegmentCodes
 from segcate.effects._table.segment_estimate import SegmentEstimate
-from segcate.segmentation._merging import merge_small
 
 # Rows of each arm that an estimate needs. In simulation (400 segments a cell, one or three
 # covariates, normal and exponential errors) the intervals of all three estimators covered 93 to
@@ -72,6 +71,8 @@ def merge_thin(data: EffectData, least: int | None) -> tuple[EffectData, MergedS
         return data, nothing
     counts = _rows_by_arm(data)
     receives = np.array([label != -1 for label in labels], dtype=bool)
+    from segcate.segmentation._merging import merge_small  # loads scikit-learn's clusterers
+
     owner = merge_small(counts, _scaled_means(data), least, receives)
     kept = np.flatnonzero(owner == np.arange(len(owner)))
     if len(kept) == len(owner):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from segcate._kernels import decorator
 from segcate._nuisance import curves as module
 from segcate._nuisance.curves import KNOTS, curves_of
 from tests.helpers.naive_curves import basis
@@ -22,6 +23,16 @@ def test_columns_are_those_written_out_by_hand():
     assert found.n_lines == 3
     assert found.n_shared == 3 + 2 * len(KNOTS) + 3
     np.testing.assert_array_equal(found.own, [0, 1, 2, 20, 21])
+
+
+def test_numpy_and_the_kernel_make_the_same_columns(monkeypatch):
+    rows = RNG.integers(0, 300, 100)
+    by_numpy = curves_of(Z)
+    few = by_numpy.of(rows)
+    monkeypatch.setattr(decorator, "FEW_ROWS", 0)
+    by_kernel = curves_of(Z)
+    np.testing.assert_array_equal(by_numpy.size, by_kernel.size)
+    np.testing.assert_array_equal(few, by_kernel.of(rows))
 
 
 def test_counts_are_repeated_rows():
