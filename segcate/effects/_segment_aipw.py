@@ -306,9 +306,8 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             with_overlap(part, chance, is_clipped, telling_covariate(part, told))
             for part in segments
         ]
-        rows = CurvedRows(
-            segments, curves, odds_of_other_arm(chance, data), self.estimand, "population"
-        )
+        odds = odds_of_other_arm(chance, data)
+        rows = CurvedRows(segments, curves, columns.names, odds, self.estimand, "population")
         estimates, found = curved_estimates(rows, data)
         kinds = noted(encoded, columns).kinds
         return Estimated(estimates, kinds, (chance, is_clipped, describe_curves(curves, found)))

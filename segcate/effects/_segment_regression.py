@@ -244,7 +244,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         curves = curves_of(columns.values, data.sample_weight, columns.category_of_columns)
         told = [with_telling(thin_or_counted(part, plan.fewest), encoded) for part in segments]
         uses = np.ones(data.n_rows) if data.sample_weight is None else data.sample_weight
-        rows = CurvedRows(told, curves, uses, self.estimand, self.inference)
+        rows = CurvedRows(told, curves, None, uses, self.estimand, self.inference)
         estimates, found = curved_estimates(rows, data)
         return estimates, describe_curves(curves, found)
 

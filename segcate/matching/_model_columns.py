@@ -49,11 +49,13 @@ class ModelColumns:
         Numbers, and a 0/1 column for each level of a category but the first.
     categories : the categories among the columns
     long_tails : positions in X of the columns with a long tail, which became two columns or three
+    names : one text a column; the columns of a long tail have one name
     """
 
     values: Float
     categories: tuple[Category, ...]
     long_tails: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
 
     @property
     def category_of_columns(self) -> Int:
@@ -85,9 +87,11 @@ def model_columns(
     categories: list[Category] = []
     parts: list[Float] = []
     replaced: list[int] = []
+    names: list[str] = []
     at = 0
     for j, (kind, codes) in enumerate(zip(encoded.kinds, encoded.codes, strict=True)):
         part = encoded.values[:, encoded.columns_of(j)]
+        own_names = encoded.names[encoded.columns_of(j)]
         is_one = codes is None and part.shape[1] == 1
         if is_one and two_values and _has_two_values(part[:, 0]):
             codes = (part[:, 0] > part[:, 0].min()).astype(np.intp)
@@ -96,13 +100,15 @@ def model_columns(
             if tamed is not None:
                 part = tamed
                 replaced.append(kind.position)
+                own_names = own_names * part.shape[1]
         if codes is not None:
             n_levels = max(len(kind.levels), 2)
             categories.append(Category(kind.name, codes, n_levels, at + np.arange(part.shape[1])))
         parts.append(part)
+        names += own_names
         at += part.shape[1]
     values = np.ascontiguousarray(np.hstack(parts)) if replaced else encoded.values
-    return ModelColumns(values, tuple(categories), tuple(replaced))
+    return ModelColumns(values, tuple(categories), tuple(replaced), tuple(names))
 
 
 def noted(encoded: EncodedColumns, columns: ModelColumns) -> EncodedColumns:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from segcate._inputs.arrays import Float, Int
 from segcate._nuisance.curves import Curves, curves_of
 from segcate.effects._curved.comparison import Comparison
+from segcate.effects._curved.imbalance import imbalance_left, imbalance_notes
 from segcate.effects._curved.weighted_effects import WeightedEffects, weighted_effects
 from segcate.effects._curved.words import donor_note
 from segcate.effects._matched.adjustment import Adjusted
@@ -37,11 +38,13 @@ class CurvedDesign:
     curves : the columns of the regression
     comparison : the weights of the matched sets
     found : effects of all segments
+    left : one text a segment, what its weights leave unlike between the arms
     """
 
     curves: Curves
     comparison: Comparison
     found: WeightedEffects
+    left: tuple[str, ...]
 
     def covariances(self, code: int) -> Float:
         """Return the covariances of the effect of a segment with those of all."""
@@ -64,13 +67,14 @@ class CurvedDesign:
 def curved_design(design: Design, y: Float, estimand: str, inference: str) -> CurvedDesign:
     """Regress the outcomes of all segments together, and estimate each with its matched sets."""
     data = design.data
+    columns = design.columns
     curves = None if design.propensity is None else design.propensity.curves
     if curves is None:
-        columns = design.columns
         curves = curves_of(columns.values, data.sample_weight, columns.category_of_columns)
     comparison = _comparison(design, y, estimand)
     found = weighted_effects(curves, comparison, inference=inference)
-    return CurvedDesign(curves, comparison, found)
+    left = imbalance_notes(imbalance_left(curves, comparison, found), columns.names)
+    return CurvedDesign(curves, comparison, found, tuple(left))
 
 
 def _comparison(design: Design, y: Float, estimand: str) -> Comparison:
@@ -109,7 +113,11 @@ def curved_note(view: SegmentView, curved: CurvedDesign) -> str:
     """Say where an estimate rests on few donors, or on the regression beyond them."""
     n_treated = int(view.is_treated.sum())
     n_rows = (len(view.rows) - n_treated, n_treated)
-    notes = [donor_note(curved.curves, curved.found, view.code, n_rows), _beyond_donors(view)]
+    notes = [
+        donor_note(curved.curves, curved.found, view.code, n_rows),
+        _beyond_donors(view),
+        curved.left[view.code],
+    ]
     return "; ".join(note for note in notes if note)
 
 

@@ -11,6 +11,7 @@ from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import EffectData
 from segcate._nuisance.curves import Curves
 from segcate.effects._curved.comparison import Comparison
+from segcate.effects._curved.imbalance import imbalance_left, imbalance_notes
 from segcate.effects._curved.weighted_effects import WeightedEffects, weighted_effects
 from segcate.effects._curved.words import donor_note
 from segcate.effects._table.segment_estimate import (
@@ -37,6 +38,8 @@ class CurvedRows:
     ----------
     segments : rows of each segment; a status says why there is no estimate
     curves : of all rows
+    names : of the columns that the curves are made of, where the weights are to balance them; None
+        for equal weights, which leave it to the regression
     uses : float64 array of shape (n_rows,), weight of each row as a donor
     estimand : "att", "atc" or "ate"
     inference : "population" or "sample"
@@ -44,6 +47,7 @@ class CurvedRows:
 
     segments: Sequence[SegmentRows]
     curves: Curves
+    names: Sequence[str] | None
     uses: Float
     estimand: str
     inference: str
@@ -73,8 +77,11 @@ def curved_estimates(
         estimand=rows.estimand,
     )
     found = weighted_effects(rows.curves, comparison, inference=rows.inference)
+    left = [""] * len(rows.segments)
+    if rows.names is not None:
+        left = imbalance_notes(imbalance_left(rows.curves, comparison, found), rows.names)
     estimates = [
-        _estimate(part, code, rows.curves, comparison, found, data)
+        _estimate(part, code, rows.curves, comparison, found, data, left[code])
         for code, part in enumerate(rows.segments)
     ]
     return estimates, found
@@ -87,6 +94,7 @@ def _estimate(
     comparison: Comparison,
     found: WeightedEffects,
     data: EffectData,
+    left: str,
 ) -> SegmentEstimate:
     covariances = found.covariance[code]
     if part.counted.status:
@@ -104,6 +112,7 @@ def _estimate(
         part.weight_note,
         part.note,
         donor_note(curves, found, code, (len(part.rows) - n_treated, n_treated)),
+        left,
     ]
     rare = rare_events(part.y, part.is_treated, weight, 3 * FEWEST_EVENTS)
     controls = weight[~part.is_treated]
