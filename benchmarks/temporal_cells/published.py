@@ -24,8 +24,12 @@ class PublishedRMSN(RMSN):
 
 
 class PublishedGNet(GNet):
-    """Add the same errors in all futures of a unit: one noisy rollout."""
+    """Add the same errors in all futures of a unit: one noisy rollout; average on the scale."""
 
     @property
     def _n_error_paths(self) -> int:
         return 1
+
+    @property
+    def _averages_own_outcomes(self) -> bool:
+        return False

@@ -93,6 +93,7 @@ def build(name: str, size: Size, seed: int, covariates: list[str]) -> Any:
         return MSM(**roles)
     common = {
         **roles,
+        "outcome_transform": None,
         "outcome_head": "residual" if "residual" in options else "direct",
         "random_state": seed,
     }

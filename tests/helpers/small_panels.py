@@ -11,7 +11,10 @@ from segcate.temporal import Training
 def small(horizon=3, **training):
     """Return parameters of a network that is learned in a blink, with fields of its training."""
     training = {"n_epochs": 2, "batch_size": 16, "verbose": False, **training}
-    return {"horizon": horizon, "random_state": 0, "training": Training(**training)}
+    return {
+        "horizon": horizon, "random_state": 0, "outcome_transform": None,
+        "training": Training(**training),
+    }  # fmt: skip
 
 
 def small_panel(

@@ -45,8 +45,9 @@ class CausalTransformer(BalancedEstimator):
         change, in units of its standard deviation; the transformer's stream of outcomes also reads
         the treatment that the change followed. "direct": they read and predict the outcome alone, as
         in the paper. Effects are small beside outcomes: in simulations only the first found them.
-    outcome_transform : None, "cbrt", "log1p" or pair of functions, default=None
-        Scale on which the outcome is learned. The cube root suits volumes.
+    outcome_transform : "auto", None, "cbrt", "log1p" or pair of functions, default="auto"
+        Scale on which the outcome is learned. "auto" chooses one for each outcome, by the likelihood
+        of a linear model of its changes: as it is, square or cube root, log(1 + y / c), asinh(y / c).
     treatment_coding : {"auto", "combination", "flags"}, default="auto"
         One column a combination of treatments (auto: up to three), or one a treatment.
     balancing : None, "cdc" or "grad_reverse", default=None
@@ -72,21 +73,32 @@ class CausalTransformer(BalancedEstimator):
         Epoch, training loss, factual validation error (scaled).
     n_parameters_ : int
         Of one model.
+    transform_ : str
+        The scale on which outcomes were learned.
+    smearing_ : array of shape (n_models, horizon, 50, n_outcomes)
+        Errors of held-out units on the scale, by step, which predictions are averaged over; empty
+        without a transform.
     coding_, scaling_ : how treatments and numbers were coded
 
     See Also
     --------
+    LinearGComputation : The first model to try; where the two disagree on an average, trust neither.
     Network, Training : The nested parameters, and the defaults of every model.
     TrajectorySegmenter : Segments of trajectories.
 
     Notes
     -----
     Assumed: no unseen cause of both treatment and later outcomes, given the history; every plan
-    asked for could have happened. Predictions several steps ahead feed the model its own expected
-    outcomes, so that with a transform or a curved response they are not exact means.
+    asked for could have happened. What is predicted is a mean: predictions on the scale of a transform
+    are turned back with the errors of held-out units added, and averaged (Duan, 1983). Those several
+    steps ahead feed the model its own expected outcomes, so that with a curved response they are close
+    to means, and not exact ones.
 
     References
     ----------
+    Duan, N. (1983). Smearing estimate: a nonparametric retransformation method. Journal of the American
+    Statistical Association, 78(383), 605-610.
+
     Melnychuk, V., Frauen, D., & Feuerriegel, S. (2022). Causal Transformer for estimating
     counterfactual outcomes. ICML, PMLR 162, 15293-15329.
 

@@ -50,8 +50,8 @@ class GNet(NeuralEstimator):
 
     Notes
     -----
-    With `outcome_transform` the simulations are averaged on its scale and then turned back, so that
-    predictions are nearer to a median than to a mean where outcomes scatter.
+    What is predicted is a mean: with a transform the simulated outcomes, errors added, are turned back
+    to their own units and then averaged.
 
     References
     ----------
@@ -76,9 +76,10 @@ class GNet(NeuralEstimator):
     treatment_coding: str = "auto"
     n_simulations: int = 50
 
+    _averages_paths: ClassVar[bool] = True
     _defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "network": {"hidden": 24, "representation": 18, "head": 72},
-        "training": TRAINING,
+        "training": {**TRAINING, "batch_size": 32},
     }
 
     def _check_parameters(self, owner: str) -> None:
@@ -180,7 +181,11 @@ class GNet(NeuralEstimator):
         horizon: int,
         choose: Callable[[int, Tensor, Tensor], Tensor],
     ) -> Tensor:
-        """Simulate all futures at once; average the means over simulations."""
+        """Simulate all futures at once, and average them.
+
+        On a transformed scale futures with their errors are turned back, averaged, and scaled again;
+        else the means before errors are averaged.
+        """
         inputs = data.inputs(self._all_units(data))
         n, n_origins = origins.shape
         n_futures, d_y = self.n_simulations, data.outcome.shape[2]
@@ -198,14 +203,28 @@ class GNet(NeuralEstimator):
             self._n_error_paths,
         )  # fmt: skip
         position = origins.unsqueeze(-1).expand(-1, -1, n_futures).reshape(-1)
+        on_own_scale = self._averages_own_outcomes
         means = []
         for k in range(horizon):
             given = choose(k, now, given)
             mean, state = network.advance(given, now, before, static, state)
-            means.append(mean[..., :d_y].unflatten(1, (n, n_origins, n_futures)).mean(dim=3))
             before = now[..., :d_y]
             now = mean + pool.draw(k, position + k, n_futures)
+            reached = (now if on_own_scale else mean)[..., :d_y]
+            reached = reached.unflatten(1, (n, n_origins, n_futures))
+            means.append(self._own_mean(reached) if on_own_scale else reached.mean(dim=3))
         return torch.stack(means, dim=3)
+
+    @property
+    def _averages_own_outcomes(self) -> bool:
+        """Tell whether futures are averaged in units of the outcome."""
+        return bool(self.scaling_.transform != "none")
+
+    def _own_mean(self, reached: Tensor) -> Tensor:
+        """Average futures (..., n_futures, d_y) in the outcome's own units; return it scaled."""
+        z = np.clip(reached.cpu().numpy().astype(np.float64), self._bounds[0], self._bounds[1])
+        mean = self.scaling_.decode_outcome(z).mean(axis=-2)
+        return torch.as_tensor(self.scaling_.encode_outcome(mean), device=reached.device)
 
     @property
     def _n_error_paths(self) -> int:

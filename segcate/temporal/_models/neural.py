@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,6 +19,13 @@ from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_count, check_option, check_seed
 from segcate.temporal._models.estimator import check_treatments, find_transform, name_roles
 from segcate.temporal._models.settings import Network, check_settings, fill, settings_type
+from segcate.temporal._models.smearing import (
+    factual_plans,
+    scale_bounds,
+    smear,
+    some_units,
+    typical_errors,
+)
 from segcate.temporal._models.stored_network import StoredNetwork
 from segcate.temporal._networks.changes import Changes
 from segcate.temporal._networks.descent import Descent
@@ -56,12 +63,15 @@ class NeuralEstimator(StoredNetwork):
     """
 
     outcome_head: str = "residual"
-    outcome_transform: Any = None
+    outcome_transform: Any = "auto"
     network: Network | None = None
     n_models: int = 1
     random_state: Any = None
 
     treatment_coding: str = field(init=False)
+
+    # Whether `_roll_out` gives means on the outcome's own scale, scaled again.
+    _averages_paths: ClassVar[bool] = False
 
     @abstractmethod
     def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> nn.Module:
@@ -133,7 +143,30 @@ class NeuralEstimator(StoredNetwork):
         self.history_ = np.array(history, dtype=np.float64).reshape(len(history), -1)
         self.n_parameters_ = sum(p.numel() for p in network.parameters()) // self.n_models
         self.__dict__.pop("_built", None)
+        self._learn_own_scale(data, train_rows if validation_rows is None else validation_rows)
         return self
+
+    def _learn_own_scale(self, data: Panel, left_out: Int) -> None:
+        """Keep what turns predictions on the scale of a transform into means: errors, and bounds."""
+        is_row = np.arange(data.outcome.shape[1]) < data.n_steps[:, None]
+        if self.scaling_.transform == "none":
+            self.smearing_ = np.empty((self.n_models, 0, 0, data.outcome.shape[2]))
+            self._bounds = np.empty((2, 0))
+            return
+        self._bounds = scale_bounds(self.scaling_.encode_outcome(data.outcome), is_row)
+        units = some_units(left_out)
+        part = data.take(units)
+        origins, plans, is_there = factual_plans(part, self.horizon)
+        self.smearing_ = np.empty((self.n_models, 0, 0, data.outcome.shape[2]))
+        if self._averages_paths:
+            return
+        at = origins[..., None] + np.arange(1, self.horizon + 1)
+        at = np.minimum(at, part.outcome.shape[1] - 1)
+        reached = self.scaling_.encode_outcome(part.outcome)
+        reached = reached[np.arange(len(units))[:, None, None], at]
+        errors = reached - self._on_scale(part, origins, plans)
+        is_own = np.stack([np.isin(units, own) for own in left_out])
+        self.smearing_ = typical_errors(errors, is_own[:, :, None, None] & is_there)
 
     def transform(self, panel: Any, *, origin: Any = "last") -> Float:
         """Return the representation of each unit's history.
@@ -213,6 +246,13 @@ class NeuralEstimator(StoredNetwork):
         return 1
 
     def _simulate(self, panel: Panel, origins: Int, plans: Float) -> Float:
+        found = self._on_scale(panel, origins, plans)
+        if self.smearing_.shape[1] == 0:
+            return self.scaling_.decode_outcome(found)
+        return smear(found, self.smearing_, self._bounds, self.scaling_.decode_outcome)
+
+    def _on_scale(self, panel: Panel, origins: Int, plans: Float) -> Float:
+        """Predict scaled outcomes."""
         parts = []
         with torch.no_grad():
             for tensors, rows in self._chunks(panel, origins.shape[1]):
@@ -225,7 +265,7 @@ class NeuralEstimator(StoredNetwork):
                     torch.as_tensor(coded, dtype=torch.float32, device=device),
                 )
                 parts.append(found.cpu().numpy())
-        return self.scaling_.decode_outcome(np.concatenate(parts, axis=1).astype(np.float64))
+        return np.concatenate(parts, axis=1).astype(np.float64)
 
     def set_params(self, **params: Any) -> Any:
         """Set parameters; a nested one that is None is made when one of its fields is set.

@@ -155,7 +155,7 @@ class Training(BaseEstimator):  # type: ignore[misc]
     network                         n_epochs  batch_size  max_gradient  moving_average
     ==============================  ========  ==========  ============  ==============
     `CausalTransformer`, `CRN`                            inf           0.99 or 0
-    `GNet`                                                inf           not used
+    `GNet`                                    32          inf           not used
     `CRN(decoder_training=)`        30        1024
     `RMSN`                                                1.0           not used
     `RMSN(decoder_training=)`       30        1024

@@ -25,6 +25,8 @@ class StoredNetwork(StoredModel):
     weights_: dict[str, npt.NDArray[Any]] = field(init=False)
     history_: npt.NDArray[np.float64] = field(init=False)
     n_parameters_: int = field(init=False)
+    smearing_: npt.NDArray[np.float64] = field(init=False)
+    _bounds: npt.NDArray[np.float64] = field(init=False)
     _widths: tuple[int, int, int, int] = field(init=False)
 
     @abstractmethod
@@ -36,11 +38,13 @@ class StoredNetwork(StoredModel):
 
     def _fit_arrays(self) -> Arrays:
         weights = {f"weight.{name}": value for name, value in self.weights_.items()}
-        return {**weights, "history": self.history_, **self._extra_arrays()}
+        scale = {"smearing": self.smearing_, "bounds": self._bounds}
+        return {**weights, "history": self.history_, **scale, **self._extra_arrays()}
 
     def _take_fit(self, header: dict[str, Any], arrays: Arrays) -> None:
         self._widths, self.n_parameters_ = tuple(header["widths"]), header["n_parameters"]
         self.history_ = arrays.pop("history")
+        self.smearing_, self._bounds = arrays.pop("smearing"), arrays.pop("bounds")
         names = [name for name in arrays if name.startswith("weight.")]
         self.weights_ = {name.removeprefix("weight."): arrays.pop(name) for name in names}
         self._take_extra_arrays(arrays)

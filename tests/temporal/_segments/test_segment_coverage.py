@@ -51,6 +51,7 @@ def errors_and_hits(seed):
     panel, truth = two_kinds(seed)
     model = GNet(
         "a", "y", static=["kind"], horizon=3, n_models=5, n_simulations=10, random_state=seed,
+        outcome_transform=None,
         training=Training(n_epochs=40, batch_size=32, early_stopping=False, verbose=False),
     )  # fmt: skip
     segmenter = TrajectorySegmenter(model, KMeans(3, n_init=10, random_state=0), origin=4)
