@@ -39,6 +39,7 @@ RESULTS = {
     "TumorPatients",
 }  # fmt: skip
 ELSEWHERE = {
+    "combine_profiles": "tests/segmentation/test_combined_profiles.py",
     "CausalMLEstimator": "tests/cate/test_adapter_checks.py",
     "EconMLEstimator": "tests/cate/test_adapter_checks.py",
     "fetch_hillstrom": "tests/datasets/test_hillstrom.py",

@@ -3,6 +3,7 @@
 from segcate._publishing import publish
 from segcate.segmentation._cluster import ClusterSegmenter
 from segcate.segmentation._clustering import Clustering
+from segcate.segmentation._combined_profiles import combine_profiles
 from segcate.segmentation._density_tree import DensityTree
 from segcate.segmentation._gap_scaler import GapScaler
 from segcate.segmentation._groups import GroupSegmenter
@@ -20,6 +21,7 @@ __all__ = [
     "HDBSCANSegmenter",
     "KMeansSegmenter",
     "RuleSegmenter",
+    "combine_profiles",
     "segment_profile",
 ]
 
