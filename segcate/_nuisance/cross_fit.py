@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import nnls
 from sklearn.base import clone, is_classifier
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
@@ -16,7 +15,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from segcate._inputs import frames
 from segcate._inputs.arrays import Float, Int
-from segcate._nuisance.default_models import LEARNERS, fit_predict_default, learning_rows
+from segcate._nuisance.covariates import Covariates
+from segcate._nuisance.default_models import Folds
+from segcate._nuisance.fold_regression import Response
+from segcate._nuisance.stacking import predict_stacked
 
 # On fewer rows threads of one model wait for each other longer than they work; use `n_jobs`.
 _MIN_ROWS_FOR_THREADS = 100_000
@@ -55,7 +57,7 @@ class Target:
 def cross_fit(
     owner: str,
     X: Any,
-    encoded: Float | None,
+    covariates: Covariates | None,
     targets: Sequence[Target],
     folds: Sequence[Fold],
     *,
@@ -64,68 +66,68 @@ def cross_fit(
     n_jobs: int | None,
 ) -> list[Float]:
     """Predict every target for every row by models that saw neither the row nor its fold."""
-    jobs = [
-        (i, learner, k)
-        for i, target in enumerate(targets)
-        for learner in (("given",) if target.model is not None else LEARNERS)
-        for k in range(len(folds))
-    ]
+    for target in targets:
+        for fold in folds:
+            _refuse_no_rows(owner, target, fold, weight)
     n_threads = 1 if len(targets[0].values) < _MIN_ROWS_FOR_THREADS else None
+    given = [place for place, target in enumerate(targets) if target.model is not None]
+    default = [place for place, target in enumerate(targets) if target.model is None]
+    columns: dict[int, Float] = {}
     with threadpool_limits(n_threads):
+        jobs = [(place, k) for place in given for k in range(len(folds))]
         predicted = Parallel(n_jobs=n_jobs)(
-            delayed(_fit_predict)(
-                owner,
-                learner,
-                targets[i],
-                X if learner == "given" else encoded,
-                folds[k],
-                weight,
-                (seed + 1000 * i + k) % 2**31,
-            )
-            for i, learner, k in jobs
+            delayed(_fit_predict)(owner, targets[place], X, folds[k], weight) for place, k in jobs
         )
-    columns: list[dict[str, Float]] = [{} for _ in targets]
-    for (i, learner, k), values in zip(jobs, predicted, strict=True):
-        column = columns[i].setdefault(learner, np.empty(len(targets[i].values)))
-        column[folds[k].test] = values
-    return [
-        _combine(np.column_stack(list(column.values())), target, weight)
-        for column, target in zip(columns, targets, strict=True)
-    ]
+        for (place, k), values in zip(jobs, predicted, strict=True):
+            column = columns.setdefault(place, np.empty(len(targets[place].values)))
+            column[folds[k].test] = values
+        if default and covariates is not None:
+            parts = [targets[place] for place in default]
+            seeds = [seed + 1000 * place for place in default]
+            averaged = _by_default(covariates, parts, folds, weight, seeds, n_jobs)
+            columns.update(zip(default, averaged, strict=True))
+    return [columns[place] for place in range(len(targets))]
 
 
-def _fit_predict(
-    owner: str,
-    learner: str,
-    target: Target,
-    X: Any,
-    fold: Fold,
+def _by_default(
+    covariates: Covariates,
+    targets: Sequence[Target],
+    folds: Sequence[Fold],
     weight: Float | None,
-    seed: int,
-) -> Float:
-    """Fit on the fold's training rows that have the target, and predict its other rows."""
-    usable = target.rows if weight is None else target.rows & (weight > 0)
-    rows = learning_rows(learner, fold.train[usable[fold.train]], seed)
-    if len(rows) == 0:
+    seeds: Sequence[int],
+    n_jobs: int | None,
+) -> list[Float]:
+    """Predict targets by the default models."""
+    train = [np.zeros(len(covariates.values), dtype=bool) for _ in folds]
+    for marked, fold in zip(train, folds, strict=True):
+        marked[fold.train] = True
+    responses = [Response(one.values, _usable(one, weight), one.is_binary) for one in targets]
+    parts = Folds(tuple(train), tuple(fold.test for fold in folds))
+    return predict_stacked(covariates, responses, parts, weight, seeds, n_jobs)
+
+
+def _usable(target: Target, weight: Float | None) -> npt.NDArray[np.bool_]:
+    """Mark the rows that a target may be learned from."""
+    return target.rows if weight is None else target.rows & (weight > 0)
+
+
+def _refuse_no_rows(owner: str, target: Target, fold: Fold, weight: Float | None) -> None:
+    """Raise where a fold leaves nothing to learn from."""
+    if not _usable(target, weight)[fold.train].any():
         raise ValueError(
             f"{owner}: a fold leaves no rows of positive weight to fit the {target.name} on. Lower "
             "`cv`, or drop rows of weight 0."
         )
+
+
+def _fit_predict(owner: str, target: Target, X: Any, fold: Fold, weight: Float | None) -> Float:
+    """Fit a given model on the fold's training rows that have the target, and predict its other rows."""
+    rows = fold.train[_usable(target, weight)[fold.train]]
     values = target.values[rows]
     row_weight = None if weight is None or (weight[rows] == 1.0).all() else weight[rows]
     if (values == values[0]).all():
         return np.full(len(fold.test), values[0])
     X_train, X_test = frames.take_rows(X, rows), frames.take_rows(X, fold.test)
-    if learner != "given":
-        return fit_predict_default(
-            learner,
-            X_train,
-            values,
-            X_test,
-            weight=row_weight,
-            is_binary=target.is_binary,
-            seed=seed,
-        )
     model = clone(target.model)
     gives_chances = target.is_treatment or is_classifier(model)
     labels = values.astype(np.intp) if gives_chances else values
@@ -158,30 +160,6 @@ def _predict(model: Any, X: Any, gives_chances: bool) -> Float:
         return np.asarray(model.predict(X), dtype=np.float64).reshape(-1)
     at = list(model.classes_).index(1)
     return np.asarray(model.predict_proba(X), dtype=np.float64)[:, at]
-
-
-def _combine(columns: Float, target: Target, weight: Float | None) -> Float:
-    """Average the learners with the weights that predict best, all rows at once (short-stacking).
-
-    Weights are not negative and sum to 1. Each prediction being out of fold, a handful of weights
-    fitted on all rows costs nothing that matters (Ahrens, Hansen, Schaffer & Wiemann, 2025).
-    """
-    if columns.shape[1] == 1:
-        return columns[:, 0]
-    known = target.rows if weight is None else target.rows & (weight > 0)
-    table = np.column_stack([columns[known], target.values[known]])
-    table = table - table[:, -1].mean()
-    if weight is not None:
-        table *= np.sqrt(weight[known])[:, None]
-    triangle: Float = np.asarray(np.linalg.qr(table, mode="r"))
-    size = float(np.abs(triangle).max())
-    if size == 0:
-        return np.asarray(columns[:, 0])
-    # A row that outweighs all others makes the shares sum to 1.
-    system: Float = np.vstack([triangle / size, np.full((1, table.shape[1]), 1e4)])
-    share = nnls(system[:, :-1], system[:, -1])[0]
-    averaged: Float = columns @ (share / share.sum())
-    return averaged
 
 
 def check_models(owner: str, outcome_model: Any, propensity_model: Any, is_binary: bool) -> None:

@@ -84,6 +84,10 @@ class Curves:
         """Places of the columns that have slopes of each segment's own."""
         return np.append(np.arange(self.n_lines), np.arange(self.n_shared, self.n_columns))
 
+    def take(self, rows: Int) -> Curves:
+        """Return the same curves of some of the rows."""
+        return replace(self, columns=self.columns[rows])
+
     def of(self, rows: Int) -> Float:
         """Make the columns of some rows."""
         standard, varying = self.standard, np.flatnonzero(self.standard.varies)
@@ -119,7 +123,13 @@ class Curves:
             yield at, self.of(at)
 
 
-def curves_of(columns: Float, weight: Float | None = None, kind: Int | None = None) -> Curves:
+def curves_of(
+    columns: Float,
+    weight: Float | None = None,
+    kind: Int | None = None,
+    *,
+    most_in_products: int = MOST_IN_PRODUCTS,
+) -> Curves:
     """Choose the curves of covariates, from all rows.
 
     Parameters
@@ -128,6 +138,8 @@ def curves_of(columns: Float, weight: Float | None = None, kind: Int | None = No
     weight : float64 array of shape (n_rows,), default=None
     kind : intp array of shape (n_covariates,), default=None
         Category that a 0/1 column is a level of, -1 for others: no products of two levels of one.
+    most_in_products : int, default=12
+        Columns up to which all products of two are taken.
     """
     everyone = np.arange(len(columns))
     standard = standardise(columns, everyone, None, weight)
@@ -135,7 +147,7 @@ def curves_of(columns: Float, weight: Float | None = None, kind: Int | None = No
     of_category = np.full(z.shape[1], -1) if kind is None else kind[standard.varies]
     numbers = np.flatnonzero([not _has_two_values(column) for column in z.T])
     knots = [_knots(z[:, j], weight) for j in numbers]
-    pairs = _pairs(of_category)
+    pairs = _pairs(of_category, most_in_products)
     found = Curves(
         columns=columns,
         standard=standard,
@@ -191,8 +203,8 @@ def _knots(z: Float, weight: Float | None) -> Float:
     return np.asarray(found[(found > z.min()) & (found < z.max())])
 
 
-def _pairs(of_category: Int) -> npt.NDArray[np.intp]:
-    if len(of_category) > MOST_IN_PRODUCTS:
+def _pairs(of_category: Int, most: int) -> npt.NDArray[np.intp]:
+    if len(of_category) > most:
         return np.empty((2, 0), dtype=np.intp)
     pairs = np.array(np.triu_indices(len(of_category), k=1), dtype=np.intp)
     first, second = of_category[pairs[0]], of_category[pairs[1]]

@@ -17,8 +17,8 @@ from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_number
 from segcate._inputs.vectors import is_zero_one
 from segcate._inputs.weights import present
+from segcate._nuisance.covariates import Covariates, encoded_covariates
 from segcate._nuisance.cross_fit import Fold, Target, cross_fit
-from segcate._nuisance.default_models import encoded_covariates
 from segcate._nuisance.folds import deal_folds, dose_bands, has_splits, splits_of, treatment_strata
 from segcate.exceptions import OverlapError, SegcateWarning
 
@@ -99,7 +99,7 @@ def fit_nuisances(
     folds: Sequence[Fold] | None = None,
     arms: Collection[int] | None = None,
     is_binary: bool | None = None,
-    encoded: Float | None = None,
+    encoded: Covariates | None = None,
     seed: int | None = None,
 ) -> Nuisances:
     """Cross-fit the nuisances that are wanted; all inputs are checked already.
@@ -127,7 +127,7 @@ def fit_nuisances(
         Arms whose expected outcome is wanted with "mu"; None: all.
     is_binary : bool, default=None
         Whether y is 0/1; None: look. Some rows of a measured outcome may hold no other values.
-    encoded : float64 array of shape (n_rows, n_numbers), default=None
+    encoded : Covariates, default=None
         X as the default models get it, where it is encoded already; X may then be None unless a
         model is handed in.
     seed : int, default=None

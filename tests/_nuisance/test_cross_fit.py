@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from segcate._nuisance.cross_fit import Fold, Target, _combine, cross_fit
+from segcate._nuisance.covariates import Covariates
+from segcate._nuisance.cross_fit import Fold, Target, cross_fit
 
 
 def target(values, rows=None, is_binary=False):
@@ -13,43 +13,19 @@ def target(values, rows=None, is_binary=False):
     return Target("outcome_model", np.asarray(values, dtype=float), rows, is_binary, False, None)
 
 
-def best_on_grid(columns, y, weight, step=0.01):
-    """Try all non-negative weights that sum to 1."""
-    grid = np.arange(0, 1 + step / 2, step)
-    shares = [(a, b, 1 - a - b) for a in grid for b in grid if a + b <= 1 + 1e-9]
-    losses = [np.average((y - columns @ np.array(s)) ** 2, weights=weight) for s in shares]
-    return min(losses)
-
-
-@pytest.mark.parametrize("case", ["inside", "edge", "corner"])
-def test_the_average_is_the_best_one(case):
-    rng = np.random.default_rng(0)
-    columns = rng.normal(size=(200, 3))
-    truth = {"inside": [0.5, 0.3, 0.2], "edge": [0.7, 0.3, 0], "corner": [2, -0.5, -0.5]}[case]
-    y = columns @ np.array(truth) + 0.3 * rng.normal(size=200)
-    weight, known = rng.random(200), rng.random(200) < 0.7
-    combined = _combine(columns, target(y, known), weight)
-    loss = np.average((y - combined)[known] ** 2, weights=weight[known])
-    grid = best_on_grid(columns[known], y[known], weight[known])
-    assert loss <= grid * (1 + 1e-9)
-    assert loss >= grid * 0.999
-    assert (combined <= columns.max(axis=1) + 1e-9).all()
-    assert (combined >= columns.min(axis=1) - 1e-9).all()
-
-
-def test_equal_and_huge_columns_can_be_averaged():
-    column = np.random.default_rng(0).normal(size=50) * 1e6 + 1e9
-    combined = _combine(np.column_stack([column] * 3), target(column), None)
-    np.testing.assert_allclose(combined, column, rtol=1e-9)
-    zeros = _combine(np.zeros((50, 3)), target(np.zeros(50)), None)
-    np.testing.assert_array_equal(zeros, 0)
-
-
 def out_of_fold(X, values, is_binary=False, seed=0):
     fold = np.random.default_rng(seed).permutation(len(values)) % 4
     folds = [Fold(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(4)]
+    covariates = Covariates(X, np.full(X.shape[1], -1))
     (predicted,) = cross_fit(
-        "F", X, X, [target(values, is_binary=is_binary)], folds, weight=None, seed=0, n_jobs=None
+        "F",
+        X,
+        covariates,
+        [target(values, is_binary=is_binary)],
+        folds,
+        weight=None,
+        seed=0,
+        n_jobs=None,
     )
     return predicted
 

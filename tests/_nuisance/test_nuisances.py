@@ -7,6 +7,7 @@ import pytest
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
+from segcate._nuisance.covariates import Covariates
 from segcate._nuisance.cross_fit import Fold
 from segcate._nuisance.nuisances import (
     NuisanceModels,
@@ -161,7 +162,7 @@ def test_numbers_made_before_stand_in_for_x():
     models = NuisanceModels(cv=2, random_state=0)
     found, expected = (
         fit_nuisances("F", given, y, treatment, {"mu"}, models, encoded=encoded, is_binary=False)
-        for given, encoded in [(None, X), (X, None)]
+        for given, encoded in [(None, Covariates(X, np.full(X.shape[1], -1))), (X, None)]
     )
     np.testing.assert_array_equal(found.mu, expected.mu)
     assert (found.mu < 0).any()

@@ -259,7 +259,9 @@ def test_the_ranking_by_a_confounder_does_not_win():
     assert unadjusted_wins <= 1
 
 
+@pytest.mark.filterwarnings("ignore:.*was clipped there:segcate.exceptions.SegcateWarning")
 def test_default_models_adjust_for_what_a_line_cannot_follow():
+    """The chance of treatment is above .99 in a few rows, and the models find them."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(3000, 3))
     bend = X[:, 0] ** 2 - 1

@@ -16,8 +16,8 @@ from segcate._inputs.effect_data import EffectData
 from segcate._inputs.encoding import ReadColumns, read_columns
 from segcate._inputs.kinds import ColumnKind, columns_as_they_came
 from segcate._inputs.vectors import is_zero_one
+from segcate._nuisance.covariates import checked_covariates
 from segcate._nuisance.cross_fit import Fold
-from segcate._nuisance.default_models import check_encoded
 from segcate._nuisance.folds import Splits
 from segcate._nuisance.nuisances import NuisanceModels, Nuisances, Want, fit_nuisances
 from segcate.effects._thin_segments import too_few_rows
@@ -127,9 +127,7 @@ def _fit_block(
     member = _membership(codes)
     encoded = None
     if columns is not None:
-        covariates = columns.encoded(rows)
-        check_encoded(owner, covariates)
-        encoded = np.hstack([covariates.values, member])
+        encoded = checked_covariates(owner, columns.encoded(rows)).with_levels(member)
     has_given = any(model is not None for model in _models_in_use(data, options))
     try:
         return fit_nuisances(
