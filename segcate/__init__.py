@@ -30,6 +30,7 @@ SKOPS_TRUSTED_TYPES: list[str] = [
     "segcate.effects.GroupScores",
     "segcate.effects.Heterogeneity",
     "segcate.effects.Overall",
+    "segcate.effects.SecondEstimate",
     "segcate.effects.SegmentAIPW",
     "segcate.effects.SegmentMatching",
     "segcate.effects.SegmentRegression",

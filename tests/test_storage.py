@@ -156,6 +156,7 @@ FITTED: dict[str, Callable[[], Any]] = {
             matching.PropensityMatcher(caliper=1.0), estimand="atc", adjustment="linear"
         )
     ),
+    "SegmentMatching-curves": lambda: in_segments(effects.SegmentMatching(adjustment="auto")),
     "SegmentMatching-gaps": lambda: in_segments(
         effects.SegmentMatching(missing="indicator"), with_gaps()
     ),

@@ -15,6 +15,7 @@ from segcate.effects._table.effect_table import (
 )
 from segcate.effects._table.group_scores import GroupScores
 from segcate.effects._table.heterogeneity import Heterogeneity
+from segcate.effects._table.second_estimate import SecondEstimate
 
 __all__ = [
     "EValue",
@@ -22,6 +23,7 @@ __all__ = [
     "EffectTable",
     "Heterogeneity",
     "RosenbaumBounds",
+    "SecondEstimate",
     "SegmentAIPW",
     "SegmentContrasts",
     "SegmentMatching",

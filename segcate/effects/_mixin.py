@@ -24,10 +24,12 @@ from segcate._inputs.parameters import check_count, check_in_unit_interval, chec
 from segcate._inputs.present_rows import present_rows
 from segcate._inputs.segments import Segment, code_segments
 from segcate.base import EffectEstimatorMixin
+from segcate.effects._curved.reweighted import Reweighted
 from segcate.effects._table.effect_table import EffectTable, SegmentContrasts
 from segcate.effects._table.heterogeneity import Heterogeneity
 from segcate.effects._table.imputed import combine_tables
 from segcate.effects._table.pool import pool
+from segcate.effects._table.second_estimate import SecondEstimate, second_estimate
 from segcate.effects._table.segment_estimate import FEWEST_GROUPS, SegmentEstimate
 from segcate.effects._table.summary import Described, summary_text
 from segcate.effects._thin_segments import (
@@ -79,11 +81,13 @@ class Estimated:
     estimates : one a segment, in label order
     kinds : what the columns of X were taken as
     details : what else the estimator keeps
+    second : how far the effects are from those by other weights; None where there are none
     """
 
     estimates: Sequence[SegmentEstimate]
     kinds: tuple[ColumnKind, ...]
     details: Any = None
+    second: Reweighted | None = None
 
 
 class SegmentEffectsMixin(EffectEstimatorMixin):
@@ -104,6 +108,7 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
     heterogeneity_ : Heterogeneity
     segment_labels_ : array of shape (n_segments,)
     merged_segments_ : dict
+    second_estimate_ : SecondEstimate or None
     complete_rows_ : intp array, with ``missing="drop"`` where rows were left out
         Positions in X of the rows that were used.
     """
@@ -122,6 +127,7 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
     min_per_arm: int | None
     missing: str
     segment_labels_: npt.NDArray[Any]
+    second_estimate_: SecondEstimate | None
     _table: EffectTable
 
     def fit(
@@ -213,6 +219,7 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
             for kind in first.kinds
         )
         self._store_effects(data, combine_tables([t for _, t in found]), prepared, kinds)
+        self.second_estimate_ = second_estimate(self._table, [one.second for one, _ in found])
         return self
 
     def _estimate_once(
@@ -318,6 +325,8 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         """Describe design, effects, heterogeneity and weak points as text."""
         check_is_fitted(self)
         above, below = self._describe()
+        if self.second_estimate_ is not None:
+            below = [("Second estimate", self.second_estimate_.describe()), *below]
         if self._merge_remarks:
             below = [*below, ("Merged", "; ".join(self._merge_remarks))]
         if self._filling is not None:

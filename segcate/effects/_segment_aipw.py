@@ -22,6 +22,7 @@ from segcate._nuisance.cross_fit import check_models
 from segcate._nuisance.curves import curves_of
 from segcate._nuisance.folds import check_splits, has_splits
 from segcate._nuisance.nuisances import NuisanceModels, check_cross_fitting, warn_of_clipped
+from segcate.effects._curved.reweighted import ALONE
 from segcate.effects._curved.weighted_effects import refuse_many_segments
 from segcate.effects._curved.words import describe_curves, std_error_words
 from segcate.effects._mixin import Estimated, SegmentEffectsMixin
@@ -119,6 +120,10 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         Rows whose modelled chance was clipped.
     std_error_method_ : str
         "influence", "residual" with ``outcome_model="auto"``, or "group" where `groups` were given.
+    second_estimate_ : SecondEstimate or None
+        After ``outcome_model="auto"`` each effect once more, by the regression alone, with equal weights: `table`
+        with differences and their tests, and `overall`. A difference beyond chance says that the
+        regression is wrong there.
     late_columns_ : dict of str
         Covariates that tell much of the outcome, or who was treated: by name, what was found. They
         may have been measured after the treatment.
@@ -307,10 +312,14 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
             for part in segments
         ]
         odds = odds_of_other_arm(chance, data)
-        rows = CurvedRows(segments, curves, columns.names, odds, self.estimand, "population")
-        estimates, found = curved_estimates(rows, data)
+        equal = np.ones(data.n_rows) if data.sample_weight is None else data.sample_weight
+        rows = CurvedRows(
+            segments, curves, columns.names, odds, equal, ALONE, self.estimand, "population"
+        )
+        estimates, found, second = curved_estimates(rows, data)
         kinds = noted(encoded, columns).kinds
-        return Estimated(estimates, kinds, (chance, is_clipped, describe_curves(curves, found)))
+        words = describe_curves(curves, found)
+        return Estimated(estimates, kinds, (chance, is_clipped, words), second)
 
     @property
     def _is_curved(self) -> bool:

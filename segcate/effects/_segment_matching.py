@@ -131,6 +131,10 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         That of the matcher.
     std_error_method_ : str
         The method that "auto" chose, or the one asked for.
+    second_estimate_ : SecondEstimate or None
+        After ``adjustment="auto"`` each effect once more, by the regression alone, with equal weights: `table`
+        with differences and their tests, and `overall`. A difference beyond chance says that the
+        regression is wrong there.
     late_columns_ : dict of str
         Covariates that tell much of the outcome, or who was treated: by name, what was found. They
         may have been measured after the treatment.
@@ -330,8 +334,8 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
 
     def _estimate(self, owner: str, data: EffectData, plan: _Plan) -> Estimated:
         design = plan.matcher.match(data, self.estimand)
-        estimates, adjustment = estimate_segments(design, data.y, plan.options, self.n_jobs)
-        return Estimated(estimates, design.encoded.kinds, (design, adjustment))
+        estimates, words, second = estimate_segments(design, data.y, plan.options, self.n_jobs)
+        return Estimated(estimates, design.encoded.kinds, (design, words), second)
 
     def _refuse_estimates(
         self,

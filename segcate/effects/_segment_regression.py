@@ -13,16 +13,17 @@ from segcate._inputs.encoding import EncodedColumns, encode_columns
 from segcate._inputs.parameters import check_option
 from segcate._inputs.segments import Segment
 from segcate._nuisance.curves import curves_of
+from segcate.effects._curved.reweighted import BY_ODDS
 from segcate.effects._curved.weighted_effects import refuse_many_segments
 from segcate.effects._curved.words import describe_curves, std_error_words
 from segcate.effects._mixin import Estimated, SegmentEffectsMixin
-from segcate.effects._table.segment_estimate import SegmentEstimate
 from segcate.effects._table.summary import ESTIMAND_NAMES, Described
 from segcate.effects._unmatched.curved_estimate import (
     CurvedRows,
     curved_estimates,
     thin_or_counted,
 )
+from segcate.effects._unmatched.odds import odds_of_other_arm, odds_propensity
 from segcate.effects._unmatched.regression_estimate import RegressionOptions, regress_segments
 from segcate.effects._unmatched.rows import SegmentRows, rows_by_segment, with_telling
 from segcate.matching._model_columns import model_columns, noted
@@ -92,6 +93,10 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         Cochran's Q, its p-value, tau^2, over segments with at least 20 such rows.
     std_error_method_ : str
         The method that "auto" chose, or the one asked for.
+    second_estimate_ : SecondEstimate or None
+        After ``adjustment="auto"`` each effect once more, by the same regression with odds as weights: `table`
+        with differences and their tests, and `overall`. A difference beyond chance says that the
+        regression is wrong there.
     late_columns_ : dict of str
         Covariates that tell much of the outcome, or who was treated: by name, what was found. They
         may have been measured after the treatment.
@@ -225,8 +230,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         support = level_support(data, columns, self.estimand)
         rows = rows_by_segment(data, self.estimand, support)
         if self.adjustment == "auto":
-            estimates, words = self._curved(owner, data, rows, encoded, plan)
-            return Estimated(estimates, encoded.kinds, words)
+            return self._curved(owner, data, rows, encoded, plan)
         estimates = regress_segments(rows, columns.values, data.groups, plan, self.n_jobs)
         return Estimated(estimates, noted(encoded, columns).kinds)
 
@@ -237,16 +241,18 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         segments: list[SegmentRows],
         encoded: EncodedColumns,
         plan: RegressionOptions,
-    ) -> tuple[list[SegmentEstimate], str]:
-        """Regress all segments together on curves, and describe the regression."""
+    ) -> Estimated:
+        """Regress all segments together on curves; odds as weights give second estimates."""
         refuse_many_segments(owner, data.segment.n_segments, "adjustment='linear'")
         columns = model_columns(encoded)
         curves = curves_of(columns.values, data.sample_weight, columns.category_of_columns)
         told = [with_telling(thin_or_counted(part, plan.fewest), encoded) for part in segments]
         uses = np.ones(data.n_rows) if data.sample_weight is None else data.sample_weight
-        rows = CurvedRows(told, curves, None, uses, self.estimand, self.inference)
-        estimates, found = curved_estimates(rows, data)
-        return estimates, describe_curves(curves, found)
+        chance = odds_propensity(curves, told, data)
+        odds = odds_of_other_arm(chance, data)
+        rows = CurvedRows(told, curves, None, uses, odds, BY_ODDS, self.estimand, self.inference)
+        estimates, found, second = curved_estimates(rows, data)
+        return Estimated(estimates, encoded.kinds, describe_curves(curves, found), second)
 
     def _keep(
         self, data: EffectData, plan: RegressionOptions, found: Estimated, filling: Filling | None

@@ -11,6 +11,7 @@ from segcate._inputs.arrays import Float, Int
 from segcate._nuisance.curves import Curves, curves_of
 from segcate.effects._curved.comparison import Comparison
 from segcate.effects._curved.imbalance import imbalance_left, imbalance_notes
+from segcate.effects._curved.reweighted import ALONE, Reweighted, reweighted
 from segcate.effects._curved.weighted_effects import WeightedEffects, weighted_effects
 from segcate.effects._curved.words import donor_note
 from segcate.effects._matched.adjustment import Adjusted
@@ -39,12 +40,14 @@ class CurvedDesign:
     comparison : the weights of the matched sets
     found : effects of all segments
     left : one text a segment, what its weights leave unlike between the arms
+    second : the effects by the regression alone
     """
 
     curves: Curves
     comparison: Comparison
     found: WeightedEffects
     left: tuple[str, ...]
+    second: Reweighted
 
     def covariances(self, code: int) -> Float:
         """Return the covariances of the effect of a segment with those of all."""
@@ -74,7 +77,9 @@ def curved_design(design: Design, y: Float, estimand: str, inference: str) -> Cu
     comparison = _comparison(design, y, estimand)
     found = weighted_effects(curves, comparison, inference=inference)
     left = imbalance_notes(imbalance_left(curves, comparison, found), columns.names)
-    return CurvedDesign(curves, comparison, found, tuple(left))
+    equal = np.ones(data.n_rows) if data.sample_weight is None else data.sample_weight
+    second = reweighted(curves, comparison, found, equal, ALONE, data.groups)
+    return CurvedDesign(curves, comparison, found, tuple(left), second)
 
 
 def _comparison(design: Design, y: Float, estimand: str) -> Comparison:

@@ -51,7 +51,11 @@ def summary_text(model: Any, above: Described, below: Described) -> str:
         ("Heterogeneity", _heterogeneity(test)),
         *below,
     ]
-    table = shown_table(_most_telling(effects)[_SHOWN]).to_string(float_format=write_number)
+    shown = _most_telling(effects)[_SHOWN]
+    if model.second_estimate_ is not None:
+        second = model.second_estimate_.table["second_effect"]
+        shown = shown.assign(second_effect=second.reindex(shown.index))
+    table = shown_table(shown).to_string(float_format=write_number)
     lines = [
         *(f"{name:<16}{text}" for name, text in head),
         "",

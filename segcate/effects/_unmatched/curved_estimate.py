@@ -12,6 +12,7 @@ from segcate._inputs.effect_data import EffectData
 from segcate._nuisance.curves import Curves
 from segcate.effects._curved.comparison import Comparison
 from segcate.effects._curved.imbalance import imbalance_left, imbalance_notes
+from segcate.effects._curved.reweighted import Reweighted, reweighted
 from segcate.effects._curved.weighted_effects import WeightedEffects, weighted_effects
 from segcate.effects._curved.words import donor_note
 from segcate.effects._table.segment_estimate import (
@@ -41,6 +42,8 @@ class CurvedRows:
     names : of the columns that the curves are made of, where the weights are to balance them; None
         for equal weights, which leave it to the regression
     uses : float64 array of shape (n_rows,), weight of each row as a donor
+    other_uses : float64 array of shape (n_rows,), for second estimates
+    other_method : what gave them, in words
     estimand : "att", "atc" or "ate"
     inference : "population" or "sample"
     """
@@ -49,6 +52,8 @@ class CurvedRows:
     curves: Curves
     names: Sequence[str] | None
     uses: Float
+    other_uses: Float
+    other_method: str
     estimand: str
     inference: str
 
@@ -62,8 +67,8 @@ def thin_or_counted(part: SegmentRows, fewest: int) -> SegmentRows:
 
 def curved_estimates(
     rows: CurvedRows, data: EffectData
-) -> tuple[list[SegmentEstimate], WeightedEffects]:
-    """Estimate all segments together."""
+) -> tuple[list[SegmentEstimate], WeightedEffects, Reweighted]:
+    """Estimate all segments together, and a second time with other weights."""
     own = np.zeros(data.n_rows)
     for part in rows.segments:
         own[part.rows] = part.own
@@ -84,7 +89,10 @@ def curved_estimates(
         _estimate(part, code, rows.curves, comparison, found, data, left[code])
         for code, part in enumerate(rows.segments)
     ]
-    return estimates, found
+    second = reweighted(
+        rows.curves, comparison, found, rows.other_uses, rows.other_method, data.groups
+    )
+    return estimates, found, second
 
 
 def _estimate(
