@@ -30,7 +30,8 @@ FARTHEST = 4.0
 MOST_IN_PRODUCTS = 12
 # Columns of one segment (shared and its own) beyond which curvature, products and bends are left out.
 MOST_COLUMNS = 1_000
-_BLOCK = 8_192
+# Rows that are made together: as many as stay in the processor's cache.
+_BLOCK = 1_024
 _CONSTANT = 1e-9
 # Rows looked at before a column is compared with two values as a whole.
 _GLANCE = 64

@@ -61,13 +61,15 @@ def fit_arm(
         if sums.mass[code] == 0:
             continue
         slopes, inverse = fit.slopes(code), fit.inverse(code)
-        for at, values in curves.blocks(rows):
-            values -= sums.mean[code]
-            gap = comparison.y[at] - sums.response_mean[code] - values @ slopes
-            residual[at] = gap
-            own, x = at[in_arm[at]], values[in_arm[at]]
-            leverage = ((x @ inverse) * x).sum(axis=1) + 1.0 / sums.mass[code]
-            if comparison.weight is not None:
-                leverage *= comparison.weight[own]
-            noise[own] = gap[in_arm[at]] ** 2 / (1.0 - np.minimum(leverage, _MOST_LEVERAGE))
+        for own in (False, True):
+            for at, values in curves.blocks(rows[in_arm[rows] == own]):
+                values -= sums.mean[code]
+                residual[at] = comparison.y[at] - sums.response_mean[code] - values @ slopes
+                if own:
+                    leverage = (
+                        np.einsum("ij,ij->i", values @ inverse, values) + 1.0 / sums.mass[code]
+                    )
+                    if comparison.weight is not None:
+                        leverage *= comparison.weight[at]
+                    noise[at] = residual[at] ** 2 / (1.0 - np.minimum(leverage, _MOST_LEVERAGE))
     return ArmFit(arm, sums, fit, residual, noise)
