@@ -34,8 +34,8 @@ def test_sizes_are_written():
 
 
 def test_the_estimate_and_its_limit():
-    assert memory_needed(1_000_000, 20) == 512_000_000
+    assert memory_needed(1_000_000, 20) == 1_680_000_000
     check_memory("a", 1000, 20, None)
-    check_memory("a", 1000, 20, 512_000)
-    with pytest.raises(UserError, match=r"1,000 rows of 20 columns, .* 512 kB .* allows 500 kB"):
-        check_memory("a", 1000, 20, 500_000)
+    check_memory("a", 100_000, 20, 528_000_000)
+    with pytest.raises(UserError, match=r"100,000 rows of 20 columns, .* 528 MB .* allows 500 MB"):
+        check_memory("a", 100_000, 20, 500_000_000)

@@ -102,7 +102,7 @@ class TestRefused:
     def test_more_than_memory_is_known_before_it_is_read(self, folder, capsys):
         told = error_of(capsys, "run", folder, *BASIC, "--memory", "1kB")
         assert "--memory allows 1 kB" in told
-        assert "(rows x (columns + 12) x 16 bytes)" in told
+        assert "(64 bytes a cell, and 400 MB)" in told
 
 
 def test_other_files_are_told(folder):

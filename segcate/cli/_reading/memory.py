@@ -7,16 +7,16 @@ import re
 
 from segcate.cli._problems import UserError
 
-# Numbers that an analysis holds for each row beside the columns: scores, orders, weights, matches.
-_BESIDE_COLUMNS = 12
-# Bytes of each: a number, and a copy of it.
-_BYTES = 16
+# Measured on numeric Parquet, report included: 0.42 GB for 100,000 rows of 7 columns, 0.59 GB for 500,000
+# of them, 1.07 GB for 500,000 rows of 22 columns.
+_BYTES_A_CELL = 64
+_BYTES_ALWAYS = 400_000_000
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def memory_needed(n_rows: int, n_columns: int) -> int:
     """Estimate the bytes that an analysis in memory needs."""
-    return n_rows * (n_columns + _BESIDE_COLUMNS) * _BYTES
+    return n_rows * n_columns * _BYTES_A_CELL + _BYTES_ALWAYS
 
 
 def read_size(text: str) -> int:
@@ -42,7 +42,8 @@ def check_memory(name: str, n_rows: int, n_columns: int, allowed: int | None) ->
     if allowed is None or needed <= allowed:
         return
     raise UserError(
-        f"{name!r} has {n_rows:,} rows of {n_columns} columns, which need about {size_text(needed)} of memory (rows x "
-        f"(columns + {_BESIDE_COLUMNS}) x {_BYTES} bytes); --memory allows {size_text(allowed)}. Give more, write a "
-        "file of the columns that count, or analyse some of the files at a time and put their tables together."
+        f"{name!r} has {n_rows:,} rows of {n_columns} columns, which need about {size_text(needed)} of memory "
+        f"({_BYTES_A_CELL} bytes a cell, and {size_text(_BYTES_ALWAYS)}); --memory allows {size_text(allowed)}. Give "
+        "more, write a file of the columns that count, or analyse some of the files at a time and put their tables "
+        "together."
     )
