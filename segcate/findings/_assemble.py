@@ -8,7 +8,7 @@ from typing import Any
 from segcate._inputs.vectors import is_zero_one
 from segcate.effects import SegmentMatching, SegmentRegression
 from segcate.findings._analysed_rows import AnalysedRows
-from segcate.findings._cross_check import collect_cross_check
+from segcate.findings._cross_check import collect_cross_check, cross_check_of
 from segcate.findings._description import Description, HeldOut
 from segcate.findings._design import (
     collect_balance,
@@ -161,8 +161,11 @@ def _evidence(
         "cross_check": None, "targeting": None, "by_protected": None,
         "search": collect_search(source, rows),
     }  # fmt: skip
+    second = source.model.second_estimate_
     if asked.cross_check and rows.covariates:
         found["cross_check"] = collect_cross_check(source, rows, asked.random_state)
+    elif second is not None:
+        found["cross_check"] = cross_check_of(second)
     else:
         why = "it was not asked for" if rows.covariates else "X has no covariates"
         missing.add("cross_check", why, "collect_findings(..., cross_check=True)")

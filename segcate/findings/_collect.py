@@ -57,7 +57,8 @@ def collect_findings(
     names : dict of label to str, default=None
         Words for segments, in place of those found.
     cross_check : bool, default=False
-        Whether to estimate the effects by SegmentAIPW as well.
+        Whether to estimate the effects by SegmentAIPW as well. Without it the second estimates of
+        the fit stand there, where it has some.
     search : fitted search, default=None
         The search whose best pipeline `estimator` is.
     call : str, default=None

@@ -11,12 +11,20 @@ from segcate._inputs import frames
 from segcate._inputs.arrays import Float
 from segcate._statistics.intervals import Law
 from segcate._statistics.multiplicity import holm
-from segcate.effects import EffectTable, SegmentAIPW, SegmentMatching, SegmentRegression
+from segcate.effects import (
+    EffectTable,
+    SecondEstimate,
+    SegmentAIPW,
+    SegmentMatching,
+    SegmentRegression,
+)
 from segcate.findings._analysed_rows import AnalysedRows
 from segcate.findings._evidence import CrossCheck, CrossCheckRow
 from segcate.findings._source import Source
 
 _SAME = 1e-6
+# Of tests whose size is right; refitted methods are judged more strictly.
+_LEVEL = 0.05
 
 
 def collect_cross_check(source: Source, rows: AnalysedRows, random_state: Any) -> CrossCheck:
@@ -40,6 +48,15 @@ def collect_cross_check(source: Source, rows: AnalysedRows, random_state: Any) -
     other = second.fit(X, rows.y[used], treatment=arms if sign > 0 else 1 - arms, **given)._table
     first = _refitted(model).fit(X, rows.y[used], treatment=arms, **given)._table
     return CrossCheck(_method(second), _rows(source, first, other, sign))
+
+
+def cross_check_of(second: SecondEstimate) -> CrossCheck:
+    """Take the second estimates that came with the fit; no model is fitted again."""
+    table = second.table[np.isfinite(second.table["p_value"])]
+    columns = ["effect", "second_effect", "difference", "std_error", "ci_low", "ci_high", "p_value"]
+    numbers = table[[*columns, "p_adjusted"]].to_numpy().tolist()
+    rows = (CrossCheckRow(label, *row) for label, row in zip(table.index, numbers, strict=True))
+    return CrossCheck(second.method, tuple(rows), _LEVEL)
 
 
 def _second_method(source: Source, random_state: Any) -> tuple[Any, float]:

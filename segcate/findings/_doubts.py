@@ -30,8 +30,6 @@ LARGEST_DIFFERENCE = 0.1
 FEWEST_EFFECTIVE = 20
 WEAK_E_VALUE, WEAK_GAMMA = 1.25, 1.25
 MOST_MISSING = 0.2
-# In simulation the test of agreement rejects somewhat too often at 0.05.
-CROSS_CHECK_LEVEL = 0.01
 # Doubts of one kind that are spelled out, one a segment.
 MOST_SPELLED_OUT = 6
 _FOCAL = {"att": "treated rows", "atc": "control rows", "ate": "rows"}
@@ -277,7 +275,7 @@ def _cross_check(findings: Findings) -> Iterator[Doubt]:
         return
     by_label = {segment.label: segment for segment in findings.segments}
     for row in findings.cross_check.rows:
-        if row.p_adjusted <= CROSS_CHECK_LEVEL:
+        if row.p_adjusted <= findings.cross_check.level:
             yield Doubt(
                 "cross-check",
                 f"{_begin(by_label[row.segment])}: {findings.cross_check.method} finds {amount(findings, row.other)} "

@@ -77,10 +77,12 @@ class CrossCheck:
     ----------
     method : in words
     rows : one a segment
+    level : adjusted p-value up to which a difference is doubt
     """
 
     method: str
     rows: tuple[CrossCheckRow, ...]
+    level: float = 0.01
 
     def frame(self) -> pd.DataFrame:
         """Return one row a segment."""

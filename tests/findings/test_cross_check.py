@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
@@ -45,11 +46,36 @@ def test_the_second_method_is_aipw_of_the_same_estimand():
 
 
 def test_it_is_off_unless_asked_for():
-    findings = collect()
+    findings = collect(fitted(SegmentMatching(adjustment="bias")))
     assert findings.cross_check is None
     assert findings.why_not("cross_check").reason == "it was not asked for"
 
 
+def test_second_estimates_stand_there_unless_another_method_is_asked_for():
+    model = fitted(SegmentMatching(adjustment="auto"))
+    found = collect(model).cross_check
+    pd.testing.assert_frame_equal(
+        found.frame().rename(columns={"other": "second_effect"}),
+        model.second_estimate_.table.drop(columns="df"),
+    )
+    assert found.method == model.second_estimate_.method
+    assert collect(model, cross_check=True).cross_check.method.startswith("AIPW")
+
+
+def test_second_estimates_that_differ_are_doubted():
+    """Treatment and outcome turn on the sign of a product, which curves do not follow."""
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(3000, 3))
+    sign = np.sign(X[:, 0] * X[:, 1])
+    t = (rng.uniform(size=3000) < np.where(sign > 0, 0.8, 0.2)).astype(int)
+    y = 2 * sign + rng.normal(size=3000)
+    model = SegmentMatching(segment=None, adjustment="auto").fit(X, y, treatment=t)
+    findings = collect_findings(model, X, y, treatment=t)
+    (doubt,) = [doubt for doubt in findings.doubts if doubt.kind == "cross-check"]
+    assert "the regression alone, with equal weights finds" in doubt.text
+
+
+@pytest.mark.filterwarnings("ignore:SegmentAIPW. the modelled chance")
 def test_a_wrong_model_is_called_out():
     """A regression on x alone is wrong where treatment and outcome both turn on its square."""
     rng = np.random.RandomState(0)
