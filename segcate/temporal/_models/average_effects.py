@@ -36,8 +36,8 @@ def average_effects(
     fold : intp array of shape (n_units,), default=None
         Units of different folds have different models; None: all have the same.
     is_resampled : bool, default=False
-        True where the first model is the estimate and the others are fits to resampled units: the
-        variance is that of the mean effect over the resamples, for the very units of `effects`.
+        True where the first model is the estimate and the others are fits to resampled units: their
+        variance counts once, as it is the estimate's own.
     """
     n, horizon, d = effects.shape[1:]
     estimate = effects[0] if is_resampled else effects.mean(axis=0)
@@ -49,8 +49,8 @@ def average_effects(
         effects.var(axis=1, ddof=1).mean(axis=0) / n if n > 1 else np.full((horizon, d), np.nan)
     )
     between, df = _between(effects, np.zeros(n, dtype=np.intp) if fold is None else fold)
-    variance = between if is_resampled else within + (1.0 + 1.0 / n_models) * between
-    std_error = np.sqrt(variance)
+    share = 1.0 if is_resampled else 1.0 + 1.0 / n_models
+    std_error = np.sqrt(within + share * between)
     return interval_table(outcomes, n, effect, std_error, df, confidence_level)
 
 

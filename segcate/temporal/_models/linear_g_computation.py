@@ -91,8 +91,9 @@ class LinearGComputation(StoredModel):
     their mean given the unit's changes so far (Laird & Ware, 1982). From the origin on they are held
     fixed. Covariates that are never negative are read as log(1 + x).
 
-    Intervals are those of a bootstrap over units, on the scale that was chosen once: Student's t times
-    the standard deviation, over resamples, of the mean effect on the units asked about.
+    Intervals come from a bootstrap over units, on the scale that was chosen once. The variance is W + B: W
+    that of the mean over the units asked about, B that of their mean effect over resamples, with
+    Student's t of one degree of freedom less than resamples.
 
     It is right where the next step is nearly linear on some scale. How far it goes where effects set in
     at a threshold, or level off, stands on the page of measurements of the guide.

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._inputs.arrays import Float, Int
-from segcate._inputs.parameters import check_in_unit_interval, check_number
+from segcate._inputs.parameters import check_in_unit_interval, check_number, check_option
 from segcate._statistics.sandwich import sums_by_group, unit_factor
 from segcate.temporal._models.average_effects import interval_table
 from segcate.temporal._models.estimator import (
@@ -30,7 +30,7 @@ class MSM(TemporalEstimator):
 
     The classical baseline: right when outcomes are linear in the history and in how often each
     treatment is given, and the chance of treatment follows a logistic regression. Its effects are the
-    same for every unit.
+    same for every unit, or with ``interactions="static"`` for all units of the same static columns.
 
     Parameters
     ----------
@@ -38,6 +38,9 @@ class MSM(TemporalEstimator):
     outcome_transform : "auto", None, "cbrt", "log1p" or pair of functions, default=None
         Scale on which the outcome is regressed, as in `CausalTransformer`. Only without a transform is
         the effect one number, with an interval.
+    interactions : {None, "static"}, default=None
+        "static" lets effects differ by the static columns: the counts of the plan are multiplied with
+        each of them, standardised.
     clip : float in [0, 0.5), default=0.01
         Weights are cut off at this quantile and at its mirror image.
 
@@ -45,7 +48,7 @@ class MSM(TemporalEstimator):
     ----------
     coef_ : list of float64 arrays of shape (n_terms, n_outcomes), one a horizon
         Constant, history (past counts, outcome and covariates now and before, static), counts of the
-        plan; of scaled variables.
+        plan and their products with static columns; of scaled variables.
     weights_ : float64 array of shape (n_units, n_steps)
         Stabilised weight of each step, 1 at the first and behind the last.
     coding_, scaling_ : how treatments and numbers were coded
@@ -71,6 +74,7 @@ class MSM(TemporalEstimator):
     """
 
     outcome_transform: Any = None
+    interactions: str | None = None
     clip: float = 0.01
 
     def fit(self, panel: Any, y: Any = None) -> MSM:
@@ -95,6 +99,7 @@ class MSM(TemporalEstimator):
         """
         owner = type(self).__name__
         check_transform(owner, self.outcome_transform)
+        check_option(owner, "interactions", self.interactions, (None, "static"))
         check_number(owner, "clip", self.clip, least=0, below=0.5)
         roles = name_roles(owner, self)
         data = read_panel(owner, panel, roles, min_steps=2)
@@ -120,7 +125,7 @@ class MSM(TemporalEstimator):
         origin: Any = "last",
         confidence_level: float = 0.95,
     ) -> pd.DataFrame:
-        """Return the effect of a plan, the same for every unit, with a confidence interval, by step.
+        """Return the average effect of a plan over units, with a confidence interval, by step.
 
         Parameters
         ----------
@@ -158,14 +163,23 @@ class MSM(TemporalEstimator):
         return interval_table(self._roles.outcome, n, effect, std_error, df, confidence_level)
 
     def _plan_contrast(self, panel: Any, plan: Any, reference: Any) -> list[Float]:
-        """Return the difference of the plans' counts of treatments, averaged over units."""
+        """Return the difference of what the plans give, averaged over units, by step."""
         data = self._read(panel)
-        flags = [
-            self._plan_flags(data, p, what).mean(axis=0)
+        ours, theirs = (
+            self._plan_flags(data, p, what)
             for p, what in ((plan, "plan"), (reference, "reference"))
-        ]
-        difference = flags[0] - flags[1]
-        return list(np.cumsum(difference, axis=0))
+        )
+        difference = np.cumsum(ours - theirs, axis=1)
+        difference = np.broadcast_to(difference, (data.n_units, *difference.shape[1:]))
+        static = self.scaling_.encode_static(data.static)[:, None]
+        return list(self._doses(difference, static).mean(axis=0))
+
+    def _doses(self, counts: Float, static: Float) -> Float:
+        """Return counts of treatments (..., d_a), and their products with static columns if asked for."""
+        if self.interactions is None:
+            return counts
+        products = counts[..., :, None] * static[..., None, :]
+        return np.concatenate([counts, products.reshape(*counts.shape[:-1], -1)], axis=-1)
 
     def _history(self, panel: Panel) -> tuple[Float, Float]:
         """Return features of every position, (n, t, n_features), and past counts."""
@@ -215,7 +229,9 @@ class MSM(TemporalEstimator):
         total = np.concatenate(
             [np.zeros((len(panel.ids), 1, d_a)), np.cumsum(panel.treatment, axis=1)], axis=1
         )
-        given = total[unit, at + tau] - total[unit, at]
+        static = self.scaling_.encode_static(panel.static)
+        given = self._doses(total[unit, at + tau] - total[unit, at], static[unit])
+        d_g = given.shape[1]
         design = np.column_stack([np.ones(len(unit)), history[unit, at], given])
         if len(unit) <= design.shape[1]:
             raise ValueError(
@@ -232,7 +248,7 @@ class MSM(TemporalEstimator):
         coef = bread @ (design.T @ (weight[:, None] * target))
         residual = target - design @ coef
         return coef, [
-            _clustered(design * (weight * residual[:, j])[:, None], unit, bread)[-d_a:, -d_a:]
+            _clustered(design * (weight * residual[:, j])[:, None], unit, bread)[-d_g:, -d_g:]
             for j in range(target.shape[1])
         ]
 
@@ -240,7 +256,8 @@ class MSM(TemporalEstimator):
         history, _ = self._history(panel)
         at = np.minimum(origins, history.shape[1] - 1)
         known = np.take_along_axis(history, at[..., None], axis=1)
-        given = np.cumsum(plans, axis=2)
+        static = self.scaling_.encode_static(panel.static)[:, None, None]
+        given = self._doses(np.cumsum(plans, axis=2), static)
         n_known = known.shape[2]
         out = np.empty((*plans.shape[:3], panel.outcome.shape[2]))
         for k, coef in enumerate(self.coef_[: plans.shape[2]]):

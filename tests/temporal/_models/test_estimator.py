@@ -147,6 +147,15 @@ def test_intervals_follow_rubin_by_hand():
     assert (row["ci_low"], row["ci_high"]) == pytest.approx((3 - half, 3 + half))
 
 
+def test_intervals_from_resamples_by_hand():
+    # The estimate, then three resamples of two units: means 1, 2, 6; variances over units 2, 2, 8.
+    effects = np.array([[5.0, 7.0], [0.0, 2.0], [1.0, 3.0], [4.0, 8.0]])[:, :, None, None]
+    (row,) = average_effects("M", effects, ("y",), 0.95, is_resampled=True).to_dict("records")
+    assert row["effect"] == pytest.approx(6.0)
+    assert row["std_error"] == pytest.approx(np.sqrt((2 / 2 + 2 / 2 + 8 / 2) / 3 + 7.0))
+    assert row["df"] == 2
+
+
 def test_intervals_of_several_outcomes_name_them():
     effects = np.random.default_rng(0).normal(size=(3, 5, 2, 2))
     table = average_effects("M", effects, ("y0", "y1"), 0.9)

@@ -91,6 +91,35 @@ def test_two_rows_a_unit_are_enough_for_one_step():
     assert model.score(panel) < 0
 
 
+def of_two_kinds(n_units, seed=0):
+    """Simulate y' = y / 2 - (1/2 + kind) a + e: effects of the kinds are a half and three halves."""
+    rng = np.random.default_rng(seed)
+    panel = linear_panel(n_units, seed=seed)
+    kind = rng.integers(0, 2, n_units)
+    y = np.zeros((n_units, 8))
+    a = rng.integers(0, 2, (n_units, 8))
+    for t in range(7):
+        y[:, t + 1] = y[:, t] / 2 - (0.5 + kind) * a[:, t] + rng.normal(size=n_units)
+    return panel.assign(y=y.ravel(), a=a.ravel(), kind=np.repeat(kind, 8)), kind
+
+
+def test_effects_may_differ_by_static_columns():
+    panel, kind = of_two_kinds(3000)
+    model = MSM("a", "y", static=["kind"], interactions="static", horizon=3, clip=0.0).fit(panel)
+    effect = model.effect(panel, ALWAYS, NEVER)["effect"].to_numpy().reshape(-1, 3)
+    for value, size in ((0, 0.5), (1, 1.5)):
+        np.testing.assert_allclose(effect[kind == value].mean(axis=0), size * EFFECTS, atol=0.15)
+        of_kind = model.effect_interval(panel[panel["kind"] == value], ALWAYS, NEVER)
+        assert (np.abs(of_kind["effect"] - size * EFFECTS) < 3 * of_kind["std_error"]).all()
+        np.testing.assert_allclose(of_kind["effect"], effect[kind == value].mean(axis=0))
+    table = model.effect_interval(panel, ALWAYS, NEVER)
+    np.testing.assert_allclose(table["effect"], effect.mean(axis=0), rtol=1e-9)
+    plain = MSM("a", "y", static=["kind"], horizon=3, clip=0.0).fit(panel)
+    # What the kinds explain is no error any more.
+    share = table["std_error"] / plain.effect_interval(panel, ALWAYS, NEVER)["std_error"]
+    assert ((share > 0.7) & (share < 1)).all()
+
+
 def test_transformed_outcomes_have_no_interval():
     panel = linear_panel(100)
     model = MSM("a", "y", horizon=3, outcome_transform="cbrt").fit(panel)
@@ -111,6 +140,7 @@ def test_a_horizon_that_few_rows_reach_is_refused():
         ({"horizon": 0}, "`horizon` must be a whole number of at least 1; got 0"),
         ({"treatment": []}, "`treatment` names no column"),
         ({"static": ["y"]}, "columns 'y' have more than one role"),
+        ({"interactions": "all"}, "`interactions` must be"),
         ({"outcome_transform": "sqrt"}, "`outcome_transform` must be"),
     ],
 )
