@@ -72,10 +72,25 @@ def standardise(
         if w is not None:
             block *= np.sqrt(w)[:, None]
         cross += block.T @ block
-    scale = np.sqrt(np.diag(cross) / mass)
+    return standard_of(origin, mean, cross / mass, size, of_means=centre is not None)
+
+
+def standard_of(
+    origin: Float, mean: Float, covariance: Float, size: Float, *, of_means: bool = False
+) -> Standard:
+    """Standardise columns by their moments.
+
+    Parameters
+    ----------
+    origin, mean : float64 arrays of shape (n_columns,), the mean less the origin
+    covariance : float64 array of shape (n_columns, n_columns)
+    size : float64 array of shape (n_columns,), largest absolute value
+    of_means : whether the means of groups were taken off
+    """
+    scale = np.sqrt(np.diag(covariance))
     safe = np.where(scale > 0, scale, 1.0)
-    noise = size * (_NOISE if centre is None else _NOISE_OF_MEANS)
-    return Standard(origin, mean, safe, cross / mass / np.outer(safe, safe), scale > noise)
+    noise = size * (_NOISE_OF_MEANS if of_means else _NOISE)
+    return Standard(origin, mean, safe, covariance / np.outer(safe, safe), scale > noise)
 
 
 def blocks(

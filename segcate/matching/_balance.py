@@ -103,25 +103,43 @@ def measure_column(column: SortedColumn, estimand: str) -> Float:
     float64 array of shape (5, n_segments, 2)
         mean_treated, mean_control, difference, variance_ratio, ks; last axis: before, after.
     """
-    z = column.values
-    is_binary = is_binary_column(z)
-    out = np.full((5, len(column.bounds) // 2, 2), np.nan)
-    scale = np.empty(0)
-    for k, weight in enumerate((column.before, column.after)):
-        mean, variance = _moments(z, weight, column.bounds)
-        if is_binary:
-            variance = mean * (1 - mean)
-        if k == 0:
-            parts = {"att": variance[1::2], "atc": variance[0::2]}
-            scale = np.sqrt(parts.get(estimand, (variance[1::2] + variance[0::2]) / 2))
-        gap = mean[1::2] - mean[0::2]
-        gap[np.abs(gap) <= _ROUNDING * np.abs(mean[1::2])] = 0.0
-        out[0, :, k], out[1, :, k] = mean[1::2], mean[0::2]
+    z, bounds = column.values, column.bounds
+    weights = (column.before, column.after)
+    found = [_moments(z, weight, bounds) for weight in weights]
+    mean, variance = (np.array(part) for part in zip(*found, strict=True))
+    gaps = [_largest_gap(z, weight, bounds) for weight in weights]
+    of_moments = compare_moments(mean, variance, estimand, is_binary=is_binary_column(z))
+    return np.concatenate([of_moments, np.stack(gaps, axis=-1)[None]])
+
+
+def compare_moments(mean: Float, variance: Float, estimand: str, *, is_binary: bool) -> Float:
+    """Compare the arms by the moments of a column.
+
+    Parameters
+    ----------
+    mean, variance : float64 arrays of shape (2, 2 * n_segments)
+        Before and after matching; of the controls and the treated of each segment.
+    estimand : "att", "atc" or "ate"
+    is_binary : whether the column holds 0 and 1
+
+    Returns
+    -------
+    float64 array of shape (4, n_segments, 2)
+        mean_treated, mean_control, difference, variance_ratio; last axis: before, after.
+    """
+    if is_binary:
+        variance = mean * (1 - mean)
+    treated, control = variance[0, 1::2], variance[0, 0::2]
+    scale = np.sqrt({"att": treated, "atc": control}.get(estimand, (treated + control) / 2))
+    out = np.full((4, mean.shape[1] // 2, 2), np.nan)
+    for k in (0, 1):
+        gap = mean[k, 1::2] - mean[k, 0::2]
+        gap[np.abs(gap) <= _ROUNDING * np.abs(mean[k, 1::2])] = 0.0
+        out[0, :, k], out[1, :, k] = mean[k, 1::2], mean[k, 0::2]
         with np.errstate(divide="ignore", invalid="ignore"):
             out[2, :, k] = np.where(gap == 0, 0.0, gap / scale)
             if not is_binary:
-                out[3, :, k] = variance[1::2] / variance[0::2]
-        out[4, :, k] = _largest_gap(z, weight, column.bounds)
+                out[3, :, k] = variance[k, 1::2] / variance[k, 0::2]
     return out
 
 
@@ -151,11 +169,18 @@ def _moments(z: Float, weight: Float, bounds: npt.NDArray[np.int64]) -> tuple[Fl
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(mass > 0, _sums(weight * gap, bounds) / mass, np.nan)
         spread = _sums(weight * (gap - np.repeat(mean, size)) ** 2, bounds)
-        left = 1 - _sums(weight * weight, bounds) / mass**2
+    return first + mean, weighted_variance(
+        first + mean, spread, mass, _sums(weight * weight, bounds)
+    )
+
+
+def weighted_variance(mean: Float, spread: Float, mass: Float, squares: Float) -> Float:
+    """Return variances of sums: of squared gaps, of weights and of their squares; 0 for rounding."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left = 1 - squares / mass**2
         variance = np.where((mass > 0) & (left > 1e-15), spread / mass / left, np.nan)
-        mean = first + mean
         variance[spread <= mass * (_ROUNDING * mean) ** 2] = 0.0
-    return mean, np.where(mass > 0, variance, np.nan)
+    return np.where(mass > 0, variance, np.nan)
 
 
 def _largest_gap(z: Float, weight: Float, bounds: npt.NDArray[np.int64]) -> Float:

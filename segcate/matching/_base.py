@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from segcate._covariates.missing import Filling, missing_by_arm, treat_missing
 from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import DesignData, check_design_data
+from segcate._inputs.kinds import ColumnKind
 from segcate._inputs.present_rows import present_rows
 from segcate._inputs.records import RecordedColumns
 from segcate._inputs.routing import DESIGN_REQUEST
@@ -197,6 +198,40 @@ class Matcher(RecordedColumns, BaseEstimator):
             label: note for label, note in zip(labels, design.notes, strict=True) if note
         }
         self._unmeasured = unmeasured_balance(design)
+
+    def adopt_sums(
+        self,
+        *,
+        balance: Balance,
+        sizes: Float,
+        labels: npt.NDArray[Any],
+        notes: dict[Any, str],
+        columns: tuple[ColumnKind, ...],
+        counted: dict[str, Any],
+    ) -> None:
+        """Keep what is known of a design that was made in parts: nothing that belongs to single rows.
+
+        Parameters
+        ----------
+        balance, sizes : of the segments
+        labels : of the segments
+        notes : what is special about scores, by label
+        columns : records of the columns
+        counted : ``n_donors``, ``most_uses`` and ``reasons`` (rows without a match, by reason)
+        """
+        self._balance, self._sizes, self._unmeasured = balance, sizes, None
+        self.segment_labels_, self.score_notes_ = labels, notes
+        self._columns, self._filling = columns, None
+        self._counted = counted
+
+    def __getattr__(self, name: str) -> Any:
+        """Say why there is nothing by row after a fit in parts."""
+        if name in ("matched_", "propensity_") and "_counted" in self.__dict__:
+            raise AttributeError(
+                f"{type(self).__name__} has no `{name}` after scale.fit, which keeps nothing by row. Fit a sample in "
+                "memory to look at single rows."
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def balance_(self) -> pd.DataFrame:

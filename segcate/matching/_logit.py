@@ -6,9 +6,9 @@ the likelihood and the covariance of its coefficients, and ties of the score mus
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,11 @@ from segcate._statistics.columns import (
     Centre,
     Rows,
     Standard,
+    column_ranges,
     independent_in_gram,
     standardise,
 )
-from segcate.matching._score_grid import ScoreGrid, place_on_grid
+from segcate.matching._score_grid import ScoreGrid, column_units, place_in_units
 
 # Designs of so many numbers are gathered once, larger ones block by block at each evaluation.
 _MOST_GATHERED = 2**24
@@ -117,25 +118,57 @@ def fit_logit(
     is_free = ridge == 0 if np.ndim(penalty) else np.ones(Z.shape[1], dtype=bool)
     kept = independent_in_gram(standard.correlation, standard.varies & is_free)
     kept |= standard.varies & ~is_free
-    problem = _Problem(source, standard, kept, ridge[kept])
-    beta, loss, information, converged = _newton(problem)
-    slopes = np.zeros(Z.shape[1])
-    slopes[kept] = beta[1:] / standard.scale[kept]
-    constant = float(beta[0] - slopes @ standard.mean)
+    likelihood = Likelihood(source, standard, kept, ridge[kept])
+    found = _minimum(likelihood)
+    low, high = column_ranges(Z, rows)
+    return logit_fit(
+        found, standard, kept, bool((ridge > 0).any()), low, high, column_units(Z, rows, low, high)
+    )
+
+
+class Minimum(NamedTuple):
+    """Where Newton's method ends.
+
+    Attributes
+    ----------
+    beta : float64 array of shape (1 + n_kept,), on the scale of the standardised columns
+    loss, hessian : there
+    converged : whether it is a true minimum (no separation)
+    """
+
+    beta: Float
+    loss: float
+    hessian: Float
+    converged: bool
+
+
+def logit_fit(
+    found: Minimum,
+    standard: Standard,
+    kept: npt.NDArray[np.bool_],
+    penalised: bool,
+    low: Float,
+    high: Float,
+    unit: Float,
+) -> LogitFit:
+    """Put a fit together, with the score on a grid of the columns' ranges and units."""
+    slopes = np.zeros(len(kept))
+    slopes[kept] = found.beta[1:] / standard.scale[kept]
+    constant = float(found.beta[0] - slopes @ standard.mean)
     return LogitFit(
-        grid=place_on_grid(Z, rows, standard.origin, constant, slopes),
+        grid=place_in_units(low, high, unit, standard.origin, constant, slopes),
         kept=kept,
         standard=standard,
-        standard_covariance=np.asarray(np.linalg.pinv(information, hermitian=True), np.float64),
-        converged=converged,
-        penalised=bool((ridge > 0).any()),
-        loss=loss,
-        log_determinant=float(np.linalg.slogdet(information)[1]),
+        standard_covariance=np.asarray(np.linalg.pinv(found.hessian, hermitian=True), np.float64),
+        converged=found.converged,
+        penalised=penalised,
+        loss=found.loss,
+        log_determinant=float(np.linalg.slogdet(found.hessian)[1]),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class LogitRows:
     """The rows of a fit: all of these arrays (`rows` None), or some of them."""
 
     Z: Float
@@ -149,10 +182,10 @@ class _Source:
     def n_rows(self) -> int:
         return len(self.Z) if self.rows is None else len(self.rows)
 
-    def taken(self, at: Any) -> _Source:
+    def taken(self, at: Any) -> LogitRows:
         """Return these rows alone, in arrays of their own."""
         centre = None if self.centre is None else (self.centre[0][at], self.centre[1])
-        return _Source(
+        return LogitRows(
             self.Z[at] if isinstance(at, slice) else self.Z.take(at, axis=0),
             self.treatment[at],
             None,
@@ -169,22 +202,30 @@ def _source(
     weight: Float | None,
     offset: Float | None,
     centre: Centre | None,
-) -> _Source:
+) -> LogitRows:
     """Leave rows of weight 0 out, and gather the others where they are not too many."""
     if weight is not None:
         rows = np.arange(len(Z)) if rows is None else rows
         rows = rows[weight[rows] > 0]
-    source = _Source(Z, treatment, rows, weight, offset, centre)
+    source = LogitRows(Z, treatment, rows, weight, offset, centre)
     if rows is not None and len(rows) * Z.shape[1] <= _MOST_GATHERED:
         return source.taken(rows)
     return source
 
 
-class _Problem:
+class Derivatives(NamedTuple):
+    """Half the deviance, its gradient and its Hessian."""
+
+    loss: float
+    gradient: Float
+    hessian: Float
+
+
+class Likelihood:
     """The penalised likelihood on the scale of the standardised columns, whose scale is folded into beta."""
 
     def __init__(
-        self, source: _Source, standard: Standard, kept: npt.NDArray[np.bool_], penalty: Float
+        self, source: LogitRows, standard: Standard, kept: npt.NDArray[np.bool_], penalty: Float
     ) -> None:
         self.source = source
         self.standard = standard
@@ -194,7 +235,7 @@ class _Problem:
         is_small = source.n_rows * len(self.scale) <= _MOST_GATHERED
         self.whole = self._design(source) if source.rows is None and is_small else None
 
-    def _design(self, part: _Source) -> Float:
+    def _design(self, part: LogitRows) -> Float:
         """Return the constant and the kept columns of some rows, centred."""
         values = part.Z
         if part.centre is not None:
@@ -204,7 +245,7 @@ class _Problem:
         design[:, 1:] = self.standard.centred(values, self.kept)
         return design
 
-    def _parts(self) -> Iterator[tuple[Float, _Source]]:
+    def _parts(self) -> Iterator[tuple[Float, LogitRows]]:
         """Yield the design and what goes with it, a few thousand rows at a time."""
         source = self.source
         for begin in range(0, source.n_rows, BLOCK):
@@ -212,8 +253,21 @@ class _Problem:
             part = source.taken(at if source.rows is None else source.rows[at])
             yield self._design(part) if self.whole is None else self.whole[at], part
 
-    def derivatives(self, beta: Float) -> tuple[float, Float, Float]:
+    def derivatives(self, beta: Float) -> Derivatives:
         """Return the penalised deviance / 2, its gradient and its Hessian at `beta`."""
+        return self.penalised(self.sums(beta), beta)
+
+    def penalised(self, sums: Derivatives, beta: Float) -> Derivatives:
+        """Bring sums over rows on the scale of beta, and add the ridge."""
+        loss, gradient, hessian = sums
+        return Derivatives(
+            loss + 0.5 * float(self.ridge @ beta**2),
+            gradient / self.scale + self.ridge * beta,
+            hessian / np.outer(self.scale, self.scale) + np.diag(self.ridge),
+        )
+
+    def sums(self, beta: Float) -> Derivatives:
+        """Add up the rows: deviance / 2, gradient and Hessian by the centred columns."""
         loss = 0.0
         gradient, hessian = np.zeros(len(beta)), np.zeros((len(beta), len(beta)))
         slopes = beta / self.scale
@@ -233,31 +287,41 @@ class _Problem:
             gradient += residual @ design
             rooted = design * np.sqrt(curvature)[:, None]
             hessian += rooted.T @ rooted
-        loss += 0.5 * float(self.ridge @ beta**2)
-        gradient = gradient / self.scale + self.ridge * beta
-        hessian = hessian / np.outer(self.scale, self.scale) + np.diag(self.ridge)
-        return loss, gradient, hessian
+        return Derivatives(loss, gradient, hessian)
 
 
-def _newton(problem: _Problem) -> tuple[Float, float, Float, bool]:
-    """Return the minimum, loss and Hessian there, and whether it is a true one (no separation)."""
-    beta = np.zeros(len(problem.scale))
-    loss, gradient, hessian = problem.derivatives(beta)
+def _minimum(likelihood: Likelihood) -> Minimum:
+    """Take Newton's steps from zero over rows that are at hand."""
+    steps = newton_steps(np.zeros(len(likelihood.scale)))
+    beta = next(steps)
+    while True:
+        try:
+            beta = steps.send(likelihood.derivatives(beta))
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+def newton_steps(beta: Float) -> Generator[Float, Derivatives, Minimum]:
+    """Yield where the derivatives are wanted next, take them, and return the minimum in the end.
+
+    Whoever sends them may add them up over any number of machines.
+    """
+    loss, gradient, hessian = yield beta
     for _ in range(_MAX_ITERATIONS):
         try:
             step = np.linalg.solve(hessian, gradient)
         except np.linalg.LinAlgError:
-            return beta, loss, hessian, False
+            return Minimum(beta, loss, hessian, False)
         if not np.abs(beta - step).max() < _RUNAWAY:
-            return beta, loss, hessian, False
+            return Minimum(beta, loss, hessian, False)
         shrink = 1.0
         while True:
             trial = beta - shrink * step
-            new_loss, new_gradient, new_hessian = problem.derivatives(trial)
+            new_loss, new_gradient, new_hessian = yield trial
             if new_loss <= loss + 1e-12 * abs(loss) or shrink < 1e-4:
                 break
             shrink /= 2
         beta, loss, gradient, hessian = trial, new_loss, new_gradient, new_hessian
         if np.abs(shrink * step).max() < _TOLERANCE * max(1.0, np.abs(beta).max()):
-            return beta, loss, hessian, bool(np.linalg.cond(hessian) < 1e14)
-    return beta, loss, hessian, False
+            return Minimum(beta, loss, hessian, bool(np.linalg.cond(hessian) < 1e14))
+    return Minimum(beta, loss, hessian, False)

@@ -25,7 +25,7 @@ _NORMAL_IQR = 1.349
 # Fewer values beside the common one tell no spread.
 _FEWEST = 20
 # Bins of equal width that tell most columns without a long tail at a glance.
-_N_BINS = 256
+N_BINS = 256
 
 
 def tamed_columns(values: Float) -> Float | None:
@@ -40,7 +40,7 @@ def tamed_columns(values: Float) -> Float | None:
     float64 array of shape (n_rows, 2), or (n_rows, 3) with a common value; None
         ``asinh(z)``, ``clip(z, -10, 10)``, both 0 at a common value, and 1 where the value is another.
     """
-    if not np.isfinite(values).all() or _is_plainly_short(values):
+    if not np.isfinite(values).all() or _is_short_at_a_glance(values):
         return None
     others, common = np.ones(len(values), dtype=bool), _common_value(values)
     first = common
@@ -62,34 +62,38 @@ def tamed_columns(values: Float) -> Float | None:
     return np.column_stack(both)
 
 
-def _is_plainly_short(values: Float) -> bool:
+def _is_short_at_a_glance(values: Float) -> bool:
     """Tell whether counts in bins already show that no value is common and none far from the median.
 
     A bin holds every row of a common value, and bounds the quartiles from both sides: a column that
     passes would pass the exact test, which sorts.
     """
     low, high = values.min(), values.max()
-    width = (high - low) / _N_BINS
+    width = (high - low) / N_BINS
     if not (0 < width < np.inf):
         return False
-    counts = _count_in_bins(values, float(low), float(width))
-    if counts.max() > _COMMON_SHARE * len(values):
+    return is_plainly_short(_count_in_bins(values, float(low), float(width)), len(values))
+
+
+def is_plainly_short(counts: npt.NDArray[np.int64], n_rows: int) -> bool:
+    """Tell from counts in bins of equal width, from the smallest to the largest value, what they show."""
+    if counts.max() > _COMMON_SHARE * n_rows:
         return False
     # numpy's quantiles lie between two neighbouring ranks; one more bin is left for rounding
-    ranks = [np.ceil(0.25 * (len(values) - 1)), np.floor(0.75 * (len(values) - 1))]
-    half = [np.floor(0.5 * (len(values) - 1)), np.ceil(0.5 * (len(values) - 1))]
+    ranks = [np.ceil(0.25 * (n_rows - 1)), np.floor(0.75 * (n_rows - 1))]
+    half = [np.floor(0.5 * (n_rows - 1)), np.ceil(0.5 * (n_rows - 1))]
     lower, upper, below, above = np.searchsorted(np.cumsum(counts), [*ranks, *half], side="right")
     spread = (upper - lower - 2) / _NORMAL_IQR
-    farthest = max(_N_BINS - below + 1, above + 2)
+    farthest = max(N_BINS - below + 1, above + 2)
     return bool(farthest < FARTHEST * spread)
 
 
 def _count_in_bins(values: Float, low: float, width: float) -> npt.NDArray[np.int64]:
     """Count the values in bins of equal width from the smallest value on."""
-    counts = np.zeros(_N_BINS, np.int64)
+    counts = np.zeros(N_BINS, np.int64)
     if are_few(len(values)):
-        place = np.minimum(((values - low) / width).astype(np.intp), _N_BINS - 1)
-        return counts + np.bincount(place, minlength=_N_BINS)
+        place = np.minimum(((values - low) / width).astype(np.intp), N_BINS - 1)
+        return counts + np.bincount(place, minlength=N_BINS)
     _add_to_bins(values, low, width, counts)
     return counts
 

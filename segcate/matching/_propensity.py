@@ -46,9 +46,11 @@ SCORE_SCALES = ("logit", "probability")
 ROWS_PER_SLOPE = 10
 # Ridge on a segment's departures from the pooled slopes, per standard deviation of the column:
 # a normal prior with standard deviation 0.5 on the log-odds scale.
-_DEPARTURE_SD = 0.5
+DEPARTURE_SD = 0.5
 # Ridge where the arms can be separated, so that no maximum exists: scikit-learn's default, C = 1.
-_SEPARATION_PENALTY = 1.0
+SEPARATION_PENALTY = 1.0
+NOTE_SHRUNK = "score shrunk to the pooled one (few rows a slope)"
+NOTE_SEPARATED = "score penalised (arms can be separated)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +175,9 @@ def logit_propensity(
         linear[rows] = values
         note = ""
         if borrow and not pooled and not np.isnan(values).any():
-            note = "score shrunk to the pooled one (few rows a slope)"
+            note = NOTE_SHRUNK
         elif not borrow and fit is not None and fit.penalised:
-            note = "score penalised (arms can be separated)"
+            note = NOTE_SEPARATED
         notes.append(note)
     exact = tuple(
         fit if fit is not None and fit.converged and not fit.penalised else None for _, fit in fits
@@ -262,7 +264,7 @@ def _fit_segment(
             split_blocks(columns, rows, sparse.tolist()),
             treatment[rows],
             sds=LEVEL_SDS if start is None else DEPARTURE_SDS,
-            number_sd=NUMBER_SD if start is None else _DEPARTURE_SD,
+            number_sd=NUMBER_SD if start is None else DEPARTURE_SD,
             weight=None if weight is None else weight[rows],
             offset=start,
         )
@@ -273,10 +275,10 @@ def _fit_segment(
         rows=rows,
         weight=weight,
         offset=offset,
-        penalty=0.0 if offset is None else 1 / _DEPARTURE_SD**2,
+        penalty=0.0 if offset is None else 1 / DEPARTURE_SD**2,
     )
     if offset is None and not fit.converged:
-        fit = fit_logit(Z, treatment, rows=rows, weight=weight, penalty=_SEPARATION_PENALTY)
+        fit = fit_logit(Z, treatment, rows=rows, weight=weight, penalty=SEPARATION_PENALTY)
     eta = linear_predictor(Z, fit.grid, rows)
     if start is not None:
         eta += start

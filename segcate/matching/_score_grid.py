@@ -11,7 +11,7 @@ or change of unit of a covariate.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +76,13 @@ def place_on_grid(
     """
     low, high = column_ranges(Z, rows)
     unit = column_units(Z, rows, low, high)
+    return place_in_units(low, high, unit, origin, constant, slopes)
+
+
+def place_in_units(
+    low: Float, high: Float, unit: Float, origin: Float, constant: float, slopes: Float
+) -> ScoreGrid:
+    """Round a score to a grid, the ranges and the units of the columns known."""
     is_counted = (unit > 0) & (slopes != 0)
     width = np.where(high > low, high - low, 1.0)
     unit = np.where(is_counted, unit, width)
@@ -125,27 +132,45 @@ def column_units(Z: Float, rows: Rows | None, low: Float, high: Float) -> Float:
     out = np.zeros(len(low))
     first = Z[:_GLANCE] if rows is None else Z[rows[:_GLANCE]]
     for j in np.flatnonzero(high > low).tolist():
-        width = float(high[j] - low[j])
-        noise = _ROUNDING * max(abs(float(low[j])), abs(float(high[j])))
-        finest = max(width / _MOST_UNITS, 64 * noise)
-        unit = width
-        for gap in (first[:, j] - low[j]).tolist():
-            unit = _common_unit(unit, gap, width, finest)
-            if unit < finest:
-                break
-        if unit >= finest:
-            gaps = (Z[:, j] if rows is None else Z[rows, j]) - low[j]
-            unit = _unit_of_all(unit, gaps, width, finest)
-            if unit >= finest and (_rest(gaps, unit) <= 2 * noise).all():
+        unit, limits = unit_of(first[:, j], low[j], high[j])
+        if unit > 0:
+            values = Z[:, j] if rows is None else Z[rows, j]
+            unit = unit_of(values, low[j], high[j], unit)[0]
+            if unit > 0 and (rest(values - low[j], unit) <= limits.rounding).all():
                 out[j] = unit
     return out
+
+
+class UnitLimits(NamedTuple):
+    """The finest unit of a column, and how far a value may be from a whole multiple."""
+
+    finest: float
+    rounding: float
+
+
+def unit_of(
+    values: Float, low: float, high: float, unit: float | None = None
+) -> tuple[float, UnitLimits]:
+    """Return the unit that differences of some values from the smallest are multiples of; 0 for none.
+
+    Parameters
+    ----------
+    values : some values of a column
+    low, high : of the whole column
+    unit : that of values seen before; None: none were
+    """
+    width = float(high - low)
+    noise = _ROUNDING * max(abs(float(low)), abs(float(high)))
+    finest = max(width / _MOST_UNITS, 64 * noise)
+    found = _unit_of_all(width if unit is None else unit, values - low, width, finest)
+    return (found if found >= finest else 0.0), UnitLimits(finest, 2 * noise)
 
 
 def _unit_of_all(unit: float, gaps: Float, width: float, finest: float) -> float:
     """Go on with Euclid's algorithm from row to row that is no multiple, until none is left."""
     at = 0
     while unit >= finest:
-        odd = np.flatnonzero(_rest(gaps[at:], unit) > finest / 2)
+        odd = np.flatnonzero(rest(gaps[at:], unit) > finest / 2)
         if not len(odd):
             break
         at += int(odd[0])
@@ -153,8 +178,8 @@ def _unit_of_all(unit: float, gaps: Float, width: float, finest: float) -> float
     return unit
 
 
-def _rest(gaps: Float, unit: float) -> Float:
-    """Return how far each number is from a whole multiple of the unit."""
+def rest(gaps: Float, unit: float) -> Float:
+    """Return how far each number is from a whole multiple of a unit."""
     return np.asarray(np.abs(gaps - np.rint(gaps / unit) * unit))
 
 

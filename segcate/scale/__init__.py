@@ -1,3 +1,8 @@
-"""Fits of data that outgrow memory or a machine, equal to those in memory."""
+"""Fits of data that outgrow memory, equal to those in memory."""
 
-__all__: list[str] = []
+from segcate._publishing import publish
+from segcate.scale._fit import fit
+
+__all__ = ["fit"]
+
+publish(globals())

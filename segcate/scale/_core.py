@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from segcate._inputs.arrays import Bool, Float, Int
 from segcate._statistics.columns import Standard
@@ -30,6 +31,7 @@ from segcate.matching._cell_order import sort_rows
 from segcate.matching._nearest import match_with_replacement
 from segcate.matching._support import FOCAL_ARMS
 from segcate.matching._window_sums import count_uses
+from segcate.scale._balance import balance_sums
 from segcate.scale._sums import Sums
 
 _NONE = np.empty(0)
@@ -149,6 +151,8 @@ def part_sums(rows: PartRows, plan: SegmentPlan, place: int = 0) -> Sums:
         if part.view.is_focal_arm(arm):
             out |= _differences(part, arm) | _donors(part, 1 - arm)
     out |= _noise(part, plan)
+    if plan.bins:
+        out |= _balance(part, plan)
     if plan.model is not None:
         out |= _score_terms(part, plan)
         out |= _listed_rows(part, plan, plan.offsets[place])
@@ -239,6 +243,16 @@ def _donors(part: _Part, arm: int) -> Sums:
         w = view.weight[at]
         out[f"donor_weight_{arm}"] = np.array([w.sum(), w @ w])
     return out
+
+
+def _balance(part: _Part, plan: SegmentPlan) -> Sums:
+    """Add up what balance is made of, over own rows."""
+    view, own = part.view, part.own
+    before = view.weight[own] if len(view.weight) else np.ones(int(own.sum()))
+    after = (view.own + view.uses)[own]
+    columns = np.column_stack([expit(view.score[own]), part.columns[own]])
+    shift = np.append(0.0, plan.shift[2:])
+    return balance_sums(columns, shift, view.is_treated[own], before, after, plan.bins)
 
 
 def _noise(part: _Part, plan: SegmentPlan) -> Sums:

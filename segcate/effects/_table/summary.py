@@ -108,11 +108,21 @@ def _heterogeneity(test: Any) -> str:
 
 def describe_donors(matcher: Any) -> str:
     """Say how many rows serve as a match, and how often the one that serves most does."""
-    uses = matcher.matched_.uses
-    return f"{np.count_nonzero(uses):,} rows serve as a match; the one used most stands for {uses.max():.3g} rows"
+    counted = getattr(matcher, "_counted", None)
+    if counted is None:
+        uses = matcher.matched_.uses
+        counted = {"n_donors": np.count_nonzero(uses), "most_uses": uses.max()}
+    return (
+        f"{counted['n_donors']:,} rows serve as a match; the one used most stands for "
+        f"{counted['most_uses']:.3g} rows"
+    )
 
 
 def describe_unmatched(matcher: Any) -> str:
     """Count the rows without a match by reason."""
-    reasons = matcher.matched_.unmatched["reason"].value_counts()
+    counted = getattr(matcher, "_counted", None)
+    if counted is None:
+        reasons = matcher.matched_.unmatched["reason"].value_counts().to_dict()
+    else:
+        reasons = counted["reasons"]
     return "; ".join(f"{n} rows: {reason}" for reason, n in reasons.items()) or "none"

@@ -1,0 +1,136 @@
+"""The balance table from sums: moments exactly, distances between distributions from counts in bins."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from segcate._inputs.arrays import Bool, Float
+from segcate.matching._balance import Balance, compare_moments, weighted_variance
+from segcate.scale._sums import Sums
+
+# Distributions are compared at all values of a column up to so many, else at so many quantiles.
+_MOST_VALUES, _QUANTILES = 4_096, 1_024
+
+
+def bins_of(values: Float) -> Float:
+    """Return where to compare distributions: the values of a column with few, else quantiles of a sample."""
+    found = np.unique(values)
+    if len(found) > _MOST_VALUES:
+        ordered = np.sort(values)
+        at = np.linspace(0, len(ordered) - 1, _QUANTILES).round().astype(np.intp)
+        found = np.unique(ordered[at])
+    return np.asarray(found)
+
+
+def balance_sums(
+    columns: Float,
+    shift: Float,
+    is_treated: Bool,
+    before: Float,
+    after: Float,
+    bins: tuple[Float, ...],
+) -> Sums:
+    """Add up some rows.
+
+    Parameters
+    ----------
+    columns : float64 array of shape (n_rows, n_columns), the propensity first
+    shift : float64 array of shape (n_columns,), near the means
+    is_treated : bool array of shape (n_rows,)
+    before, after : float64 arrays of shape (n_rows,), weights without and with matching
+    bins : one array a column, ascending
+    """
+    arms = (~is_treated, is_treated)
+    out: Sums = {
+        "balance_mass": np.array([[w[at].sum() for w in (before, after)] for at in arms]),
+        "balance_squares": np.array([[w[at] @ w[at] for w in (before, after)] for at in arms]),
+    }
+    values = columns - shift
+    out["balance_first"] = np.array([[w[at] @ values[at] for w in (before, after)] for at in arms])
+    out["balance_second"] = np.array(
+        [[w[at] @ values[at] ** 2 for w in (before, after)] for at in arms]
+    )
+    for j, edges in enumerate(bins):
+        place = np.searchsorted(edges, columns[:, j], side="left")
+        between = np.append(edges, np.nan)[place] != columns[:, j]
+        key = place + (len(edges) + 1) * is_treated
+        size = 2 * len(edges) + 2
+        counts = [np.bincount(key, w, size) for w in (before, after)]
+        inside = [np.bincount(key, w * between, size) for w in (before, after)]
+        # rows in a bin, and those of them that are not at its end; before and after, arm, bin
+        out[f"balance_bins_{j}"] = np.array([counts, inside]).reshape(2, 2, 2, -1)
+    return out
+
+
+class MeasuredBalance(NamedTuple):
+    """The balance of all segments.
+
+    Attributes
+    ----------
+    balance : the table's numbers
+    sizes : effective sample sizes, shape (n_segments, 2)
+    ks_error : largest share of an arm inside one bin: how far a distance may be too small
+    """
+
+    balance: Balance
+    sizes: Float
+    ks_error: float
+
+
+def measured_balance(
+    sums: list[Sums | None],
+    shifts: list[Float],
+    names: tuple[str, ...],
+    is_binary: Bool,
+    estimand: str,
+) -> MeasuredBalance:
+    """Make the balance of sums; None stands for a segment without one of the arms.
+
+    Parameters
+    ----------
+    sums : one a segment
+    shifts : one a segment, as in `balance_sums`
+    names : of the columns, the propensity first
+    is_binary : bool array of shape (n_columns,), columns of 0 and 1
+    estimand : "att", "atc" or "ate"
+    """
+    out = np.full((5, len(sums), len(names), 2), np.nan)
+    sizes, error = np.zeros((len(sums), 2)), 0.0
+    for s, found in enumerate(sums):
+        if found is None:
+            continue
+        mass, squares = found["balance_mass"], found["balance_squares"]
+        sizes[s] = np.divide(
+            mass[:, 1] ** 2, squares[:, 1], out=np.zeros(2), where=squares[:, 1] > 0
+        )
+        for j in range(len(names)):
+            out[:4, s, j], (out[4, s, j], widest) = _column(
+                found, j, float(shifts[s][j]), bool(is_binary[j]), estimand
+            )
+            error = max(error, widest)
+    return MeasuredBalance(Balance(names, *out), sizes, error)
+
+
+def _column(
+    sums: Sums, j: int, shift: float, is_binary: bool, estimand: str
+) -> tuple[Float, tuple[Float, float]]:
+    """Compare the arms of one segment on one column."""
+    mass, squares = sums["balance_mass"].T, sums["balance_squares"].T  # before and after, arm
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(mass > 0, sums["balance_first"][..., j].T / mass, np.nan)
+    spread = sums["balance_second"][..., j].T - mass * mean**2
+    variance = weighted_variance(mean + shift, spread, mass, squares)
+    found = compare_moments(mean + shift, variance, estimand, is_binary=is_binary)
+    return found[:, 0], _distances(sums[f"balance_bins_{j}"])
+
+
+def _distances(bins: Float) -> tuple[Float, float]:
+    """Return the distances before and after matching, and what they miss at most."""
+    counts, inside = bins
+    with np.errstate(invalid="ignore", divide="ignore"):
+        total = counts.sum(axis=2, keepdims=True)
+        share, hidden = counts / total, inside / total
+    gap = np.abs(np.cumsum(share[:, 1], axis=1) - np.cumsum(share[:, 0], axis=1))
+    return np.asarray(gap.max(axis=1)), float(np.nan_to_num(hidden).max())

@@ -1,0 +1,403 @@
+"""`scale.fit`: passes over a source, from the first look to the fitted estimator."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from segcate._covariates.late_columns import check_late_columns
+from segcate._inputs import frames
+from segcate._inputs.effect_data import EffectData, check_effect_data
+from segcate._inputs.encoding import EncodedColumns, encode_columns, refuse_nothing
+from segcate._inputs.segments import find_segment_column
+from segcate._inputs.weights import COUNTS_NOTE, SAMPLING_NOTE
+from segcate.effects._matched.abadie_imbens_2016 import ranks_taken, within_budget
+from segcate.effects._matched.estimated_segment import EstimateOptions
+from segcate.effects._table.segment_estimate import SegmentEstimate
+from segcate.scale._assemble import Findings, assemble
+from segcate.scale._balance import bins_of
+from segcate.scale._core import LogitModel, SegmentPlan, part_sums
+from segcate.scale._edges import Edges
+from segcate.scale._estimate import SegmentFacts, segment_estimate
+from segcate.scale._halo import cuts_between, reach
+from segcate.scale._job import Job, check_job
+from segcate.scale._moments import (
+    Moments,
+    Shape,
+    is_binary,
+    moments_of,
+    read_moments,
+    refuse_long_tails,
+    refuse_sparse,
+)
+from segcate.scale._rows import RawRows, Reader, Roles, Rows, encoding_like
+from segcate.scale._scan import Scan, scan
+from segcate.scale._score import Score, ScoreOptions, ScorePasses
+from segcate.scale._sources import open_source
+from segcate.scale._spill import Spill
+from segcate.scale._sums import Sums, merged
+
+
+def fit(
+    estimator: Any,
+    source: Any,
+    *,
+    outcome: str,
+    treatment: str,
+    control: Any = None,
+    sample_weight: str | None = None,
+    columns: list[str] | None = None,
+    sample_size: int = 200_000,
+    part_size: int | None = None,
+    spill: Any = None,
+    random_state: int = 0,
+) -> Any:
+    """Fit an estimator on data that outgrow memory, to the same numbers.
+
+    The source is read several times, a batch at a time. Use it where rows do not fit memory; where they
+    do, the estimator's own `fit` is as fast and keeps what belongs to single rows. Effects, standard
+    errors, tests and contrasts equal those in memory to nine digits, whatever the order of the rows
+    and the size of batches and parts.
+
+    Parameters
+    ----------
+    estimator : SegmentMatching, or Pipeline that ends in one
+        Not fitted, with ``adjustment="bias"`` or None and a `PropensityMatcher` with replacement. What
+        cannot be done in parts is refused, with the way out. Transformers before it (a segmenter) are
+        fitted on a sample of the rows.
+    source : path, glob, URI, pyarrow Dataset or Table, DuckDB relation, Polars LazyFrame, or callable
+        Where rows come from: Parquet by default, CSV by the ending; a callable returns a fresh
+        iterator of Arrow record batches. The rows must be the same in every pass.
+    outcome, treatment : str
+        Columns of the source. `treatment` holds 0 and 1, unless `control` is given.
+    control : label, default=None
+        Value of `treatment` in the control arm; all other rows are treated.
+    sample_weight : str, default=None
+        Column of weights above 0, read as in memory.
+    columns : list of str, default=None
+        Columns of X, that of the segments among them; None takes all others.
+    sample_size : int >= 1000, default=200_000
+        Rows of the sample: transformers are fitted on it, and it says where columns are cut. It changes
+        no estimate of segments that are given.
+    part_size : int, default=None
+        Rows of a segment that are matched at once; a larger segment is cut along its score. None: a
+        million, fewer with more than 50 columns.
+    spill : path, default=None
+        Folder for files in between; nothing stays there. None: the system's folder for temporary files.
+    random_state : int, default=0
+        Seed of the sample.
+
+    Returns
+    -------
+    fitted : a fitted clone of `estimator`
+        With `effects_`, `overall_`, `heterogeneity_`, `contrasts`, `balance_`, `summary` and `predict`.
+        `scale_report_` of its last step counts rows, passes and parts. Arrays of one value a row
+        do not exist.
+
+    Raises
+    ------
+    TypeError
+        If `estimator` or `source` is of another kind.
+    ValueError
+        If something cannot be done in parts, a column has gaps where it may have none, or the source
+        changes between two passes.
+    ImportError
+        If pyarrow is not installed.
+
+    Notes
+    -----
+    With replacement, everything behind an effect is a sum over rows of what is seen in a short window of
+    the sorted score. A part sees, beside its own rows, twice as many rows beyond its ends as a row
+    has neighbours; sums of parts are then exact. The logistic regression takes Newton steps, one a pass.
+    Kolmogorov-Smirnov distances of `balance_` are taken at all values of a column where a sampled segment has
+    at most 4,096, else at 1,024 quantiles of the sample; ``ks_error`` in `scale_report_` bounds what they miss.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from segcate import scale
+    >>> from segcate.datasets import make_segmented_users
+    >>> from segcate.effects import SegmentMatching
+    >>> from segcate.matching import PropensityMatcher
+    >>> users = make_segmented_users(4000, n_segments=3, random_state=0)
+    >>> X = users.X.assign(segment=users.segment, spend=users.y, mail=users.treatment)
+    >>> model = SegmentMatching(PropensityMatcher(), adjustment="bias")
+    >>> found = scale.fit(model, pa.Table.from_pandas(X), outcome="spend", treatment="mail")
+    >>> table = found.effects_[["n_treated", "effect", "std_error"]].round(2)
+    >>> print(table.to_string(index_names=False))
+       n_treated  effect  std_error
+    0        406    0.08       0.08
+    1        422    0.57       0.08
+    2        389    0.94       0.08
+    """
+    job = check_job(estimator, sample_size, part_size, random_state, spill)
+    roles = Roles(outcome, treatment, control, sample_weight, columns)
+    reader = Reader("SegmentMatching", open_source(source, roles.wanted), roles)
+    return _Run(job, reader).fitted()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """What is known before scores are made."""
+
+    scan: Scan
+    data: EffectData
+    plan: Any
+    encoded: EncodedColumns
+    shape: Shape
+
+
+class _Run:
+    """One fit, pass by pass."""
+
+    def __init__(self, job: Job, reader: Reader) -> None:
+        self.job, self.reader = job, reader
+        self.passes = 0
+        self.seconds: dict[str, float] = {}
+        self._begun = time.perf_counter()
+
+    def fitted(self) -> Any:
+        """Run all passes, and return the fitted model."""
+        ready = self._look()
+        self._note("scan")
+        moments, binary = self._moments(ready)
+        self._note("moments")
+        scores = self._scores(ready, moments)
+        self._note("scores")
+        plans, edges = self._plans(ready, moments, scores)
+        self._note("edges")
+        sums, counted = self._match(ready, scores, plans, edges)
+        self._note("matches")
+        estimates = {
+            code: self._estimate(
+                ready, moments[code], scores.get(code), plans.get(code), sums.get(code)
+            )
+            for code in moments
+        }
+        report = {
+            "n_rows": ready.scan.n_rows,
+            "n_passes": self.passes,
+            "n_parts": int(sum(edge.halo.n_parts for edge in edges.values())),
+            **counted,
+            **{f"seconds_{name}": value for name, value in self.seconds.items()},
+        }
+        labels, order = self._labels()
+        findings = Findings(
+            labels=labels,
+            position=self.reader.position,
+            estimates=[estimates[code] for code in order],
+            sums=[sums.get(code) for code in order],
+            plans=[plans.get(code) for code in order],
+            notes=[scores[code].note if code in scores else "" for code in order],
+            encoded=ready.encoded,
+            is_binary=binary,
+            data=ready.data,
+            options=ready.plan.options,
+            report=report,
+        )
+        return assemble(self.job, findings)
+
+    def _note(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = round(now - self._begun, 3)
+        self._begun = now
+
+    def _look(self) -> _Ready:
+        """Read the source a first time; fit transformers and encoding on what it shows."""
+        job, reader = self.job, self.reader
+        found = scan(reader, job.sample_size, job.random_state)
+        self.passes += 1
+        X = found.sample.X
+        for step in job.steps:
+            X = step.fit(X).transform(X)
+        reader.steps = job.steps
+        reader.weight_factor = found.weight_factor
+        owner = reader.owner
+        reader.position = find_segment_column(owner, X, job.estimator.segment)
+        data = check_effect_data(
+            job.estimator, X, found.sample.y, treatment=found.sample.treatment,
+            segment=job.estimator.segment, allow_missing=True,
+        )  # fmt: skip
+        late = check_late_columns(owner, data)
+        job.estimator.late_columns_ = late
+        telling = reader.transformed(found.telling.X)
+        encoded = encode_columns(telling, data.covariates, owner=owner)
+        refuse_nothing(owner, encoded)
+        reader.encoding = encoding_like(encoded)
+        low, high = np.nanmin(encoded.values, axis=0), np.nanmax(encoded.values, axis=0)
+        shift = np.append(found.sample.y.mean(), np.nanmean(encoded.values, axis=0))
+        plan = job.estimator._plan(owner, data)
+        return _Ready(found, data, plan, encoded, Shape(low, high, shift))
+
+    def _moments(self, ready: _Ready) -> tuple[dict[int, Moments], Any]:
+        """Count and add up every segment; refuse columns that would be taken in another way."""
+        self._sample = self._sampled(ready.scan.sample)
+        sums = read_moments(self.reader, ready.shape, self._sample)
+        self.passes += 1
+        found = list(sums.values())
+        binary = is_binary(found, ready.shape)
+        refuse_sparse(found, ready.encoded, binary)
+        refuse_long_tails(self.reader, found, ready.encoded, binary)
+        is_zero_one = binary & (ready.shape.low == 0) & (ready.shape.high == 1)
+        return {code: moments_of(s, ready.shape) for code, s in sums.items()}, is_zero_one
+
+    def _scores(self, ready: _Ready, moments: dict[int, Moments]) -> dict[int, Score]:
+        options = ScoreOptions(
+            self.job.matcher.pool_propensity,
+            ready.scan.weight_factor is not None,
+            ready.scan.are_counts,
+        )
+        passes = ScorePasses(moments, options, self._sample)
+        scores = passes.run(self.reader)
+        self.passes += passes.n_passes
+        return scores
+
+    def _sampled(self, raw: RawRows) -> dict[int, Rows]:
+        """Encode the sample, segment by segment."""
+        rows = self.reader.encoded(raw)
+        return {
+            code: rows.taken(np.flatnonzero(rows.codes == code))
+            for code in np.unique(rows.codes).tolist()
+        }
+
+    def _plans(
+        self, ready: _Ready, moments: dict[int, Moments], scores: dict[int, Score]
+    ) -> tuple[dict[int, SegmentPlan], dict[int, Edges]]:
+        """Cut the segments, and read the source for what lies at the cuts."""
+        plans, edges = {}, {}
+        for code, score in scores.items():
+            plans[code], edges[code] = self._planned(ready, moments[code], score, code)
+        for code, rows in self.reader.by_segment():
+            if code in edges:
+                edges[code].add(rows, scores[code].of(rows.columns))
+        self.passes += 1
+        for code, plan in plans.items():
+            is_detrended = plan.inference == "sample" and not ready.plan.options.as_published
+            plans[code] = replace(
+                plan,
+                offsets=edges[code].offsets,
+                trends=edges[code].trends if is_detrended else plan.trends,
+            )
+        return plans, edges
+
+    def _planned(
+        self, ready: _Ready, m: Moments, score: Score, code: int
+    ) -> tuple[SegmentPlan, Edges]:
+        """Say how the parts of a segment are matched, and where they end."""
+        options, matcher = ready.plan.options, self.job.matcher
+        sampled = self._sample.get(code)
+        values = np.empty(0) if sampled is None else score.of(sampled.columns)
+        n = int(m.n.sum())
+        n_parts = -(-n // self.job.rows_a_part(len(m.low)))
+        has_weights, are_counts = ready.scan.weight_factor is not None, ready.scan.are_counts
+        places = (1.0, 1.0)
+        if has_weights and not are_counts:
+            places = (float(m.n[0] / m.mass[0]), float(m.n[1] / m.mass[1]))
+        total = float(m.mass.sum()) if are_counts else float(n)
+        width = np.inf
+        if matcher.caliper is not None:
+            is_raw = matcher.caliper_scale == "raw"
+            width = float(matcher.caliper) * (1.0 if is_raw else score.deviation(m, total))
+        centre = (float(m.plain_mean[0]), score.mean(m))
+        columns = np.empty((0, len(m.low))) if sampled is None else sampled.columns
+        plan = SegmentPlan(
+            estimand=options.estimand,
+            n_neighbors=int(matcher.n_neighbors),
+            n_variance_neighbors=options.n_variance_neighbors,
+            inference=options.inference,
+            shift=np.concatenate([centre, m.plain_mean[1:]]),
+            caliper=width,
+            places=places,
+            bins=(bins_of(expit(values)), *(bins_of(z) for z in columns.T)),
+        )
+        if score.is_exact and not has_weights and np.isinf(width) and self._wants_2016(options):
+            plan = replace(plan, **_model_2016(score, m, options))
+        wanted = reach(plan.estimand, plan.n_neighbors, plan.n_variance_neighbors)
+        return plan, Edges(
+            cuts_between(values, n_parts), wanted, places if has_weights else None, centre
+        )
+
+    @staticmethod
+    def _wants_2016(options: EstimateOptions) -> bool:
+        """Tell whether the score's estimation enters the variance."""
+        is_asked = options.std_error != "abadie-imbens"
+        return is_asked and options.inference == "population"
+
+    def _match(
+        self,
+        ready: _Ready,
+        scores: dict[int, Score],
+        plans: dict[int, SegmentPlan],
+        edges: dict[int, Edges],
+    ) -> tuple[dict[int, Sums], dict[str, Any]]:
+        """Deal the rows out to the parts, and add the parts up."""
+        halos = {code: edge.halo for code, edge in edges.items()}
+        n_columns = len(ready.shape.low)
+        sums: dict[int, Sums] = {}
+        has_weights = ready.scan.weight_factor is not None
+        with Spill(self.job.spill, n_columns, has_weights) as spill:
+            for code, rows in self.reader.by_segment():
+                if code in plans:
+                    spill.deal(code, rows, scores[code].of(rows.columns), halos[code])
+            self.passes += 1
+            for (code, place), part in spill.parts():
+                found = part_sums(part, plans[code], place)
+                sums[code] = merged(sums.get(code, {}), found)
+            share = spill.n_halo / max(spill.n_rows, 1)
+            return sums, {"halo_share": share, "spilled_bytes": spill.n_bytes}
+
+    def _estimate(
+        self,
+        ready: _Ready,
+        m: Moments,
+        score: Score | None,
+        plan: SegmentPlan | None,
+        sums: Sums | None,
+    ) -> SegmentEstimate:
+        """Estimate one segment."""
+        if score is None or plan is None or sums is None:
+            n_control, n_treated = (int(n) for n in m.n)
+            status = "no treated rows" if n_treated == 0 else "no control rows"
+            return SegmentEstimate(
+                status, np.nan, np.nan, n_control + n_treated, n_treated, n_control, 0, 0.0
+            )
+        options, note = ready.plan.options, ""
+        if ready.scan.weight_factor is not None:
+            note = COUNTS_NOTE if ready.scan.are_counts else SAMPLING_NOTE
+        facts = SegmentFacts(
+            plan, options.adjustment, options.std_error, options.fewest, options.as_published,
+            note, score.note, m.high > m.low,
+        )  # fmt: skip
+        return segment_estimate(sums, facts)
+
+    def _labels(self) -> tuple[npt.NDArray[Any], list[int]]:
+        """Sort the labels as a fit in memory does, and say which segment each is."""
+        known = list(self.reader.labels)
+        values = np.empty(len(known), dtype=object)
+        values[:] = known
+        if all(isinstance(label, int) and not isinstance(label, bool) for label in known):
+            values = np.array(known)
+        codes, labels = frames.sorted_codes(values)
+        order = np.empty(len(known), dtype=np.intp)
+        order[codes] = np.arange(len(known))
+        return labels, order.tolist()
+
+
+def _model_2016(score: Score, m: Moments, options: EstimateOptions) -> dict[str, Any]:
+    """Return what the variance of 2016 needs: the model of the score, and who stands for all rows."""
+    fit = score.fit
+    model = LogitModel(
+        fit.standard, fit.kept, fit.standard_covariance, standardise=not options.as_published
+    )
+    counts = [int(n) for n in m.n]
+    budget = [within_budget(counts[arm], counts[1 - arm]) for arm in (0, 1)]
+    ranks = tuple(
+        (ranks_taken(counts[arm], budget[arm][0]), ranks_taken(counts[arm], budget[1 - arm][1]))
+        for arm in (0, 1)
+    )
+    return {"model": model, "ranks": ranks}

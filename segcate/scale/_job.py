@@ -1,0 +1,135 @@
+"""What can be fitted beyond memory, and what is refused with the way out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from segcate._inputs.parameters import check_count
+from segcate.effects import SegmentMatching
+from segcate.matching import PropensityMatcher
+
+# A call that works, for messages.
+_WORKS = "SegmentMatching(PropensityMatcher(), adjustment='bias')"
+# Numbers of a part that are held at once, at most.
+_MOST_NUMBERS = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An estimator to be fitted.
+
+    Attributes
+    ----------
+    model : clone of what was handed in; a Pipeline, or the estimator itself
+    steps : transformers before the estimator, not fitted
+    estimator : the SegmentMatching at its end
+    matcher : its matcher
+    sample_size, part_size, random_state : as in `fit`
+    spill : folder, or None
+    """
+
+    model: Any
+    steps: list[Any]
+    estimator: SegmentMatching
+    matcher: PropensityMatcher
+    sample_size: int
+    part_size: int | None
+    random_state: int
+    spill: str | None
+
+    def rows_a_part(self, n_columns: int) -> int:
+        """Return how many rows a part owns at most."""
+        if self.part_size is not None:
+            return self.part_size
+        return min(1_000_000, _MOST_NUMBERS // (n_columns + 1))
+
+
+def check_job(
+    model: Any, sample_size: int, part_size: int | None, random_state: int, spill: Any
+) -> Job:
+    """Check what is to be fitted, and clone it."""
+    check_count("scale.fit", "sample_size", sample_size, 1_000)
+    check_count("scale.fit", "part_size", part_size, 1, optional=True)
+    check_count("scale.fit", "random_state", random_state, 0)
+    model = clone(model)
+    is_pipeline = isinstance(model, Pipeline)
+    estimator = model.steps[-1][1] if is_pipeline else model
+    if not isinstance(estimator, SegmentMatching):
+        raise TypeError(
+            "scale.fit: `estimator` must be a SegmentMatching, or a Pipeline that ends in one; got "
+            f"{type(estimator).__name__}. Fit it in memory on a sample of the rows."
+        )
+    steps = [step for _, step in model.steps[:-1]] if is_pipeline else []
+    for step in steps:
+        if not hasattr(step, "transform"):
+            raise TypeError(f"scale.fit: steps before the last must be transformers; got {step!r}.")
+    estimator._check_parameters("SegmentMatching")
+    matcher = clone(estimator._matcher)
+    _refuse(_reasons(estimator, matcher))
+    return Job(
+        model, steps, estimator, matcher, sample_size, part_size, random_state,
+        None if spill is None else str(spill),
+    )  # fmt: skip
+
+
+def _reasons(estimator: SegmentMatching, matcher: Any) -> list[tuple[bool, str]]:
+    """List what is not supported: whether it is asked for, and what to do."""
+    if not isinstance(matcher, PropensityMatcher):
+        return [
+            (True, f"`matcher` must be a PropensityMatcher; got {type(matcher).__name__}. {_use()}")
+        ]
+    adjustment = estimator.adjustment
+    is_named = adjustment is None or isinstance(adjustment, str)
+    return [
+        (
+            is_named and adjustment not in (None, "bias"),
+            f"adjustment={adjustment!r} makes one regression of all rows after the matches, which is not done in "
+            f"parts. {_use()}",
+        ),
+        (
+            not is_named,
+            f"`adjustment` must be None or 'bias'; a {type(adjustment).__name__} fitted on a sample would give other "
+            f"numbers. {_use()}",
+        ),
+        (
+            matcher.estimator is not None,
+            f"`estimator` of the matcher must be None; got {matcher.estimator!r}, which cannot be fitted by sums. "
+            f"{_use()}",
+        ),
+        (
+            not matcher.replacement,
+            "replacement=False chooses row after row, which cannot be done in parts. Use replacement=True.",
+        ),
+        (matcher.n_neighbors == "auto", f"n_neighbors='auto' is for adjustment='auto'. {_use()}"),
+        (
+            matcher.exact is not None,
+            "`exact` is not done in parts. Make the column part of the segments, with GroupSegmenter.",
+        ),
+        (
+            matcher.common_support is not None,
+            "`common_support` is not done in parts. Use a caliper: PropensityMatcher(caliper=0.2).",
+        ),
+        (
+            matcher.score_scale != "logit",
+            "score_scale='probability' is not done in parts. Use score_scale='logit'.",
+        ),
+        (
+            estimator.min_per_arm is not None,
+            "`min_per_arm` merges segments by all their rows, which is not done in parts. Merge them in the "
+            "segmenter, KMeansSegmenter(min_size=...), or set on_empty='nan'.",
+        ),
+    ]  # fmt: skip
+
+
+def _use() -> str:
+    return f"Use {_WORKS}, or fit a sample in memory."
+
+
+def _refuse(reasons: list[tuple[bool, str]]) -> None:
+    for applies, text in reasons:
+        if applies:
+            raise ValueError(f"scale.fit: {text}")

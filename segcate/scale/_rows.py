@@ -1,0 +1,287 @@
+"""Rows of a source as arrays: read again in every pass, encoded in the same way, and compared with the last pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from segcate._inputs.arrays import Float, Int
+from segcate._inputs.encoding import ColumnEncoding, EncodedColumns
+from segcate._inputs.listing import first_few, listed
+from segcate._inputs.segments import code_segments
+from segcate.scale._sources import Opened, require_pyarrow
+
+# Sums of one column in two passes agree to this share.
+_SAME = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Which column is what.
+
+    Attributes
+    ----------
+    outcome, treatment : names
+    control : value of `treatment` in the control arm; None: the column holds 0 and 1
+    weight : name of the column of sample weights, or None
+    columns : names of the columns of X, the segment's among them; None: all others
+    """
+
+    outcome: str
+    treatment: str
+    control: Any
+    weight: str | None
+    columns: list[str] | None
+
+    @property
+    def wanted(self) -> list[str] | None:
+        """Names of all columns that are read; None: all."""
+        if self.columns is None:
+            return None
+        named = [self.outcome, self.treatment, *([self.weight] if self.weight else [])]
+        return list(dict.fromkeys([*self.columns, *named]))
+
+
+@dataclass(frozen=True, slots=True)
+class RawRows:
+    """Rows as they came: X as a frame, the rest as arrays."""
+
+    X: pd.DataFrame
+    y: Float
+    treatment: npt.NDArray[np.int8]
+    weight: Float | None
+
+    def taken(self, at: Any) -> RawRows:
+        """Return some of the rows."""
+        weight = None if self.weight is None else self.weight[at]
+        return RawRows(self.X.iloc[at], self.y[at], self.treatment[at], weight)
+
+
+def joined(parts: list[RawRows]) -> RawRows:
+    """Put rows together."""
+    weight = None
+    if parts[0].weight is not None:
+        weight = np.concatenate([p.weight for p in parts if p.weight is not None])
+    return RawRows(
+        pd.concat([p.X for p in parts], ignore_index=True),
+        np.concatenate([p.y for p in parts]),
+        np.concatenate([p.treatment for p in parts]),
+        weight,
+    )
+
+
+def raw_rows(table: Any, roles: Roles) -> RawRows:
+    """Turn an Arrow table into a frame and arrays; refuse gaps where there may be none."""
+    missing = [
+        n for n in roles.wanted or [roles.outcome, roles.treatment] if n not in table.column_names
+    ]
+    if missing:
+        raise ValueError(
+            f"scale.fit: `source` has no column {listed(missing)}; its columns are {listed(table.column_names)}."
+        )
+    named = {roles.outcome, roles.treatment, roles.weight}
+    names = roles.columns or [name for name in table.column_names if name not in named]
+    X = _plain(table.select(names)).to_pandas()
+    weight = None if roles.weight is None else _numbers(table, roles.weight, "sample_weight")
+    if weight is not None and (weight <= 0).any():
+        raise ValueError(
+            f"scale.fit: `sample_weight`={roles.weight!r} must be above 0; {int((weight <= 0).sum())} rows are not. "
+            "Leave these rows out of the source."
+        )
+    return RawRows(X, _numbers(table, roles.outcome, "outcome"), _arms(table, roles), weight)
+
+
+def _plain(table: Any) -> Any:
+    """Cast decimals to numbers, dates to moments, and odd kinds of text to text."""
+    pa = require_pyarrow()
+    types = pa.types
+    columns = []
+    for column in table.itercolumns():
+        kind = column.type
+        if types.is_dictionary(kind):
+            column = column.cast(kind.value_type)
+            kind = column.type
+        if types.is_decimal(kind):
+            column = column.cast(pa.float64())
+        elif types.is_date(kind):
+            column = column.cast(pa.timestamp("us"))
+        elif "string" in str(kind):
+            column = column.cast(pa.large_string())
+        columns.append(column)
+    return pa.table(columns, names=table.column_names)
+
+
+def _refuse_nulls(table: Any, name: str, what: str) -> None:
+    n = table.column(name).null_count
+    if n:
+        raise ValueError(
+            f"scale.fit: `{what}`={name!r} is missing in {n} rows. Drop those rows in the source."
+        )
+
+
+def _numbers(table: Any, name: str, what: str) -> Float:
+    _refuse_nulls(table, name, what)
+    column = _plain(table.select([name])).column(0)
+    values = column.to_numpy()
+    if values.dtype.kind not in "iufb":
+        raise ValueError(f"scale.fit: `{what}`={name!r} must hold numbers; it holds {column.type}.")
+    values = values.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"scale.fit: `{what}`={name!r} is NaN or infinite in {int((~np.isfinite(values)).sum())} rows. "
+            "Drop those rows in the source."
+        )
+    return np.asarray(values, dtype=np.float64)
+
+
+def _arms(table: Any, roles: Roles) -> npt.NDArray[np.int8]:
+    """Read the arm of each row."""
+    _refuse_nulls(table, roles.treatment, "treatment")
+    values = _plain(table.select([roles.treatment])).column(0).to_numpy()
+    if roles.control is None:
+        if values.dtype.kind in "iufb" and np.isin(values, (0, 1)).all():
+            return np.asarray(values, dtype=np.int8)
+        raise ValueError(
+            f"scale.fit: `treatment`={roles.treatment!r} must hold only 0 and 1; found {listed(pd.unique(values))}. "
+            "Name the control arm: control='no offer'."
+        )
+    return np.asarray(values != roles.control).astype(np.int8)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows as models take them.
+
+    Attributes
+    ----------
+    columns : float64 array of shape (n_rows, n_encoded)
+    y : float64 array of shape (n_rows,)
+    treatment : int8 array of shape (n_rows,)
+    weight : float64 array of shape (n_rows,), or None
+    codes : intp array of shape (n_rows,), places of the segments among those seen so far
+    """
+
+    columns: Float
+    y: Float
+    treatment: npt.NDArray[np.int8]
+    weight: Float | None
+    codes: Int
+
+    def taken(self, at: Any) -> Rows:
+        """Return some of the rows."""
+        weight = None if self.weight is None else self.weight[at]
+        return Rows(self.columns[at], self.y[at], self.treatment[at], weight, self.codes[at])
+
+    def joined(self, other: Rows) -> Rows:
+        """Put other rows behind these."""
+        weight = None
+        if self.weight is not None and other.weight is not None:
+            weight = np.concatenate([self.weight, other.weight])
+        return Rows(
+            np.concatenate([self.columns, other.columns]),
+            np.concatenate([self.y, other.y]),
+            np.concatenate([self.treatment, other.treatment]),
+            weight,
+            np.concatenate([self.codes, other.codes]),
+        )
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads a source pass by pass.
+
+    Attributes
+    ----------
+    owner : class that messages name
+    opened : starts a pass
+    roles : which column is what
+    steps : fitted transformers that append the segment column
+    encoding : how covariates become numbers
+    position : of the segment column in X; None for one segment
+    weight_factor : what weights are multiplied by; None where there are none
+    labels : labels of the segments in the order in which they were seen
+    """
+
+    owner: str
+    opened: Opened
+    roles: Roles
+    steps: list[Any] = field(default_factory=list)
+    encoding: ColumnEncoding | None = None
+    position: int | None = None
+    weight_factor: float | None = None
+    labels: dict[Any, int] = field(default_factory=dict)
+    _seen: tuple[int, float] | None = None
+
+    def raw(self) -> Iterator[RawRows]:
+        """Read the source once, and compare with the pass before."""
+        n, total = 0, 0.0
+        for table in self.opened():
+            if table.num_rows:
+                rows = raw_rows(table, self.roles)
+                n, total = n + len(rows.y), total + float(rows.y.sum())
+                yield rows
+        if self._seen is None:
+            self._seen = n, total
+        before, sum_before = self._seen
+        if n != before or abs(total - sum_before) > _SAME * max(abs(sum_before), 1.0):
+            raise ValueError(
+                f"scale.fit: `source` changed between two passes: {before:,} rows, then {n:,} (or other outcomes). "
+                "Read a snapshot: a fixed version of the table, or a copy of its files."
+            )
+
+    def transformed(self, X: pd.DataFrame) -> Any:
+        """Append the segments."""
+        for step in self.steps:
+            X = step.transform(X)
+        return X
+
+    def encoded(self, raw: RawRows) -> Rows:
+        """Encode rows, and code their segments."""
+        assert self.encoding is not None
+        X = self.transformed(raw.X)
+        values = self.encoding.encode(self.owner, X)
+        _refuse_gaps(values, self.encoding.names)
+        found = code_segments(self.owner, X, self.position, may_look_like_ids=True)
+        places = [
+            self.labels.setdefault(label, len(self.labels)) for label in found.labels.tolist()
+        ]
+        weight = None
+        if raw.weight is not None and self.weight_factor is not None:
+            weight = raw.weight * self.weight_factor
+        codes = np.array(places, dtype=np.intp)[found.codes]
+        return Rows(values, raw.y, raw.treatment, weight, codes)
+
+    def rows(self) -> Iterator[Rows]:
+        """Read and encode the source once."""
+        return map(self.encoded, self.raw())
+
+    def by_segment(self) -> Iterator[tuple[int, Rows]]:
+        """Yield the rows of each segment in each batch."""
+        for rows in self.rows():
+            order = np.argsort(rows.codes, kind="stable")
+            codes = rows.codes[order]
+            begins = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
+            for at in np.split(order, begins[1:]):
+                yield int(rows.codes[at[0]]), rows.taken(at)
+
+
+def _refuse_gaps(values: Float, names: tuple[str, ...]) -> None:
+    gaps = np.isnan(values).sum(axis=0)
+    if gaps.any():
+        found = [f"{names[j]} ({gaps[j]})" for j in np.flatnonzero(gaps).tolist()]
+        raise ValueError(
+            f"scale.fit: covariates have missing values, in the columns {first_few(found, noun='columns')} of one "
+            "batch. Fill them in the source and add a 0/1 column that says where, or drop those rows."
+        )
+
+
+def encoding_like(encoded: EncodedColumns) -> ColumnEncoding:
+    """Keep how columns were encoded, for other rows."""
+    return ColumnEncoding(
+        encoded.names, encoded.source, encoded.kinds, np.zeros(len(encoded.names))
+    )

@@ -1,0 +1,146 @@
+"""The first pass: a sample of the rows, and rows that show every level and every extreme of the columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from segcate._inputs.cells import read_cells
+from segcate.scale._rows import RawRows, Reader, joined
+
+# A column of text has at most so many values.
+MOST_LEVELS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What the first pass found.
+
+    Attributes
+    ----------
+    n_rows : rows of the source
+    sample : some of the rows, all alike in their chance to be among them
+    telling : the sample, and rows that hold the other levels and the extremes of columns
+    weight_factor : what weights are multiplied by so that they are on the scale of a fit in memory
+    are_counts : whether weights are counts of rows
+    """
+
+    n_rows: int
+    sample: RawRows
+    telling: RawRows
+    weight_factor: float | None
+    are_counts: bool
+
+
+class _Columns:
+    """Levels and ranges of the columns seen so far."""
+
+    def __init__(self) -> None:
+        self.levels: dict[str, set[str]] = {}
+        self.ranges: dict[str, tuple[float, float]] = {}
+
+    def new_rows(self, X: pd.DataFrame) -> list[int]:
+        """Return rows that hold a level or an extreme not seen before."""
+        found: set[int] = set()
+        for i, name in enumerate(X.columns):
+            cells = read_cells("scale.fit", X, i)
+            if cells.codes is not None:
+                found |= self._new_levels(str(name), cells.codes, cells.levels)
+            elif cells.values is not None:
+                found |= self._new_extremes(str(name), cells.values)
+        return sorted(found)
+
+    def _new_levels(self, name: str, codes: np.ndarray, levels: tuple[str, ...]) -> set[int]:
+        known = self.levels.setdefault(name, set())
+        out = set()
+        for place, level in enumerate(levels):
+            if level not in known and (codes == place).any():
+                known.add(level)
+                out.add(int(np.argmax(codes == place)))
+        if len(known) > MOST_LEVELS:
+            raise ValueError(
+                f"scale.fit: column {name!r} of `source` has more than {MOST_LEVELS:,} different texts. Group them, "
+                "or leave the column out: columns=[...]."
+            )
+        return out
+
+    def _new_extremes(self, name: str, values: np.ndarray) -> set[int]:
+        numbers = values.astype(np.float64)
+        if values.dtype.kind == "i":
+            numbers[values == np.iinfo(np.int64).min] = np.nan
+        if np.isnan(numbers).all():
+            return set()
+        low, high = int(np.nanargmin(numbers)), int(np.nanargmax(numbers))
+        known = self.ranges.get(name, (np.inf, -np.inf))
+        out = {
+            at
+            for at, is_new in ((low, numbers[low] < known[0]), (high, numbers[high] > known[1]))
+            if is_new
+        }
+        self.ranges[name] = (
+            min(known[0], float(numbers[low])),
+            max(known[1], float(numbers[high])),
+        )
+        return out
+
+
+class _Weights:
+    """What decides how weights are read: as none, as counts, or as sampling weights."""
+
+    def __init__(self) -> None:
+        self.low, self.high, self.total, self.n, self.are_whole = np.inf, 0.0, 0.0, 0, True
+
+    def add(self, weight: np.ndarray) -> None:
+        self.low, self.high = (
+            min(self.low, float(weight.min())),
+            max(self.high, float(weight.max())),
+        )
+        self.total, self.n = self.total + float(weight.sum()), self.n + len(weight)
+        self.are_whole &= bool((weight == np.rint(weight)).all())
+
+    @property
+    def are_counts(self) -> bool:
+        return self.n > 0 and self.low == 1.0 and self.are_whole
+
+    @property
+    def factor(self) -> float | None:
+        """None for weights that are all alike, which are none."""
+        if self.n == 0 or self.high - self.low <= 1e-12 * self.high:
+            return None
+        return 1.0 if self.are_counts else self.n / self.total
+
+
+def scan(reader: Reader, sample_size: int, random_state: int) -> Scan:
+    """Read the source once."""
+    rng = np.random.default_rng(random_state)
+    columns, weights = _Columns(), _Weights()
+    kept: list[RawRows] = []
+    keys: list[np.ndarray] = []
+    telling: list[RawRows] = []
+    n = 0
+    for raw in reader.raw():
+        n += len(raw.y)
+        telling.append(raw.taken(columns.new_rows(raw.X)))
+        if raw.weight is not None:
+            weights.add(raw.weight)
+        kept.append(raw)
+        keys.append(rng.random(len(raw.y)))
+        if sum(map(len, keys)) > 2 * sample_size:
+            kept, keys = _smallest(kept, keys, sample_size)
+    if n == 0:
+        raise ValueError("scale.fit: `source` has no rows.")
+    kept, _ = _smallest(kept, keys, sample_size)
+    return Scan(n, kept[0], joined([kept[0], *telling]), weights.factor, weights.are_counts)
+
+
+def _smallest(
+    kept: list[RawRows], keys: list[np.ndarray], n: int
+) -> tuple[list[RawRows], list[np.ndarray]]:
+    """Keep the rows of the smallest keys, in the order of the source."""
+    rows, key = joined(kept), np.concatenate(keys)
+    if len(key) > n:
+        at = np.sort(np.argpartition(key, n)[:n])
+        rows, key = rows.taken(at), key[at]
+    return [rows], [key]
