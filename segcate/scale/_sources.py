@@ -63,6 +63,11 @@ def _reader(pa: Any, source: Any, columns: list[str] | None) -> Opened:
         return lambda: iter(_duckdb_batches(relation))
     if callable(source):
         return lambda: _chosen(source(), columns)
+    if hasattr(source, "sink_parquet"):
+        raise TypeError(
+            "scale.fit: this version of Polars cannot give the batches of a LazyFrame. Use a later one "
+            "(`LazyFrame.collect_batches`), or source.sink_parquet(path) and pass the path."
+        )
     once = isinstance(source, pa.RecordBatchReader | Iterator)
     why = (
         "can be read once, and a fit reads its rows several times" if once else "is not one of them"
