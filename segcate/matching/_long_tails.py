@@ -40,7 +40,7 @@ def tamed_columns(values: Float) -> Float | None:
     float64 array of shape (n_rows, 2), or (n_rows, 3) with a common value; None
         ``asinh(z)``, ``clip(z, -10, 10)``, both 0 at a common value, and 1 where the value is another.
     """
-    if not np.isfinite(values).all() or _is_short_at_a_glance(values):
+    if not np.isfinite(values).all() or _is_plainly_short(values):
         return None
     others, common = np.ones(len(values), dtype=bool), _common_value(values)
     first = common
@@ -62,7 +62,7 @@ def tamed_columns(values: Float) -> Float | None:
     return np.column_stack(both)
 
 
-def _is_short_at_a_glance(values: Float) -> bool:
+def _is_plainly_short(values: Float) -> bool:
     """Tell whether counts in bins already show that no value is common and none far from the median.
 
     A bin holds every row of a common value, and bounds the quartiles from both sides: a column that
@@ -72,10 +72,10 @@ def _is_short_at_a_glance(values: Float) -> bool:
     width = (high - low) / N_BINS
     if not (0 < width < np.inf):
         return False
-    return is_plainly_short(_count_in_bins(values, float(low), float(width)), len(values))
+    return short_by_counts(_count_in_bins(values, float(low), float(width)), len(values))
 
 
-def is_plainly_short(counts: npt.NDArray[np.int64], n_rows: int) -> bool:
+def short_by_counts(counts: npt.NDArray[np.int64], n_rows: int) -> bool:
     """Tell from counts in bins of equal width, from the smallest to the largest value, what they show."""
     if counts.max() > _COMMON_SHARE * n_rows:
         return False

@@ -40,6 +40,7 @@ class Findings:
     is_binary : bool array of shape (n_encoded,), columns of 0 and 1
     data : the sample, checked
     options : how effects follow from matches
+    outcome : its name
     report : counts and times
     """
 
@@ -53,6 +54,7 @@ class Findings:
     is_binary: Bool
     data: EffectData
     options: Any
+    outcome: str
     report: dict[str, Any]
 
 
@@ -74,8 +76,8 @@ def assemble(job: Job, found: Findings) -> Any:
     estimator._refuse_empty(owner, data, found.estimates)
     refuse_segments(owner, found.options.std_error, found.labels.tolist(), found.estimates)
     table = pool(
-        found.estimates, data.segment, inference=estimator.inference,
-        confidence_level=estimator.confidence_level,
+        found.estimates, found.labels, inference=estimator.inference,
+        confidence_level=estimator.confidence_level, estimand=estimator.estimand, outcome=found.outcome,
     )  # fmt: skip
     _keep_matcher(job, found)
     estimator._adjustment = describe_adjustment(found.options.adjustment)
@@ -87,6 +89,7 @@ def assemble(job: Job, found: Findings) -> Any:
     )
     nothing = Preparation(MergedSegments({}, {}), None, {}, False)
     estimator._store_effects(data, table, nothing, kinds)
+    estimator.second_estimate_ = None
     estimator.scale_report_ = found.report
     return job.model
 

@@ -12,6 +12,8 @@ from segcate.scale._sums import Sums
 
 # Distributions are compared at all values of a column up to so many, else at so many quantiles.
 _MOST_VALUES, _QUANTILES = 4_096, 1_024
+# A spread below this share of the squares it is the difference of is rounding.
+_ROUNDING = 1e-14
 
 
 def bins_of(values: Float) -> Float:
@@ -120,7 +122,9 @@ def _column(
     mass, squares = sums["balance_mass"].T, sums["balance_squares"].T  # before and after, arm
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(mass > 0, sums["balance_first"][..., j].T / mass, np.nan)
-    spread = sums["balance_second"][..., j].T - mass * mean**2
+    second = sums["balance_second"][..., j].T
+    spread = second - mass * mean**2
+    spread = np.where(spread <= _ROUNDING * second, 0.0, spread)
     variance = weighted_variance(mean + shift, spread, mass, squares)
     found = compare_moments(mean + shift, variance, estimand, is_binary=is_binary)
     return found[:, 0], _distances(sums[f"balance_bins_{j}"])

@@ -198,6 +198,7 @@ class _Run:
             is_binary=binary,
             data=ready.data,
             options=ready.plan.options,
+            outcome=self.reader.roles.outcome,
             report=report,
         )
         return assemble(self.job, findings)

@@ -9,7 +9,7 @@ import numpy as np
 from segcate._inputs.arrays import Bool, Float
 from segcate._inputs.encoding import EncodedColumns
 from segcate._statistics.columns import Standard, independent_in_gram, standard_of
-from segcate.matching._long_tails import N_BINS, is_plainly_short, tamed_columns
+from segcate.matching._long_tails import N_BINS, short_by_counts, tamed_columns
 from segcate.matching._model_columns import is_sparse
 from segcate.scale._rows import Reader, Rows
 from segcate.scale._sums import Sums, merged
@@ -177,7 +177,7 @@ def refuse_long_tails(
         at = encoded.columns_of(j)
         if kind.is_category or at.stop == at.start or binary[at].all():
             continue
-        if not is_plainly_short(np.asarray(bins)[at.start].astype(np.int64), int(n)):
+        if not short_by_counts(np.asarray(bins)[at.start].astype(np.int64), int(n)):
             doubtful.append((at.start, kind.name))
     if not doubtful:
         return

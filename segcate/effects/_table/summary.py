@@ -121,8 +121,10 @@ def describe_donors(matcher: Any) -> str:
 def describe_unmatched(matcher: Any) -> str:
     """Count the rows without a match by reason."""
     counted = getattr(matcher, "_counted", None)
-    if counted is None:
-        reasons = matcher.matched_.unmatched["reason"].value_counts().to_dict()
-    else:
-        reasons = counted["reasons"]
+    reasons = counted["reasons"] if counted else _reasons(matcher)
     return "; ".join(f"{n} rows: {reason}" for reason, n in reasons.items()) or "none"
+
+
+def _reasons(matcher: Any) -> dict[str, int]:
+    found: dict[str, int] = matcher.matched_.unmatched["reason"].value_counts().to_dict()
+    return found
