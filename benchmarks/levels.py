@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from segcate.effects import SegmentMatching, SegmentRegression
+from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
 from segcate.exceptions import EmptySegmentError, SegcateWarning
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -114,7 +114,12 @@ def estimators(estimand: str = "att") -> dict[str, object]:
     """Return the estimators to compare."""
     return {
         "matching": SegmentMatching(estimand=estimand, on_empty="nan"),
+        "matching, bias": SegmentMatching(estimand=estimand, adjustment="bias", on_empty="nan"),
         "regression": SegmentRegression(estimand=estimand, on_empty="nan"),
+        "regression, linear": SegmentRegression(
+            estimand=estimand, adjustment="linear", on_empty="nan"
+        ),
+        "AIPW": SegmentAIPW(estimand=estimand, on_empty="nan"),
     }
 
 
@@ -176,7 +181,7 @@ def main() -> None:
         for kind, model in estimators().items():
             found = run(DESIGNS[name], model, seeds)
             text = "  ".join(f"{k} {v:.3g}" for k, v in found.items())
-            print(f"{name:42} {kind:12} {text}", flush=True)
+            print(f"{name:42} {kind:20} {text}", flush=True)
             cells.append({"design": name, "estimator": kind, **asdict(DESIGNS[name]), **found})
     args.out.write_text(
         json.dumps({"first_seed": args.first_seed, "draws": args.draws, "cells": cells}, indent=1)

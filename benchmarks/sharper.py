@@ -318,7 +318,7 @@ def estimators(cell: Cell) -> dict[str, Any]:
         "auto, old matches": SegmentMatching(
             adjustment="auto", **{**matching, "matcher": cell.matcher or PropensityMatcher()}
         ),
-        "regression": SegmentRegression(**shared),
+        "regression": SegmentRegression(adjustment="linear", **shared),
         "regression, auto": SegmentRegression(adjustment="auto", **shared),
         "odds": SegmentAIPW("auto", estimand=cell.estimand, on_empty="nan"),
     }
@@ -347,38 +347,71 @@ def run_cell(name: str, n_draws: int, wanted: list[str] | None = None) -> dict[s
                 except ValueError:
                     continue
             cpu[key] = cpu.get(key, 0.0) + time.process_time() - start
-            table = model.effects_.reindex(range(N_SEGMENTS))
-            gap = table[["effect", "ci_low", "ci_high"]].to_numpy() - rows.truth[:, None]
-            overall = model.overall_[["effect", "ci_low", "ci_high"]].to_numpy(float) - rows.overall
-            seen.setdefault(key, []).append(
-                (gap, table["std_error"].to_numpy(), overall, model.heterogeneity_.p_value)
-            )
+            seen.setdefault(key, []).append(_noted(model, rows))
     return {
         key: _counted(found) | {"cpu": round(cpu[key] / len(found), 4)}
         for key, found in seen.items()
     }
 
 
-def _counted(found: list[Any]) -> dict[str, Any]:
-    gap = np.concatenate([one[0] for one in found])
-    std_error = np.concatenate([one[1] for one in found])
-    overall = np.array([one[2] for one in found])
+@dataclass(frozen=True)
+class Noted:
+    """What is kept of one fit: estimates and ends of intervals, less the truth."""
+
+    gap: np.ndarray
+    std_error: np.ndarray
+    overall: np.ndarray
+    test: float
+    holm: float
+    shrunken: np.ndarray
+    contrast: np.ndarray
+
+
+def _noted(model: Any, rows: Rows) -> Noted:
+    table = model.effects_.reindex(range(N_SEGMENTS))
+    of_effect = ["effect", "ci_low", "ci_high"]
+    of_shrunken = ["shrunken_effect", "shrunken_ci_low", "shrunken_ci_high"]
+    pairs = model.contrasts().table
+    ends = np.array([name.split(" - ") for name in pairs.index], dtype=int).reshape(-1, 2)
+    apart = rows.truth[ends[:, 0]] - rows.truth[ends[:, 1]]
+    return Noted(
+        gap=table[of_effect].to_numpy() - rows.truth[:, None],
+        std_error=table["std_error"].to_numpy(),
+        overall=model.overall_[of_effect].to_numpy(float) - rows.overall,
+        test=model.heterogeneity_.p_value,
+        holm=float(table["p_adjusted"].min()),
+        shrunken=table[of_shrunken].to_numpy() - rows.truth[:, None],
+        contrast=pairs[["estimate", "ci_low", "ci_high"]].to_numpy() - apart[:, None],
+    )
+
+
+def _covered(gaps: np.ndarray) -> float:
+    """Percentage of intervals that hold the truth, of those that are known."""
+    known = gaps[np.isfinite(gaps).all(axis=1)]
+    if len(known) == 0:
+        return float("nan")
+    return round(100 * float(((known[:, 1] <= 0) & (known[:, 2] >= 0)).mean()), 1)
+
+
+def _counted(found: list[Noted]) -> dict[str, Any]:
+    gap = np.concatenate([one.gap for one in found])
+    std_error = np.concatenate([one.std_error for one in found])
     known = np.isfinite(gap).all(axis=1)
     gap, std_error = gap[known], std_error[known]
-    covered = (gap[:, 1] <= 0) & (gap[:, 2] >= 0)
     error = gap[:, 0]
     return {
         "draws": len(found),
         "none": round(100 * float(1 - known.mean()), 1),
-        "covered": round(100 * float(covered.mean()), 1),
+        "covered": _covered(gap),
         "rmse": round(float(np.sqrt((error**2).mean())), 4),
         "bias": round(float(error.mean()), 4),
         "width": round(float(np.median(gap[:, 2] - gap[:, 1])), 4),
         "se_over_sd": round(float(np.sqrt((std_error**2).mean() / (error**2).mean())), 3),
-        "overall_covered": round(
-            100 * float(((overall[:, 1] <= 0) & (overall[:, 2] >= 0)).mean()), 1
-        ),
-        "test_rejects": round(100 * float(np.mean([one[3] < 0.05 for one in found])), 1),
+        "overall_covered": _covered(np.array([one.overall for one in found])),
+        "contrasts_covered": _covered(np.concatenate([one.contrast for one in found])),
+        "shrunken_covered": _covered(np.concatenate([one.shrunken for one in found])),
+        "test_rejects": round(100 * float(np.mean([one.test < 0.05 for one in found])), 1),
+        "holm_rejects": round(100 * float(np.mean([one.holm < 0.05 for one in found])), 1),
     }
 
 

@@ -6,8 +6,8 @@ and never held for all rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,7 @@ class Curves:
     squared : columns of which a square is taken
     size : float64 array of shape (n_bends + n_products + n_squares,), standard deviations
     left_out : blocks that were left out because columns would be too many
+    free : lines whose slopes in each segment an outcome regression does not penalise
     """
 
     columns: Float
@@ -64,6 +65,7 @@ class Curves:
     squared: Int
     size: Float
     left_out: tuple[str, ...] = ()
+    free: Int = field(default_factory=lambda: np.empty(0, dtype=np.intp))
 
     @property
     def n_lines(self) -> int:
@@ -128,6 +130,7 @@ def curves_of(
     columns: Float,
     weight: Float | None = None,
     kind: Int | None = None,
+    free: Sequence[int] | Int = (),
     *,
     most_in_products: int = MOST_IN_PRODUCTS,
 ) -> Curves:
@@ -139,6 +142,7 @@ def curves_of(
     weight : float64 array of shape (n_rows,), default=None
     kind : intp array of shape (n_covariates,), default=None
         Category that a 0/1 column is a level of, -1 for others: no products of two levels of one.
+    free : columns that outcomes follow in each segment without a penalty
     most_in_products : int, default=12
         Columns up to which all products of two are taken.
     """
@@ -158,6 +162,7 @@ def curves_of(
         second=pairs[1],
         squared=numbers.astype(np.intp),
         size=np.empty(0),
+        free=np.flatnonzero(np.isin(np.flatnonzero(standard.varies), free)),
     )
     return _scaled(_affordable(found), everyone, weight)
 

@@ -75,6 +75,8 @@ def fit_segment_logit(
     The penalties minimise generalised cross-validation of the linear probability model; they are
     multiplied by the mean squared residual around the segment's share, the scale of its noise.
     """
+    # A level with rows of one arm has no finite log-odds.
+    curves = replace(curves, free=curves.free[:0])
     taken = _part_of_many(curves, rows_of, treatment, weight)
     used = np.concatenate(taken)
     if len(used) < sum(len(rows) for rows in rows_of):

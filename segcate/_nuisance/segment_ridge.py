@@ -23,6 +23,8 @@ __all__ = ["PENALTIES", "Ridge", "SegmentSums", "choose_penalties", "ridge", "se
 # Penalties of lines, of bends and products, of slopes by segment, and of curvature by segment.
 PENALTIES = tuple(10.0**power for power in range(-1, 6))
 _START = 2
+# Of slopes that are as good as free; above 0, as a level may have no rows in a segment.
+_FREE = 1e-3
 # A parameter counts as so many in cross-validation (Kim & Gu 2004, JRSS-B 66:337-356).
 _GAMMA = 1.4
 
@@ -42,6 +44,7 @@ class SegmentSums:
     shared_product, own_product : float64 arrays of shape (n_shared,) and (n_segments, n_own)
     square : sum of squares of the response
     n_lines : shared columns that are lines; as many of each segment's own are slopes
+    free : slopes of each segment's own that have hardly a penalty
     """
 
     mass: Float
@@ -54,11 +57,13 @@ class SegmentSums:
     own_product: Float
     square: float
     n_lines: int
+    free: Int
 
     def penalties(self, penalty: Sequence[float]) -> tuple[Float, Float]:
         """Spread the four penalties over the shared columns and over those of a segment."""
         shared, own = np.full(len(self.shared_gram), penalty[1]), np.full(self.n_own, penalty[3])
         shared[: self.n_lines], own[: self.n_lines] = penalty[0], penalty[2]
+        own[self.free] = _FREE
         return shared, own
 
     @property
@@ -95,6 +100,7 @@ def segment_sums(
     return SegmentSums(
         mass, mean, centre, shared_gram, own_gram, cross_gram,
         products[:, :shared].sum(axis=0), products[:, own], square, curves.n_lines,
+        curves.free,
     )  # fmt: skip
 
 

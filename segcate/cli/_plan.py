@@ -121,7 +121,9 @@ def effect_estimator(plan: Plan, segment: str, on_empty: str = "nan") -> Any:
         return SegmentRegression(**common)
     if plan.chosen_method == "aipw":
         return SegmentAIPW(**common)
-    matcher = PropensityMatcher(caliper=plan.caliper, random_state=plan.random_state)
+    if plan.caliper is None:
+        return SegmentMatching(**common)
+    matcher = PropensityMatcher("auto", n_neighbors="auto", caliper=plan.caliper)
     return SegmentMatching(matcher, **common)
 
 

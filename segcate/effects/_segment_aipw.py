@@ -19,7 +19,6 @@ from segcate._inputs.parameters import check_flag, check_seed
 from segcate._inputs.segments import Segment
 from segcate._inputs.vectors import is_zero_one
 from segcate._nuisance.cross_fit import check_models
-from segcate._nuisance.curves import curves_of
 from segcate._nuisance.folds import check_splits, has_splits
 from segcate._nuisance.nuisances import NuisanceModels, check_cross_fitting, warn_of_clipped
 from segcate.effects._curved.reweighted import ALONE
@@ -47,7 +46,7 @@ from segcate.effects._unmatched.rows import (
     telling_covariate,
 )
 from segcate.exceptions import OverlapError
-from segcate.matching._model_columns import model_columns, noted
+from segcate.matching._model_columns import curves_for, model_columns, noted
 from segcate.matching._support import level_support
 
 
@@ -61,12 +60,12 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
 
     Parameters
     ----------
-    outcome_model : None, "auto", regressor, or classifier for y in {0, 1}, default=None
+    outcome_model : "auto", None, regressor, or classifier for y in {0, 1}, default="auto"
         Fitted in each arm. "auto": penalised regressions on curves of the covariates in place of all
         models, as in ``SegmentMatching(adjustment="auto")``, with the odds of a penalised logistic
         regression as weights; no folds, and a small part of the time. None: an average of lines,
         curves, boosted trees and the mean, weighted by what predicts best (see
-        `segcate.metrics.effect_scores`).
+        `segcate.metrics.effect_scores`); it follows steps that no curve does.
     propensity_model : classifier with `predict_proba`, default=None
         Model of the treatment; None likewise. With ``outcome_model="auto"`` it must be None.
     estimand : {"ate", "att"}, default="ate"
@@ -96,7 +95,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         What is done about missing numbers and dates among the covariates (a missing category is a
         level of its own). "auto": where at most 5 % of a segment's rows have one, the mean of the
         segment and a 0/1 column; more is an error unless
-        the models take them (the default ones do). "indicator": the
+        the models take them (those of ``outcome_model=None`` do). "indicator": the
         same for any share. "drop": only rows without a missing covariate. "impute": five
         imputations with treatment and outcome, combined by Rubin's rule.
     n_jobs : int, default=None
@@ -202,7 +201,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
 
     def __init__(
         self,
-        outcome_model: Any = None,
+        outcome_model: Any = "auto",
         propensity_model: Any = None,
         *,
         estimand: str = "ate",
@@ -297,16 +296,15 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         """Estimate with our own regression on curves, and odds of treatment as weights."""
         encoded = encode_columns(data.X, data.covariates, owner=owner)
         columns = model_columns(encoded)
-        curves = curves_of(columns.values, data.sample_weight, columns.category_of_columns)
-        support = (
-            None if data.propensity is not None else level_support(data, columns, self.estimand)
-        )
-        parts = rows_by_segment(data, self.estimand, support)
+        support = level_support(data, columns, self.estimand)
+        curves = curves_for(columns, data.sample_weight, support.sparse)
+        is_given = data.propensity is not None
+        parts = rows_by_segment(data, self.estimand, None if is_given else support)
         segments = [thin_or_counted(part, plan.fewest) for part in parts]
         self._refuse_empty(owner, data, [_expected(part.counted) for part in segments])
         chance = odds_propensity(curves, segments, data)
         is_clipped = self._clip(owner, data, chance)
-        told = encoded if data.propensity is None else None
+        told = None if is_given else encoded
         segments = [
             with_overlap(part, chance, is_clipped, telling_covariate(part, told))
             for part in segments
@@ -314,7 +312,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         odds = odds_of_other_arm(chance, data)
         equal = np.ones(data.n_rows) if data.sample_weight is None else data.sample_weight
         rows = CurvedRows(
-            segments, curves, columns.names, odds, equal, ALONE, self.estimand, "population"
+            segments, curves, columns.every_name, odds, equal, ALONE, self.estimand, "population"
         )
         estimates, found, second = curved_estimates(rows, data)
         kinds = noted(encoded, columns).kinds
@@ -331,7 +329,8 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         if self.propensity_model is not None:
             raise ValueError(
                 f"{owner}: `propensity_model` must be None with outcome_model='auto', which has its own; got "
-                f"{self.propensity_model!r}. Pass `propensity=` to fit, or a model of the outcome."
+                f"{self.propensity_model!r}. Set outcome_model=None for the averaged models, pass a model of the "
+                "outcome, or pass `propensity=` to fit."
             )
 
     def _keep(

@@ -58,17 +58,18 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     Parameters
     ----------
     matcher : Matcher, default=None
-        How to match. None is ``PropensityMatcher()``: three neighbours with replacement on the
-        log-odds of a logistic regression fitted in the segment; with ``adjustment="auto"``
-        ``PropensityMatcher("auto", n_neighbors="auto")``: twice the root of the donors, on a penalised
-        and curved score. Its own `segment` is ignored.
+        How to match. None is ``PropensityMatcher("auto", n_neighbors="auto")``: twice the root of the
+        donors, with replacement, on a penalised and curved score of all segments. With another
+        `adjustment` it is ``PropensityMatcher()``: three neighbours on the log-odds of a logistic
+        regression fitted in the segment. Its own `segment` is ignored.
     estimand : {"att", "atc", "ate"}, default="att"
         Effect on the treated, on the controls, or on all, in units of y (a risk difference when y
         is 0/1).
-    adjustment : None, "auto", "bias", "linear" or regressor, default="bias"
-        None: difference in matched means. "auto": one penalised regression on curves of the covariates
+    adjustment : None, "auto", "bias", "linear" or regressor, default="auto"
+        "auto": one penalised regression on curves of the covariates
         among the donors of all segments takes out what differs within matched sets; it follows bends,
-        and each segment's own slopes as far as the data say. "bias": Abadie & Imbens (2011), a linear regression among
+        and each segment's own slopes as far as the data say. None: difference in matched means.
+        "bias": Abadie & Imbens (2011), a linear regression among
         the matches takes out what differs within matched sets. Where donors are fewer than 10 a
         parameter it takes the score alone; a design without a score takes all rows of the donors'
         arm, at least 4 a parameter. The status says so. "linear": g-computation from a regression
@@ -77,7 +78,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     std_error : str, default="auto"
         One of "auto", "residual", "abadie-imbens", "abadie-imbens-2016", "pair", "pair+unit", "group".
         "residual": after ``adjustment="auto"``, the variance of what it leaves, by the exact weights of
-        the estimate.
+        the estimate. The next two, and "pair+unit", need another `adjustment`.
         "abadie-imbens" (2006): matching with replacement, the score taken as known; with
         ``inference="sample"`` any matching.
         "abadie-imbens-2016": for a score estimated by our logistic regression in the segment; it
@@ -196,9 +197,9 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     >>> table = model.effects_[["n_treated", "effect", "std_error"]].round(2)
     >>> print(table.to_string(index_names=False))
        n_treated  effect  std_error
-    0        406    0.08       0.08
-    1        422    0.57       0.08
-    2        389    0.94       0.08
+    0        406   -0.04       0.07
+    1        422    0.53       0.07
+    2        389    0.98       0.07
     """
 
     _remedy = "widen the caliper"
@@ -211,7 +212,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         matcher: Matcher | None = None,
         *,
         estimand: str = "att",
-        adjustment: Any = "bias",
+        adjustment: Any = "auto",
         std_error: str = "auto",
         inference: str = "population",
         confidence_level: float = 0.95,

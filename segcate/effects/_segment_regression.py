@@ -9,10 +9,11 @@ from sklearn.base import BaseEstimator
 
 from segcate._covariates.missing import Filling
 from segcate._inputs.effect_data import EffectData
-from segcate._inputs.encoding import EncodedColumns, encode_columns
+from segcate._inputs.encoding import encode_columns
+from segcate._inputs.kinds import ColumnKind
 from segcate._inputs.parameters import check_option
 from segcate._inputs.segments import Segment
-from segcate._nuisance.curves import curves_of
+from segcate._nuisance.curves import Curves
 from segcate.effects._curved.reweighted import BY_ODDS
 from segcate.effects._curved.weighted_effects import refuse_many_segments
 from segcate.effects._curved.words import describe_curves, std_error_words
@@ -26,7 +27,7 @@ from segcate.effects._unmatched.curved_estimate import (
 from segcate.effects._unmatched.odds import odds_of_other_arm, odds_propensity
 from segcate.effects._unmatched.regression_estimate import RegressionOptions, regress_segments
 from segcate.effects._unmatched.rows import SegmentRows, rows_by_segment, with_telling
-from segcate.matching._model_columns import model_columns, noted
+from segcate.matching._model_columns import curves_for, model_columns, noted
 from segcate.matching._support import level_support
 
 STD_ERRORS = ("auto", "hc1", "hc2", "hc3", "group")
@@ -45,12 +46,12 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
     estimand : {"ate", "att", "atc"}, default="ate"
         Effect on all, on the treated, or on the controls, in units of y (a risk difference when y
         is 0/1).
-    adjustment : {"linear", "auto"}, default="linear"
-        "linear": least squares with interactions in each segment. "auto": one penalised regression
+    adjustment : {"auto", "linear"}, default="auto"
+        "auto": one penalised regression
         for all segments and each donors' arm on lines, bends, products, and each segment's own slopes
         and squares; the effect is that of its fitted values, as in `SegmentMatching` with equal
         weights in place of matches. Narrow where such curves fit, and the first to be off where
-        they do not.
+        they do not. "linear": least squares with interactions in each segment, see Notes.
     std_error : {"auto", "hc1", "hc2", "hc3", "group"}, default="auto"
         Heteroskedasticity-robust, with the small-sample correction of MacKinnon & White (1985), or
         clustered by `groups`. After ``adjustment="auto"`` "auto" is the variance of residuals by exact
@@ -117,7 +118,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
 
     Notes
     -----
-    In each segment, with m the mean of the covariates over the rows of the estimand,
+    With ``adjustment="linear"``, in each segment, with m the mean of the covariates over the rows of the estimand,
 
     .. math:: y = \alpha + \tau t + (Z - m)' \beta + t (Z - m)' \delta + u,
 
@@ -165,9 +166,9 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
     >>> table = model.effects_[["n_treated", "effect", "std_error"]].round(2)
     >>> print(table.to_string(index_names=False))
        n_treated  effect  std_error
-    0        406   -0.01       0.06
-    1        422    0.50       0.06
-    2        389    1.05       0.08
+    0        406   -0.03       0.06
+    1        422    0.56       0.06
+    2        389    1.00       0.07
     """
 
     _remedy = "use fewer covariates"
@@ -176,7 +177,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         self,
         *,
         estimand: str = "ate",
-        adjustment: str = "linear",
+        adjustment: str = "auto",
         std_error: str = "auto",
         inference: str = "population",
         confidence_level: float = 0.95,
@@ -210,7 +211,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         method, has_groups = self.std_error, data.groups is not None
         if self.adjustment == "auto" and method not in ("auto", "group"):
             raise ValueError(
-                f"{owner}: std_error={method!r} is for adjustment='linear'. Use 'auto' with adjustment='auto'."
+                f"{owner}: std_error={method!r} is for adjustment='linear'. Set that, too, or use std_error='auto'."
             )
         if method == "auto":
             alone = "residual" if self.adjustment == "auto" else "hc2"
@@ -226,33 +227,35 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
 
     def _estimate(self, owner: str, data: EffectData, plan: RegressionOptions) -> Estimated:
         encoded = encode_columns(data.X, data.covariates, owner=owner)
-        columns = model_columns(encoded, two_values=False)
+        columns = model_columns(encoded, two_values=self.adjustment == "auto")
         support = level_support(data, columns, self.estimand)
         rows = rows_by_segment(data, self.estimand, support)
+        kinds = noted(encoded, columns).kinds
         if self.adjustment == "auto":
-            return self._curved(owner, data, rows, encoded, plan)
+            curves = curves_for(columns, data.sample_weight, support.sparse)
+            told = [with_telling(thin_or_counted(part, plan.fewest), encoded) for part in rows]
+            return self._curved(owner, data, told, curves, kinds)
         estimates = regress_segments(rows, columns.values, data.groups, plan, self.n_jobs)
-        return Estimated(estimates, noted(encoded, columns).kinds)
+        return Estimated(estimates, kinds)
 
     def _curved(
         self,
         owner: str,
         data: EffectData,
         segments: list[SegmentRows],
-        encoded: EncodedColumns,
-        plan: RegressionOptions,
+        curves: Curves,
+        kinds: tuple[ColumnKind, ...],
     ) -> Estimated:
         """Regress all segments together on curves; odds as weights give second estimates."""
         refuse_many_segments(owner, data.segment.n_segments, "adjustment='linear'")
-        columns = model_columns(encoded)
-        curves = curves_of(columns.values, data.sample_weight, columns.category_of_columns)
-        told = [with_telling(thin_or_counted(part, plan.fewest), encoded) for part in segments]
         uses = np.ones(data.n_rows) if data.sample_weight is None else data.sample_weight
-        chance = odds_propensity(curves, told, data)
+        chance = odds_propensity(curves, segments, data)
         odds = odds_of_other_arm(chance, data)
-        rows = CurvedRows(told, curves, None, uses, odds, BY_ODDS, self.estimand, self.inference)
+        rows = CurvedRows(
+            segments, curves, None, uses, odds, BY_ODDS, self.estimand, self.inference
+        )
         estimates, found, second = curved_estimates(rows, data)
-        return Estimated(estimates, encoded.kinds, describe_curves(curves, found), second)
+        return Estimated(estimates, kinds, describe_curves(curves, found), second)
 
     def _keep(
         self, data: EffectData, plan: RegressionOptions, found: Estimated, filling: Filling | None

@@ -67,9 +67,9 @@ def _second_method(source: Source, random_state: Any) -> tuple[Any, float]:
         "confidence_level": model.confidence_level, "on_empty": "nan",
     }  # fmt: skip
     if isinstance(model, SegmentAIPW):
-        return SegmentRegression(estimand=model.estimand, **shared), 1.0
+        return SegmentRegression(estimand=model.estimand, adjustment="linear", **shared), 1.0
     estimand = "ate" if model.estimand == "ate" else "att"
-    second = SegmentAIPW(estimand=estimand, random_state=random_state, **shared)
+    second = SegmentAIPW(None, estimand=estimand, random_state=random_state, **shared)
     return second, -1.0 if model.estimand == "atc" else 1.0
 
 

@@ -251,9 +251,9 @@ def _balance(findings: Findings, source: Source) -> Iterator[Doubt]:
     by_label = {segment.label: segment for segment in findings.segments}
     is_adjusted = isinstance(source.model, SegmentMatching) and source.model.adjustment is not None
     remedy = (
-        "The regression adjusts for what is linear in it; set a caliper to make it smaller."
+        "The regression adjusts for what follows it; set a caliper to make it smaller."
         if is_adjusted
-        else "Set adjustment='bias', or a caliper."
+        else "Set adjustment='auto', or a caliper."
     )
     for entry in findings.balance or ():
         segment = by_label[entry.segment]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.encoding import EncodedColumns
 from segcate._inputs.kinds import with_note
+from segcate._nuisance.curves import Curves, curves_of
 from segcate.matching._long_tails import NOTE, tamed_columns
 
 Bool = npt.NDArray[np.bool_]
@@ -31,12 +32,14 @@ class Category:
     codes : intp array of shape (n_rows,), the level of each row
     n_levels : int
     columns : positions of its 0/1 columns among the model's columns
+    reference : name of its first level, which has no column
     """
 
     name: str
     codes: Int
     n_levels: int
     columns: Int
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,54 @@ class ModelColumns:
             out[category.columns] = place
         return out
 
+    @property
+    def every_name(self) -> tuple[str, ...]:
+        """Names of the columns of `with_every_level`."""
+        return (*self.names, *(c.reference for c in self.categories if c.n_levels > 2))
+
+    def with_every_level(self) -> ModelColumns:
+        """Give the first levels of categories of three and more a column: a penalty has no reference."""
+        parts, categories, at = [self.values], list(self.categories), self.values.shape[1]
+        for place, category in enumerate(self.categories):
+            if category.n_levels > 2:
+                parts.append((category.codes == 0).astype(np.float64)[:, None])
+                columns = np.append(category.columns, at).astype(np.intp)
+                categories[place] = replace(category, columns=columns)
+                at += 1
+        if len(parts) == 1:
+            return self
+        values = np.ascontiguousarray(np.hstack(parts))
+        return replace(self, values=values, categories=tuple(categories), names=self.every_name)
+
+    def sparse_levels(self, sparse: Bool) -> Int:
+        """Return the columns of the categories that are sparse in some segment.
+
+        Parameters
+        ----------
+        sparse : bool array of shape (n_segments, n_categories)
+        """
+        places = np.flatnonzero(sparse.any(axis=0)).tolist()
+        found = [self.categories[place].columns for place in places]
+        return np.concatenate([*found, np.empty(0, dtype=np.intp)]).astype(np.intp)
+
     def numbers(self, without: Sequence[int]) -> Int:
         """Return the columns that belong to none of the categories named by place."""
         is_number = np.ones(self.values.shape[1], dtype=bool)
         for place in without:
             is_number[self.categories[place].columns] = False
         return np.flatnonzero(is_number)
+
+
+def curves_for(columns: ModelColumns, weight: Float | None, sparse: Bool) -> Curves:
+    """Choose the curves of a model's columns; levels of sparse categories are free in each segment.
+
+    Parameters
+    ----------
+    weight : float64 array of shape (n_rows,) or None
+    sparse : bool array of shape (n_segments, n_categories)
+    """
+    full = columns.with_every_level()
+    return curves_of(full.values, weight, full.category_of_columns, full.sparse_levels(sparse))
 
 
 def model_columns(
@@ -103,7 +148,9 @@ def model_columns(
                 own_names = own_names * part.shape[1]
         if codes is not None:
             n_levels = max(len(kind.levels), 2)
-            categories.append(Category(kind.name, codes, n_levels, at + np.arange(part.shape[1])))
+            first = f"{kind.name}={kind.levels[0]}" if kind.levels else kind.name
+            positions = at + np.arange(part.shape[1])
+            categories.append(Category(kind.name, codes, n_levels, positions, first))
         parts.append(part)
         names += own_names
         at += part.shape[1]

@@ -19,12 +19,12 @@ from segcate._inputs.encoding import EncodedColumns
 from segcate._inputs.jobs import in_threads
 from segcate._inputs.listing import listed
 from segcate._inputs.weights import are_counts, effective_rows, mass_in_rows
-from segcate._nuisance.curves import Curves, curves_of
+from segcate._nuisance.curves import Curves
 from segcate._nuisance.segment_logit import fit_segment_logit
 from segcate._statistics.columns import independent_columns
 from segcate.exceptions import OverlapError
 from segcate.matching._logit import LogitFit, fit_logit
-from segcate.matching._model_columns import ModelColumns
+from segcate.matching._model_columns import ModelColumns, curves_for
 from segcate.matching._score_grid import linear_predictor, place_on_grid
 from segcate.matching._shrunken_score import (
     DEPARTURE_SDS,
@@ -104,7 +104,7 @@ def fit_propensity(
     rows_of = rows_by_code(data.segment.codes, data.segment.n_segments)
     how: dict[str, Any] = {"pooled": options.pool_propensity, "n_jobs": options.n_jobs}
     if is_curved(options.estimator):
-        return curved_propensity(data, columns)
+        return curved_propensity(data, columns, sparse)
     if options.estimator is not None:
         return classifier_propensity(owner, options.estimator, data, rows_of, **how)
     return logit_propensity(data, columns, sparse, rows_of, **how)
@@ -290,14 +290,16 @@ def is_curved(estimator: Any) -> bool:
     return isinstance(estimator, str) and estimator == "auto"
 
 
-def curved_propensity(data: DesignData, columns: ModelColumns) -> PropensityFit:
+def curved_propensity(
+    data: DesignData, columns: ModelColumns, sparse: npt.NDArray[np.bool_]
+) -> PropensityFit:
     """Fit one penalised logistic regression on curves of the covariates, all segments together."""
     n = data.segment.n_segments
     rows_of = [
         rows if 0 < data.treatment[rows].sum() < len(rows) else rows[:0]
         for rows in rows_by_code(data.segment.codes, n)
     ]
-    curves = curves_of(columns.values, data.sample_weight, columns.category_of_columns)
+    curves = curves_for(columns, data.sample_weight, sparse)
     treatment = data.treatment.astype(np.float64)
     fit = fit_segment_logit(curves, rows_of, treatment, data.sample_weight)
     linear = fit.log_odds(curves, rows_of, data.n_rows)

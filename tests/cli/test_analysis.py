@@ -15,7 +15,6 @@ from segcate.cli._progress import Progress
 from segcate.cli._reading import Columns
 from segcate.cli._study import Roles, Study, make_study
 from segcate.effects import SegmentMatching
-from segcate.matching import PropensityMatcher
 from segcate.metrics import qini_scorer
 from segcate.model_selection import (
     TreatmentStratifiedGroupKFold,
@@ -70,7 +69,7 @@ def test_tuned_effects_are_the_honest_ones(file, tmp_path, users, options, monke
     folds = TreatmentStratifiedGroupKFold if options else TreatmentStratifiedKFold
     pipe = make_pipeline(
         KMeansSegmenter(random_state=0),
-        SegmentMatching(PropensityMatcher(random_state=0), on_empty="overall"),
+        SegmentMatching(on_empty="overall"),
     )
     search = GridSearchCV(
         pipe,

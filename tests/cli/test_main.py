@@ -12,14 +12,13 @@ import pytest
 from segcate.cli import main
 from segcate.cli._problems import UserError
 from segcate.effects import SegmentMatching
-from segcate.matching import PropensityMatcher
 from tests.helpers.command_line import BASIC, FILES, error_of, run, run_into
 
 
 def test_table_is_that_of_the_estimator(file, tmp_path, users, capsys):
     out = tmp_path / "out"
     assert run("run", file, *BASIC, "--segment-column", "region", "--out", out) == 0
-    model = SegmentMatching(PropensityMatcher(), segment="region")
+    model = SegmentMatching(segment="region")
     model.fit(users[["x0", "x1", "region"]], users["spend"], treatment=users["offer"])
     written = pd.read_csv(out / "effects.csv", index_col="segment")
     numbers = ["n_treated", "effect", "std_error", "ci_low", "ci_high", "p_adjusted"]

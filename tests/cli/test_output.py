@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from segcate.effects import SegmentMatching
-from segcate.matching import PropensityMatcher
 from tests.helpers.command_line import BASIC, FILES, run
 
 BY_ARM = sorted(set(FILES) - {"config.toml"})
@@ -28,7 +27,7 @@ def test_every_arm_has_its_own_folder_and_one_table_holds_all(file, tmp_path, us
     for i, arm in enumerate(table.loc[table["offer"] != "none", "offer"].value_counts().index, 1):
         assert sorted(path.name for path in (out / f"arm-{i}").iterdir()) == BY_ARM
         rows = table["offer"].isin([arm, "none"])
-        model = SegmentMatching(PropensityMatcher(random_state=0), segment="region")
+        model = SegmentMatching(segment="region")
         X = table.loc[rows, ["x0", "x1", "region"]]
         treatment = (table.loc[rows, "offer"] == arm).astype(int)
         model.fit(X, table.loc[rows, "spend"], treatment=treatment)

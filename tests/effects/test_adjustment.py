@@ -23,7 +23,7 @@ RTOL = 1e-9
 def fit(data, *, X=None, segment=None, **options):
     matcher = PropensityMatcher(score_scale="probability", n_neighbors=2)
     X = data.Z if X is None else X
-    return SegmentMatching(matcher, segment=segment, **options).fit(
+    return SegmentMatching(matcher, segment=segment, **{"adjustment": "bias", **options}).fit(
         X, data.y, treatment=data.treatment, propensity=data.score
     )
 

@@ -27,7 +27,9 @@ def day(study):
 
 
 @pytest.mark.parametrize("groups", [False, True])
-@pytest.mark.parametrize("model", [SegmentMatching(), SegmentRegression()])
+@pytest.mark.parametrize(
+    "model", [SegmentMatching(adjustment="bias"), SegmentRegression(adjustment="linear")]
+)
 def test_changes_are_contrasts_of_one_fit_with_both_periods(study, day, model, groups):
     clusters = study.groups if groups else None
     before, after = (fit(model, study, day == d, groups=clusters) for d in (0, 1))
@@ -57,7 +59,7 @@ def test_changes_are_contrasts_of_one_fit_with_both_periods(study, day, model, g
 
 
 def test_the_change_of_the_overall_effect(study, day):
-    before, after = (fit(SegmentMatching(), study, day == d) for d in (0, 1))
+    before, after = (fit(SegmentMatching(adjustment="bias"), study, day == d) for d in (0, 1))
     row = after.effect_table_.change_from(before).overall
     a, b = before.overall_, after.overall_
     assert row["change"] == pytest.approx(b["effect"] - a["effect"], rel=RTOL)
@@ -68,7 +70,8 @@ def test_the_overall_change_counts_groups_of_both_periods(study, day):
     """Every row twice, a constant added the second time: nothing changed, and that is certain."""
     again = dataclasses.replace(study, y=study.y + 1.0)
     before, after = (
-        fit(SegmentRegression(), one, day > -1, groups=study.groups) for one in (study, again)
+        fit(SegmentRegression(adjustment="linear"), one, day > -1, groups=study.groups)
+        for one in (study, again)
     )
     groups = {"groups": study.groups, "groups_before": study.groups}
     tied = after.effect_table_.change_from(before, **groups)
@@ -91,8 +94,8 @@ def test_covariances_of_both_periods_count(study, day):
 
 
 def test_segments_of_one_period_only_have_no_change(study, day):
-    before = fit(SegmentMatching(), study, (day == 0) & (study.segment != 1))
-    after = fit(SegmentMatching(), study, (day == 1) & (study.segment != 3))
+    before = fit(SegmentMatching(adjustment="bias"), study, (day == 0) & (study.segment != 1))
+    after = fit(SegmentMatching(adjustment="bias"), study, (day == 1) & (study.segment != 3))
     found = after.effect_table_.change_from(before)
     assert found.table.index.tolist() == [0, 1, 2, 3, 4]
     assert found.table["change"].isna().tolist() == [False, True, False, True, False]
@@ -103,8 +106,10 @@ def test_segments_of_one_period_only_have_no_change(study, day):
 
 
 def test_what_cannot_be_compared_is_refused(study, day):
-    before = fit(SegmentMatching(), study, (day == 0) & (study.segment < 2))
-    after = fit(SegmentMatching(), study, (day == 1) & (study.segment > 2)).effect_table_
+    before = fit(SegmentMatching(adjustment="bias"), study, (day == 0) & (study.segment < 2))
+    after = fit(
+        SegmentMatching(adjustment="bias"), study, (day == 1) & (study.segment > 2)
+    ).effect_table_
     with pytest.raises(ValueError, match="no segment has an estimate in both: before has 0, 1"):
         after.change_from(before)
     with pytest.raises(ValueError, match="`groups_before` is missing"):
@@ -159,6 +164,6 @@ def test_tests_of_no_change_keep_their_size(clustered):
 def test_a_change_is_found():
     rng, found = np.random.default_rng(12), []
     for _ in range(100):
-        before, after = (draw(rng, SegmentMatching(), e, 600) for e in (0.0, 0.8))
+        before, after = (draw(rng, SegmentMatching(adjustment="bias"), e, 600) for e in (0.0, 0.8))
         found.append(after.effect_table_.change_from(before).joint.p_value < 0.05)
     assert np.mean(found) > 0.9

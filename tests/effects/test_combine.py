@@ -24,9 +24,9 @@ from tests.helpers.small_studies import small_study
 RTOL = 1e-12
 
 MODELS = {
-    "matching": SegmentMatching(),
-    "matching ate, sample": SegmentMatching(estimand="ate", inference="sample"),
-    "regression": SegmentRegression(),
+    "matching": SegmentMatching(adjustment="bias"),
+    "matching ate, sample": SegmentMatching(estimand="ate", inference="sample", adjustment="bias"),
+    "regression": SegmentRegression(adjustment="linear"),
 }
 
 
@@ -77,7 +77,7 @@ def day(study):
 
 @pytest.fixture(scope="module")
 def days(study, day):
-    return {f"day {d}": fit(SegmentMatching(), study, day == d) for d in (0, 1)}
+    return {f"day {d}": fit(SegmentMatching(adjustment="bias"), study, day == d) for d in (0, 1)}
 
 
 # Matching has no clustered standard error for sample inference.
@@ -133,7 +133,7 @@ def test_plain_formulas_give_the_same(days):
 
 def test_combining_in_steps_or_in_another_order_changes_nothing(study):
     third = np.arange(len(study.y)) % 3
-    a, b, c = (fit(SegmentMatching(), study, third == i) for i in range(3))
+    a, b, c = (fit(SegmentMatching(adjustment="bias"), study, third == i) for i in range(3))
     at_once = EffectTable.combine([a, b, c])
     in_steps = EffectTable.combine([EffectTable.combine([c, a]), b])
     columns = ["n", "n_matched", "effect", "std_error", "shrunken_effect"]
@@ -165,7 +165,7 @@ def test_covariances_between_segments_are_kept(study, day):
 
 def test_one_part_with_covariances_beside_one_without(study, day):
     auto = fit(SegmentMatching(adjustment="auto"), study, day == 0).effect_table_
-    plain = fit(SegmentMatching(), study, day == 1).effect_table_
+    plain = fit(SegmentMatching(adjustment="bias"), study, day == 1).effect_table_
     found = EffectTable.combine([auto, plain])
     weight = auto.n_matched / found.n_matched
     np.testing.assert_allclose(found.between, np.outer(weight, weight) * auto.between, rtol=RTOL)
@@ -178,7 +178,7 @@ def test_one_part_with_covariances_beside_one_without(study, day):
 def test_imputations_are_combined_one_by_one(study, day):
     X, y, t = rows_of(study, day > -1)
     X.loc[np.random.default_rng(0).random(len(X)) < 0.1, "a"] = np.nan
-    model = SegmentRegression(missing="impute", random_state=0)
+    model = SegmentRegression(missing="impute", random_state=0, adjustment="linear")
     tables = [
         pickle.loads(pickle.dumps(model))
         .fit(X[day == d], y[day == d], treatment=t[day == d])
@@ -191,7 +191,7 @@ def test_imputations_are_combined_one_by_one(study, day):
     within = np.mean([t.variance for t in each], axis=0)
     between = np.var([t.effect for t in each], axis=0, ddof=1)
     np.testing.assert_allclose(found.variance, within + 1.2 * between, rtol=RTOL)
-    complete = fit(SegmentRegression(), study, day == 1)
+    complete = fit(SegmentRegression(adjustment="linear"), study, day == 1)
     assert len(EffectTable.combine([tables[0], complete]).imputations) == 5
 
 
@@ -200,7 +200,7 @@ class TestStatus:
         few = study.segment == 4
         thin = few & (np.cumsum(few & (study.treatment == 1) & (day == 0)) > 3) & (day == 0)
         kept = ~(thin & (study.treatment == 1)) & ~((day == 1) & (study.segment == 2))
-        model = SegmentMatching(on_empty="nan")
+        model = SegmentMatching(on_empty="nan", adjustment="bias")
         parts = {f"day {d}": fit(model, study, kept & (day == d)) for d in (0, 1)}
         reason = parts["day 0"].effects_.loc[4, "status"]
         assert not reason.startswith("ok")
@@ -216,7 +216,7 @@ class TestStatus:
 
     def test_a_segment_that_nobody_could_estimate(self, study, day):
         kept = ~((study.segment == 1) & (study.treatment == 1) & (np.arange(len(day)) > 9))
-        model = SegmentMatching(on_empty="nan")
+        model = SegmentMatching(on_empty="nan", adjustment="bias")
         parts = [fit(model, study, kept & (day == d)) for d in (0, 1)]
         frame = EffectTable.combine(parts).frame()
         assert not frame.loc[1, "status"].startswith("ok")
@@ -235,13 +235,16 @@ class TestStatus:
 
     def test_disjoint_parts_are_not_missed_in_each_other(self, study):
         first = study.segment < 2
-        parts = [fit(SegmentMatching(), study, kept) for kept in (first, ~first)]
+        parts = [fit(SegmentMatching(adjustment="bias"), study, kept) for kept in (first, ~first)]
         assert EffectTable.combine(parts).status == ("ok",) * 5
 
 
 class TestGroups:
     def test_groups_are_of_one_part_unless_given(self, study, day):
-        parts = [fit(SegmentRegression(), study, day == d, groups=study.groups) for d in (0, 1)]
+        parts = [
+            fit(SegmentRegression(adjustment="linear"), study, day == d, groups=study.groups)
+            for d in (0, 1)
+        ]
         apart = EffectTable.combine(parts)
         assert apart.n_groups == sum(part.effect_table_.n_groups for part in parts)
         shared = EffectTable.combine(parts, groups=[study.groups[day == d] for d in (0, 1)])
@@ -253,7 +256,10 @@ class TestGroups:
         assert not np.allclose(shared.variance, apart.variance, rtol=1e-3)
 
     def test_whole_numbers_name_the_same_groups_as_floats(self, study, day):
-        parts = [fit(SegmentRegression(), study, day == d, groups=study.groups) for d in (0, 1)]
+        parts = [
+            fit(SegmentRegression(adjustment="linear"), study, day == d, groups=study.groups)
+            for d in (0, 1)
+        ]
         one = EffectTable.combine(parts, groups=[study.groups[day == d] for d in (0, 1)])
         other = EffectTable.combine(
             parts, groups=[study.groups[day == 0], study.groups[day == 1].astype(float)]
@@ -261,7 +267,10 @@ class TestGroups:
         np.testing.assert_array_equal(one.variance, other.variance)
 
     def test_groups_that_do_not_fit_are_refused(self, study, day, days):
-        parts = [fit(SegmentRegression(), study, day == d, groups=study.groups) for d in (0, 1)]
+        parts = [
+            fit(SegmentRegression(adjustment="linear"), study, day == d, groups=study.groups)
+            for d in (0, 1)
+        ]
         with pytest.raises(ValueError, match="one array a part; got 1 for 2 parts"):
             EffectTable.combine(parts, groups=[study.groups])
         with pytest.raises(ValueError, match=r"'part 2' holds 5 groups.*estimated with 60 groups"):
@@ -273,7 +282,7 @@ class TestGroups:
 class TestRefused:
     def test_what_is_no_part(self, days):
         with pytest.raises(TypeError, match="'part 2' is not fitted"):
-            EffectTable.combine([days["day 0"], SegmentMatching()])
+            EffectTable.combine([days["day 0"], SegmentMatching(adjustment="bias")])
         with pytest.raises(TypeError, match=r"'part 1' is neither a table nor .*\(DataFrame\)"):
             EffectTable.combine([days["day 0"].effects_])
         with pytest.raises(TypeError, match="must be a list of tables"):
@@ -311,7 +320,7 @@ class TestRefused:
             EffectTable.combine([days["day 0"], days["day 0"].effect_table_])
 
     def test_rows_beside_groups(self, study, day, days):
-        clustered = fit(SegmentMatching(), study, day == 1, groups=study.groups)
+        clustered = fit(SegmentMatching(adjustment="bias"), study, day == 1, groups=study.groups)
         with pytest.raises(ValueError, match="'day 0' has rows, 'x' has groups"):
             EffectTable.combine({"day 0": days["day 0"], "x": clustered})
 
@@ -322,7 +331,7 @@ class TestSegmenters:
         X = X.drop(columns="segment").assign(plan=np.where(study.Z[:, 0] > 0, "gold", "free"))
         found = []
         for d, segmenter in enumerate(segmenters):
-            pipe = make_pipeline(clone(segmenter), SegmentRegression())
+            pipe = make_pipeline(clone(segmenter), SegmentRegression(adjustment="linear"))
             with segcate.routing():
                 found.append(pipe.fit(X[day == d], y[day == d], treatment=t[day == d]))
         return found
@@ -375,7 +384,7 @@ def test_intervals_of_a_pooled_segment_cover():
             t = (rng.random(size) < 1 / (1 + np.exp(-0.5 * x))).astype(int)
             y = x + effect * t + rng.normal(size=size)
             X = pd.DataFrame({"x": x, "segment": segment})
-            tables.append(SegmentMatching().fit(X, y, treatment=t))
+            tables.append(SegmentMatching(adjustment="bias").fit(X, y, treatment=t))
             truth.append((effect, int(t.sum())))
         found, target = EffectTable.combine(tables), 0.5
         frame, row = found.frame(), found.overall_row()

@@ -68,7 +68,7 @@ def check(name: str, found: Coverage, size: int, share: float, bias: float) -> N
 def test_the_defaults_cover_everywhere(size, share, slope, outcome, inference):
     heterogeneity = "constant" if slope == "constant" else (0.2 if outcome == "binary" else 1.0)
     found = measure(
-        SegmentMatching(inference=inference),
+        SegmentMatching(inference=inference, adjustment="bias"),
         n_datasets=N_DATASETS,
         truth="att" if inference == "population" else "att_sample",
         **design(size, share, heterogeneity=heterogeneity, outcome=outcome),
@@ -87,7 +87,7 @@ def test_the_defaults_cover_everywhere(size, share, slope, outcome, inference):
 @pytest.mark.parametrize("size", [200, 2000])
 def test_the_defaults_cover_for_controls_and_for_all(size, share, estimand):
     found = measure(
-        SegmentMatching(estimand=estimand),
+        SegmentMatching(estimand=estimand, adjustment="bias"),
         n_datasets=N_DATASETS,
         truth=estimand,
         **design(size, share, heterogeneity=1.0),
@@ -216,7 +216,7 @@ def test_pair_and_unit_is_conservative_after_linear_adjustment(size, share):
 @pytest.mark.parametrize("n_groups", [20, 76])
 def test_groups_treated_by_user_cover(n_groups):
     found = measure(
-        SegmentMatching(), n_datasets=N_DATASETS, with_groups=True,
+        SegmentMatching(adjustment="bias"), n_datasets=N_DATASETS, with_groups=True,
         **design(500, 0.3, heterogeneity=1.0, n_groups=n_groups),
     )  # fmt: skip
     check(
@@ -230,7 +230,7 @@ def test_groups_treated_by_user_cover(n_groups):
 
 def test_groups_treated_whole_cover():
     found = measure(
-        SegmentMatching(), n_datasets=N_DATASETS, with_groups=True,
+        SegmentMatching(adjustment="bias"), n_datasets=N_DATASETS, with_groups=True,
         **design(1000, 0.4, n_groups=76, assignment="group", confounding=0.3),
     )  # fmt: skip
     check(
@@ -244,7 +244,7 @@ def test_groups_treated_whole_cover():
 
 def test_leaving_groups_out_undercovers_when_groups_are_treated_whole():
     found = measure(
-        SegmentMatching(), n_datasets=50,
+        SegmentMatching(adjustment="bias"), n_datasets=50,
         **design(1000, 0.4, n_groups=76, assignment="group", confounding=0.3),
     )  # fmt: skip
     report("groups left out, by group, 76 groups | population, 1000, 0.4, constant", found)
@@ -253,7 +253,7 @@ def test_leaving_groups_out_undercovers_when_groups_are_treated_whole():
 
 def test_the_q_test_keeps_its_size():
     found = measure(
-        SegmentMatching(), n_datasets=500,
+        SegmentMatching(adjustment="bias"), n_datasets=500,
         n_samples=8 * 300, n_segments=8, treated_share=0.3, confounding=0.7, effects=[0.5] * 8,
     )  # fmt: skip
     report("Q test, 8 segments of 300, 0.3 | equal effects", found)
@@ -263,7 +263,9 @@ def test_the_q_test_keeps_its_size():
 
 
 def test_a_curved_outcome_leaves_the_bias_that_the_docs_name():
-    found = measure(SegmentMatching(), n_datasets=N_DATASETS, **design(300, 0.3, curvature=0.5))
+    found = measure(
+        SegmentMatching(adjustment="bias"), n_datasets=N_DATASETS, **design(300, 0.3, curvature=0.5)
+    )
     report("defaults, curved outcome | population, 300, 0.3, constant", found)
     assert 0.92 <= found.rate <= 0.975, str(found)
     assert abs(found.bias) <= 0.3, str(found)

@@ -65,7 +65,7 @@ def test_other_standard_errors_are_refused_by_name():
 
 def test_the_summary_describes_the_regression():
     assert "Regression      curved, slopes shared between segments" in fit().summary()
-    linear = SegmentRegression(estimand="att").fit(X, Y, treatment=T)
+    linear = SegmentRegression(estimand="att", adjustment="linear").fit(X, Y, treatment=T)
     assert "treatment, covariates and their interactions, in each segment" in linear.summary()
 
 

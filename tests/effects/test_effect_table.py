@@ -25,7 +25,7 @@ RTOL = 1e-9
 
 def fit(data, X=None, groups=None, matcher=None, y=None, **options):
     matcher = PropensityMatcher(**(matcher or {}))
-    model = SegmentMatching(matcher, **options)
+    model = SegmentMatching(matcher, **{"adjustment": "bias", **options})
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "SegmentMatching: standard errors clustered by")
         return model.fit(
@@ -327,7 +327,8 @@ def test_few_controls_widen_the_interval():
     treatment = (np.arange(170) < 150).astype(int)
     X = pd.DataFrame({"a": rng.normal(size=170), "segment": 0})
     y = X["a"] + treatment + rng.normal(size=170)
-    for model in (SegmentMatching(), SegmentMatching(estimand="ate")):
+    for estimand in ("att", "ate"):
+        model = SegmentMatching(adjustment="bias", estimand=estimand)
         found = model.fit(X, y, treatment=treatment)
         for row in (found.effects_.loc[0], found.overall_):
             quantile = (row["ci_high"] - row["ci_low"]) / 2 / row["std_error"]

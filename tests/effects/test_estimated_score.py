@@ -21,7 +21,11 @@ def fit(Z, y, treatment, *, k=1, j=2, estimand="att", **options):
     matcher = PropensityMatcher(n_neighbors=k, score_scale="probability")
     options = {"adjustment": None, "std_error": "abadie-imbens-2016"} | options
     return SegmentMatching(
-        matcher, estimand=estimand, n_variance_neighbors=j - 1, segment=None, **options
+        matcher,
+        estimand=estimand,
+        n_variance_neighbors=j - 1,
+        segment=None,
+        **{"adjustment": "bias", **options},
     ).fit(Z, y, treatment=treatment)
 
 
@@ -109,7 +113,9 @@ def test_auto_keeps_to_2006_below_100_treated():
 )  # fmt: skip
 def test_it_is_refused_for_other_designs(options):
     data = small_study(6, n=400, n_cells=2, n_segments=2, share=0.5)
-    model = SegmentMatching(PropensityMatcher(**options), std_error="abadie-imbens-2016")
+    model = SegmentMatching(
+        PropensityMatcher(**options), std_error="abadie-imbens-2016", adjustment="bias"
+    )
     with pytest.raises(ValueError, match=r"(?s)'abadie-imbens-2016' is valid for .*Use .*'auto'"):
         model.fit(data.X, data.y, treatment=data.treatment)
     model.set_params(std_error="auto").fit(data.X, data.y, treatment=data.treatment)
@@ -118,7 +124,7 @@ def test_it_is_refused_for_other_designs(options):
 
 def test_it_is_refused_for_scores_of_others_and_for_weights():
     data = small_study(7, n=200)
-    model = SegmentMatching(std_error="abadie-imbens-2016", segment=None)
+    model = SegmentMatching(std_error="abadie-imbens-2016", segment=None, adjustment="bias")
     for keywords in ({"propensity": data.score}, {"sample_weight": data.weight + 1}):
         with pytest.raises(ValueError, match="'abadie-imbens-2016' is valid for our logistic"):
             model.fit(data.Z, data.y, treatment=data.treatment, **keywords)
@@ -215,11 +221,11 @@ def test_a_score_that_rounds_to_1_has_a_standard_error():
         far[np.flatnonzero(treatment == arm)[0]] = 9.5 * sign  # no long tail by itself
         near = np.where(far == 9.5 * sign, 6.0 * sign, far)
         matcher = PropensityMatcher()
-        without = SegmentMatching(matcher, estimand=estimand, segment=None).fit(
+        without = SegmentMatching(matcher, estimand=estimand, segment=None, adjustment="bias").fit(
             near, y, treatment=treatment
         )
         assert without.matcher_.propensity_.max() < 1.0
-        model = SegmentMatching(matcher, estimand=estimand, segment=None).fit(
+        model = SegmentMatching(matcher, estimand=estimand, segment=None, adjustment="bias").fit(
             far, y, treatment=treatment
         )
         extreme = (
@@ -231,7 +237,11 @@ def test_a_score_that_rounds_to_1_has_a_standard_error():
         )
         assert model.overall_["std_error"] == model.effects_["std_error"].item()
         named = SegmentMatching(
-            matcher, estimand=estimand, segment=None, std_error="abadie-imbens-2016"
+            matcher,
+            estimand=estimand,
+            segment=None,
+            std_error="abadie-imbens-2016",
+            adjustment="bias",
         ).fit(far, y, treatment=treatment)
         assert np.isfinite(named.effects_["std_error"].item())
 

@@ -19,19 +19,29 @@ NUMBERS = ["effect", "std_error", "ci_low", "ci_high", "p_value", "shrunken_effe
 # How an analysis may look; each is checked for every invariance.
 DESIGNS = {
     "default": {},
+    "bias": {"adjustment": "bias"},
     "no adjustment": {"adjustment": None},
     "linear": {"adjustment": "linear"},
     "ate": {"estimand": "ate"},
-    "atc, sample": {"estimand": "atc", "inference": "sample"},
+    "ate, bias": {"estimand": "ate", "adjustment": "bias"},
+    "atc, sample": {"estimand": "atc", "inference": "sample", "adjustment": "bias"},
     "2016": {"std_error": "abadie-imbens-2016", "adjustment": None},
     "caliper": {"matcher": PropensityMatcher(caliper=0.5, n_neighbors=2)},
-    "on the probability": {"matcher": PropensityMatcher(score_scale="probability")},
-    "pooled score": {"matcher": PropensityMatcher(pool_propensity=True)},
+    "on the probability": {
+        "matcher": PropensityMatcher(score_scale="probability"),
+        "adjustment": "bias",
+    },
+    "pooled score": {"matcher": PropensityMatcher(pool_propensity=True), "adjustment": "bias"},
 }
 GREEDY = {
-    order: {"matcher": PropensityMatcher(n_neighbors=1, replacement=False, order=order)}
+    order: {
+        "matcher": PropensityMatcher(n_neighbors=1, replacement=False, order=order),
+        "adjustment": "bias",
+    }
     for order in ("largest", "smallest", "closest")
 }
+# Segments that share a score or a regression lend each other rows.
+ALONE = [d for d in [*DESIGNS, *GREEDY] if d not in ("default", "ate", "caliper", "pooled score")]
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +190,7 @@ def test_relabelling_the_segments(data, X, design):
         np.testing.assert_allclose(found.loc[names, column], expected[column], rtol=RTOL)
 
 
-@pytest.mark.parametrize("design", [d for d in [*DESIGNS, *GREEDY] if d != "pooled score"])
+@pytest.mark.parametrize("design", ALONE)
 def test_filtering_to_a_segment_gives_its_row(data, X, design):
     whole = fit(X, data.y, data.treatment, design).effects_
     for segment in range(4):
@@ -216,7 +226,8 @@ def test_the_place_of_the_segment_column(data, X):
 def test_the_matchers_own_segment_is_ignored(data, X):
     expected = fit(X, data.y, data.treatment, "default")
     for segment in (None, "z0", 17):
-        model = SegmentMatching(PropensityMatcher(segment=segment))
+        matcher = PropensityMatcher("auto", n_neighbors="auto", segment=segment)
+        model = SegmentMatching(matcher)
         found = model.fit(X, data.y, treatment=data.treatment)
         pd.testing.assert_frame_equal(found.effects_, expected.effects_)
 
@@ -264,10 +275,12 @@ def test_the_ate_changes_sign_with_the_arms(data, X, options):
     np.testing.assert_allclose(one.effects_["std_error"], two.effects_["std_error"], rtol=RTOL)
 
 
-def test_scaling_covariates_changes_nothing(data, X):
-    expected = fit(X, data.y, data.treatment, "default")
-    scaled = X.assign(z0=1e6 * X["z0"] + 5, z1=-1e-4 * X["z1"])
-    found = fit(scaled, data.y, data.treatment, "default")
+@pytest.mark.parametrize(("design", "sign"), [("default", 1.0), ("bias", -1.0)])
+def test_scaling_covariates_changes_nothing(data, X, design, sign):
+    """Bends begin at a knot and run upwards, so that a column turned round has others."""
+    expected = fit(X, data.y, data.treatment, design)
+    scaled = X.assign(z0=1e6 * X["z0"] + 5, z1=sign * 1e-4 * X["z1"])
+    found = fit(scaled, data.y, data.treatment, design)
     assert_same(found, expected, rtol=1e-6)
 
 
@@ -317,7 +330,9 @@ def test_rows_of_weight_zero_might_as_well_be_absent(data, X):
 @pytest.mark.parametrize("design", ["default", "linear", "largest"])
 def test_n_jobs(data, X, design, backend):
     expected = fit(X, data.y, data.treatment, design)
-    options = {"matcher": PropensityMatcher(), **{**DESIGNS, **GREEDY}[design]}
+    auto = "auto" if design == "default" else None
+    matcher = PropensityMatcher(auto, n_neighbors=auto or 3)
+    options = {"matcher": matcher, **{**DESIGNS, **GREEDY}[design]}
     model = SegmentMatching(**options).set_params(n_jobs=2, matcher__n_jobs=2)
     with joblib.parallel_config(backend):
         found = model.fit(X, data.y, treatment=data.treatment)

@@ -38,7 +38,9 @@ def fitted(name, spec, **options):
     data, record = study(name), records("matchit", name)[spec]
     call = public_matchit_call(data, record)
     groups = options.pop("groups", None)
-    model = SegmentMatching(call.matcher, estimand=call.estimand, segment=None, **options)
+    model = SegmentMatching(
+        call.matcher, estimand=call.estimand, segment=None, **{"adjustment": "bias", **options}
+    )
     model.fit(call.X, data.y, treatment=data.treatment, propensity=call.propensity, groups=groups)
     results = {result["name"]: result for result in record["results"]}
     return model.effects_.loc["all"], results, call.matcher.replacement

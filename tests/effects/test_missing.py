@@ -229,7 +229,7 @@ def test_models_that_take_gaps_get_them_as_they_come(make):
     X, y, t = study()
     bad = holed(X, 0.3)
     if make is aipw:
-        SegmentAIPW(random_state=0).fit(bad, y, treatment=t)
+        SegmentAIPW(None, random_state=0).fit(bad, y, treatment=t)
     elif make is matching:
         matcher = PropensityMatcher(HistGradientBoostingClassifier(max_iter=20, random_state=0))
         SegmentMatching(matcher, adjustment=None).fit(bad, y, treatment=t)

@@ -69,7 +69,7 @@ def check(
 def test_regression_covers(size, share, setting, estimand):
     """In an experiment with a curved outcome too, as Lin (2013) shows."""
     found = measure(
-        SegmentRegression(estimand=estimand), truth=estimand,
+        SegmentRegression(estimand=estimand, adjustment="linear"), truth=estimand,
         n_datasets=N_DATASETS if size > 200 else 2 * N_DATASETS,
         **{**design(size, share), **SETTINGS[setting]},
     )  # fmt: skip
@@ -82,7 +82,7 @@ def test_regression_covers(size, share, setting, estimand):
 @pytest.mark.parametrize("estimand", ["ate", "att"])
 def test_regression_covers_the_sample(estimand):
     found = measure(
-        SegmentRegression(estimand=estimand, inference="sample"), n_datasets=2 * N_DATASETS,
+        SegmentRegression(estimand=estimand, inference="sample", adjustment="linear"), n_datasets=2 * N_DATASETS,
         truth=f"{estimand}_sample", **{**design(500, 0.4), **OBSERVATIONAL},
     )  # fmt: skip
     check(f"regression, {estimand} | observational, sample, 500, 0.4", found)
@@ -90,13 +90,13 @@ def test_regression_covers_the_sample(estimand):
 
 def test_without_the_centring_term_the_interval_is_too_narrow_for_a_population():
     found = measure(
-        SegmentRegression(inference="sample"), n_datasets=N_DATASETS, truth="ate",
+        SegmentRegression(inference="sample", adjustment="linear"), n_datasets=N_DATASETS, truth="ate",
         **{**design(500, 0.4), **OBSERVATIONAL, "heterogeneity": 2.0},
     )  # fmt: skip
     report("regression, no centring term | observational, population, 500, 0.4, effect SD 2", found)
     assert found.rate < 0.90, str(found)
     found = measure(
-        SegmentRegression(), n_datasets=N_DATASETS, truth="ate",
+        SegmentRegression(adjustment="linear"), n_datasets=N_DATASETS, truth="ate",
         **{**design(500, 0.4), **OBSERVATIONAL, "heterogeneity": 2.0},
     )  # fmt: skip
     check("regression, ate | observational, population, 500, 0.4, effect SD 2", found)
@@ -106,12 +106,12 @@ def test_without_the_centring_term_the_interval_is_too_narrow_for_a_population()
 def test_the_other_corrections_err_in_small_segments(std_error):
     """Why "auto" is hc2: 20 treated for 5 coefficients."""
     found = measure(
-        SegmentRegression(std_error=std_error), n_datasets=N_DATASETS, truth="ate",
+        SegmentRegression(std_error=std_error, adjustment="linear"), n_datasets=N_DATASETS, truth="ate",
         **{**design(200, 0.1), **OBSERVATIONAL},
     )  # fmt: skip
     report(f"regression, {std_error} | observational, population, 200, 0.1", found)
     chosen = measure(
-        SegmentRegression(), n_datasets=N_DATASETS, truth="ate",
+        SegmentRegression(adjustment="linear"), n_datasets=N_DATASETS, truth="ate",
         **{**design(200, 0.1), **OBSERVATIONAL},
     )  # fmt: skip
     assert abs(np.log(chosen.ratio)) < abs(np.log(found.ratio)), f"{chosen}; {found}"
@@ -119,7 +119,7 @@ def test_the_other_corrections_err_in_small_segments(std_error):
 
 def test_regression_covers_with_groups():
     found = measure(
-        SegmentRegression(), n_datasets=N_DATASETS, truth="ate", with_groups=True,
+        SegmentRegression(adjustment="linear"), n_datasets=N_DATASETS, truth="ate", with_groups=True,
         **{**design(500, 0.3), **OBSERVATIONAL, "n_groups": 76},
     )  # fmt: skip
     check("regression, 76 groups | observational, population, 500, 0.3", found)
@@ -127,7 +127,10 @@ def test_regression_covers_with_groups():
 
 def test_regression_misses_a_curved_outcome_where_treatment_is_confounded():
     found = measure(
-        SegmentRegression(), n_datasets=N_DATASETS, truth="ate", **{**design(500, 0.4), **CURVED}
+        SegmentRegression(adjustment="linear"),
+        n_datasets=N_DATASETS,
+        truth="ate",
+        **{**design(500, 0.4), **CURVED},
     )
     report("regression, curved outcome | observational, population, 500, 0.4", found)
     assert abs(found.bias) > BIAS, str(found)
@@ -172,7 +175,7 @@ def test_aipw_covers_with_groups():
 def test_aipw_covers_with_the_default_models():
     """Few draws, as the models take their time: a binomial error of 2.4 points."""
     found = measure(
-        SegmentAIPW(random_state=0), n_datasets=20, truth="ate",
+        SegmentAIPW(None, random_state=0), n_datasets=20, truth="ate",
         **{**design(500, 0.4), **CURVED},
     )  # fmt: skip
     report("AIPW, default models | observational, population, 500, 0.4", found)

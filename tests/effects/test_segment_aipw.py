@@ -470,8 +470,8 @@ def test_groups_treated_whole_leave_a_fold_without_an_arm():
 @pytest.mark.parametrize("child", ["outcome_model", "propensity_model"])
 def test_parameters_of_a_model_need_an_instance(child):
     with pytest.raises(ValueError, match=rf"'{child}__C' cannot be set because `{child}` is None"):
-        SegmentAIPW().set_params(**{f"{child}__C": 2.0})
-    model = SegmentAIPW().set_params(**{child: LogisticRegression(), f"{child}__C": 2.0})
+        SegmentAIPW(None).set_params(**{f"{child}__C": 2.0})
+    model = SegmentAIPW(None).set_params(**{child: LogisticRegression(), f"{child}__C": 2.0})
     assert getattr(model, child).C == 2.0
 
 
@@ -496,7 +496,7 @@ def test_the_default_models_find_a_bent_effect():
     y = 2 * Z[:, 0] ** 2 + t + rng.normal(size=n)
     naive = lines(segment=None).fit(Z, y, treatment=t).overall_
     assert abs(naive["effect"] - 1) > 5 * naive["std_error"]
-    row = SegmentAIPW(segment=None, cv=2, random_state=0).fit(Z, y, treatment=t).overall_
+    row = SegmentAIPW(None, segment=None, cv=2, random_state=0).fit(Z, y, treatment=t).overall_
     assert abs(row["effect"] - 1) < 3 * row["std_error"], row
 
 
@@ -541,7 +541,7 @@ def test_a_shift_of_a_covariate_changes_no_standard_error(shift):
     t = rng.integers(0, 2, 300)
     y = 0.1 * a + b + t + rng.normal(size=300)
     near, far = (
-        SegmentAIPW(segment=None, random_state=0)
+        SegmentAIPW(None, segment=None, random_state=0)
         .fit(pd.DataFrame({"a": column, "b": b}), y, treatment=t)
         .effects_["std_error"]
         for column in (a, a + shift)

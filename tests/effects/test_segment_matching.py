@@ -130,7 +130,7 @@ def test_remarks_of_the_score_and_the_adjustment_reach_the_status():
     data = small_study(2, n=400, n_segments=2, share=0.5)
     keep = (data.segment == 0) | (np.arange(400) % 8 == 0)
     X = data.X[keep].drop(columns="cell")
-    found = SegmentMatching().fit(X, data.y[keep], treatment=data.treatment[keep])
+    found = SegmentMatching(adjustment="bias").fit(X, data.y[keep], treatment=data.treatment[keep])
     assert found.effects_.loc[0, "status"] == "ok"
     thin = found.effects_.loc[1, "status"]
     assert thin.startswith("ok: score shrunk to the pooled one (few rows a slope); ")
@@ -194,17 +194,22 @@ def test_predict_before_fit_and_with_other_columns(X, model):
 
 # --- which standard error -------------------------------------------------------------------------
 
+BIAS = {"adjustment": "bias"}
 AUTO = [
-    ({}, {}, "abadie-imbens"),
+    ({}, {}, "residual"),
+    ({"estimand": "ate"}, {}, "residual"),
+    ({}, {"replacement": False}, "residual"),
+    ({"inference": "sample"}, {"replacement": False}, "residual"),
+    (BIAS, {}, "abadie-imbens"),
     ({"adjustment": None}, {}, "abadie-imbens"),
-    ({"estimand": "ate"}, {}, "abadie-imbens"),
-    ({"inference": "sample"}, {}, "abadie-imbens"),
+    ({"estimand": "ate", **BIAS}, {}, "abadie-imbens"),
+    ({"inference": "sample", **BIAS}, {}, "abadie-imbens"),
     ({"adjustment": "linear"}, {}, "pair+unit"),
     ({"adjustment": "linear", "inference": "sample"}, {}, "pair+unit"),
-    ({}, {"replacement": False}, "pair"),
+    (BIAS, {"replacement": False}, "pair"),
     ({"adjustment": "linear"}, {"replacement": False}, "pair"),
     ({"adjustment": "linear", "inference": "sample"}, {"replacement": False}, "pair"),
-    ({"inference": "sample"}, {"replacement": False}, "abadie-imbens"),
+    ({"inference": "sample", **BIAS}, {"replacement": False}, "abadie-imbens"),
 ]
 
 
@@ -221,7 +226,7 @@ def test_auto_takes_the_method_that_is_valid_and_names_it(data, X, options, matc
 
 
 @pytest.mark.parametrize("matcher", [{}, {"replacement": False}])
-@pytest.mark.parametrize("adjustment", ["bias", "linear"])
+@pytest.mark.parametrize("adjustment", ["auto", "bias", "linear"])
 def test_auto_takes_groups_where_they_are_given(data, X, matcher, adjustment):
     groups = np.arange(600) % 60
     model = SegmentMatching(PropensityMatcher(**matcher), adjustment=adjustment)
@@ -230,6 +235,8 @@ def test_auto_takes_groups_where_they_are_given(data, X, matcher, adjustment):
 
 
 INVALID = [
+    ("abadie-imbens", {"adjustment": "auto"}, {}, False, "does not know adjustment='auto'"),
+    ("residual", {}, {}, False, "is for adjustment='auto'"),
     ("abadie-imbens", {}, {"replacement": False}, False, "is for matching with replacement, or"),
     ("abadie-imbens", {"adjustment": "linear"}, {}, False, "does not know adjustment='linear'"),
     ("abadie-imbens", {}, {}, True, "takes rows as independent, but `groups` were given"),
@@ -256,7 +263,7 @@ INVALID = [
 def test_a_standard_error_that_is_not_valid_is_refused(
     data, X, method, options, matcher, grouped, text
 ):
-    model = SegmentMatching(PropensityMatcher(**matcher), std_error=method, **options)
+    model = SegmentMatching(PropensityMatcher(**matcher), std_error=method, **{**BIAS, **options})
     groups = np.arange(600) % 60 if grouped else None
     with pytest.raises(ValueError, match=rf"std_error='{method}' {text}".replace("+", r"\+")):
         model.fit(X, data.y, treatment=data.treatment, groups=groups)
@@ -308,7 +315,7 @@ def test_the_summary_says_what_was_done(data, X):
     matcher = PropensityMatcher(n_neighbors=1, replacement=False, caliper=0.1, order="smallest")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        text = SegmentMatching(matcher, on_empty="nan", confidence_level=0.9).fit(
+        text = SegmentMatching(matcher, **BIAS, on_empty="nan", confidence_level=0.9).fit(
             X, data.y, treatment=data.treatment
         ).summary()  # fmt: skip
     for part in (

@@ -50,7 +50,11 @@ def nhefs():
 def test_nhefs_as_statsmodels(nhefs, std_error, estimand):
     data, Z = nhefs
     model = SegmentRegression(
-        estimand=estimand, std_error=std_error, inference="sample", segment="sex"
+        estimand=estimand,
+        std_error=std_error,
+        inference="sample",
+        segment="sex",
+        adjustment="linear",
     )
     found = model.fit(data.X, data.y, treatment=data.treatment).effects_
     for sex in ("female", "male"):
@@ -66,7 +70,9 @@ def test_nhefs_as_statsmodels(nhefs, std_error, estimand):
 def test_weights_as_statsmodels():
     data = small_study(1, n=400)
     weight = data.weight + 0.5
-    model = SegmentRegression(inference="sample", std_error="hc3", segment=None)
+    model = SegmentRegression(
+        inference="sample", std_error="hc3", segment=None, adjustment="linear"
+    )
     found = model.fit(data.Z, data.y, treatment=data.treatment, sample_weight=weight).effects_
     t = data.treatment.astype(float)
     expected = statsmodels_fit(data.y, t, data.Z, np.ones(400), weight, cov_type="HC3")
@@ -76,7 +82,7 @@ def test_weights_as_statsmodels():
 @pytest.mark.filterwarnings("ignore:.*run low below 30:segcate.exceptions.SegcateWarning")
 def test_groups_as_statsmodels():
     data = small_study(2, n=400, n_groups=25)
-    model = SegmentRegression(inference="sample", segment=None)
+    model = SegmentRegression(inference="sample", segment=None, adjustment="linear")
     found = model.fit(data.Z, data.y, treatment=data.treatment, groups=data.groups)
     t = data.treatment.astype(float)
     expected = statsmodels_fit(
@@ -114,7 +120,7 @@ def test_population_errors_are_wider_by_the_variance_of_the_mean():
     Z, t = rng.normal(size=(n, 1)), rng.random(n) < 0.5
     y = t * Z[:, 0] + rng.normal(size=n)
     found = {
-        inference: SegmentRegression(segment=None, inference=inference)
+        inference: SegmentRegression(segment=None, inference=inference, adjustment="linear")
         .fit(Z, y, treatment=t)
         .effects_["std_error"]
         .item()
@@ -127,7 +133,11 @@ def test_population_errors_are_wider_by_the_variance_of_the_mean():
 def test_without_covariates_it_is_the_difference_in_means():
     """HC2 is then Neyman's variance: s1^2 / n1 + s0^2 / n0."""
     data = small_study(4, n=200, n_segments=2)
-    found = SegmentRegression().fit(data.X[["segment"]], data.y, treatment=data.treatment).effects_
+    found = (
+        SegmentRegression(adjustment="linear")
+        .fit(data.X[["segment"]], data.y, treatment=data.treatment)
+        .effects_
+    )
     for segment in (0, 1):
         arms = [data.y[(data.segment == segment) & (data.treatment == arm)] for arm in (0, 1)]
         expected = [
@@ -143,7 +153,11 @@ def test_degrees_of_freedom_are_the_spare_rows_of_the_smaller_arm():
     from scipy import stats
 
     data = small_study(5, n=80)
-    row = SegmentRegression(segment=None).fit(data.Z, data.y, treatment=data.treatment).effects_
+    row = (
+        SegmentRegression(segment=None, adjustment="linear")
+        .fit(data.Z, data.y, treatment=data.treatment)
+        .effects_
+    )
     df = min(data.treatment.sum(), (1 - data.treatment).sum()) - 4
     half = (row["ci_high"] - row["effect"]) / row["std_error"]
     np.testing.assert_allclose(half, stats.t.ppf(0.975, df), rtol=1e-12)
@@ -171,15 +185,19 @@ def test_an_arm_without_a_spare_row_has_no_estimate(n_treated, n_columns, status
     Z, y, t = study_with(n_treated, max(n_columns, 1))
     Z = Z if n_columns else np.ones((60, 1))  # a constant is no covariate
     with pytest.raises(EmptySegmentError, match=rf"{status}.*use fewer covariates"):
-        SegmentRegression(segment=None).fit(Z, y, treatment=t)
+        SegmentRegression(segment=None, adjustment="linear").fit(Z, y, treatment=t)
 
 
 def test_one_spare_row_is_enough_and_the_status_says_how_thin_it_is():
     Z, y, t = study_with(5)
-    row = SegmentRegression(segment=None).fit(Z, y, treatment=t).effects_.loc["all"]
+    row = (
+        SegmentRegression(segment=None, adjustment="linear")
+        .fit(Z, y, treatment=t)
+        .effects_.loc["all"]
+    )
     assert row["status"] == "ok: 5 treated for 4 coefficients"
     assert np.isfinite(row["std_error"])
-    assert SegmentRegression(segment=None).fit(
+    assert SegmentRegression(segment=None, adjustment="linear").fit(
         *study_with(20)[:2], treatment=study_with(20)[2]
     ).effects_["status"].tolist() == ["ok"]
 
@@ -190,7 +208,7 @@ def test_a_thin_segment_can_take_the_overall_effect():
     t[data.segment == 1] = 0
     t[np.flatnonzero(data.segment == 1)[:3]] = 1
     X = data.X.drop(columns="cell")
-    model = SegmentRegression(on_empty="overall").fit(X, data.y, treatment=t)
+    model = SegmentRegression(on_empty="overall", adjustment="linear").fit(X, data.y, treatment=t)
     row = model.effects_.loc[1]
     assert row["status"].startswith("overall effect (too few rows for 4 coefficients")
     assert row["effect"] == model.overall_["effect"]
@@ -204,21 +222,25 @@ def test_covariates_that_tell_the_arms_apart():
         (3 * Z[:, 0] - 2 * t, EmptySegmentError, "covariates tell the arms apart"),
     ):
         with pytest.raises(error, match=words):
-            SegmentRegression(segment=None).fit(np.column_stack([Z, bad]), y, treatment=t)
+            SegmentRegression(segment=None, adjustment="linear").fit(
+                np.column_stack([Z, bad]), y, treatment=t
+            )
 
 
 def test_repeated_and_constant_columns_change_nothing():
     Z, y, t = study_with(30)
-    expected = SegmentRegression(segment=None).fit(Z, y, treatment=t).effects_
+    expected = SegmentRegression(segment=None, adjustment="linear").fit(Z, y, treatment=t).effects_
     more = np.column_stack([Z, Z[:, 0] - Z[:, 1], np.full(60, 7.0), 5 * Z[:, 2] + 1])
-    found = SegmentRegression(segment=None).fit(more, y, treatment=t).effects_
+    found = SegmentRegression(segment=None, adjustment="linear").fit(more, y, treatment=t).effects_
     pd.testing.assert_frame_equal(found, expected, rtol=1e-9)
 
 
 def test_a_covariate_that_varies_in_one_arm_only_has_one_slope():
     Z, y, t = study_with(30)
     flag = np.where(t == 1, 0.0, np.arange(60) % 2)
-    found = SegmentRegression(segment=None).fit(np.column_stack([Z, flag]), y, treatment=t)
+    found = SegmentRegression(segment=None, adjustment="linear").fit(
+        np.column_stack([Z, flag]), y, treatment=t
+    )
     assert found.effects_["status"].tolist() == [
         "ok: 1 covariate has one slope for both arms (no own variation in one)"
     ]
@@ -246,7 +268,11 @@ def test_a_row_that_alone_decides_a_coefficient_adds_the_spread_of_its_arm():
     residual = y[:30] - D1 @ np.linalg.lstsq(D1, y[:30], rcond=None)[0]
     expected = (moved.effect - fit.effect) ** 2 * (residual @ residual) / (30 - 5)
     np.testing.assert_allclose(fit.alone_variance, expected, rtol=1e-8)
-    row = SegmentRegression(segment=None).fit(np.column_stack([Z, lone]), y, treatment=t).effects_
+    row = (
+        SegmentRegression(segment=None, adjustment="linear")
+        .fit(np.column_stack([Z, lone]), y, treatment=t)
+        .effects_
+    )
     assert row["status"].tolist() == ["ok: 1 row alone decides a coefficient"]
 
 
@@ -254,7 +280,7 @@ def test_weights_of_zero_in_one_arm():
     data = small_study(8, n=100, n_segments=2)
     weight = np.where((data.segment == 1) & (data.treatment == 1), 0.0, 1.0)
     with pytest.raises(EmptySegmentError, match="segment 1: weights are zero"):
-        SegmentRegression().fit(
+        SegmentRegression(adjustment="linear").fit(
             data.X[["z0", "segment"]], data.y, treatment=data.treatment, sample_weight=weight
         )
 
@@ -262,7 +288,7 @@ def test_weights_of_zero_in_one_arm():
 @pytest.mark.filterwarnings("ignore:.*run low below 30:segcate.exceptions.SegcateWarning")
 def test_fewer_groups_than_parameters_give_no_standard_error():
     data = small_study(9, n=200, n_groups=6)
-    model = SegmentRegression(segment=None)
+    model = SegmentRegression(segment=None, adjustment="linear")
     row = model.fit(data.Z, data.y, treatment=data.treatment, groups=data.groups).effects_.iloc[0]
     assert row["status"] == (
         "ok: no standard error (6 groups for 8 parameters): use fewer covariates"
@@ -288,13 +314,15 @@ def test_fewer_groups_than_parameters_give_no_standard_error():
 def test_bad_parameters(options, message):
     data = small_study(0, n=80)
     with pytest.raises(ValueError, match=message):
-        SegmentRegression(segment=None, **options).fit(data.Z, data.y, treatment=data.treatment)
+        SegmentRegression(segment=None, **{"adjustment": "linear", **options}).fit(
+            data.Z, data.y, treatment=data.treatment
+        )
 
 
 def test_robust_errors_are_refused_where_groups_are_given():
     data = small_study(0, n=80)
     with pytest.raises(ValueError, match=r"'hc2' takes rows as independent.*Use 'group'"):
-        SegmentRegression(segment=None, std_error="hc2").fit(
+        SegmentRegression(segment=None, std_error="hc2", adjustment="linear").fit(
             data.Z, data.y, treatment=data.treatment, groups=data.groups
         )
 
@@ -303,7 +331,7 @@ def test_missing_values_are_refused():
     data = small_study(0, n=80)
     X = data.X.drop(columns="cell").assign(z1=data.X["z1"].mask(data.X.index < 6))
     with pytest.raises(ValueError, match=r"NaN, in the columns z1 \(6\).*missing='impute'"):
-        SegmentRegression().fit(X, data.y, treatment=data.treatment)
+        SegmentRegression(adjustment="linear").fit(X, data.y, treatment=data.treatment)
 
 
 def test_few_groups_warn():
@@ -311,7 +339,7 @@ def test_few_groups_warn():
 
     data = small_study(0, n=400, n_groups=20)
     with pytest.warns(SegcateWarning, match="clustered by 20 groups run low below 30"):
-        SegmentRegression(segment=None).fit(
+        SegmentRegression(segment=None, adjustment="linear").fit(
             data.Z, data.y, treatment=data.treatment, groups=data.groups
         )
 
@@ -319,6 +347,10 @@ def test_few_groups_warn():
 def test_summary_names_the_design():
     data = small_study(0, n=300, n_segments=2)
     X = data.X.drop(columns="cell")
-    text = SegmentRegression(inference="sample").fit(X, data.y, treatment=data.treatment).summary()
+    text = (
+        SegmentRegression(inference="sample", adjustment="linear")
+        .fit(X, data.y, treatment=data.treatment)
+        .summary()
+    )
     assert text.startswith("Estimand        ATE, effect on all, sample inference\n")
     assert "Standard error  hc2; intervals 95 %; p adjusted by Holm" in text

@@ -138,8 +138,12 @@ def test_psmatch_on_the_other_arm_is_the_att_of_the_swapped_arms():
         "segment": None,
     }  # fmt: skip
     matcher = PropensityMatcher(n_neighbors=1, score_scale="probability")
-    atc = SegmentMatching(matcher, estimand="atc", **options).fit(X, y, treatment=treatment)
-    att = SegmentMatching(matcher, **options).fit(X, y, treatment=1 - treatment)
+    atc = SegmentMatching(matcher, estimand="atc", **{"adjustment": "bias", **options}).fit(
+        X, y, treatment=treatment
+    )
+    att = SegmentMatching(matcher, **{"adjustment": "bias", **options}).fit(
+        X, y, treatment=1 - treatment
+    )
     assert atc.effects_["effect"].item() == pytest.approx(-att.effects_["effect"].item(), rel=1e-9)
     assert atc.effects_["std_error"].item() == pytest.approx(
         att.effects_["std_error"].item(), rel=1e-9

@@ -29,7 +29,7 @@ def fit(data, *, matcher=None, groups=None, sample_weight=None, **options):
     """Fit with the study's own score, one segment."""
     matcher = PropensityMatcher(score_scale="probability", **(matcher or {}))
     X = data.X.drop(columns="segment")
-    model = SegmentMatching(matcher, segment=None, **options)
+    model = SegmentMatching(matcher, segment=None, **{"adjustment": "bias", **options})
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "SegmentMatching: standard errors clustered by")
         return model.fit(

@@ -34,12 +34,12 @@ def test_both_methods_stand_side_by_side(estimator):
 
 def test_the_second_method_is_aipw_of_the_same_estimand():
     found = collect(cross_check=True).cross_check
-    second = SegmentAIPW(estimand="att", random_state=0).fit(
+    second = SegmentAIPW(None, estimand="att", random_state=0).fit(
         labelled(), users().y, treatment=users().treatment, groups=np.arange(1200)
     )
     np.testing.assert_allclose([row.other for row in found.rows], second.effects_["effect"])
     controls = collect(fitted(SegmentMatching(estimand="atc")), cross_check=True).cross_check
-    turned = SegmentAIPW(estimand="att", random_state=0).fit(
+    turned = SegmentAIPW(None, estimand="att", random_state=0).fit(
         labelled(), users().y, treatment=1 - users().treatment, groups=np.arange(1200)
     )
     np.testing.assert_allclose([row.other for row in controls.rows], -turned.effects_["effect"])
@@ -84,7 +84,7 @@ def test_a_wrong_model_is_called_out():
     t = (rng.uniform(size=n) < np.where(np.abs(x) > 1, 0.85, 0.15)).astype(int)
     y = 3 * x**2 + rng.normal(size=n)
     X = x[:, None]
-    model = SegmentRegression(segment=None).fit(X, y, treatment=t)
+    model = SegmentRegression(adjustment="linear", segment=None).fit(X, y, treatment=t)
     findings = collect_findings(model, X, y, treatment=t, cross_check=True)
     (doubt,) = [doubt for doubt in findings.doubts if doubt.kind == "cross-check"]
     assert "further apart than chance explains" in doubt.text

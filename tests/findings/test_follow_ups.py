@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from segcate._statistics.intervals import Law
 from segcate.effects import SegmentMatching, SegmentRegression, pair_differences, rosenbaum_bounds
@@ -71,10 +72,10 @@ def test_pairs_have_a_largest_bias_and_other_designs_say_why_not():
 
 
 def test_a_minimum_detectable_effect_has_the_law_of_the_interval():
-    for segment in collect().segments:
-        half = 0.5 * (segment.ci_high - segment.ci_low)
-        expected = half / 1.959964 * (1.959964 + 0.841621)
-        assert segment.minimum_detectable_effect == pytest.approx(expected, rel=1e-4)
+    model = fitted(SegmentMatching())
+    for segment, df in zip(collect(model).segments, model.effects_["df"], strict=True):
+        reach, size = stats.t.ppf(0.975, df), segment.minimum_detectable_effect
+        assert stats.nct.sf(reach, df, size / segment.std_error) == pytest.approx(0.8, abs=1e-3)
 
 
 @pytest.mark.slow

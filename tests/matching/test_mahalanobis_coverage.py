@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("size", [200, 2000])
 def test_with_replacement_bias_adjusted(size, share):
     found = measure(
-        SegmentMatching(MahalanobisMatcher()),
+        SegmentMatching(MahalanobisMatcher(), adjustment="bias"),
         n_datasets=N_DATASETS,
         **design(size, share, heterogeneity=1.0),
     )
@@ -28,7 +28,7 @@ def test_with_replacement_bias_adjusted(size, share):
 def test_pairs_bias_adjusted_where_controls_abound(size):
     matcher = MahalanobisMatcher(n_neighbors=1, replacement=False)
     found = measure(
-        SegmentMatching(matcher),
+        SegmentMatching(matcher, adjustment="bias"),
         n_datasets=N_DATASETS,
         **design(size, 0.1, heterogeneity=1.0),
     )

@@ -25,7 +25,9 @@ def estimate_of(monkeypatch, X, y, treatment, weight, **options):
         lambda self, data, estimand: caught.append(match(self, data, estimand)) or caught[-1],
     )
     matcher = PropensityMatcher(options.pop("estimator", None), **options.pop("matching", {}))
-    model = SegmentMatching(matcher, segment=None, on_empty="nan", **options)
+    model = SegmentMatching(
+        matcher, segment=None, on_empty="nan", **{"adjustment": "bias", **options}
+    )
     model.fit(X, y, treatment=treatment, sample_weight=weight)
     design = caught[0]
     score = np.empty(len(y))

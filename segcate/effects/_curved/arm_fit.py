@@ -20,7 +20,7 @@ from segcate.effects._curved.comparison import Comparison
 
 __all__ = ["ArmFit", "fit_arm"]
 
-# No row has all of its residual taken by its own leverage.
+# A residual says nothing of the noise where the row has more leverage than this.
 _MOST_LEVERAGE = 0.95
 
 
@@ -38,7 +38,8 @@ class ArmFit:
         this arm.
     noise : float64 array of shape (n_rows,)
         Squared residual of each row of the arm over 1 less its leverage (HC2; MacKinnon & White 1985);
-        0 in the other arm.
+        that of its arm and segment where the row all but fits itself, as the only one of its level
+        does; 0 in the other arm.
     """
 
     arm: int
@@ -55,7 +56,7 @@ def fit_arm(
     sums = segment_sums(curves, comparison.arm_rows(arm), comparison.y, comparison.weight)
     fit = ridge(curves, sums, choose_penalties(curves, sums) if penalty is None else penalty)
     residual = np.full(len(comparison.y), np.nan)
-    noise = np.zeros(len(comparison.y))
+    leverage, noise = np.zeros(len(comparison.y)), np.zeros(len(comparison.y))
     in_arm = comparison.is_treated == bool(arm)
     for code, rows in enumerate(comparison.rows_of):
         if sums.mass[code] == 0:
@@ -66,10 +67,18 @@ def fit_arm(
                 values -= sums.mean[code]
                 residual[at] = comparison.y[at] - sums.response_mean[code] - values @ slopes
                 if own:
-                    leverage = (
-                        np.einsum("ij,ij->i", values @ inverse, values) + 1.0 / sums.mass[code]
-                    )
-                    if comparison.weight is not None:
-                        leverage *= comparison.weight[at]
-                    noise[at] = residual[at] ** 2 / (1.0 - np.minimum(leverage, _MOST_LEVERAGE))
+                    leverage[at] = np.einsum("ij,ij->i", values @ inverse, values)
+        own_rows = rows[in_arm[rows]]
+        leverage[own_rows] += 1.0 / sums.mass[code]
+        if comparison.weight is not None:
+            leverage[own_rows] *= comparison.weight[own_rows]
+        noise[own_rows] = _noise(residual[own_rows], leverage[own_rows])
     return ArmFit(arm, sums, fit, residual, noise)
+
+
+def _noise(residual: Float, leverage: Float) -> Float:
+    """Estimate the variance of each outcome of one arm and segment around the regression."""
+    square, spare = residual**2, 1.0 - leverage
+    least = 1.0 - _MOST_LEVERAGE
+    shared = square.sum() / max(float(np.maximum(spare, 0.0).sum()), least)
+    return np.where(spare < least, shared, square / np.maximum(spare, least))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs.arrays import Float, Int
-from segcate._nuisance.curves import Curves, curves_of
+from segcate._nuisance.curves import Curves
 from segcate.effects._curved.comparison import Comparison
 from segcate.effects._curved.imbalance import imbalance_left, imbalance_notes
 from segcate.effects._curved.reweighted import ALONE, Reweighted, reweighted
@@ -17,6 +17,7 @@ from segcate.effects._curved.words import donor_note
 from segcate.effects._matched.adjustment import Adjusted
 from segcate.effects._matched.view import SegmentView
 from segcate.matching._design import Design
+from segcate.matching._model_columns import curves_for
 
 __all__ = [
     "CurvedDesign",
@@ -73,10 +74,10 @@ def curved_design(design: Design, y: Float, estimand: str, inference: str) -> Cu
     columns = design.columns
     curves = None if design.propensity is None else design.propensity.curves
     if curves is None:
-        curves = curves_of(columns.values, data.sample_weight, columns.category_of_columns)
+        curves = curves_for(columns, data.sample_weight, design.support.sparse)
     comparison = _comparison(design, y, estimand)
     found = weighted_effects(curves, comparison, inference=inference)
-    left = imbalance_notes(imbalance_left(curves, comparison, found), columns.names)
+    left = imbalance_notes(imbalance_left(curves, comparison, found), columns.every_name)
     equal = np.ones(data.n_rows) if data.sample_weight is None else data.sample_weight
     second = reweighted(curves, comparison, found, equal, ALONE, data.groups)
     return CurvedDesign(curves, comparison, found, tuple(left), second)

@@ -82,7 +82,7 @@ def _estimate_segment(
         "" if design.support.sparse[code].any() else design.notes[code],
         segment.adjusted.note if segment.adjusted else "",
         "" if curved is None else curved_note(view, curved),
-        *level_notes(design.support, code, _shrinks(design, options)),
+        *level_notes(design.support, code, _treatment_of_levels(design, options)),
     ]
     weight = segment.weights[used]
     rare = rare_events(view.y[used], view.is_treated[used], weight, segment.fewest_events)
@@ -112,10 +112,13 @@ def _with_effect(
     return EstimatedSegment(design, view, matched_effect(view, adjusted), options, adjusted, None)
 
 
-def _shrinks(design: Design, options: EstimateOptions) -> bool:
-    """Tell whether effects of sparse levels are shrunk: by our score, or by our bias regression."""
+def _treatment_of_levels(design: Design, options: EstimateOptions) -> str:
+    """Say whether sparse levels are adjusted for, or shrunk by our score or bias regression."""
+    if is_curved(options.adjustment):
+        return "each adjusted for by itself"
     is_bias = isinstance(options.adjustment, str) and options.adjustment == "bias"
-    return is_bias or (design.propensity is not None and design.propensity.is_ours)
+    is_ours = design.propensity is not None and design.propensity.is_ours
+    return "effects shrunk" if is_bias or is_ours else ""
 
 
 def _adjust(design: Design, view: SegmentView, adjustment: Any) -> Adjusted:

@@ -326,8 +326,8 @@ class EffectTable:
         >>> both = EffectTable.combine(days)
         >>> print(both.frame()[["n_matched", "effect", "std_error"]].round(2).to_string(index_names=False))
            n_matched  effect  std_error
-        0        579   -0.04       0.06
-        1        611    1.02       0.06
+        0        579    0.01       0.06
+        1        611    1.01       0.06
         """
         from segcate.effects._table.combine import combine
 
@@ -375,10 +375,10 @@ class EffectTable:
         >>> found = months[1].effect_table_.change_from(months[0])
         >>> print(found.table[["before", "after", "p_adjusted"]].round(2).to_string(index_names=False))
            before  after  p_adjusted
-        0   -0.02  -0.06         1.0
-        1    1.02   1.02         1.0
+        0    0.07  -0.05        0.56
+        1    1.01   1.01        0.97
         >>> round(found.joint.p_value, 2)
-        0.95
+        0.56
         """
         from segcate.effects._table.change import effect_change
 

@@ -246,12 +246,15 @@ def rare_by_counts(
     return RareEvents(note, added if seen < fewest else 0.0)
 
 
-def level_notes(support: LevelSupport, segment: int, is_shrunk: bool) -> list[str]:
-    """Name the sparse categories of a segment, if shrunk, and the share of rows they leave out."""
+def level_notes(support: LevelSupport, segment: int, how: str) -> list[str]:
+    """Name the sparse categories of a segment, and the share of rows they leave out.
+
+    `how` says what was done about their levels; where it is empty they are not named.
+    """
     if not support.sparse[segment].any():
         return []
-    shrunk = f"{support.sparse_levels(segment)}, effects shrunk" if is_shrunk else ""
-    return [shrunk, support.note(segment)]
+    named = f"{support.sparse_levels(segment)}, {how}" if how else ""
+    return [named, support.note(segment)]
 
 
 def with_effect(
