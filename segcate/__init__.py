@@ -55,6 +55,7 @@ SKOPS_TRUSTED_TYPES: list[str] = [
     "segcate.findings.Statement",
     "segcate.findings.Targeting",
     "segcate.matching.Balance",
+    "segcate.matching.BalanceSums",
     "segcate.matching.MahalanobisMatcher",
     "segcate.matching.MatchedSample",
     "segcate.matching.PropensityMatcher",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,28 @@ if TYPE_CHECKING:
 _ROUNDING = 1e-12
 # Values looked at before a column is compared with 0 and 1 as a whole.
 _GLANCE = 64
+# The fields of `Balance` that are a number for each segment and column, before and after.
+_NUMBERS = ("mean_treated", "mean_control", "difference", "variance_ratio", "ks")
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceSums:
+    """What several balances need to become one.
+
+    Attributes
+    ----------
+    mass, squares : float64 arrays of shape (n_segments, 2, 2)
+        Sums of weights and of their squares: before and after matching, controls and treated.
+    variance : float64 array of shape (n_segments, n_columns, 2, 2), in the same order
+    is_binary : bool array of shape (n_columns,), columns of 0 and 1
+    estimand : "att", "atc" or "ate"
+    """
+
+    mass: Float
+    squares: Float
+    variance: Float
+    is_binary: npt.NDArray[np.bool_]
+    estimand: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +56,7 @@ class Balance:
     difference : standardised mean difference; the denominator is the raw sample's both times
     variance_ratio : treated over control; NaN for 0/1 columns
     ks : largest distance between the weighted distribution functions
+    sums : what combining needs; None where it was not kept
     """
 
     columns: tuple[str, ...]
@@ -42,6 +65,16 @@ class Balance:
     difference: Float
     variance_ratio: Float
     ks: Float
+    sums: BalanceSums | None = None
+
+    def in_order_of(self, columns: tuple[str, ...]) -> Balance:
+        """Return the balance with its columns in another order."""
+        at = [self.columns.index(name) for name in columns]
+        sums = self.sums
+        if sums is not None:
+            sums = replace(sums, variance=sums.variance[:, at], is_binary=sums.is_binary[at])
+        numbers = (getattr(self, name)[:, at] for name in _NUMBERS)
+        return replace(Balance(columns, *numbers), sums=sums)
 
     def frame(self, segments: Sequence[Any]) -> pd.DataFrame:
         """Write the table `balance_` of a matcher, one row a segment and covariate."""
@@ -90,7 +123,22 @@ def sort_column(
     return SortedColumn(z[order], before, matched_weight[order], bounds)
 
 
-def measure_column(column: SortedColumn, estimand: str) -> Float:
+class MeasuredColumn(NamedTuple):
+    """One column of a balance.
+
+    Attributes
+    ----------
+    numbers : float64 array of shape (5, n_segments, 2), in the order of `Balance`
+    variance : float64 array of shape (n_segments, 2, 2): before and after, controls and treated
+    is_binary : whether it holds 0 and 1
+    """
+
+    numbers: Float
+    variance: Float
+    is_binary: bool
+
+
+def measure_column(column: SortedColumn, estimand: str) -> MeasuredColumn:
     """Compare the arms on one column in every segment.
 
     The mean difference is divided by the standard deviation of the treated for the ATT, of the
@@ -98,18 +146,68 @@ def measure_column(column: SortedColumn, estimand: str) -> Float:
     a 0/1 column has ``s = sqrt(p (1 - p))``. Variances divide by ``1 - sum(w^2)`` with weights of
     sum 1, which is n - 1 without weights.
 
-    Returns
-    -------
-    float64 array of shape (5, n_segments, 2)
-        mean_treated, mean_control, difference, variance_ratio, ks; last axis: before, after.
     """
     z, bounds = column.values, column.bounds
     weights = (column.before, column.after)
     found = [_moments(z, weight, bounds) for weight in weights]
     mean, variance = (np.array(part) for part in zip(*found, strict=True))
     gaps = [_largest_gap(z, weight, bounds) for weight in weights]
-    of_moments = compare_moments(mean, variance, estimand, is_binary=is_binary_column(z))
-    return np.concatenate([of_moments, np.stack(gaps, axis=-1)[None]])
+    is_binary = is_binary_column(z)
+    of_moments = compare_moments(mean, variance, estimand, is_binary=is_binary)
+    numbers = np.concatenate([of_moments, np.stack(gaps, axis=-1)[None]])
+    return MeasuredColumn(numbers, variance.reshape(2, -1, 2).swapaxes(0, 1), is_binary)
+
+
+def weight_sums(column: SortedColumn) -> tuple[Float, Float]:
+    """Sum weights, and squared weights: shape (n_segments, 2, 2), before and after, arm."""
+    weights = (column.before, column.after)
+    found = [[_sums(w, column.bounds), _sums(w * w, column.bounds)] for w in weights]
+    both = np.array(found).reshape(2, 2, -1, 2).transpose(1, 2, 0, 3)
+    return both[0], both[1]
+
+
+def joined_balance(
+    holders: Sequence[Sequence[tuple[Balance, int]]], is_binary: npt.NDArray[np.bool_]
+) -> Balance:
+    """Make one balance of several.
+
+    Parameters
+    ----------
+    holders : for each segment the balances that have it, with its place; columns in one order
+    is_binary : columns of 0 and 1 in all of them
+    """
+    columns, sums = holders[0][0][0].columns, [_joined_sums(one) for one in holders]
+    mass, squares, mean, variance = (np.stack(part) for part in zip(*sums, strict=True))
+    given = holders[0][0][0].sums
+    estimand = "att" if given is None else given.estimand
+    out = np.full((len(_NUMBERS), len(holders), len(columns), 2), np.nan)
+    for j, binary in enumerate(is_binary.tolist()):
+        by_arm = [part[:, j].swapaxes(0, 1).reshape(2, -1) for part in (mean, variance)]
+        out[:4, :, j] = compare_moments(by_arm[0], by_arm[1], estimand, is_binary=binary)
+    for s, one in enumerate(holders):
+        if len(one) == 1:
+            out[:, s] = [getattr(one[0][0], name)[one[0][1]] for name in _NUMBERS]
+    kept = BalanceSums(mass, squares, variance, is_binary, estimand)
+    return replace(Balance(columns, *out), sums=kept)
+
+
+def _joined_sums(holders: Sequence[tuple[Balance, int]]) -> tuple[Float, Float, Float, Float]:
+    """Return mass, squared weights, mean and variance of one segment in several balances."""
+    kept = [(b, b.sums, i) for b, i in holders if b.sums is not None]
+    mass = np.array([sums.mass[i] for _, sums, i in kept])[:, None]
+    squares = np.array([sums.squares[i] for _, sums, i in kept])[:, None]
+    means = np.array(
+        [np.stack([b.mean_control[i], b.mean_treated[i]], axis=-1) for b, _, i in kept]
+    )
+    variances = np.array([sums.variance[i] for _, sums, i in kept])
+    total = mass.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(total > 0, np.nansum(mass * means, axis=0) / total, np.nan)
+        spreads = variances * mass * (1 - squares / mass**2) + mass * (means - mean) ** 2
+        alone = mass * (means - mean) ** 2
+    spread = np.nansum(np.where(np.isnan(variances), alone, spreads), axis=0)
+    variance = weighted_variance(mean, spread, total, squares.sum(axis=0))
+    return total[0], squares.sum(axis=0)[0], mean, variance
 
 
 def compare_moments(mean: Float, variance: Float, estimand: str, *, is_binary: bool) -> Float:

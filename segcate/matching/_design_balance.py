@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +10,12 @@ import numpy.typing as npt
 from segcate._inputs.arrays import Float, Int
 from segcate.matching._balance import (
     Balance,
+    BalanceSums,
     SortedColumn,
     effective_sample_size,
     measure_column,
     sort_column,
+    weight_sums,
 )
 from segcate.matching._design import Design
 from segcate.matching._sample import MatchedSample
@@ -57,7 +59,14 @@ class UnmeasuredBalance:
             found += [
                 measure_column(self._column(z, weights), self.estimand) for z in self.values.T
             ]
-        return Balance(names, *np.stack(found, axis=2)), effective_sample_size(
+        sums = BalanceSums(
+            *weight_sums(first),
+            variance=np.stack([one.variance for one in found], axis=1),
+            is_binary=np.array([one.is_binary for one in found]),
+            estimand=self.estimand,
+        )
+        numbers = np.stack([one.numbers for one in found], axis=2)
+        return replace(Balance(names, *numbers), sums=sums), effective_sample_size(
             first.after, first.bounds
         )
 

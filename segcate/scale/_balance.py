@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from segcate._inputs.arrays import Bool, Float
-from segcate.matching._balance import Balance, compare_moments, weighted_variance
+from segcate.matching._balance import Balance, BalanceSums, compare_moments, weighted_variance
 from segcate.scale._sums import Sums
 
 # Distributions are compared at all values of a column up to so many, else at so many quantiles.
@@ -99,6 +100,10 @@ def measured_balance(
     estimand : "att", "atc" or "ate"
     """
     out = np.full((5, len(sums), len(names), 2), np.nan)
+    masses, variances = (
+        np.zeros((2, len(sums), 2, 2)),
+        np.full((len(sums), len(names), 2, 2), np.nan),
+    )
     sizes, error = np.zeros((len(sums), 2)), 0.0
     for s, found in enumerate(sums):
         if found is None:
@@ -107,18 +112,20 @@ def measured_balance(
         sizes[s] = np.divide(
             mass[:, 1] ** 2, squares[:, 1], out=np.zeros(2), where=squares[:, 1] > 0
         )
+        masses[:, s] = mass.T, squares.T
         for j in range(len(names)):
-            out[:4, s, j], (out[4, s, j], widest) = _column(
+            out[:4, s, j], variances[s, j], (out[4, s, j], widest) = _column(
                 found, j, float(shifts[s][j]), bool(is_binary[j]), estimand
             )
             error = max(error, widest)
-    return MeasuredBalance(Balance(names, *out), sizes, error)
+    kept = BalanceSums(masses[0], masses[1], variances, np.asarray(is_binary), estimand)
+    return MeasuredBalance(replace(Balance(names, *out), sums=kept), sizes, error)
 
 
 def _column(
     sums: Sums, j: int, shift: float, is_binary: bool, estimand: str
-) -> tuple[Float, tuple[Float, float]]:
-    """Compare the arms of one segment on one column."""
+) -> tuple[Float, Float, tuple[Float, float]]:
+    """Compare the arms of one segment on one column; its variances come second."""
     mass, squares = sums["balance_mass"].T, sums["balance_squares"].T  # before and after, arm
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(mass > 0, sums["balance_first"][..., j].T / mass, np.nan)
@@ -127,7 +134,7 @@ def _column(
     spread = np.where(spread <= _ROUNDING * second, 0.0, spread)
     variance = weighted_variance(mean + shift, spread, mass, squares)
     found = compare_moments(mean + shift, variance, estimand, is_binary=is_binary)
-    return found[:, 0], _distances(sums[f"balance_bins_{j}"])
+    return found[:, 0], variance, _distances(sums[f"balance_bins_{j}"])
 
 
 def _distances(bins: Float) -> tuple[Float, float]:
