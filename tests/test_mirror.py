@@ -66,6 +66,8 @@ TESTED_BY: dict[str, tuple[str, str]] = {
     "datasets/_public_file.py": ("datasets/test_mindset.py", "fetch_learning_mindset"),
     "datasets/_simulated_design.py": ("datasets/test_segmented_users.py", "make_segmented_users"),
     "datasets/_truth.py": ("datasets/test_segmented_users.py", "mean_need_of_treated"),
+    "effects/_curved/reweighted.py": ("effects/test_second_estimate.py", "reweighted"),
+    "effects/_curved/row_scores.py": ("effects/test_compare_estimators.py", "Weighted"),
     "effects/_curved/arm_fit.py": ("effects/test_curved_weighted_effects.py", "weighted_effects"),
     "effects/_curved/comparison.py": ("effects/test_curved_weighted_effects.py", "Comparison"),
     "effects/_curved/words.py": ("effects/test_curved.py", "SegmentMatching"),

@@ -1,6 +1,7 @@
 """How much: effects per segment, with standard errors that simulation has shown to be right."""
 
 from segcate._publishing import publish
+from segcate.effects._compare_estimators import EstimatorComparison, compare_estimators
 from segcate.effects._e_value import EValue, e_value
 from segcate.effects._rosenbaum import RosenbaumBounds, pair_differences, rosenbaum_bounds
 from segcate.effects._segment_aipw import SegmentAIPW
@@ -21,6 +22,7 @@ __all__ = [
     "EValue",
     "EffectChange",
     "EffectTable",
+    "EstimatorComparison",
     "Heterogeneity",
     "RosenbaumBounds",
     "SecondEstimate",
@@ -28,6 +30,7 @@ __all__ = [
     "SegmentContrasts",
     "SegmentMatching",
     "SegmentRegression",
+    "compare_estimators",
     "e_value",
     "pair_differences",
     "rosenbaum_bounds",

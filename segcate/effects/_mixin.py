@@ -25,6 +25,7 @@ from segcate._inputs.present_rows import present_rows
 from segcate._inputs.segments import Segment, code_segments
 from segcate.base import EffectEstimatorMixin
 from segcate.effects._curved.reweighted import Reweighted
+from segcate.effects._curved.row_scores import Weighted
 from segcate.effects._table.effect_table import EffectTable, SegmentContrasts
 from segcate.effects._table.heterogeneity import Heterogeneity
 from segcate.effects._table.imputed import combine_tables
@@ -81,6 +82,7 @@ class Estimated:
     estimates : one a segment, in label order
     kinds : what the columns of X were taken as
     details : what else the estimator keeps
+    weighted : the effects by exact weights, where they have such
     second : how far the effects are from those by other weights; None where there are none
     """
 
@@ -88,6 +90,7 @@ class Estimated:
     kinds: tuple[ColumnKind, ...]
     details: Any = None
     second: Reweighted | None = None
+    weighted: Weighted | None = None
 
 
 class SegmentEffectsMixin(EffectEstimatorMixin):
@@ -117,6 +120,8 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
     _remedy: ClassVar[str] = ""
     # Whether rows of weight 0 are left out before anything is estimated.
     _leaves_out_rows: ClassVar[bool] = True
+    # Whether `compare_estimators` asks what each row adds to the errors.
+    _keeps_row_scores = False
 
     estimand: str
     inference: str = "population"
@@ -128,6 +133,7 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
     missing: str
     segment_labels_: npt.NDArray[Any]
     second_estimate_: SecondEstimate | None
+    _row_scores: Float | None
     _table: EffectTable
 
     def fit(
@@ -219,6 +225,8 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
             for kind in first.kinds
         )
         self._store_effects(data, combine_tables([t for _, t in found]), prepared, kinds)
+        if self._keeps_row_scores and first.weighted is not None:
+            self._row_scores = first.weighted.row_scores()
         self.second_estimate_ = second_estimate(self._table, [one.second for one, _ in found])
         return self
 

@@ -314,10 +314,10 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         rows = CurvedRows(
             segments, curves, columns.every_name, odds, equal, ALONE, self.estimand, "population"
         )
-        estimates, found, second = curved_estimates(rows, data)
+        estimates, weighted, second = curved_estimates(rows, data)
         kinds = noted(encoded, columns).kinds
-        words = describe_curves(curves, found)
-        return Estimated(estimates, kinds, (chance, is_clipped, words), second)
+        words = describe_curves(curves, weighted.found)
+        return Estimated(estimates, kinds, (chance, is_clipped, words), second, weighted)
 
     @property
     def _is_curved(self) -> bool:

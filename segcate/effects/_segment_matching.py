@@ -243,6 +243,10 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         """Balance before and after matching, from the matcher."""
         return self.matcher_.balance_
 
+    @property
+    def _is_curved(self) -> bool:
+        return is_curved(self.adjustment)
+
     def _check_parameters(self, owner: str) -> None:
         self._check_shared_parameters(owner)
         check_option(owner, "std_error", self.std_error, STD_ERROR_OPTIONS)
@@ -281,7 +285,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         """The matcher handed in, or the default one for the adjustment; not fitted."""
         if self.matcher is not None:
             return self.matcher
-        if is_curved(self.adjustment):
+        if self._is_curved:
             return PropensityMatcher("auto", n_neighbors="auto")
         return PropensityMatcher()
 
@@ -309,7 +313,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
                 f"{owner}: adjustment='linear' estimates effects on the treated or on the controls; with "
                 "estimand='ate' use adjustment='bias'."
             )
-        if is_curved(self.adjustment):
+        if self._is_curved:
             refuse_many_segments(owner, data.segment.n_segments, "adjustment='bias'")
         matcher: Matcher = clone(self._matcher)
         situation = Situation(
@@ -320,7 +324,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
             replacement=matcher.replacement,
             estimates_score=matcher.estimates_score,
             n_variance_neighbors=int(self.n_variance_neighbors),
-            is_curved=is_curved(self.adjustment),
+            is_curved=self._is_curved,
         )
         options = EstimateOptions(
             self.estimand,
@@ -335,8 +339,11 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
 
     def _estimate(self, owner: str, data: EffectData, plan: _Plan) -> Estimated:
         design = plan.matcher.match(data, self.estimand)
-        estimates, words, second = estimate_segments(design, data.y, plan.options, self.n_jobs)
-        return Estimated(estimates, design.encoded.kinds, (design, words), second)
+        estimates, words, curved = estimate_segments(design, data.y, plan.options, self.n_jobs)
+        details = (design, words)
+        if curved is None:
+            return Estimated(estimates, design.encoded.kinds, details)
+        return Estimated(estimates, design.encoded.kinds, details, curved.second, curved.weighted)
 
     def _refuse_estimates(
         self,

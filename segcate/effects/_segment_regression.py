@@ -200,6 +200,10 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
+    @property
+    def _is_curved(self) -> bool:
+        return self.adjustment == "auto"
+
     def _check_parameters(self, owner: str) -> None:
         self._check_shared_parameters(owner)
         check_option(owner, "adjustment", self.adjustment, ("linear", "auto"))
@@ -254,8 +258,9 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         rows = CurvedRows(
             segments, curves, None, uses, odds, BY_ODDS, self.estimand, self.inference
         )
-        estimates, found, second = curved_estimates(rows, data)
-        return Estimated(estimates, kinds, describe_curves(curves, found), second)
+        estimates, weighted, second = curved_estimates(rows, data)
+        words = describe_curves(curves, weighted.found)
+        return Estimated(estimates, kinds, words, second, weighted)
 
     def _keep(
         self, data: EffectData, plan: RegressionOptions, found: Estimated, filling: Filling | None

@@ -20,7 +20,7 @@ from segcate._statistics.intervals import satterthwaite
 from segcate.effects._curved.arm_fit import ArmFit, fit_arm
 from segcate.effects._curved.comparison import Comparison
 
-__all__ = ["MOST_SEGMENTS", "DonorPart", "WeightedEffects", "weighted_effects"]
+__all__ = ["MOST_SEGMENTS", "DonorPart", "WeightedEffects", "gaps_of_means", "weighted_effects"]
 
 # Every donor has a weight in every segment, and segments have a covariance matrix.
 MOST_SEGMENTS = 1_000
@@ -216,7 +216,9 @@ def _focal_noise(curves: Curves, comparison: Comparison, known: npt.NDArray[np.b
     return out
 
 
-def _gaps(curves: Curves, comparison: Comparison, arm: int, known: npt.NDArray[np.bool_]) -> Float:
+def gaps_of_means(
+    curves: Curves, comparison: Comparison, arm: int, known: npt.NDArray[np.bool_]
+) -> Float:
     """Means of the columns over the focal rows less those over the weighted donors of an arm."""
     out = np.zeros((len(known), curves.n_columns))
     for code, rows in _marked(comparison, known):
@@ -239,7 +241,7 @@ def _donor_part(
 ) -> DonorPart:
     """Find the exact weights of the donors of an arm, and add up what the variance needs of them."""
     n = len(known)
-    gaps = _gaps(curves, comparison, arm.arm, known)
+    gaps = gaps_of_means(curves, comparison, arm.arm, known)
     weights = np.zeros(len(comparison.y))
     covariance, second, fourth = np.zeros((n, n)), np.zeros(n), np.zeros(n)
     sums = None if groups is None else np.zeros((n, int(groups.max()) + 1))

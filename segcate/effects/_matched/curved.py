@@ -12,6 +12,7 @@ from segcate._nuisance.curves import Curves
 from segcate.effects._curved.comparison import Comparison
 from segcate.effects._curved.imbalance import imbalance_left, imbalance_notes
 from segcate.effects._curved.reweighted import ALONE, Reweighted, reweighted
+from segcate.effects._curved.row_scores import Weighted
 from segcate.effects._curved.weighted_effects import WeightedEffects, weighted_effects
 from segcate.effects._curved.words import donor_note
 from segcate.effects._matched.adjustment import Adjusted
@@ -49,6 +50,11 @@ class CurvedDesign:
     found: WeightedEffects
     left: tuple[str, ...]
     second: Reweighted
+
+    @property
+    def weighted(self) -> Weighted:
+        """The effects with what they are made of."""
+        return Weighted(self.curves, self.comparison, self.found)
 
     def covariances(self, code: int) -> Float:
         """Return the covariances of the effect of a segment with those of all."""

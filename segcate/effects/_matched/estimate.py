@@ -9,7 +9,6 @@ import numpy as np
 
 from segcate._inputs.arrays import Float
 from segcate._inputs.jobs import in_threads
-from segcate.effects._curved.reweighted import Reweighted
 from segcate.effects._curved.words import describe_curves
 from segcate.effects._matched.adjustment import Adjusted, adjust, matched_effect
 from segcate.effects._matched.curved import (
@@ -42,10 +41,10 @@ from segcate.matching._shrunken_score import Blocks, split_blocks
 
 def estimate_segments(
     design: Design, y: Float, options: EstimateOptions, n_jobs: int | None
-) -> tuple[list[SegmentEstimate], str, Reweighted | None]:
+) -> tuple[list[SegmentEstimate], str, CurvedDesign | None]:
     """Estimate every segment on its own, and describe the adjustment.
 
-    A curved adjustment is one regression of all segments, made first; it gives second estimates, too.
+    A curved adjustment is one regression of all segments, made first; it comes last.
 
     Segments run in threads where `n_jobs` asks for several: the kernels let go of Python's lock, and
     nothing is copied.
@@ -59,7 +58,7 @@ def estimate_segments(
     estimates = in_threads(_estimate_segment, parts, n_jobs)
     if curved is None:
         return estimates, describe_adjustment(options.adjustment), None
-    return estimates, describe_curves(curved.curves, curved.found), curved.second
+    return estimates, describe_curves(curved.curves, curved.found), curved
 
 
 def _estimate_segment(

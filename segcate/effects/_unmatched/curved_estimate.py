@@ -13,6 +13,7 @@ from segcate._nuisance.curves import Curves
 from segcate.effects._curved.comparison import Comparison
 from segcate.effects._curved.imbalance import imbalance_left, imbalance_notes
 from segcate.effects._curved.reweighted import Reweighted, reweighted
+from segcate.effects._curved.row_scores import Weighted
 from segcate.effects._curved.weighted_effects import WeightedEffects, weighted_effects
 from segcate.effects._curved.words import donor_note
 from segcate.effects._table.segment_estimate import (
@@ -67,7 +68,7 @@ def thin_or_counted(part: SegmentRows, fewest: int) -> SegmentRows:
 
 def curved_estimates(
     rows: CurvedRows, data: EffectData
-) -> tuple[list[SegmentEstimate], WeightedEffects, Reweighted]:
+) -> tuple[list[SegmentEstimate], Weighted, Reweighted]:
     """Estimate all segments together, and a second time with other weights."""
     own = np.zeros(data.n_rows)
     for part in rows.segments:
@@ -92,7 +93,7 @@ def curved_estimates(
     second = reweighted(
         rows.curves, comparison, found, rows.other_uses, rows.other_method, data.groups
     )
-    return estimates, found, second
+    return estimates, Weighted(rows.curves, comparison, found), second
 
 
 def _estimate(
