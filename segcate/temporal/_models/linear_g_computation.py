@@ -95,8 +95,9 @@ class LinearGComputation(StoredModel):
     that of the mean over the units asked about, B that of their mean effect over resamples, with
     Student's t of one degree of freedom less than resamples.
 
-    It is right where the next step is nearly linear on some scale. How far it goes where effects set in
-    at a threshold, or level off, stands on the page of measurements of the guide.
+    It is right where the next step is nearly linear on some scale. An effect that wears off when the
+    treatment is repeated is taken for one that does not and overstated by a third or more; one that
+    sets in at a threshold is smoothed over. Figures stand on the page of measurements of the guide.
 
     References
     ----------

@@ -59,7 +59,7 @@ def test_where_a_treatment_does_nothing_nothing_is_found():
     model = LinearGComputation(["a", "b"], "y", horizon=3, random_state=0).fit(panel)
     table = model.effect_interval(panel, {"b": [1, 1, 1]}, {"b": [0, 0, 0]})
     assert (table["effect"].abs() < 3 * table["std_error"]).all()
-    assert (table["std_error"] < 0.1).all()
+    assert (table["std_error"] < 0.15).all()
 
 
 def test_means_are_those_of_the_outcome_and_not_of_its_logarithm():
@@ -266,6 +266,18 @@ def test_effects_on_tumors_are_right_by_default():
     by_coin = np.array([of_tumors(0, seed)[0] for seed in range(3)])
     assert by_coin.mean() >= 0.75
     assert by_coin.min() >= 0.5
+
+
+@pytest.mark.slow
+def test_intervals_hold_the_truth_about_as_often_as_they_say():
+    n_draws, truth = 60, -1.75
+    held = 0
+    for seed in range(n_draws):
+        panel = linear_panel(200, seed=100 + seed)
+        model = LinearGComputation("a", "y", horizon=3, n_simulations=20, random_state=seed)
+        row = model.fit(panel).effect_interval(panel, ALWAYS, NEVER).iloc[-1]
+        held += row["ci_low"] <= truth <= row["ci_high"]
+    assert held / n_draws >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / n_draws)
 
 
 @pytest.mark.slow
