@@ -1,7 +1,8 @@
 """Compile loops over rows on their first call, so that who needs none pays for none.
 
 numba takes as long to import as all else together, and each kernel a second or so to compile on a new
-machine. Kernels of matching with replacement therefore follow rules, which a test holds:
+machine. Kernels of matching on a score (`order="closest"` aside, which keeps a heap) and those of curves
+therefore follow rules, which a test holds:
 
 1. A kernel is a leaf: it calls no other kernel. Constants it reads stand in its own file, since numba
    compares that file alone with what it stored.
@@ -9,7 +10,8 @@ machine. Kernels of matching with replacement therefore follow rules, which a te
    came in.
 3. It has one specialisation: its callers always pass the same types.
 4. Below 20,000 rows numpy does the same, equal to the last bit where it counts or sorts, and to
-   rounding where it adds up: ask `are_few`.
+   rounding where it adds up: ask `are_few`. Matching without replacement has no such path, since rows
+   choose one after the other.
 """
 
 from __future__ import annotations

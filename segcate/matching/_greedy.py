@@ -53,155 +53,168 @@ def match_without_replacement(
     donors : int32 array
         Positions of matched donors, each at most once; -1 in places that stayed empty.
     """
-    n = len(score)
+    n, n_cells = len(score), len(caliper)
+    bounds = np.ascontiguousarray(bounds)
     n_focal = int((bounds[focal_arm + 1 :: 2] - bounds[focal_arm:-1:2]).sum())
-    start = np.zeros(n, np.int32)
-    stop = np.zeros(n, np.int32)
+    start, stop = np.zeros(n, np.int32), np.zeros(n, np.int32)
     donors = np.full(n_focal * n_neighbors, -1, np.int32)
-    keys = np.empty(0) if priority is None else priority[rows]
-    _match_cells(
-        score,
-        rows,
-        bounds,
-        focal_arm,
-        n_neighbors,
-        caliper,
-        ORDERS.index(order),
-        keys,
-        start,
-        stop,
-        donors,
-    )
+    before = np.empty(n, np.int32)
+    left, right = np.empty((2, n + n_cells), np.int32)
+    _prepare(score, rows, bounds, focal_arm, n_neighbors, before, left, right, start, stop)
+    turns = (score, before, bounds, focal_arm, n_neighbors, caliper)
+    found = (left, right, stop, donors)
+    if order == "closest":
+        _match_closest(*turns, rows, *found)
+        return start, stop, donors
+    visit = np.arange(n)
+    if order == "largest":
+        _visit_from_the_top(score, bounds, focal_arm, visit)
+    elif order != "smallest":
+        key = rows if priority is None else priority[rows]
+        for first, last in zip(
+            bounds[focal_arm:-1:2].tolist(), bounds[focal_arm + 1 :: 2].tolist(), strict=True
+        ):
+            visit[first:last] = first + np.argsort(key[first:last])
+    _match_in_turn(*turns, visit, *found)
     return start, stop, donors
 
 
 @kernel
-def _match_cells(score, rows, bounds, arm, k, caliper, order, keys, start, stop, donors):  # type: ignore[no-untyped-def]
+def _prepare(score, rows, bounds, arm, k, before, left, right, start, stop):  # type: ignore[no-untyped-def]
+    """Count the rows of the other arm of the cell that come before each in the order (score, row).
+
+    Write also where the matches of each focal row begin, and that all donors are free.
+    """
     filled = 0
+    for piece in range(len(bounds) - 1):
+        other = piece + 1 - 2 * (piece % 2)
+        first, last = bounds[other], bounds[other + 1]
+        j = first
+        for i in range(bounds[piece], bounds[piece + 1]):
+            while j < last and (
+                score[j] < score[i] or (score[j] == score[i] and rows[j] < rows[i])
+            ):
+                j += 1
+            before[i] = j - first
+            if piece % 2 == arm:
+                start[i], stop[i] = filled, filled
+                filled += k
+        if piece % 2 == arm:
+            for j in range(last - first + 1):
+                left[first + piece // 2 + j], right[first + piece // 2 + j] = j, j
+
+
+@kernel
+def _visit_from_the_top(score, bounds, arm, visit):  # type: ignore[no-untyped-def]
+    """Write the focal positions of each cell from the highest score on, ties in row order."""
+    for c in range(len(bounds) // 2):
+        first, end = bounds[2 * c + arm], bounds[2 * c + arm + 1]
+        filled = first
+        while end > first:  # runs of equal score
+            begin = end - 1
+            while begin > first and score[begin - 1] == score[begin]:
+                begin -= 1
+            for i in range(begin, end):
+                visit[filled] = i
+                filled += 1
+            end = begin
+
+
+@kernel
+def _match_in_turn(  # type: ignore[no-untyped-def]
+    score, before, bounds, arm, k, caliper, visit, left, right, stop, donors
+):
+    """Give each focal row in turn its nearest free donor.
+
+    Within a cell donors are counted from 0. Following `left` from the place of a row leads to 1 more
+    than the free donor below it (0: none), `right` to the free donor above it (their number: none).
+    """
     for c in range(len(caliper)):
         f0, f1 = bounds[2 * c + arm], bounds[2 * c + arm + 1]
         d0, d1 = bounds[2 * c + 1 - arm], bounds[2 * c + 2 - arm]
-        for i in range(f0, f1):
-            start[i] = filled + (i - f0) * k
-            stop[i] = start[i]
-        filled += (f1 - f0) * k
-        if f0 == f1 or d0 == d1:
-            continue
-        place = _places(score, rows, f0, f1, d0, d1)
-        rank = _ranks(score, rows, f0, f1, d0, d1)
-        left = np.arange(d1 - d0 + 1, dtype=np.int32)  # 0 is "none free"; donor j stands at j + 1
-        right = np.arange(d1 - d0 + 1, dtype=np.int32)  # d1 - d0 is "none free"
-        if order == 4:
-            _match_closest(
-                score, rows, f0, f1, d0, k, caliper[c], place, rank, left, right, stop, donors
-            )
-            continue
-        visit = _visits(score, rows, f0, f1, order, keys)
-        for _ in range(k):
-            for i in visit:
-                j = _nearest_free(score, i, f0, d0, place, rank, left, right)
-                if j >= 0 and is_within(score[i], score[d0 + j], caliper[c]):
-                    _take(j, left, right)
-                    donors[stop[i]] = d0 + j
-                    stop[i] += 1
+        base, n = d0 + c, d1 - d0
+        for turn in range(k * (f1 - f0)):
+            i = visit[f0 + turn % (f1 - f0)]
+            below = before[i]
+            while left[base + below] != below:
+                left[base + below] = left[base + left[base + below]]
+                below = left[base + below]
+            below -= 1
+            above = before[i]
+            while right[base + above] != above:
+                right[base + above] = right[base + right[base + above]]
+                above = right[base + above]
+            j = below
+            if above < n:
+                j = above
+                if below >= 0:
+                    to_below = abs(score[i] - score[d0 + below])
+                    to_above = abs(score[i] - score[d0 + above])
+                    if to_below == to_above:  # places away in the order of both arms
+                        own = i - f0 + before[i]
+                        to_below = own - before[d0 + below] - below
+                        to_above = before[d0 + above] + above - own
+                    if to_below <= to_above:
+                        j = below
+            if j >= 0 and abs(score[i] - score[d0 + j]) <= caliper[c]:  # as `is_within`
+                left[base + j + 1], right[base + j] = j, j + 1
+                donors[stop[i]] = d0 + j
+                stop[i] += 1
+
+
+# Kernels of order="closest", which keep a heap and are no leaves.
 
 
 @kernel
-def _places(score, rows, f0, f1, d0, d1):  # type: ignore[no-untyped-def]
-    """Count the donors that come before each focal row in the order (score, row)."""
-    place = np.empty(f1 - f0, np.int32)
-    j = d0
-    for i in range(f0, f1):
-        while j < d1 and (score[j] < score[i] or (score[j] == score[i] and rows[j] < rows[i])):
-            j += 1
-        place[i - f0] = j - d0
-    return place
-
-
-@kernel
-def _ranks(score, rows, f0, f1, d0, d1):  # type: ignore[no-untyped-def]
-    """Return the place of each donor in the order (score, row) of both arms."""
-    rank = _places(score, rows, d0, d1, f0, f1)
-    for j in range(d1 - d0):
-        rank[j] += j
-    return rank
-
-
-@kernel
-def _visits(score, rows, f0, f1, order, keys):  # type: ignore[no-untyped-def]
-    """Positions of the focal rows in the order they choose."""
-    n = f1 - f0
-    if order == 1:
-        return np.arange(f0, f1)
-    if order == 2:
-        return f0 + np.argsort(rows[f0:f1])
-    if order == 3:
-        return f0 + np.argsort(keys[f0:f1])
-    visit = np.empty(n, np.int64)
-    filled, end = 0, f1
-    while end > f0:  # runs of equal score from the top, each in row order
-        begin = end - 1
-        while begin > f0 and score[begin - 1] == score[begin]:
-            begin -= 1
-        for i in range(begin, end):
-            visit[filled] = i
-            filled += 1
-        end = begin
-    return visit
-
-
-@kernel
-def _root(parent, j):  # type: ignore[no-untyped-def]
-    while parent[j] != j:
-        parent[j] = parent[parent[j]]
-        j = parent[j]
+def _root(parent, base, j):  # type: ignore[no-untyped-def]
+    while parent[base + j] != j:
+        parent[base + j] = parent[base + parent[base + j]]
+        j = parent[base + j]
     return j
 
 
 @kernel
-def _nearest_free(score, i, f0, d0, place, rank, left, right):  # type: ignore[no-untyped-def]
-    """Return the free donor that the focal row at position i takes, -1 for none."""
-    before = place[i - f0]  # donors that come before it
-    below = _root(left, before) - 1
-    above = _root(right, before)
-    if above == len(right) - 1:
+def _nearest_free(score, before, i, f0, d0, base, n, left, right):  # type: ignore[no-untyped-def]
+    """Return the free donor that the focal row at position i takes, -1 for none: as in turn."""
+    below = _root(left, base, before[i]) - 1
+    above = _root(right, base, before[i])
+    if above == n:
         return below
     if below < 0:
         return above
     to_below, to_above = abs(score[i] - score[d0 + below]), abs(score[i] - score[d0 + above])
     if to_below != to_above:
         return below if to_below < to_above else above
-    own = i - f0 + before
-    return below if own - rank[below] <= rank[above] - own else above
-
-
-@kernel
-def _take(j, left, right):  # type: ignore[no-untyped-def]
-    left[j + 1] = j
-    right[j] = j + 1
+    own = i - f0 + before[i]
+    is_left = own - before[d0 + below] - below <= before[d0 + above] + above - own
+    return below if is_left else above
 
 
 @kernel
 def _match_closest(  # type: ignore[no-untyped-def]
-    score, rows, f0, f1, d0, k, caliper, place, rank, left, right, stop, donors
+    score, before, bounds, arm, k, caliper, rows, left, right, stop, donors
 ):
     """Make the nearest pair of all, then the next; a heap holds each row's best distance so far."""
-    for _ in range(k):
-        heap = [(0.0, np.int64(0), np.int64(0)) for _ in range(0)]
-        for i in range(f0, f1):
-            j = _nearest_free(score, i, f0, d0, place, rank, left, right)
-            if j >= 0:
-                heap.append((abs(score[i] - score[d0 + j]), np.int64(rows[i]), np.int64(i)))
-        heapq.heapify(heap)
-        while len(heap) > 0:
-            distance, row, i = heapq.heappop(heap)  # type: ignore[assignment]
-            j = _nearest_free(score, i, f0, d0, place, rank, left, right)
-            if j < 0:
-                continue
-            now = abs(score[i] - score[d0 + j])
-            if now > distance:
-                heapq.heappush(heap, (now, row, i))  # type: ignore[misc]
-            elif is_within(score[i], score[d0 + j], caliper):
-                _take(j, left, right)
-                donors[stop[i]] = d0 + j
-                stop[i] += 1
+    for c in range(len(caliper)):
+        f0, f1 = bounds[2 * c + arm], bounds[2 * c + arm + 1]
+        d0, d1 = bounds[2 * c + 1 - arm], bounds[2 * c + 2 - arm]
+        base, n = d0 + c, d1 - d0
+        for _ in range(k):
+            heap = [(0.0, np.int64(0), np.int64(0)) for _ in range(0)]
+            for i in range(f0, f1):
+                j = _nearest_free(score, before, i, f0, d0, base, n, left, right)
+                if j >= 0:
+                    heap.append((abs(score[i] - score[d0 + j]), np.int64(rows[i]), np.int64(i)))
+            heapq.heapify(heap)
+            while len(heap) > 0:
+                distance, row, i = heapq.heappop(heap)  # type: ignore[assignment]
+                j = _nearest_free(score, before, i, f0, d0, base, n, left, right)
+                if j < 0:
+                    continue
+                now = abs(score[i] - score[d0 + j])
+                if now > distance:
+                    heapq.heappush(heap, (now, row, i))  # type: ignore[misc]
+                elif is_within(score[i], score[d0 + j], caliper[c]):
+                    left[base + j + 1], right[base + j] = j, j + 1
+                    donors[stop[i]] = d0 + j
+                    stop[i] += 1

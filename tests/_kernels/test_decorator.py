@@ -25,6 +25,7 @@ from segcate.matching import (
     PropensityMatcher,
     _balance,
     _cell_order,
+    _greedy,
     _long_tails,
     _nearest,
     _window_sums,
@@ -32,12 +33,17 @@ from segcate.matching import (
 
 ROOT = Path(decorator.__file__).parents[2]
 MODULES = (_balance, _cell_order, _long_tails, _nearest, _window_sums, curves)
+# Of these modules some: the others serve order="closest", which keeps a heap, and rankings.
+NAMED = {
+    sort: ("_count_digits", "_deal_places", "_deal_to_slices"),
+    _greedy: ("_prepare", "_visit_from_the_top", "_match_in_turn"),
+}
 KERNELS = {
     name: value
     for module in MODULES
     for name, value in vars(module).items()
     if isinstance(value, Kernel) and value.py_func.__module__ == module.__name__
-} | {name: getattr(sort, name) for name in ("_count_digits", "_deal_places", "_deal_to_slices")}
+} | {name: getattr(module, name) for module, names in NAMED.items() for name in names}
 # Of numpy, scalars of a kind alone.
 SCALARS = {"uint64", "int64", "nan"}
 BUILTINS = {"range", "len", "min", "max", "abs", "int"}
@@ -94,6 +100,7 @@ def fits(rows):
             model.fit(X, y, treatment=treatment, sample_weight=sample_weight)
             yield model.effects_.drop(columns="status"), model.balance_
     yield from curved_fits(rows)
+    yield from greedy_fits(rows)
     array = X.to_numpy(dtype=np.float32)
     model = SegmentMatching(segment=-1).fit(array, y.to_numpy(), treatment=treatment.astype(bool))
     yield model.effects_.drop(columns="status"), model.balance_
@@ -105,6 +112,16 @@ def curved_fits(rows):
     for sample_weight in (None, weight):
         model = SegmentMatching(adjustment="auto", on_empty="nan")
         model.fit(X, y, treatment=treatment, sample_weight=sample_weight)
+        yield model.effects_.drop(columns="status"), model.balance_
+
+
+def greedy_fits(rows):
+    """Yield effects and balance of matching without replacement."""
+    X, y, treatment, _ = rows
+    for order, estimand in itertools.product(("largest", "data", "random"), ("att", "atc")):
+        matcher = PropensityMatcher(n_neighbors=1, replacement=False, order=order, random_state=0)
+        model = SegmentMatching(matcher, estimand=estimand, adjustment="bias", on_empty="nan")
+        model.fit(X, y, treatment=treatment)
         yield model.effects_.drop(columns="status"), model.balance_
 
 
@@ -124,6 +141,7 @@ def test_both_paths_give_one_answer_and_each_kernel_has_one_signature(rows, monk
         "_variances",
         "_deal_rows",
         "_fill",
+        "_match_in_turn",
     } <= set(used)
     assert {name: len(KERNELS[name].compiled.signatures) for name in used} == dict.fromkeys(used, 1)
 
