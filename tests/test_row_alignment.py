@@ -298,7 +298,7 @@ def test_searches_and_pipelines_hear_of_it_from_splitter_and_scorer(name):
 def test_a_search_over_rows_that_line_up_scores():
     X, y, treatment = (with_index(name, TURNED) for name in ("X", "y", "treatment"))
     search = GridSearchCV(
-        effects.SegmentRegression(min_per_arm=2),
+        effects.SegmentRegression(adjustment="linear", min_per_arm=2),
         {"std_error": ["hc2", "hc3"]},
         scoring={
             "qini": metrics.qini_experiment_scorer,

@@ -85,7 +85,7 @@ CALLS = {
         X, Y, treatment=T, outcome_model=LogisticRegression(), propensity=np.full(N, 0.5)
     ),
     "honest_effects": lambda X: honest_effects(
-        GridSearchCV(SegmentRegression(), {"std_error": ["hc2"]}, cv=2), X, Y, treatment=T
+        GridSearchCV(SegmentRegression(), {"estimand": ["ate"]}, cv=2), X, Y, treatment=T
     ),
     "MSM.fit": lambda X: MSM("a", "y").fit(X),
 }  # fmt: skip

@@ -68,7 +68,8 @@ ESTIMATORS = {
     "matching": SegmentMatching(),
     "regression": SegmentRegression(),
     "AIPW": SegmentAIPW(**MODELS, random_state=0),
-    "AIPW, default models": SegmentAIPW(random_state=0),
+    "AIPW, by odds": SegmentAIPW(),
+    "AIPW, default models": SegmentAIPW(None, random_state=0),
 }
 
 

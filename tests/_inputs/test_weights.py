@@ -33,7 +33,8 @@ MODELS = {
     "matching, caliper": SegmentMatching(PropensityMatcher(caliper=0.5)),
     "matching, pooled": SegmentMatching(PropensityMatcher(pool_propensity=True)),
     "regression": SegmentRegression(),
-    "AIPW": SegmentAIPW(random_state=0),
+    "AIPW": SegmentAIPW(),
+    "AIPW, default models": SegmentAIPW(None, random_state=0),
 }
 
 

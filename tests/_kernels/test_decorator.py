@@ -95,14 +95,16 @@ def fits(rows):
     X, y, treatment, weight = rows
     for estimand, caliper, exact in itertools.product(("att", "ate"), (None, 0.2), (None, ["b"])):
         matcher = PropensityMatcher(caliper=caliper, exact=exact)
-        model = SegmentMatching(matcher, estimand=estimand, on_empty="nan")
+        model = SegmentMatching(matcher, estimand=estimand, on_empty="nan", adjustment="bias")
         for sample_weight in (None, weight):
             model.fit(X, y, treatment=treatment, sample_weight=sample_weight)
             yield model.effects_.drop(columns="status"), model.balance_
     yield from curved_fits(rows)
     yield from greedy_fits(rows)
     array = X.to_numpy(dtype=np.float32)
-    model = SegmentMatching(segment=-1).fit(array, y.to_numpy(), treatment=treatment.astype(bool))
+    model = SegmentMatching(segment=-1, adjustment="bias").fit(
+        array, y.to_numpy(), treatment=treatment.astype(bool)
+    )
     yield model.effects_.drop(columns="status"), model.balance_
 
 

@@ -147,13 +147,15 @@ def test_designs_without_pairs_say_why():
         ({"n_neighbors": 2}, "up to 2"),
     ):
         users, X, matcher = pairs_of(**options)
-        model = SegmentMatching(matcher).fit(X, users.y, treatment=users.treatment)
+        model = SegmentMatching(matcher, adjustment="bias").fit(
+            X, users.y, treatment=users.treatment
+        )
         with pytest.raises(ValueError, match=why):
             pair_differences(model, users.y)
 
 
 def test_another_outcome_is_refused():
     users, X, matcher = pairs_of()
-    model = SegmentMatching(matcher).fit(X, users.y, treatment=users.treatment)
+    model = SegmentMatching(matcher, adjustment="bias").fit(X, users.y, treatment=users.treatment)
     with pytest.raises(ValueError, match="`y` has 10 values"):
         pair_differences(model, users.y[:10])

@@ -42,9 +42,11 @@ def aipw(**options) -> SegmentAIPW:
 
 
 MODELS = {
-    "regression": SegmentRegression(),
-    "regression, att, sample": SegmentRegression(estimand="att", inference="sample"),
-    "regression, hc3": SegmentRegression(std_error="hc3"),
+    "regression": SegmentRegression(adjustment="linear"),
+    "regression, att, sample": SegmentRegression(
+        adjustment="linear", estimand="att", inference="sample"
+    ),
+    "regression, hc3": SegmentRegression(adjustment="linear", std_error="hc3"),
     "aipw": aipw(),
     "aipw, att": aipw(estimand="att"),
     "aipw, in segments": aipw(pool_nuisances=False),
@@ -153,7 +155,7 @@ def test_filtering_to_a_segment_gives_its_row(data, X, name):
 
 
 def test_filtering_gives_the_row_with_the_default_models(data, X):
-    model = SegmentAIPW(pool_nuisances=False, cv=2, random_state=0)
+    model = SegmentAIPW(None, pool_nuisances=False, cv=2, random_state=0)
     rows = data.segment != 1
     whole = model.fit(X[rows], data.y[rows], treatment=data.treatment[rows]).effects_
     rows = data.segment == 3

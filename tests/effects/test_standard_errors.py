@@ -79,7 +79,7 @@ def test_a_matcher_without_a_score_has_no_correction_for_one():
     users = make_segmented_users(400, n_segments=2, random_state=0)
     X = users.X.assign(segment=users.segment)
     with pytest.raises(ValueError, match="is for matches on an estimated propensity score alone"):
-        SegmentMatching(OnCovariates(), std_error="abadie-imbens-2016").fit(
+        SegmentMatching(OnCovariates(), adjustment="bias", std_error="abadie-imbens-2016").fit(
             X, users.y, treatment=users.treatment
         )
 

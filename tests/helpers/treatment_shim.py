@@ -135,6 +135,7 @@ class CheckedSegmentRegression(AsRegressor, SegmentRegression):
         self,
         *,
         estimand: str = "ate",
+        adjustment: str = "linear",
         std_error: str = "auto",
         inference: str = "population",
         confidence_level: float = 0.95,
@@ -144,7 +145,8 @@ class CheckedSegmentRegression(AsRegressor, SegmentRegression):
         n_jobs: int | None = None,
     ) -> None:
         super().__init__(
-            estimand=estimand, std_error=std_error, inference=inference,
+            estimand=estimand, adjustment=adjustment, std_error=std_error,
+            inference=inference,
             confidence_level=confidence_level, segment=segment, on_empty=on_empty, min_per_arm=min_per_arm,
             n_jobs=n_jobs,
         )  # fmt: skip

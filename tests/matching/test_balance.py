@@ -46,7 +46,7 @@ def test_balance_is_that_of_matchit(name, spec):
     matcher = call.matcher.set_params(exact=None)  # an exact column is no covariate; here it is one
     if "exact" in spec:
         matcher = call.matcher.set_params(exact="cell")
-    model = SegmentMatching(matcher, estimand=call.estimand, segment=None)
+    model = SegmentMatching(matcher, estimand=call.estimand, segment=None, adjustment="bias")
     model.fit(call.X, data.y, treatment=data.treatment, propensity=call.propensity)
     found = model.balance_.loc["all"]
     assert (model.balance_.index.get_level_values("segment") == "all").all()

@@ -64,7 +64,7 @@ def test_a_new_matcher_has_fit_and_balance(data):
 @pytest.mark.parametrize("estimand", ["att", "ate"])
 def test_segment_matching_takes_a_new_matcher(data, estimand):
     X = data.X.drop(columns="cell")
-    model = SegmentMatching(FirstColumnMatcher(), estimand=estimand)
+    model = SegmentMatching(FirstColumnMatcher(), estimand=estimand, adjustment="bias")
     model.fit(X, data.y, treatment=data.treatment)
     assert model.std_error_method_ == "abadie-imbens"
     assert (model.effects_["std_error"] > 0).all()
@@ -72,7 +72,7 @@ def test_segment_matching_takes_a_new_matcher(data, estimand):
 
 
 def test_it_is_refused_what_holds_for_estimated_scores_alone(data):
-    model = SegmentMatching(FirstColumnMatcher(), std_error="abadie-imbens-2016")
+    model = SegmentMatching(FirstColumnMatcher(), std_error="abadie-imbens-2016", adjustment="bias")
     with pytest.raises(ValueError, match=r"FirstColumnMatcher|estimated"):
         model.fit(data.X.drop(columns="cell"), data.y, treatment=data.treatment)
 

@@ -245,7 +245,7 @@ def test_a_singular_covariance_is_inverted_in_its_range_and_said():
     assert pair_set(found.matched_) == pair_set(fit(data, X).matched_)
     text = "covariance singular: distance by a generalised inverse (rank 3 of 4)"
     assert found.score_notes_ == {"all": text}
-    effects = SegmentMatching(MahalanobisMatcher(), segment=None).fit(
+    effects = SegmentMatching(MahalanobisMatcher(), segment=None, adjustment="bias").fit(
         doubled, data.y, treatment=data.treatment
     )
     assert text in effects.effects_["status"].item()
@@ -291,7 +291,7 @@ def test_without_covariates_there_is_no_distance():
 def test_the_variance_for_an_estimated_score_is_refused_by_name():
     data = small_study(16)
     model = SegmentMatching(
-        MahalanobisMatcher(), std_error="abadie-imbens-2016", segment=None
+        MahalanobisMatcher(), std_error="abadie-imbens-2016", segment=None, adjustment="bias"
     )  # fmt: skip
     with pytest.raises(ValueError, match=r"estimated propensity score.*Use 'abadie-imbens'"):
         model.fit(columns_of(data), data.y, treatment=data.treatment)
@@ -301,7 +301,9 @@ def test_weights_and_the_ate_need_replacement():
     data = small_study(17)
     with pytest.raises(ValueError, match="`sample_weight` needs `replacement=True`"):
         fit(data, replacement=False, sample_weight=data.weight + 0.5)
-    model = SegmentMatching(MahalanobisMatcher(replacement=False), estimand="ate", segment=None)
+    model = SegmentMatching(
+        MahalanobisMatcher(replacement=False), estimand="ate", segment=None, adjustment="bias"
+    )
     with pytest.raises(ValueError, match="needs `replacement=True`"):
         model.fit(columns_of(data), data.y, treatment=data.treatment)
 
@@ -354,7 +356,7 @@ def test_every_adjustment_has_a_standard_error(adjustment, replacement, inferenc
 
 def test_groups_cluster_its_standard_errors():
     data = small_study(20, n=300, n_groups=40)
-    model = SegmentMatching(MahalanobisMatcher(), segment=None).fit(
+    model = SegmentMatching(MahalanobisMatcher(), segment=None, adjustment="bias").fit(
         columns_of(data), data.y, treatment=data.treatment, groups=data.groups
     )
     assert model.std_error_method_ == "group"
@@ -364,7 +366,7 @@ def test_effects_do_not_depend_on_n_jobs():
     data = small_study(21, n=300, n_segments=3)
     X = data.X.drop(columns="cell")
     tables = [
-        SegmentMatching(MahalanobisMatcher(caliper=0.5, n_jobs=n), n_jobs=n)
+        SegmentMatching(MahalanobisMatcher(caliper=0.5, n_jobs=n), n_jobs=n, adjustment="bias")
         .fit(X, data.y, treatment=data.treatment)
         .effects_
         for n in (1, 2)

@@ -47,7 +47,9 @@ def fit(name, spec):
     if call.estimand == "att":
         model = call.matcher.fit(call.X, treatment=data.treatment, propensity=call.propensity)
     else:
-        effects = SegmentMatching(call.matcher, estimand=call.estimand, segment=None)
+        effects = SegmentMatching(
+            call.matcher, estimand=call.estimand, segment=None, adjustment="bias"
+        )
         effects.fit(call.X, data.y, treatment=data.treatment, propensity=call.propensity)
         model = effects.matcher_
     return data, record, call, model

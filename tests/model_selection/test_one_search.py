@@ -71,7 +71,7 @@ def test_one_search_over_all_kinds_of_estimators(users, scores):
 
 
 def test_the_same_scores_come_from_cross_validate(users, scores):
-    pipe = pipeline().set_params(effect=SegmentRegression())
+    pipe = pipeline().set_params(effect=SegmentRegression(adjustment="linear"))
     with segcate.routing():
         found = cross_validate(
             pipe,
