@@ -94,7 +94,8 @@ class SecondEstimate:
         p = float(self.overall["p_value"])
         together = f"; all segments together p = {p:.2g}" if np.isfinite(p) else ""
         if not far:
-            return f"{self.method}: no segment differs beyond chance{together}"
+            which = "no single segment" if p <= LEVEL else "no segment"
+            return f"{self.method}: {which} differs beyond chance{together}"
         texts = [
             f"{label} ({write_number(row['second_effect'])} in place of {write_number(row['effect'])}, "
             f"p = {row['p_adjusted']:.2g})"
