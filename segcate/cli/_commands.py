@@ -33,6 +33,8 @@ def merged(command: Callable[..., Any], given: Mapping[str, Any]) -> Options:
     options |= given
     if command is demo:
         return options
+    if options["sql"] is not None:
+        options.setdefault("data", "the rows of --sql")
     needed = {"data": "DATA, the file", "outcome": "--outcome COL", "treatment": "--treatment COL"}
     lacking = [text for key, text in needed.items() if not options.get(key)]
     if lacking:
@@ -55,6 +57,12 @@ def check_out(command: Callable[..., Any], options: Mapping[str, Any]) -> None:
 
 def run(options: Options, words: Sequence[str], progress: Progress) -> None:
     """Analyse a file, print the tables, and write the folder."""
+    from segcate.cli._engine import choose_engine, run_engine
+
+    options["engine"] = choose_engine(options, progress)
+    if options["engine"] is not None:
+        run_engine(options, progress)
+        return
     study = _study(options, progress)
     _print_and_write(study, options, words, progress)
 
@@ -113,6 +121,8 @@ def card(options: Options, words: Sequence[str], progress: Progress) -> None:
 
 def _study(options: Options, progress: Progress) -> Study:
     """Read the file and check its columns."""
+    if options["engine"] is not None:
+        raise UserError("--engine is for `segcate run`; a report or a card shows single rows.")
     from segcate.cli._reading import CellRules, read_table
     from segcate.cli._reading.notation import strptime_format
     from segcate.cli._study import Roles, make_study

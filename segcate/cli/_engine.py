@@ -1,0 +1,322 @@
+"""`segcate run --engine`: effects of a table that outgrows memory, read a batch at a time."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sklearn.pipeline import make_pipeline
+
+from segcate._inputs.listing import listed
+from segcate._writing.label_texts import csv_table
+from segcate._writing.whole_files import whole_folder
+from segcate.cli._options import OPTIONS, defaults_of
+from segcate.cli._problems import UserError
+from segcate.cli._progress import Progress
+from segcate.cli._reading.memory import memory_needed, size_text
+from segcate.cli._reading.parquet_files import are_many, open_parquet_files
+from segcate.effects import SegmentMatching
+from segcate.matching import PropensityMatcher
+from segcate.segmentation import KMeansSegmenter
+
+# Options that an engine follows; what the others do needs single rows in memory.
+_FOLLOWED = {
+    *("outcome", "treatment", "control", "covariates", "ignore", "segment_column", "estimand"),
+    *(
+        "caliper",
+        "confidence_level",
+        "random_state",
+        "n_clusters",
+        "cluster_on",
+        "memory",
+        "engine",
+    ),
+    *("sql", "spill", "config", "out", "quiet", "debug", "title"),
+}
+_ALSO = {"method": ("auto", "matching"), "segments": ("kmeans",)}
+_FILES = (
+    "effects.csv",
+    "overall.csv",
+    "contrasts.csv",
+    "balance.csv",
+    "effects.json",
+    "summary.txt",
+    "config.toml",
+)
+_MOST_CONTRASTS = 200
+_SECONDS_BETWEEN = 5.0
+_BATCH = 131_072
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that is read several times.
+
+    Attributes
+    ----------
+    name : for messages
+    columns : names with their Arrow types
+    n_rows : int
+    batches : function of names of columns, gives a fresh iterator of Arrow batches
+    """
+
+    name: str
+    columns: dict[str, Any]
+    n_rows: int
+    batches: Any
+
+
+def choose_engine(options: dict[str, Any], progress: Progress) -> str | None:
+    """Return the engine asked for, or arrow for Parquet that --memory does not hold; None: in memory."""
+    engine, allowed = options["engine"], options["memory"]
+    if (options["sql"] is None) == (engine == "duckdb"):
+        raise UserError("--sql and --engine duckdb belong together: give both or neither.")
+    path = options["data"]
+    is_parquet = path.lower().endswith((".parquet", ".pq")) or (path != "-" and are_many(path))
+    if engine is not None or allowed is None or not is_parquet:
+        return None if engine is None else str(engine)
+    found = open_parquet_files(path)
+    needed = memory_needed(found.n_rows, found.n_columns)
+    if needed <= allowed:
+        return None
+    progress(
+        f"{found.n_rows:,} rows need about {size_text(needed)} of memory, more than --memory {size_text(allowed)}: "
+        "going on with --engine arrow"
+    )
+    return "arrow"
+
+
+def run_engine(options: dict[str, Any], progress: Progress) -> None:
+    """Estimate, print the summary, and write the tables."""
+    _refuse_options(options)
+    table = _sql_table(options) if options["engine"] == "duckdb" else _arrow_table(options)
+    names = _covariates(table, options)
+    model = _model(options)
+    progress(
+        f"{table.name}: {table.n_rows:,} rows, {len(names)} columns, engine {options['engine']}"
+    )
+    with stopped_by_signals():
+        fitted = _fitted(model, table, names, options, progress)
+    last = fitted[-1] if hasattr(fitted, "steps") else fitted
+    print(last.summary())
+    if options["out"] is not None:
+        files = _write(last, options)
+        progress(f"wrote {', '.join(files)} to {options['out']}")
+        progress("note: a report shows single rows; run it on a sample of them in memory")
+    progress("done")
+
+
+def _refuse_options(options: dict[str, Any]) -> None:
+    """Refuse options that an engine does not follow, all at once."""
+    defaults = defaults_of()
+    given = [
+        option.flag
+        for option in OPTIONS
+        if option.key not in _FOLLOWED
+        and options[option.key] not in (defaults[option.key], *_ALSO.get(option.key, ()))
+    ]
+    if given:
+        raise UserError(
+            f"{', '.join(given)}: not with --engine {options['engine']}, which keeps no single rows. Leave them out, "
+            "or run them on a sample of the rows in memory."
+        )
+
+
+def _arrow_table(options: dict[str, Any]) -> Table:
+    path = options["data"]
+    if path == "-" or path.lower().endswith((".csv", ".tsv", ".txt", ".gz")):
+        raise UserError(
+            f"--engine arrow reads Parquet, and {path!r} is not. Convert it, or read it with --engine duckdb --sql "
+            "\"select * from read_csv('users.csv')\"."
+        )
+    found = open_parquet_files(path)
+    schema = found.dataset.schema
+    types = dict(zip(schema.names, schema.types, strict=True))
+    return Table(
+        path, types, found.n_rows, lambda names: iter(found.dataset.to_batches(columns=names))
+    )
+
+
+def _sql_table(options: dict[str, Any]) -> Table:
+    """Ask DuckDB; nothing of it is kept between passes."""
+    try:
+        import duckdb
+    except ImportError as error:
+        raise UserError("--engine duckdb needs DuckDB: `pip install duckdb`.") from error
+    connection = duckdb.connect()
+    try:
+        relation = connection.sql(options["sql"])
+        if relation is None:
+            raise UserError('--sql must be a query that gives rows: "select ... from ...".')
+        schema = relation.limit(0).to_arrow_table().schema
+        n_rows = int(relation.count("*").fetchall()[0][0])
+    except duckdb.Error as error:
+        raise UserError(f"--sql: {error}") from error
+
+    def batches(names: Sequence[str]) -> Iterator[Any]:
+        chosen = relation.select(*(duckdb.ColumnExpression(name) for name in names))
+        return iter(chosen.to_arrow_reader(_BATCH))
+
+    return Table("--sql", dict(zip(schema.names, schema.types, strict=True)), n_rows, batches)
+
+
+def _covariates(table: Table, options: dict[str, Any]) -> list[str]:
+    """Return the columns of X: covariates and segment."""
+    roles = {options["outcome"], options["treatment"]}
+    asked = [*options["covariates"], *options["ignore"], *options["cluster_on"], *roles]
+    segment = options["segment_column"]
+    unknown = [name for name in (*asked, segment) if name is not None and name not in table.columns]
+    if unknown:
+        raise UserError(
+            f"{table.name!r} has no column {listed(unknown)}; its columns are {listed(table.columns, 20)}."
+        )
+    left_out = roles | set(options["ignore"])
+    names = list(options["covariates"]) or [n for n in table.columns if n not in left_out]
+    names = [name for name in names if name != segment]
+    if segment is None:
+        names += [name for name in options["cluster_on"] if name not in names]
+    return names if segment is None else [*names, segment]
+
+
+def _model(options: dict[str, Any]) -> Any:
+    """Make the estimator, after k-means where no column holds segments; all that can be done in parts."""
+    seed, segment = options["random_state"], options["segment_column"]
+    estimator = SegmentMatching(
+        PropensityMatcher(caliper=options["caliper"], random_state=seed),
+        adjustment="bias",
+        estimand=options["estimand"] or "att",
+        confidence_level=options["confidence_level"],
+        segment=segment or "segment",
+        on_empty="nan",
+        random_state=seed,
+    )
+    if segment is not None:
+        return estimator
+    columns = list(options["cluster_on"]) or None
+    return make_pipeline(
+        KMeansSegmenter(options["n_clusters"], columns=columns, random_state=seed), estimator
+    )
+
+
+def _control(table: Table, options: dict[str, Any]) -> Any:
+    """Read the label of the control arm as the column holds it; refuse further arms."""
+    import pyarrow as pa
+
+    name, text = options["treatment"], options["control"]
+    if text is None:
+        return None
+    kind = table.columns[name]
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    labels: set[Any] = set()
+    for batch in table.batches([name]):
+        labels |= set(batch.column(0).unique().to_pylist())
+        if len(labels) > 2:
+            raise UserError(
+                f"--treatment {name!r} has more than two labels, {listed(sorted(labels, key=str))}; an engine compares "
+                'two arms. Choose the rows of two with --engine duckdb --sql "select ... where ...".'
+            )
+    found = [label for label in labels if str(label).lower() == text.lower()]
+    if not found:
+        raise UserError(
+            f"--control {text!r} is no label of {name!r}, which holds {listed(sorted(labels, key=str))}."
+        )
+    return found[0]
+
+
+def _fitted(
+    model: Any, table: Table, names: list[str], options: dict[str, Any], progress: Progress
+) -> Any:
+    from segcate import scale
+
+    read = [*names, options["outcome"], options["treatment"]]
+    control = _control(table, options)
+    return scale.fit(
+        model,
+        CountedPasses(table, list(dict.fromkeys(read)), progress),
+        outcome=options["outcome"],
+        treatment=options["treatment"],
+        control=control,
+        columns=names,
+        spill=options["spill"],
+        random_state=options["random_state"],
+    )
+
+
+class CountedPasses:
+    """Read a table anew on every call, and tell how far that is.
+
+    Parameters
+    ----------
+    table : Table
+    names : columns to read
+    progress : called with a line of text every few seconds
+    """
+
+    def __init__(self, table: Table, names: list[str], progress: Progress) -> None:
+        self._table, self._names, self._progress = table, names, progress
+        self.n_passes = 0
+
+    def __call__(self) -> Iterator[Any]:
+        """Yield the batches of one pass."""
+        self.n_passes += 1
+        begun = told = time.perf_counter()
+        done = 0
+        self._progress(f"pass {self.n_passes} over {self._table.n_rows:,} rows")
+        for batch in self._table.batches(self._names):
+            yield batch
+            done += batch.num_rows
+            now = time.perf_counter()
+            if now - told >= _SECONDS_BETWEEN and done:
+                told, rate = now, done / (now - begun)
+                left = max(self._table.n_rows - done, 0) / rate
+                self._progress(
+                    f"pass {self.n_passes}: {done:,} of {self._table.n_rows:,} rows, {rate:,.0f} rows a second, "
+                    f"{left:,.0f} s left in this pass"
+                )
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Leave as after Ctrl-C when the process is told to end, so that files in between are removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _write(model: Any, options: dict[str, Any]) -> list[str]:
+    """Write the tables into a folder, all or none."""
+    from segcate.cli._config import config_text
+
+    tables = {
+        "effects": model.effects_,
+        "overall": model.overall_.to_frame("all").T,
+        "balance": model.balance_,
+    }
+    n_pairs = len(model.effects_) * (len(model.effects_) - 1) // 2
+    if 0 < n_pairs <= _MOST_CONTRASTS:
+        tables["contrasts"] = model.contrasts().table
+    with whole_folder(Path(options["out"]), _FILES) as part:
+        for name, table in tables.items():
+            csv_table(table).to_csv(
+                part / f"{name}.csv", errors="backslashreplace", encoding="utf-8"
+            )
+        (part / "effects.json").write_text(model.effect_table_.to_json(), encoding="utf-8")
+        (part / "summary.txt").write_text(model.summary() + "\n", encoding="utf-8")
+        (part / "config.toml").write_text(config_text(options, ""), encoding="utf-8")
+        names = {file.name for file in part.iterdir()}
+    return [name for name in _FILES if name in names]

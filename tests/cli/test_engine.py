@@ -1,0 +1,203 @@
+"""`segcate run --engine`: the effects of the estimator, read batch by batch, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from segcate.cli._engine import CountedPasses, Table
+from segcate.effects import EffectTable, SegmentMatching
+from segcate.matching import PropensityMatcher
+from tests.helpers.command_line import error_of, run
+
+COLUMNS = ("--outcome", "spend", "--treatment", "offer", "--segment-column", "region")
+
+
+@pytest.fixture
+def folder(tmp_path, users):
+    """Some columns of the users in three Parquet files."""
+    kept = users[["x0", "x1", "region", "offer", "spend"]]
+    (tmp_path / "users").mkdir()
+    for i in range(3):
+        kept.iloc[i::3].to_parquet(tmp_path / "users" / f"{i}.parquet", index=False)
+    return tmp_path / "users"
+
+
+def in_memory(users, **options):
+    X = users[["x0", "x1", "region"]]
+    model = SegmentMatching(
+        PropensityMatcher(**options), adjustment="bias", segment="region", on_empty="nan"
+    )
+    return model.fit(X, users["spend"], treatment=users["offer"])
+
+
+def test_the_tables_are_those_of_the_fit_in_memory(folder, users, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run("run", folder, *COLUMNS, "--engine", "arrow", "--out", out) == 0
+    told = capsys.readouterr()
+    assert "pass 1 over" in told.err
+    assert "Standard error" in told.out
+    expected = in_memory(users)
+    written = pd.read_csv(out / "effects.csv", index_col="segment")
+    for name in ("n", "n_matched", "effect", "std_error", "p_adjusted"):
+        assert written[name].to_numpy(float) == pytest.approx(
+            expected.effects_[name].to_numpy(float), rel=1e-9
+        )
+    table = EffectTable.from_json((out / "effects.json").read_text(encoding="utf-8"))
+    assert table.overall.effect == pytest.approx(expected.overall_["effect"], rel=1e-9)
+    assert sorted(path.name for path in out.iterdir()) == [
+        "balance.csv", "config.toml", "contrasts.csv", "effects.csv", "effects.json", "overall.csv", "summary.txt",
+    ]  # fmt: skip
+    assert run("run", "--config", out / "config.toml", "--out", tmp_path / "again") == 0
+    assert (tmp_path / "again" / "effects.csv").read_bytes() == (out / "effects.csv").read_bytes()
+
+
+def test_more_than_memory_goes_to_the_engine(folder, capsys):
+    assert run("run", folder, *COLUMNS, "--memory", "10kB") == 0
+    assert "more than --memory 10 kB: going on with --engine arrow" in capsys.readouterr().err
+    assert run("run", folder, *COLUMNS, "--memory", "1GB") == 0
+    assert "engine arrow" not in capsys.readouterr().err
+
+
+def test_segments_are_found_on_a_sample(folder, capsys):
+    given = (
+        "--outcome",
+        "spend",
+        "--treatment",
+        "offer",
+        "--ignore",
+        "region",
+        "--n-clusters",
+        "2",
+    )
+    assert run("run", folder, *given, "--engine", "arrow", "--caliper", "0.5") == 0
+    assert "caliper" in capsys.readouterr().out.lower()
+
+
+def test_duckdb_reads_what_it_can_query(folder, users, tmp_path, capsys):
+    pytest.importorskip("duckdb")
+    users.to_csv(tmp_path / "users.csv", index=False)
+    query = f"select x0, x1, region, spend, offer from read_csv('{tmp_path}/users.csv')"
+    assert (
+        run("run", *COLUMNS, "--engine", "duckdb", "--sql", query, "--out", tmp_path / "out") == 0
+    )
+    written = pd.read_csv(tmp_path / "out" / "effects.csv")
+    assert written["effect"].to_numpy() == pytest.approx(
+        in_memory(users).effects_["effect"].to_numpy(), rel=1e-9
+    )
+    capsys.readouterr()
+    told = error_of(
+        capsys, "run", *COLUMNS, "--engine", "duckdb", "--sql", "select nothing from nowhere"
+    )
+    assert "--sql" in told
+
+
+def test_labels_of_arms(folder, users, tmp_path, capsys):
+    labelled = users[["x0", "x1", "region", "spend"]].assign(
+        offer=users["offer"].map({0: "none", 1: "mail"})
+    )
+    path = tmp_path / "labelled.parquet"
+    labelled.to_parquet(path)
+    assert (
+        run(
+            "run",
+            path,
+            *COLUMNS,
+            "--control",
+            "none",
+            "--engine",
+            "arrow",
+            "--out",
+            tmp_path / "out",
+        )
+        == 0
+    )
+    written = pd.read_csv(tmp_path / "out" / "effects.csv")
+    assert written["effect"].to_numpy() == pytest.approx(
+        in_memory(users).effects_["effect"].to_numpy(), rel=1e-9
+    )
+    capsys.readouterr()
+    told = error_of(capsys, "run", path, *COLUMNS, "--control", "nobody", "--engine", "arrow")
+    assert "'nobody' is no label of 'offer', which holds 'mail', 'none'" in told
+    labelled.loc[:50, "offer"] = "call"
+    labelled.to_parquet(path)
+    told = error_of(capsys, "run", path, *COLUMNS, "--control", "none", "--engine", "arrow")
+    assert "more than two labels" in told
+
+
+class TestRefused:
+    def test_options_that_need_single_rows(self, folder, capsys):
+        told = error_of(
+            capsys, "run", folder, *COLUMNS, "--engine", "arrow", "--by", "region", "--cost", "2",
+            "--method", "aipw",
+        )  # fmt: skip
+        assert "--method, --by, --cost: not with --engine arrow" in told
+
+    def test_sql_without_duckdb_and_the_other_way(self, folder, capsys):
+        told = error_of(capsys, "run", folder, *COLUMNS, "--engine", "duckdb")
+        assert "--sql and --engine duckdb belong together" in told
+        told = error_of(capsys, "run", folder, *COLUMNS, "--sql", "select 1")
+        assert "--sql and --engine duckdb belong together" in told
+
+    def test_what_is_not_parquet(self, tmp_path, capsys):
+        told = error_of(capsys, "run", tmp_path / "a.csv", *COLUMNS, "--engine", "arrow")
+        assert "--engine arrow reads Parquet" in told
+
+    def test_unknown_columns(self, folder, capsys):
+        told = error_of(
+            capsys, "run", folder, *COLUMNS, "--engine", "arrow", "--covariates", "x0,x9"
+        )
+        assert "has no column 'x9'" in told
+
+    def test_reports_and_cards(self, folder, capsys):
+        told = error_of(capsys, "report", folder, *COLUMNS, "--engine", "arrow")
+        assert "--engine is for `segcate run`" in told
+
+
+def test_progress_tells_rows_a_second_and_what_is_left(monkeypatch):
+    pa = pytest.importorskip("pyarrow")
+    clock = iter(range(0, 1000, 3))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
+    batch = pa.record_batch({"a": list(range(100))})
+    lines = []
+    passes = CountedPasses(
+        Table("t", {"a": pa.int64()}, 400, lambda names: iter([batch] * 4)), ["a"], lines.append
+    )
+    assert sum(b.num_rows for b in passes()) == 400
+    assert sum(b.num_rows for b in passes()) == 400
+    assert lines[0] == "pass 1 over 400 rows"
+    assert lines[1] == "pass 1: 200 of 400 rows, 33 rows a second, 6 s left in this pass"
+    assert passes.n_passes == 2
+    assert "pass 2 over 400 rows" in lines
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_run_that_is_told_to_end_leaves_no_files_in_between(tmp_path):
+    """Parts go to files as soon as there are a million bytes; the process is ended when there is one."""
+    rng, n = np.random.default_rng(0), 200_000
+    x = rng.normal(size=(n, 6))
+    t = (rng.random(n) < 0.4).astype(int)
+    frame = pd.DataFrame(x, columns=[f"x{i}" for i in range(6)])
+    y = x[:, 0] + t + rng.normal(size=n)
+    frame.assign(offer=t, spend=y, region=rng.integers(0, 3, n)).to_parquet(tmp_path / "u.parquet")
+    (tmp_path / "spill").mkdir()
+    code = "import sys, segcate.scale._spill as s; s.MOST_HELD = 10**6; from segcate.cli import main; sys.exit(main())"
+    words = [
+        sys.executable, "-c", code, "run", str(tmp_path / "u.parquet"), *COLUMNS, "--engine", "arrow",
+        "--spill", str(tmp_path / "spill"),
+    ]  # fmt: skip
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    while not list((tmp_path / "spill").iterdir()):
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 130
+    assert not list((tmp_path / "spill").iterdir())
