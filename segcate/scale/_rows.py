@@ -175,7 +175,8 @@ class Rows:
     def taken(self, at: Any) -> Rows:
         """Return some of the rows."""
         weight = None if self.weight is None else self.weight[at]
-        return Rows(self.columns[at], self.y[at], self.treatment[at], weight, self.codes[at])
+        columns = self.columns[at] if isinstance(at, slice) else self.columns.take(at, axis=0)
+        return Rows(columns, self.y[at], self.treatment[at], weight, self.codes[at])
 
     def joined(self, other: Rows) -> Rows:
         """Put other rows behind these."""
@@ -263,8 +264,9 @@ class Reader:
     def by_segment(self) -> Iterator[tuple[int, Rows]]:
         """Yield the rows of each segment in each batch."""
         for rows in self.rows():
-            order = np.argsort(rows.codes, kind="stable")
-            codes = rows.codes[order]
+            few = rows.codes.astype(np.int16) if len(self.labels) < 2**15 else rows.codes
+            order = np.argsort(few, kind="stable")  # by counting, where codes are short
+            codes = few[order]
             begins = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
             for at in np.split(order, begins[1:]):
                 yield int(rows.codes[at[0]]), rows.taken(at)
