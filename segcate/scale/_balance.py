@@ -12,7 +12,7 @@ from segcate.matching._balance import Balance, BalanceSums, compare_moments, wei
 from segcate.scale._sums import Sums
 
 # Distributions are compared at all values of a column up to so many, else at so many quantiles.
-_MOST_VALUES, _QUANTILES = 4_096, 1_024
+_MOST_VALUES, _QUANTILES = 4_096, 512
 # A spread below this share of the squares it is the difference of is rounding.
 _ROUNDING = 1e-14
 

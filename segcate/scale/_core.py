@@ -182,7 +182,8 @@ def _matched(rows: PartRows, plan: SegmentPlan) -> _Part:
         tie_tolerance=tolerance, estimand=plan.estimand, n_all=n,
     )  # fmt: skip
     columns = rows.columns[order]
-    values = np.column_stack([view.y, score, columns]) - plan.shift
+    # columns stand together, as kernels take them one by one
+    values = np.asfortranarray(np.column_stack([view.y, score, columns]) - plan.shift)
     return _Part(view, rows.is_own[order], columns, values)
 
 
@@ -220,7 +221,7 @@ def _differences(part: _Part, arm: int) -> Sums:
     """Add up the differences between focal rows of an arm and their sets, and products of them."""
     view, at = part.view, part.focal(arm)
     means = np.column_stack([view.means_over_sets(v)[at] for v in part.values.T])
-    gap, f = part.values[at] - means, view.own[at]
+    gap, f = np.column_stack([v[at] for v in part.values.T]) - means, view.own[at]
     weighted = gap * f[:, None]
     return {
         f"gap_{arm}": weighted.sum(axis=0),

@@ -115,7 +115,7 @@ def fit(
     the sorted score. A part sees, beside its own rows, twice as many rows beyond its ends as a row
     has neighbours; sums of parts are then exact. The logistic regression takes Newton steps, one a pass.
     Kolmogorov-Smirnov distances of `balance_` are taken at all values of a column where a sampled segment has
-    at most 4,096, else at 1,024 quantiles of the sample; ``ks_error`` in `scale_report_` bounds what they miss.
+    at most 4,096, else at 512 quantiles of the sample; ``ks_error`` in `scale_report_` bounds what they miss.
 
     Examples
     --------

@@ -57,6 +57,12 @@ class Spill:
 
     def deal(self, code: int, rows: Rows, score: Float, halo: Halo) -> None:
         """Give rows of one segment to all parts that see them."""
+        if halo.n_parts == 1:
+            everyone = np.arange(len(score))
+            self.n_rows += len(score)
+            packed = self._packed(rows, score, everyone, np.ones(len(score), dtype=bool))
+            self._hold((code, 0), packed)
+            return
         first, last = halo.seen_by(score)
         at = np.repeat(np.arange(len(score)), last - first)
         begins = np.cumsum(last - first) - (last - first)
