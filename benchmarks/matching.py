@@ -52,14 +52,12 @@ def scored_rows(n: int, n_segments: int = 20, share: float = 0.3) -> dict[str, n
 
 
 def model_of(replacement: bool) -> Any:
-    """Return the estimator under test: defaults, or 1:1 without replacement."""
+    """Return the estimator under test: three neighbours, or 1:1 without replacement."""
     from segcate.effects import SegmentMatching
     from segcate.matching import PropensityMatcher
 
-    if replacement:
-        return SegmentMatching(PropensityMatcher(), segment=0)
-    matcher = PropensityMatcher(n_neighbors=1, replacement=False)
-    return SegmentMatching(matcher, segment=0)
+    matcher = PropensityMatcher(n_neighbors=3 if replacement else 1, replacement=replacement)
+    return SegmentMatching(matcher, adjustment="bias", segment=0)
 
 
 def fit_once(model: Any, data: dict[str, np.ndarray]) -> Any:
@@ -241,7 +239,9 @@ def whole_fit(n: int, n_columns: int = 20, n_segments: int = 10) -> dict[str, An
     segmenter = KMeansSegmenter(n_clusters=n_segments, n_init=1, random_state=0)
     with_segment = segmenter.fit(X).transform(X)
     stages["segmentation"] = time.perf_counter() - begin
-    model = SegmentMatching(PropensityMatcher()).fit(with_segment, y, treatment=treatment)
+    model = SegmentMatching(PropensityMatcher(), adjustment="bias").fit(
+        with_segment, y, treatment=treatment
+    )
     total = time.perf_counter() - begin
     balance = timed(lambda: model.balance_, repeats=1)  # measured when it is first read
     for restore in undo:

@@ -30,8 +30,8 @@ FARTHEST = 4.0
 MOST_IN_PRODUCTS = 12
 # Columns of one segment (shared and its own) beyond which curvature, products and bends are left out.
 MOST_COLUMNS = 1_000
-# Rows that are made together: as many as stay in the processor's cache.
-_BLOCK = 1_024
+# Numbers of a block of rows: as many as stay in the processor's cache.
+_BLOCK = 1 << 18
 _CONSTANT = 1e-9
 # Rows looked at before a column is compared with two values as a whole.
 _GLANCE = 64
@@ -120,9 +120,10 @@ class Curves:
         return out
 
     def blocks(self, rows: Int) -> Iterator[tuple[Int, Float]]:
-        """Yield some rows and their columns, a few thousand at a time."""
-        for begin in range(0, len(rows), _BLOCK):
-            at = rows[begin : begin + _BLOCK]
+        """Yield some rows and their columns, as many at a time as stay in the processor's cache."""
+        n = max(_BLOCK // max(self.n_columns, 1), 1)
+        for begin in range(0, len(rows), n):
+            at = rows[begin : begin + n]
             yield at, self.of(at)
 
 
