@@ -123,7 +123,9 @@ def effect_estimator(plan: Plan, segment: str, on_empty: str = "nan") -> Any:
         return SegmentAIPW(**common)
     if plan.caliper is None:
         return SegmentMatching(**common)
-    matcher = PropensityMatcher("auto", n_neighbors="auto", caliper=plan.caliper)
+    matcher = PropensityMatcher(
+        "auto", n_neighbors="auto", caliper=plan.caliper, random_state=plan.random_state
+    )
     return SegmentMatching(matcher, **common)
 
 
