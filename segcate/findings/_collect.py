@@ -89,7 +89,7 @@ def collect_findings(
     >>> model = SegmentMatching().fit(X, users.y, treatment=users.treatment)
     >>> findings = collect_findings(model, X, users.y, treatment=users.treatment)
     >>> [round(segment.effect, 2) for segment in findings.segments]
-    [-0.02, 1.02]
+    [0.07, 1.01]
     """
     source = read_source(estimator, search)
     held_out = read_held_out(test)
