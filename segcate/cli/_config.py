@@ -21,19 +21,19 @@ _DESCRIPTION = tuple(field.name for field in dataclasses.fields(Description))
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def config_text(options: Mapping[str, Any], sha256: str) -> str:
+def config_text(options: Mapping[str, Any], sha256: str | None) -> str:
     """Write options as TOML: a table a group of the help.
 
     Parameters
     ----------
     options : values by key; "data" is the file, "description" the words of the user
-    sha256 : of the data
+    sha256 : of the data; None where they were not read as one file
     """
     lines = [
         "# What `segcate run` was asked for. The same again: segcate run --config THIS_FILE --out DIR",
         f"segcate = {_value(__version__)}",
         f"data = {_value(options['data'])}",
-        f"sha256 = {_value(sha256)}",
+        *([] if sha256 is None else [f"sha256 = {_value(sha256)}"]),
     ]
     for group in dict.fromkeys(option.group for option in OPTIONS):
         rows = [

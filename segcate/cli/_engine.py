@@ -49,6 +49,12 @@ _FILES = (
     "summary.txt",
     "config.toml",
 )
+# Where an analysis in memory does more.
+_NOTES = (
+    "outcomes are adjusted by lines within each segment, not by curves as in memory: intervals are wider, and an "
+    "effect is off where treatment and outcome both bend with a covariate",
+    "columns are not screened for what was measured after the treatment: name --covariates that were known before it",
+)
 _MOST_CONTRASTS = 200
 _SECONDS_BETWEEN = 5.0
 _BATCH = 131_072
@@ -101,6 +107,8 @@ def run_engine(options: dict[str, Any], progress: Progress) -> None:
     progress(
         f"{table.name}: {table.n_rows:,} rows, {len(names)} columns, engine {options['engine']}"
     )
+    for note in _NOTES:
+        progress(f"note: {note}")
     with stopped_by_signals():
         fitted = _fitted(model, table, names, options, progress)
     last = fitted[-1] if hasattr(fitted, "steps") else fitted
@@ -317,6 +325,6 @@ def _write(model: Any, options: dict[str, Any]) -> list[str]:
             )
         (part / "effects.json").write_text(model.effect_table_.to_json(), encoding="utf-8")
         (part / "summary.txt").write_text(model.summary() + "\n", encoding="utf-8")
-        (part / "config.toml").write_text(config_text(options, ""), encoding="utf-8")
+        (part / "config.toml").write_text(config_text(options, None), encoding="utf-8")
         names = {file.name for file in part.iterdir()}
     return [name for name in _FILES if name in names]
