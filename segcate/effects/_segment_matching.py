@@ -35,6 +35,7 @@ from segcate.effects._table.summary import (
 )
 from segcate.matching import Matcher, PropensityMatcher
 
+_MADE_FOR_BIAS = ("abadie-imbens", "abadie-imbens-2016", "pair+unit")
 _ADJUSTMENTS = (
     "`adjustment` must be None, 'auto', 'bias', 'linear' or a regressor (an instance with "
     "`fit` and `predict`)"
@@ -78,7 +79,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     std_error : str, default="auto"
         One of "auto", "residual", "abadie-imbens", "abadie-imbens-2016", "pair", "pair+unit", "group".
         "residual": after ``adjustment="auto"``, the variance of what it leaves, by the exact weights of
-        the estimate. The next two, and "pair+unit", need another `adjustment`.
+        the estimate. The next two, and "pair+unit", go with another `adjustment`.
         "abadie-imbens" (2006): matching with replacement, the score taken as known; with
         ``inference="sample"`` any matching.
         "abadie-imbens-2016": for a score estimated by our logistic regression in the segment; it
@@ -244,8 +245,14 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         return self.matcher_.balance_
 
     @property
+    def _adjusts_by(self) -> Any:
+        """The adjustment; "auto" follows a standard error that was made for another one."""
+        is_named = isinstance(self.std_error, str) and self.std_error in _MADE_FOR_BIAS
+        return "bias" if is_named and is_curved(self.adjustment) else self.adjustment
+
+    @property
     def _is_curved(self) -> bool:
-        return is_curved(self.adjustment)
+        return is_curved(self._adjusts_by)
 
     def _check_parameters(self, owner: str) -> None:
         self._check_shared_parameters(owner)
@@ -303,7 +310,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         """Tell whether both the propensity and the adjustment can do with NaN in X."""
         matcher = self._matcher
         can_match = isinstance(matcher, Matcher) and matcher.allows_missing(has_propensity)
-        return can_match and (self.adjustment is None or takes_missing(self.adjustment))
+        return can_match and (self._adjusts_by is None or takes_missing(self._adjusts_by))
 
     def _plan(self, owner: str, data: EffectData) -> _Plan:
         """Choose the standard error that is valid for the design, or check the one asked for."""
@@ -328,7 +335,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
         )
         options = EstimateOptions(
             self.estimand,
-            self.adjustment,
+            self._adjusts_by,
             choose_std_error(owner, self.std_error, situation),
             self.inference,
             situation.n_variance_neighbors,

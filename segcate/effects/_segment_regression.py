@@ -51,7 +51,8 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         for all segments and each donors' arm on lines, bends, products, and each segment's own slopes
         and squares; the effect is that of its fitted values, as in `SegmentMatching` with equal
         weights in place of matches. Narrow where such curves fit, and the first to be off where
-        they do not. "linear": least squares with interactions in each segment, see Notes.
+        they do not; with `std_error` "hc1", "hc2" or "hc3" it is "linear". "linear": least squares
+        with interactions in each segment, see Notes.
     std_error : {"auto", "hc1", "hc2", "hc3", "group"}, default="auto"
         Heteroskedasticity-robust, with the small-sample correction of MacKinnon & White (1985), or
         clustered by `groups`. After ``adjustment="auto"`` "auto" is the variance of residuals by exact
@@ -202,7 +203,8 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
 
     @property
     def _is_curved(self) -> bool:
-        return self.adjustment == "auto"
+        """Tell whether outcomes are adjusted by curves, to which no "hc" standard error belongs."""
+        return self.adjustment == "auto" and self.std_error in ("auto", "group")
 
     def _check_parameters(self, owner: str) -> None:
         self._check_shared_parameters(owner)
@@ -213,12 +215,8 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
     def _plan(self, owner: str, data: EffectData) -> RegressionOptions:
         """Pick the standard error that fits the data, or check the one asked for."""
         method, has_groups = self.std_error, data.groups is not None
-        if self.adjustment == "auto" and method not in ("auto", "group"):
-            raise ValueError(
-                f"{owner}: std_error={method!r} is for adjustment='linear'. Set that, too, or use std_error='auto'."
-            )
         if method == "auto":
-            alone = "residual" if self.adjustment == "auto" else "hc2"
+            alone = "residual" if self._is_curved else "hc2"
             method = "group" if has_groups else alone
         if method == "group" and not has_groups:
             raise ValueError(f"{owner}: std_error='group' needs `groups=` in fit.")
@@ -231,11 +229,11 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
 
     def _estimate(self, owner: str, data: EffectData, plan: RegressionOptions) -> Estimated:
         encoded = encode_columns(data.X, data.covariates, owner=owner)
-        columns = model_columns(encoded, two_values=self.adjustment == "auto")
+        columns = model_columns(encoded, two_values=self._is_curved)
         support = level_support(data, columns, self.estimand)
         rows = rows_by_segment(data, self.estimand, support)
         kinds = noted(encoded, columns).kinds
-        if self.adjustment == "auto":
+        if self._is_curved:
             curves = curves_for(columns, data.sample_weight, support.sparse)
             told = [with_telling(thin_or_counted(part, plan.fewest), encoded) for part in rows]
             return self._curved(owner, data, told, curves, kinds)

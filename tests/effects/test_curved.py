@@ -98,15 +98,20 @@ def test_lines_that_bend_are_followed():
     assert gaps["auto"] < 0.15 < gaps["bias"]
 
 
-def test_residuals_are_the_standard_error_and_others_are_refused_by_name():
+def test_residuals_are_the_standard_error():
     model = fit()
     assert model.std_error_method_ == "residual"
     assert fit(std_error="residual").effects_.equals(model.effects_)
-    for name in ("abadie-imbens", "abadie-imbens-2016", "pair+unit"):
-        with pytest.raises(ValueError, match=r"does not know adjustment='auto'\. Use 'residual'"):
-            fit(std_error=name)
     with pytest.raises(ValueError, match="std_error='residual' is for adjustment='auto'"):
         fit(adjustment="bias", std_error="residual")
+
+
+@pytest.mark.parametrize("name", ["abadie-imbens", "abadie-imbens-2016", "pair+unit"])
+def test_standard_errors_made_for_bias_bring_it_with_them(name):
+    model = fit(std_error=name)
+    assert model.effects_.equals(fit(adjustment="bias", std_error=name).effects_)
+    assert model.matcher_.n_neighbors == 3
+    assert not hasattr(model, "second_estimate_") or model.second_estimate_ is None
 
 
 def test_matches_without_replacement_have_pairs_on_request():

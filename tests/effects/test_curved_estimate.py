@@ -56,9 +56,15 @@ def test_columns_that_tell_the_arms_apart_leave_no_estimate():
     assert model.effects_["effect"].isna().tolist() == [False, True, False]
 
 
-def test_other_standard_errors_are_refused_by_name():
-    with pytest.raises(ValueError, match="std_error='hc2' is for adjustment='linear'"):
-        SegmentRegression(adjustment="auto", std_error="hc2").fit(X, Y, treatment=T)
+@pytest.mark.parametrize("name", ["hc1", "hc2", "hc3"])
+def test_standard_errors_of_least_squares_bring_it_with_them(name):
+    model = SegmentRegression(std_error=name).fit(X, Y, treatment=T)
+    linear = SegmentRegression(adjustment="linear", std_error=name).fit(X, Y, treatment=T)
+    assert model.effects_.equals(linear.effects_)
+    assert "in each segment" in model.summary()
+
+
+def test_other_adjustments_are_refused_by_name():
     with pytest.raises(ValueError, match="`adjustment`"):
         SegmentRegression(adjustment="bias").fit(X, Y, treatment=T)
 

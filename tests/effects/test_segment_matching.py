@@ -235,7 +235,6 @@ def test_auto_takes_groups_where_they_are_given(data, X, matcher, adjustment):
 
 
 INVALID = [
-    ("abadie-imbens", {"adjustment": "auto"}, {}, False, "does not know adjustment='auto'"),
     ("residual", {}, {}, False, "is for adjustment='auto'"),
     ("abadie-imbens", {}, {"replacement": False}, False, "is for matching with replacement, or"),
     ("abadie-imbens", {"adjustment": "linear"}, {}, False, "does not know adjustment='linear'"),

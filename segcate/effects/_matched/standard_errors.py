@@ -79,12 +79,7 @@ class StandardError(NamedTuple):
     why_not_in_segment: str = ""
 
 
-_TAKES_OUTCOMES = Reason(
-    lambda s: s.is_curved,
-    "does not know adjustment='auto'. Use 'residual' (or 'auto'), or adjustment='bias'.",
-)
 _THEORY = (
-    _TAKES_OUTCOMES,
     Reason(
         lambda s: not s.replacement and s.inference != "sample",
         "is for matching with replacement, or inference='sample'. Use 'pair' (or 'auto').",
@@ -166,7 +161,6 @@ STANDARD_ERRORS: dict[str, StandardError] = {
     "pair+unit": StandardError(
         by_pair_and_unit,
         (
-            _TAKES_OUTCOMES,
             _LEAVES_GROUPS_OUT,
             Reason(
                 lambda s: s.estimand == "ate",
