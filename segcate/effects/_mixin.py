@@ -118,8 +118,6 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
 
     # What else may fill a segment that has no estimate, for the error message.
     _remedy: ClassVar[str] = ""
-    # Whether rows of weight 0 are left out before anything is estimated.
-    _leaves_out_rows: ClassVar[bool] = True
     # Whether `compare_estimators` asks what each row adds to the errors.
     _keeps_row_scores = False
 
@@ -196,6 +194,11 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
             X, y, treatment=treatment, sample_weight=sample_weight, groups=groups,
             propensity=propensity,
         )  # fmt: skip
+
+    @property
+    def _leaves_out_rows(self) -> bool:
+        """Tell whether rows of weight 0 are left out before anything is estimated."""
+        return True
 
     def _fit_effects(self, X: Any, y: Any, **given: Any) -> Self:
         """Check, estimate (each imputation on its own), refuse empty segments, pool and store.

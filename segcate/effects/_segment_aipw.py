@@ -197,7 +197,6 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         "outcome_model": "SegmentAIPW(outcome_model=...)",
         "propensity_model": "SegmentAIPW(propensity_model=...)",
     }
-    _leaves_out_rows = False  # `propensity_` has a value for each of them
 
     def __init__(
         self,
@@ -320,6 +319,11 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         return Estimated(estimates, kinds, (chance, is_clipped, words), second, weighted)
 
     @property
+    def _leaves_out_rows(self) -> bool:
+        """Models have a chance of treatment for rows of weight 0 as well; curves are made of the others."""
+        return self._is_curved
+
+    @property
     def _is_curved(self) -> bool:
         """Tell whether curves and odds stand in for models."""
         return isinstance(self.outcome_model, str) and self.outcome_model == "auto"
@@ -336,9 +340,15 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
     def _keep(
         self, data: EffectData, plan: AIPWOptions, found: Estimated, filling: Filling | None
     ) -> None:
-        self.propensity_, is_clipped, self._regression = found.details
+        chance, is_clipped, self._regression = found.details
+        if data.given is not None:
+            chance, is_clipped = (
+                data.given.spread(chance, np.nan),
+                data.given.spread(is_clipped, False),
+            )
+        self.propensity_ = chance
         warn_of_clipped(
-            type(self).__name__, np.flatnonzero(is_clipped), data.n_rows, self.clip,
+            type(self).__name__, np.flatnonzero(is_clipped), len(is_clipped), self.clip,
             only_above=self.estimand != "ate", stacklevel=4,
         )  # fmt: skip
         self.n_clipped_ = int(is_clipped.sum())
