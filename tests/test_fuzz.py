@@ -33,15 +33,17 @@ PACKAGES = (
 # Results are made by the functions, not by users; the rest has its own tests of odd input.
 RESULTS = {
     "BestLinearPrediction", "Clan", "CombinedBalance", "CounterfactualRows", "CrossFitSegmentEffects", "DenseRows",
-    "EffectByGroup", "EffectByQuantile", "EffectChange", "EffectTable", "GroupCalibration", "Heterogeneity",
+    "EffectByGroup", "EffectByQuantile", "EffectChange", "EffectTable", "EstimatorComparison", "GroupCalibration",
+    "Heterogeneity",
     "HonestEffects", "MatchedSample", "MetricEstimate", "Monotonicity", "PolicyValue", "ProfitCurve", "RankScore",
-    "ScoreComparison",
+    "ScoreComparison", "SecondEstimate",
     "SegmentContrasts", "EValue", "RosenbaumBounds", "SemiSynthetic", "SimulatedState", "TargetingCurve", "TumorGrowth",
     "TumorPatients",
 }  # fmt: skip
 ELSEWHERE = {
     "combine_balance": "tests/matching/test_combined_balance.py",
     "combine_profiles": "tests/segmentation/test_combined_profiles.py",
+    "compare_estimators": "tests/effects/test_compare_estimators.py",
     "CausalMLEstimator": "tests/cate/test_adapter_checks.py",
     "EconMLEstimator": "tests/cate/test_adapter_checks.py",
     "fetch_hillstrom": "tests/datasets/test_hillstrom.py",

@@ -57,17 +57,18 @@ VALUES |= {"y_true": VALUES["y"], "baseline": VALUES["prediction"], "predictions
 # Names of arguments that hold no rows, or rows that are matched by other means than their place.
 NOT_ALIGNED = set(
     """
-    absolute allow_same_units alternative as_frame assignment average_effect ax balance band budget
-    by_name categories center clip confidence_level confounding control cov covariates data
+    absolute allow_same_units alternative as_frame assignment average_effect ax balance band before budget
+    by_name categories center clip columns confidence_level confounding control counted cov covariates data
     covariates_at_outcome_time critical curvature cv data_home deep design design_size
-    difference download effect_shape effects estimand estimate estimator fill_overall filling func gamma
+    difference download effect_shape effects estimand estimate estimator estimators fill_overall filling func gamma
+    groups_before
     greater_is_better group_sd has_propensity heterogeneity high horizon id input_features is_rare k kind kwargs
     labels level low mark matrix max_covariates max_groups max_share measure metadata method metric missing
     n_arms n_bands n_draws n_features n_folds n_groups n_jobs n_patients n_plans n_points n_rows n_samples n_segments
-    n_steps n_units name noise normalize one order origin other outcome_model overall overlap_loss panel
-    params path plan process_seed prognosis propensity_model random_state reference roles rows
-    scale score_scale search segment_shares segmenter self separation share source standardize static
-    statistic std_dev std_error step strategy threshold time timeout title treated_share units window
+    n_steps n_units name noise normalize notes one order origin other outcome_model overall overlap_loss panel
+    params parts path plan process_seed profiles prognosis propensity_model random_state reference roles rows
+    scale score_scale search segment_shares segmenter self separation share sizes source standardize static
+    statistic std_dev std_error step strategy text threshold time timeout title treated_share units window
     """.split()  # noqa: SIM905
 )
 
@@ -83,6 +84,7 @@ EXCUSED = {
 # Names that hold rows elsewhere and something else here.
 NOT_ALIGNED_HERE = {
     "metrics.compare_scores": {"baseline"},  # a name
+    "effects.compare_estimators": {"segment"},  # a column
     "datasets.make_segmented_users": {"outcome"},
     "datasets.make_uplift": {"outcome"},
     "datasets.fetch_hillstrom": {"outcome"},

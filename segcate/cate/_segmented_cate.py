@@ -142,8 +142,8 @@ class SegmentedCATE(CATEEstimator):
     (900,)
     >>> print(model.segments_.round(2).to_string(index_names=False))
          n  n_treated  n_control  weight                                        status
-    0  439        145        294    0.11                                            ok
-    1  439        118        321    0.10                                            ok
+    0  439        145        294    0.04                                            ok
+    1  439        118        321    0.04                                            ok
     2   22          6         16    0.00  pooled: 6 treated, fewer than min_per_arm=50
     """
 

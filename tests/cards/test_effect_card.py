@@ -130,8 +130,11 @@ def test_every_section_of_the_specification_is_there(card):
 
 def test_what_was_not_computed_says_so_and_how_to_have_it(pipe):
     card = effect_card(pipe, users.X, **GIVEN, figures=False)
-    for section in ("Targeting", "Effects by a protected column", "The same by a second method",
-                    "The search behind the segments"):  # fmt: skip
+    for section in (
+        "Targeting",
+        "Effects by a protected column",
+        "The search behind the segments",
+    ):
         content = card.select(f"Card/{section}").content
         assert content.startswith("Not computed: "), section
         assert "To have it: " in content

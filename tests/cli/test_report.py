@@ -134,7 +134,7 @@ def test_hostile_labels_come_out_as_text(tmp_path, capsys):
     report = (out / "report.md").read_text(encoding="utf-8")
     assert "<script>" not in report
     rows = [line for line in report.splitlines() if line.startswith("|")]
-    assert sum(line.startswith("| a\\|b |") for line in rows) == 5
+    assert sum(line.startswith("| a\\|b |") for line in rows) == 6
 
 
 def test_report_names_covariates_and_what_was_clustered_on(shop, tmp_path):
