@@ -30,7 +30,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
 from temporal_cells.scoring import Float, Int, agreement, clustered_rmse, predictions
 from temporal_cells.semi_floor import Floor
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from sklearn.gaussian_process.kernels import Matern
 from sklearn.utils import check_random_state
+from temporal_cells.scoring import Float, Int
 
 from segcate.temporal._simulators import semi_model as model
 from segcate.temporal._simulators.covariates import _PERSISTENCE
 from segcate.temporal._simulators.semi_rows import follow_plans, outcomes_by_day
-from temporal_cells.scoring import Float, Int
 
 
 class _Forecast:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 from temporal_cells import recipes
 from temporal_cells.scoring import Float, Int, agreement, clustered_rmse, predictions
 

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-
 from temporal_cells.customers import ROLES, customers
 
 Float = npt.NDArray[np.float64]

@@ -168,8 +168,11 @@ def _sql_table(options: dict[str, Any]) -> Table:
         raise UserError(f"--sql: {error}") from error
 
     def batches(names: Sequence[str]) -> Iterator[Any]:
-        chosen = relation.select(*(duckdb.ColumnExpression(name) for name in names))
-        return iter(chosen.to_arrow_reader(_BATCH))
+        # Asked of the connection, which closes once nobody holds it.
+        rows = connection.sql(options["sql"])
+        chosen = rows.select(*(duckdb.ColumnExpression(name) for name in names))
+        read = getattr(chosen, "to_arrow_reader", None) or chosen.fetch_arrow_reader
+        yield from read(_BATCH)
 
     return Table("--sql", dict(zip(schema.names, schema.types, strict=True)), n_rows, batches)
 

@@ -117,7 +117,9 @@ def test_balance_of_sums_is_put_together_as_well(study):
     parts = [fit(study, day == d) for d in (0, 1)]
     rows = frame(study)[day == 1].assign(y=study.y[day == 1], t=study.treatment[day == 1])
     model = SegmentMatching(PropensityMatcher(), adjustment="bias")
-    summed = scale.fit(model, pa.Table.from_pandas(rows), outcome="y", treatment="t")
+    summed = scale.fit(
+        model, pa.Table.from_pandas(rows, preserve_index=False), outcome="y", treatment="t"
+    )
     expected, found = combine_balance(parts), combine_balance([parts[0], summed])
     pd.testing.assert_frame_equal(found.table, expected.table, rtol=1e-8, atol=1e-9)
 

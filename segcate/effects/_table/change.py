@@ -142,7 +142,7 @@ def _overall_change(
         variance -= 2 * sum(s * sums[1].get(group, 0.0) for group, s in sums[0].items())
         together = both.scores.freedom_together(both.is_estimated[np.newaxis], both.df)
         df = min(df, float(together[0]))
-    change, std_error = after.effect - before.effect, float(np.sqrt(variance))
+    change, std_error = after.effect - before.effect, float(np.sqrt(np.maximum(variance, 0.0)))
     law, level = Law(df), parts[0].table.confidence_level
     low, high = law.interval(change, std_error, level)
     z = change / std_error if std_error > 0 else np.nan
