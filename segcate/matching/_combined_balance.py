@@ -14,6 +14,7 @@ from segcate._inputs import frames
 from segcate._inputs.arrays import Float
 from segcate._inputs.last_step import last_step
 from segcate._inputs.listing import listed
+from segcate._inputs.named_parts import named_parts
 from segcate.matching._balance import Balance, joined_balance
 from segcate.matching._base import Matcher
 
@@ -107,16 +108,9 @@ def _effective_sizes(balance: Balance) -> Float:
 
 def _read(parts: Any) -> dict[str, tuple[npt.NDArray[Any], Balance]]:
     """Read labels and balance of each part; refuse parts that do not go together."""
-    if isinstance(parts, Mapping):
-        given = {str(name): part for name, part in parts.items()}
-    elif isinstance(parts, Sequence):
-        given = {f"part {i}": part for i, part in enumerate(parts, 1)}
-    else:
-        raise TypeError(
-            f"{_OWNER}: `parts` must be a list or a dict of fitted matchers; got {type(parts).__name__}."
-        )
-    if not given:
-        raise ValueError(f"{_OWNER}: `parts` is empty. Pass at least one fitted matcher.")
+    given = named_parts(
+        _OWNER, "parts", parts, "a list or a dict of fitted matchers", "fitted matcher"
+    )
     named = {name: _read_part(name, part) for name, part in given.items()}
     first = next(iter(named))
     for name, (_, balance) in named.items():

@@ -10,6 +10,7 @@ import pandas as pd
 
 from segcate._inputs import frames
 from segcate._inputs.listing import listed
+from segcate._inputs.named_parts import named_parts
 
 _OWNER = "combine_profiles"
 _MISSING = "=<missing>"
@@ -73,16 +74,7 @@ def combine_profiles(profiles: Mapping[Any, pd.DataFrame] | Sequence[pd.DataFram
 
 
 def _read(profiles: Any) -> dict[str, pd.DataFrame]:
-    if isinstance(profiles, Mapping):
-        named = {str(name): table for name, table in profiles.items()}
-    elif isinstance(profiles, Sequence):
-        named = {f"part {i}": table for i, table in enumerate(profiles, 1)}
-    else:
-        raise TypeError(
-            f"{_OWNER}: `profiles` must be a list or a dict of profiles; got {type(profiles).__name__}."
-        )
-    if not named:
-        raise ValueError(f"{_OWNER}: `profiles` is empty. Pass at least one profile.")
+    named = named_parts(_OWNER, "profiles", profiles, "a list or a dict of profiles", "profile")
     for name, table in named.items():
         if not isinstance(table, pd.DataFrame) or not {"n", "share"} <= set(table.columns):
             raise TypeError(f"{_OWNER}: {name!r} is no profile. Make one with `segment_profile`.")

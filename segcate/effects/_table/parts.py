@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from segcate._inputs import frames
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.last_step import last_step
 from segcate._inputs.listing import listed
+from segcate._inputs.named_parts import named_parts
 from segcate._inputs.vectors import as_column
 from segcate.effects._table.effect_table import EffectTable
 from segcate.effects._table.segment_definition import segment_definition
@@ -40,18 +41,9 @@ class Part:
 
 def read_parts(owner: str, parts: Any, groups: Sequence[Any] | None) -> list[Part]:
     """Read parts, refuse those that do not go together, and give their groups common codes."""
-    if isinstance(parts, Mapping):
-        named = [(str(name), part) for name, part in parts.items()]
-    elif isinstance(parts, Sequence) and not isinstance(parts, str):
-        named = [(f"part {i}", part) for i, part in enumerate(parts, 1)]
-    else:
-        raise TypeError(
-            f"{owner}: `parts` must be a list of tables or fitted estimators, or a dict of name to one; got "
-            f"{type(parts).__name__}."
-        )
-    if not named:
-        raise ValueError(f"{owner}: `parts` is empty. Pass at least one table or fitted estimator.")
-    found = [_read_part(owner, name, part) for name, part in named]
+    allowed = "a list of tables or fitted estimators, or a dict of name to one"
+    named = named_parts(owner, "parts", parts, allowed, "table or fitted estimator")
+    found = [_read_part(owner, name, part) for name, part in named.items()]
     for same, what, way_out in _MUST_AGREE:
         _check_agreement(owner, found, same, what, way_out)
     _refuse_repeated(owner, found)

@@ -222,6 +222,15 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
             step=self._step,
         )
 
+    def _one_origin(self, panel: Panel, origin: Any) -> Int:
+        """Return the origin of each unit, for what has one row a unit."""
+        if isinstance(origin, str) and origin == "all":
+            raise ValueError(
+                f"{type(self).__name__}: transform gives one row a unit, so origin='all' does not "
+                "serve. Use 'last' or a row number."
+            )
+        return self._origins(panel, origin)[0]
+
     def _origins(self, panel: Panel, origin: Any) -> tuple[Int, npt.NDArray[np.bool_]]:
         """Return the origins of each unit, and a mask of those at which the unit has a row."""
         owner = type(self).__name__

@@ -196,12 +196,7 @@ class LinearGComputation(StoredModel):
         """
         check_is_fitted(self)
         data = self._read(panel)
-        if isinstance(origin, str) and origin == "all":
-            raise ValueError(
-                f"{type(self).__name__}: transform gives one row a unit, so origin='all' does not "
-                "serve. Use 'last' or a row number."
-            )
-        origins, _ = self._origins(data, origin)
+        origins = self._one_origin(data, origin)
         start = self._starts(data, origins)[0]
         return np.column_stack(
             [start.state, start.static, start.answers.reshape(len(start.answers), -1)]

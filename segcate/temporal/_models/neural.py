@@ -184,12 +184,7 @@ class NeuralEstimator(StoredNetwork):
         """
         check_is_fitted(self)
         data = self._read(panel)
-        if isinstance(origin, str) and origin == "all":
-            raise ValueError(
-                f"{type(self).__name__}: transform gives one row a unit, so origin='all' does not "
-                "serve. Use 'last' or a row number."
-            )
-        origins, _ = self._origins(data, origin)
+        origins = self._one_origin(data, origin)
         parts = []
         with torch.no_grad():
             for tensors, rows in self._chunks(data):
