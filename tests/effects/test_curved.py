@@ -145,6 +145,26 @@ def test_few_donors_and_rows_beyond_them_are_told():
     assert "n_eff_controls" in model.effects_
 
 
+def rows_beyond(score, focal):
+    """Status of 200 treated rows of which the first `focal` have log-odds above all controls'."""
+    rng = np.random.default_rng(8)
+    treated = np.repeat([1, 0], 200)
+    log_odds = rng.uniform(-1, 1, 400)
+    log_odds[:focal] = score
+    log_odds[-1] = 1.0
+    x, y = rng.normal(size=(400, 2)), rng.normal(size=400)
+    model = SegmentMatching(adjustment="auto", segment=None)
+    model.fit(x, y, treatment=treated, propensity=1 / (1 + np.exp(-log_odds)))
+    return model.effects_["status"].iloc[0]
+
+
+def test_rows_beyond_all_donors_are_told_where_their_share_is_above_a_twentieth_beyond_chance():
+    told = "% of the treated lie beyond the scores of all controls"
+    assert f"8 {told}" in rows_beyond(1.5, 16)  # 10 expected of 200 at 5 %: 16 are beyond chance
+    assert told not in rows_beyond(1.5, 14)  # 14 are not
+    assert told not in rows_beyond(1.3, 40)  # odds 1.35 times those of the last control
+
+
 def test_the_summary_names_columns_and_effective_parameters():
     text = fit().summary()
     assert "curved, slopes shared between segments as far as the data say (" in text
