@@ -10,6 +10,7 @@ import numpy.typing as npt
 from segcate._inputs.arrays import Float
 from segcate.scale._halo import Halo, Near, halo_of, merged_near, nearest_to_cuts
 from segcate.scale._rows import Rows
+from segcate.scale._score import Score
 
 
 @dataclass(slots=True)
@@ -48,11 +49,21 @@ class Edges:
             if len(self.cuts):
                 self._add_near(arm, score[at], None if rows.weight is None else rows.weight[at])
 
+    def join(self, other: Edges) -> None:
+        """Take in what was seen elsewhere."""
+        self.counts += other.counts
+        self._trend += other._trend
+        for arm, (below, above) in other._near.items():
+            self._join_near(arm, below, above)
+
     def _add_near(self, arm: int, score: Float, weight: Float | None) -> None:
         mass = None
         if weight is not None and self.places is not None:
             mass = np.minimum(weight * self.places[arm], 1.0)  # so many rows, too
         below, above = nearest_to_cuts(score, mass, self.cuts, self.wanted[arm])
+        self._join_near(arm, below, above)
+
+    def _join_near(self, arm: int, below: Near, above: Near) -> None:
         if arm in self._near:
             low, high = self._near[arm]
             below = merged_near(low, below, self.wanted[arm], below=True)
@@ -81,3 +92,31 @@ class Edges:
     def offsets(self) -> npt.NDArray[np.int64]:
         """Rows of each arm before each part."""
         return np.vstack([np.zeros(2, np.int64), np.cumsum(self.counts, axis=0)[:-1]])
+
+
+@dataclass(frozen=True, slots=True)
+class EdgesStep:
+    """Sees what lies at the cuts of every segment.
+
+    Attributes
+    ----------
+    scores : by segment
+    empty : edges of each segment at which nothing was seen yet
+    """
+
+    scores: dict[int, Score]
+    empty: dict[int, Edges]
+
+    def of(self, code: int, rows: Rows) -> Edges | None:
+        """See some rows of one segment."""
+        if code not in self.empty:
+            return None
+        none = self.empty[code]
+        edges = Edges(none.cuts, none.wanted, none.places, none.centre)
+        edges.add(rows, self.scores[code].of(rows.columns))
+        return edges
+
+    def merged(self, code: int, one: Edges, other: Edges) -> Edges:
+        """Put two results together."""
+        one.join(other)
+        return one

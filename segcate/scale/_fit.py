@@ -21,11 +21,13 @@ from segcate.effects._matched.estimated_segment import EstimateOptions
 from segcate.effects._table.segment_estimate import SegmentEstimate
 from segcate.scale._assemble import Findings, assemble
 from segcate.scale._balance import bins_of
-from segcate.scale._core import LogitModel, SegmentPlan, part_sums
-from segcate.scale._edges import Edges
+from segcate.scale._core import LogitModel, SegmentPlan
+from segcate.scale._dealing import MatchStep
+from segcate.scale._edges import Edges, EdgesStep
 from segcate.scale._estimate import SegmentFacts, segment_estimate
 from segcate.scale._halo import cuts_between, reach
 from segcate.scale._job import Job, check_job
+from segcate.scale._local import LocalRunner
 from segcate.scale._moments import (
     Moments,
     Shape,
@@ -36,11 +38,11 @@ from segcate.scale._moments import (
     refuse_sparse,
 )
 from segcate.scale._rows import RawRows, Reader, Roles, Rows, encoding_like
-from segcate.scale._scan import Scan, scan
+from segcate.scale._runner import Runner
+from segcate.scale._scan import Scan
 from segcate.scale._score import Score, ScoreOptions, ScorePasses
 from segcate.scale._sources import open_source
-from segcate.scale._spill import Spill
-from segcate.scale._sums import Sums, merged
+from segcate.scale._sums import Sums
 
 
 def fit(
@@ -138,7 +140,7 @@ def fit(
     job = check_job(estimator, sample_size, part_size, random_state, spill)
     roles = Roles(outcome, treatment, control, sample_weight, columns)
     reader = Reader("SegmentMatching", open_source(source, roles.wanted), roles)
-    return _Run(job, reader).fitted()
+    return _Run(job, LocalRunner(reader, job.spill)).fitted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +157,8 @@ class _Ready:
 class _Run:
     """One fit, pass by pass."""
 
-    def __init__(self, job: Job, reader: Reader) -> None:
-        self.job, self.reader = job, reader
-        self.passes = 0
+    def __init__(self, job: Job, runner: Runner) -> None:
+        self.job, self.runner, self.reader = job, runner, runner.reader
         self.seconds: dict[str, float] = {}
         self._begun = time.perf_counter()
 
@@ -181,7 +182,7 @@ class _Run:
         }
         report = {
             "n_rows": ready.scan.n_rows,
-            "n_passes": self.passes,
+            "n_passes": self.runner.n_passes,
             "n_parts": int(sum(edge.halo.n_parts for edge in edges.values())),
             **counted,
             **{f"seconds_{name}": value for name, value in self.seconds.items()},
@@ -211,8 +212,7 @@ class _Run:
     def _look(self) -> _Ready:
         """Read the source a first time; fit transformers and encoding on what it shows."""
         job, reader = self.job, self.reader
-        found = scan(reader, job.sample_size, job.random_state)
-        self.passes += 1
+        found = self.runner.scan(job.sample_size, job.random_state)
         X = found.sample.X
         for step in job.steps:
             X = step.fit(X).transform(X)
@@ -238,12 +238,11 @@ class _Run:
     def _moments(self, ready: _Ready) -> tuple[dict[int, Moments], Any]:
         """Count and add up every segment; refuse columns that would be taken in another way."""
         self._sample = self._sampled(ready.scan.sample)
-        sums = read_moments(self.reader, ready.shape, self._sample)
-        self.passes += 1
+        sums = read_moments(self.runner, ready.shape, self._sample)
         found = list(sums.values())
         binary = is_binary(found, ready.shape)
         refuse_sparse(found, ready.encoded, binary)
-        refuse_long_tails(self.reader, found, ready.encoded, binary)
+        refuse_long_tails(self.runner, found, ready.encoded, binary)
         is_zero_one = binary & (ready.shape.low == 0) & (ready.shape.high == 1)
         return {code: moments_of(s, ready.shape) for code, s in sums.items()}, is_zero_one
 
@@ -253,10 +252,7 @@ class _Run:
             ready.scan.weight_factor is not None,
             ready.scan.are_counts,
         )
-        passes = ScorePasses(moments, options, self._sample)
-        scores = passes.run(self.reader)
-        self.passes += passes.n_passes
-        return scores
+        return ScorePasses(moments, options, self._sample).run(self.runner)
 
     def _sampled(self, raw: RawRows) -> dict[int, Rows]:
         """Encode the sample, segment by segment."""
@@ -273,10 +269,7 @@ class _Run:
         plans, edges = {}, {}
         for code, score in scores.items():
             plans[code], edges[code] = self._planned(ready, moments[code], score, code)
-        for code, rows in self.reader.by_segment():
-            if code in edges:
-                edges[code].add(rows, scores[code].of(rows.columns))
-        self.passes += 1
+        edges = self.runner.fold(EdgesStep(scores, edges))
         for code, plan in plans.items():
             is_detrended = plan.inference == "sample" and not ready.plan.options.as_published
             plans[code] = replace(
@@ -338,19 +331,11 @@ class _Run:
     ) -> tuple[dict[int, Sums], dict[str, Any]]:
         """Deal the rows out to the parts, and add the parts up."""
         halos = {code: edge.halo for code, edge in edges.items()}
-        n_columns = len(ready.shape.low)
-        sums: dict[int, Sums] = {}
         has_weights = ready.scan.weight_factor is not None
-        with Spill(self.job.spill, n_columns, has_weights) as spill:
-            for code, rows in self.reader.by_segment():
-                if code in plans:
-                    spill.deal(code, rows, scores[code].of(rows.columns), halos[code])
-            self.passes += 1
-            for (code, place), part in spill.parts():
-                found = part_sums(part, plans[code], place)
-                sums[code] = merged(sums.get(code, {}), found)
-            share = spill.n_halo / max(spill.n_rows, 1)
-            return sums, {"halo_share": share, "spilled_bytes": spill.n_bytes}
+        found = self.runner.match(MatchStep(plans, scores, halos, has_weights))
+        n_own = sum(int(sums["n"].sum()) for sums in found.sums.values())
+        share = (found.n_dealt - n_own) / max(n_own, 1)
+        return found.sums, {"halo_share": share, "spilled_bytes": found.n_bytes}
 
     def _estimate(
         self,

@@ -11,7 +11,8 @@ from segcate._inputs.encoding import EncodedColumns
 from segcate._statistics.columns import Standard, independent_in_gram, standard_of
 from segcate.matching._long_tails import N_BINS, short_by_counts, tamed_columns
 from segcate.matching._model_columns import is_sparse
-from segcate.scale._rows import Reader, Rows
+from segcate.scale._rows import Rows
+from segcate.scale._runner import Runner
 from segcate.scale._sums import Sums, merged
 
 # A segment with fewer rows in the sample adds rows of its own.
@@ -123,17 +124,43 @@ def moments_of(sums: Sums, shape: Shape) -> Moments:
     )  # fmt: skip
 
 
-def read_moments(reader: Reader, shape: Shape, sample: dict[int, Rows]) -> dict[int, Sums]:
+@dataclass(frozen=True, slots=True)
+class MomentsStep:
+    """Adds up every segment, and takes out rows of those with few in the sample.
+
+    Attributes
+    ----------
+    shape : where to count
+    n_sampled : rows of the sample by segment
+    """
+
+    shape: Shape
+    n_sampled: dict[int, int]
+
+    def of(self, code: int, rows: Rows) -> tuple[Sums, Rows | None]:
+        """Add up rows of one segment, and take the first."""
+        has_few = self.n_sampled.get(code, 0) < FEWEST_SAMPLED
+        return batch_moments(rows, self.shape), (
+            rows.taken(slice(0, FEWEST_SAMPLED)) if has_few else None
+        )
+
+    def merged(
+        self, code: int, one: tuple[Sums, Rows | None], other: tuple[Sums, Rows | None]
+    ) -> tuple[Sums, Rows | None]:
+        """Put two results together."""
+        rows, more = one[1], other[1]
+        if rows is not None and more is not None and len(rows.y) < FEWEST_SAMPLED:
+            rows = rows.joined(more).taken(slice(0, FEWEST_SAMPLED))
+        return merged(one[0], other[0]), rows
+
+
+def read_moments(runner: Runner, shape: Shape, sample: dict[int, Rows]) -> dict[int, Sums]:
     """Read the source once, and add up each segment; rows of small ones go to the sample, in place."""
-    found: dict[int, Sums] = {}
-    for code, rows in reader.by_segment():
-        found[code] = merged(found.get(code, {}), batch_moments(rows, shape))
-        known = sample.get(code)
-        n_known = 0 if known is None else len(known.y)
-        if n_known < FEWEST_SAMPLED:
-            more = rows.taken(slice(0, FEWEST_SAMPLED))
-            sample[code] = more if known is None else known.joined(more)
-    return found
+    found = runner.fold(MomentsStep(shape, {code: len(rows.y) for code, rows in sample.items()}))
+    for code, (_, more) in found.items():
+        if more is not None:
+            sample[code] = sample[code].joined(more) if code in sample else more
+    return {code: sums for code, (sums, _) in found.items()}
 
 
 def is_binary(sums: list[Sums], shape: Shape) -> Bool:
@@ -166,8 +193,24 @@ def _levels(sums: Sums, at: slice) -> Float:
     return np.vstack([sums["n"] - above.sum(axis=1), above.T])
 
 
+@dataclass(frozen=True, slots=True)
+class _ColumnsStep:
+    """Takes some columns out."""
+
+    columns: list[int]
+
+    def of(self, code: int, rows: Rows) -> list[Float]:
+        """Take them out of some rows."""
+        return [rows.columns[:, self.columns]]
+
+    def merged(self, code: int, one: list[Float], other: list[Float]) -> list[Float]:
+        """Put two results together."""
+        one.extend(other)
+        return one
+
+
 def refuse_long_tails(
-    reader: Reader, sums: list[Sums], encoded: EncodedColumns, binary: Bool
+    runner: Runner, sums: list[Sums], encoded: EncodedColumns, binary: Bool
 ) -> None:
     """Refuse columns with a few values far out, which a fit in memory takes as two columns."""
     doubtful = []
@@ -181,8 +224,8 @@ def refuse_long_tails(
             doubtful.append((at.start, kind.name))
     if not doubtful:
         return
-    columns = [c for c, _ in doubtful]
-    values = np.concatenate([rows.columns[:, columns] for rows in reader.rows()])
+    found = runner.fold(_ColumnsStep([c for c, _ in doubtful]))
+    values = np.concatenate([part for parts in found.values() for part in parts])
     for place, (_, name) in enumerate(doubtful):
         if tamed_columns(np.ascontiguousarray(values[:, place])) is not None:
             raise ValueError(

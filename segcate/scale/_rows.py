@@ -206,6 +206,7 @@ class Reader:
     position : of the segment column in X; None for one segment
     weight_factor : what weights are multiplied by; None where there are none
     labels : labels of the segments in the order in which they were seen
+    seen : rows, and sum of their outcomes, of the first pass
     """
 
     owner: str
@@ -216,7 +217,7 @@ class Reader:
     position: int | None = None
     weight_factor: float | None = None
     labels: dict[Any, int] = field(default_factory=dict)
-    _seen: tuple[int, float] | None = None
+    seen: tuple[int, float] | None = None
 
     def raw(self) -> Iterator[RawRows]:
         """Read the source once, and compare with the pass before."""
@@ -226,9 +227,13 @@ class Reader:
                 rows = raw_rows(table, self.roles)
                 n, total = n + len(rows.y), total + float(rows.y.sum())
                 yield rows
-        if self._seen is None:
-            self._seen = n, total
-        before, sum_before = self._seen
+        self.check_same(n, total)
+
+    def check_same(self, n: int, total: float) -> None:
+        """Compare the rows and the sum of the outcomes of a pass with those of the one before."""
+        if self.seen is None:
+            self.seen = n, total
+        before, sum_before = self.seen
         if n != before or abs(total - sum_before) > _SAME * max(abs(sum_before), 1.0):
             raise ValueError(
                 f"scale.fit: `source` changed between two passes: {before:,} rows, then {n:,} (or other outcomes). "
@@ -264,12 +269,17 @@ class Reader:
     def by_segment(self) -> Iterator[tuple[int, Rows]]:
         """Yield the rows of each segment in each batch."""
         for rows in self.rows():
-            few = rows.codes.astype(np.int16) if len(self.labels) < 2**15 else rows.codes
-            order = np.argsort(few, kind="stable")  # by counting, where codes are short
-            codes = few[order]
-            begins = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
-            for at in np.split(order, begins[1:]):
-                yield int(rows.codes[at[0]]), rows.taken(at)
+            yield from split_by_segment(rows)
+
+
+def split_by_segment(rows: Rows) -> Iterator[tuple[int, Rows]]:
+    """Yield the rows of each segment."""
+    few = rows.codes.astype(np.int16) if rows.codes.max(initial=0) < 2**15 else rows.codes
+    order = np.argsort(few, kind="stable")  # by counting, where codes are short
+    codes = few[order]
+    begins = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
+    for at in np.split(order, begins[1:]):
+        yield int(rows.codes[at[0]]), rows.taken(at)
 
 
 def _refuse_gaps(values: Float, names: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from segcate._inputs.cells import read_cells
-from segcate.scale._rows import RawRows, Reader, joined
+from segcate.scale._rows import RawRows, joined
 
 # A column of text has at most so many values.
 MOST_LEVELS = 1_000
@@ -100,6 +100,11 @@ class _Weights:
         self.total, self.n = self.total + float(weight.sum()), self.n + len(weight)
         self.are_whole &= bool((weight == np.rint(weight)).all())
 
+    def join(self, other: _Weights) -> None:
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        self.total, self.n = self.total + other.total, self.n + other.n
+        self.are_whole &= other.are_whole
+
     @property
     def are_counts(self) -> bool:
         return self.n > 0 and self.low == 1.0 and self.are_whole
@@ -112,27 +117,66 @@ class _Weights:
         return 1.0 if self.are_counts else self.n / self.total
 
 
-def scan(reader: Reader, sample_size: int, random_state: int) -> Scan:
-    """Read the source once."""
-    rng = np.random.default_rng(random_state)
-    columns, weights = _Columns(), _Weights()
-    kept: list[RawRows] = []
-    keys: list[np.ndarray] = []
-    telling: list[RawRows] = []
-    n = 0
-    for raw in reader.raw():
-        n += len(raw.y)
-        telling.append(raw.taken(columns.new_rows(raw.X)))
+class Look:
+    """The first look at rows as they came: a sample, and rows that tell levels and extremes.
+
+    Parameters
+    ----------
+    sample_size : rows that are kept
+    seed : of the keys by which they are chosen; another one for each task of a cluster
+    """
+
+    def __init__(self, sample_size: int, seed: int | list[int]) -> None:
+        self._size, self._rng = sample_size, np.random.default_rng(seed)
+        self._columns, self._weights = _Columns(), _Weights()
+        self._kept: list[RawRows] = []
+        self._keys: list[np.ndarray] = []
+        self._telling: list[RawRows] = []
+        self.n_rows = 0
+
+    def add(self, raw: RawRows) -> None:
+        """Take in the rows of a batch."""
+        self.n_rows += len(raw.y)
+        self._tell(raw)
         if raw.weight is not None:
-            weights.add(raw.weight)
-        kept.append(raw)
-        keys.append(rng.random(len(raw.y)))
-        if sum(map(len, keys)) > 2 * sample_size:
-            kept, keys = _smallest(kept, keys, sample_size)
-    if n == 0:
-        raise ValueError("scale.fit: `source` has no rows.")
-    kept, _ = _smallest(kept, keys, sample_size)
-    return Scan(n, kept[0], joined([kept[0], *telling]), weights.factor, weights.are_counts)
+            self._weights.add(raw.weight)
+        self._keep(raw, self._rng.random(len(raw.y)))
+
+    def _tell(self, raw: RawRows) -> None:
+        self._telling.append(raw.taken(self._columns.new_rows(raw.X)))
+
+    def _keep(self, raw: RawRows, keys: np.ndarray) -> None:
+        self._kept.append(raw)
+        self._keys.append(keys)
+        if sum(map(len, self._keys)) > 2 * self._size:
+            self._kept, self._keys = _smallest(self._kept, self._keys, self._size)
+
+    def within(self, share: float) -> Look:
+        """Leave out rows that are hardly among the sample of all tasks, and pack the others."""
+        if self._kept:
+            rows, keys = joined(self._kept), np.concatenate(self._keys)
+            at = np.flatnonzero(keys < share)
+            self._kept, self._keys = [rows.taken(at)], [keys[at]]
+            self._telling = [joined(self._telling)]
+        return self
+
+    def join(self, other: Look) -> None:
+        """Take in what another task saw."""
+        self.n_rows += other.n_rows
+        self._weights.join(other._weights)
+        for raw in other._telling:
+            self._tell(raw)
+        for raw, keys in zip(other._kept, other._keys, strict=True):
+            self._keep(raw, keys)
+
+    def found(self) -> Scan:
+        """Return what was seen."""
+        if self.n_rows == 0:
+            raise ValueError("scale.fit: `source` has no rows.")
+        kept, _ = _smallest(self._kept, self._keys, self._size)
+        weights = self._weights
+        telling = joined([kept[0], *self._telling])
+        return Scan(self.n_rows, kept[0], telling, weights.factor, weights.are_counts)
 
 
 def _smallest(

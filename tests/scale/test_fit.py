@@ -167,7 +167,7 @@ def test_an_error_in_the_middle_leaves_no_file(tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("segcate.scale._fit.part_sums", fail)
+    monkeypatch.setattr("segcate.scale._dealing.part_sums", fail)
     with pytest.raises(KeyboardInterrupt):
         fitted_in_parts(model_of(), made_table(), spill=tmp_path)
     assert not list(tmp_path.iterdir())
