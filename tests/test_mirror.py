@@ -107,7 +107,6 @@ TESTED_BY: dict[str, tuple[str, str]] = {
     "matching/_cells.py": ("matching/test_matcher.py", "PropensityMatcher"),
     "matching/_design.py": ("matching/test_matcher.py", "PropensityMatcher"),
     "matching/_matched_sets.py": ("matching/test_mahalanobis.py", "MahalanobisMatcher"),
-    "matching/_model_columns.py": ("matching/test_shrunken_score.py", "shrunken_logit"),
     "matching/_options.py": ("matching/test_matcher.py", "PropensityMatcher"),
     "matching/_support.py": ("matching/test_matcher.py", "PropensityMatcher"),
     "metrics/_compare_scores.py": ("metrics/test_rank_test.py", "compare_scores"),

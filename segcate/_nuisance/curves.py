@@ -134,8 +134,9 @@ def curves_of(
     free: Sequence[int] | Int = (),
     *,
     most_in_products: int = MOST_IN_PRODUCTS,
+    whole: Standard | None = None,
 ) -> Curves:
-    """Choose the curves of covariates, from all rows.
+    """Choose the curves of covariates, from all rows or from a sample of them.
 
     Parameters
     ----------
@@ -146,9 +147,13 @@ def curves_of(
     free : columns that outcomes follow in each segment without a penalty
     most_in_products : int, default=12
         Columns up to which all products of two are taken.
+    whole : how the columns of all rows are standardised, default=None
+        Where the rows are a sample of these: for columns that are constant in it.
     """
     everyone = np.arange(len(columns))
     standard = standardise(columns, everyone, None, weight)
+    if whole is not None:
+        standard = _completed(standard, whole)
     z = standard.apply(columns, standard.varies)
     of_category = np.full(z.shape[1], -1) if kind is None else kind[standard.varies]
     numbers = np.flatnonzero([not _has_two_values(column) for column in z.T])
@@ -166,6 +171,18 @@ def curves_of(
         free=np.flatnonzero(np.isin(np.flatnonzero(standard.varies), free)),
     )
     return _scaled(_affordable(found), everyone, weight)
+
+
+def _completed(standard: Standard, whole: Standard) -> Standard:
+    """Standardise columns that are constant in a sample as in all rows."""
+    sampled = standard.varies
+    return Standard(
+        np.where(sampled, standard.origin, whole.origin),
+        np.where(sampled, standard.mean, whole.mean),
+        np.where(sampled, standard.scale, whole.scale),
+        standard.correlation,
+        sampled | whole.varies,
+    )
 
 
 @kernel

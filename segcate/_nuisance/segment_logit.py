@@ -21,9 +21,9 @@ from segcate._nuisance.segment_ridge import (
     ridge,
     segment_sums,
 )
-from segcate._statistics.row_sample import row_keys, sampled
+from segcate._statistics.row_sample import rounded_weight, row_keys, sampled_in_strata
 
-__all__ = ["SegmentLogit", "fit_segment_logit"]
+__all__ = ["SegmentLogit", "fit_all_rows", "fit_segment_logit"]
 
 # Rows beyond which a part of them stands for all: matches do not need more.
 MOST_ROWS = 10_000
@@ -75,15 +75,22 @@ def fit_segment_logit(
     The penalties minimise generalised cross-validation of the linear probability model; they are
     multiplied by the mean squared residual around the segment's share, the scale of its noise.
     """
+    if sum(len(rows) for rows in rows_of) > MOST_ROWS:
+        rows_of = _part_of_many(curves, rows_of, treatment, weight)
+        used = np.concatenate(rows_of)
+        curves, treatment = curves.take(used), treatment[used]
+        weight = rounded_weight(weight, used)
+        ends = np.cumsum([len(rows) for rows in rows_of])
+        rows_of = np.split(np.arange(len(used)), ends[:-1])
+    return fit_all_rows(curves, rows_of, treatment, weight)
+
+
+def fit_all_rows(
+    curves: Curves, rows_of: Sequence[Int], treatment: Float, weight: Float | None
+) -> SegmentLogit:
+    """Fit by Newton's method on all rows, however many."""
     # A level with rows of one arm has no finite log-odds.
     curves = replace(curves, free=curves.free[:0])
-    taken = _part_of_many(curves, rows_of, treatment, weight)
-    used = np.concatenate(taken)
-    if len(used) < sum(len(rows) for rows in rows_of):
-        curves, treatment = replace(curves, columns=curves.columns[used]), treatment[used]
-        weight = None if weight is None else weight[used]
-        ends = np.cumsum([len(rows) for rows in taken])
-        rows_of = np.split(np.arange(len(used)), ends[:-1])
     linear = segment_sums(curves, rows_of, treatment, weight)
     mass = max(float(linear.mass.sum()), 1e-300)
     chosen = choose_penalties(curves, linear, gamma=1.0)
@@ -123,13 +130,8 @@ def _part_of_many(
     curves: Curves, rows_of: Sequence[Int], treatment: Float, weight: Float | None
 ) -> list[Int]:
     """Take the same share of each segment and arm, rows that `row_sample` chooses by their content."""
-    share = MOST_ROWS / max(sum(len(rows) for rows in rows_of), 1)
-    if share >= 1:
-        return list(rows_of)
-    keys = row_keys(curves.columns, weight)
-    out = []
-    for rows in rows_of:
-        arms = (rows[treatment[rows] == arm] for arm in (0, 1))
-        parts = [arm[sampled(keys[arm], int(np.ceil(share * len(arm))))] for arm in arms]
-        out.append(np.sort(np.concatenate(parts)))
-    return out
+    arms = [rows[treatment[rows] == arm] for rows in rows_of for arm in (0, 1)]
+    everyone = np.arange(len(treatment))
+    keys = row_keys(curves.columns, rounded_weight(weight, everyone))
+    taken = sampled_in_strata(keys, arms, MOST_ROWS)
+    return [np.concatenate(taken[2 * k : 2 * k + 2]) for k in range(len(rows_of))]

@@ -296,7 +296,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         encoded = encode_columns(data.X, data.covariates, owner=owner)
         columns = model_columns(encoded)
         support = level_support(data, columns, self.estimand)
-        curves = curves_for(columns, data.sample_weight, support.sparse)
+        curves = curves_for(columns, data, support.sparse)
         is_given = data.propensity is not None
         parts = rows_by_segment(data, self.estimand, None if is_given else support)
         segments = [thin_or_counted(part, plan.fewest) for part in parts]

@@ -234,7 +234,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
         rows = rows_by_segment(data, self.estimand, support)
         kinds = noted(encoded, columns).kinds
         if self._is_curved:
-            curves = curves_for(columns, data.sample_weight, support.sparse)
+            curves = curves_for(columns, data, support.sparse)
             told = [with_telling(thin_or_counted(part, plan.fewest), encoded) for part in rows]
             return self._curved(owner, data, told, curves, kinds)
         estimates = regress_segments(rows, columns.values, data.groups, plan, self.n_jobs)

@@ -9,15 +9,20 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs.arrays import Float, Int
+from segcate._inputs.effect_data import DesignData
 from segcate._inputs.encoding import EncodedColumns
 from segcate._inputs.kinds import with_note
 from segcate._nuisance.curves import Curves, curves_of
+from segcate._statistics.columns import standardise
+from segcate._statistics.row_sample import rounded_weight, row_keys, sampled_in_strata
 from segcate.matching._long_tails import NOTE, tamed_columns
 
 Bool = npt.NDArray[np.bool_]
 
 # A category is sparse in a segment where one of its levels has fewer rows than this in an arm.
 FEWEST_AN_ARM = 5
+# Rows beyond which a part of them decides on curves: knots and standard deviations need no more.
+MOST_DECIDING = 50_000
 # Rows looked at before a column is compared with two values as a whole.
 _GLANCE = 64
 
@@ -106,16 +111,36 @@ class ModelColumns:
         return np.flatnonzero(is_number)
 
 
-def curves_for(columns: ModelColumns, weight: Float | None, sparse: Bool) -> Curves:
+def curves_for(columns: ModelColumns, data: DesignData, sparse: Bool) -> Curves:
     """Choose the curves of a model's columns; levels of sparse categories are free in each segment.
+
+    Of many rows a part decides, the same share of each segment and arm, by the content of the rows.
 
     Parameters
     ----------
-    weight : float64 array of shape (n_rows,) or None
+    data : segments, arms and weights of the rows
     sparse : bool array of shape (n_segments, n_categories)
     """
     full = columns.with_every_level()
-    return curves_of(full.values, weight, full.category_of_columns, full.sparse_levels(sparse))
+    kind, free = full.category_of_columns, full.sparse_levels(sparse)
+    if data.n_rows <= MOST_DECIDING:
+        return curves_of(full.values, data.sample_weight, kind, free)
+    rows = _deciding_rows(full.values, data)
+    part = full.values[rows]
+    is_constant = (part == part[0]).all(axis=0)
+    whole = standardise(full.values, None, None, data.sample_weight) if is_constant.any() else None
+    weight = rounded_weight(data.sample_weight, rows)
+    found = curves_of(part, weight, kind, free, whole=whole)
+    return replace(found, columns=full.values)
+
+
+def _deciding_rows(values: Float, data: DesignData) -> Int:
+    keys = row_keys(values, rounded_weight(data.sample_weight, np.arange(data.n_rows)))
+    stratum = 2 * data.segment.codes + data.treatment
+    order = np.argsort(stratum, kind="stable")
+    n_strata = 2 * data.segment.n_segments
+    strata = np.split(order, np.searchsorted(stratum[order], np.arange(1, n_strata)))
+    return np.concatenate(sampled_in_strata(keys, strata, MOST_DECIDING)).astype(np.intp)
 
 
 def model_columns(

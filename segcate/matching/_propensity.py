@@ -299,7 +299,7 @@ def curved_propensity(
         rows if 0 < data.treatment[rows].sum() < len(rows) else rows[:0]
         for rows in rows_by_code(data.segment.codes, n)
     ]
-    curves = curves_for(columns, data.sample_weight, sparse)
+    curves = curves_for(columns, data, sparse)
     treatment = data.treatment.astype(np.float64)
     fit = fit_segment_logit(curves, rows_of, treatment, data.sample_weight)
     linear = fit.log_odds(curves, rows_of, data.n_rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segcate._statistics.row_sample import row_keys, sampled
+from segcate._statistics.row_sample import rounded_weight, row_keys, sampled, sampled_in_strata
 
 RNG = np.random.default_rng(0)
 MANY = RNG.normal(size=(20_000, 3))
@@ -63,3 +63,22 @@ def test_signs_of_zero_and_kinds_of_nan_are_one_value():
 def test_few_rows_are_all_taken():
     np.testing.assert_array_equal(sampled(row_keys(MANY[:5]), 5), np.arange(5))
     assert len(sampled(row_keys(MANY[:0]), 3)) == 0
+
+
+def test_strata_give_the_same_share_and_stand_by_their_keys():
+    keys = row_keys(MANY)
+    strata = [np.arange(15_000), np.arange(15_000, 19_990), np.arange(19_990, 20_000)]
+    found = sampled_in_strata(keys, strata, 2_000)
+    assert [len(rows) for rows in found] == [1_500, 499, 1]
+    for rows, stratum in zip(found, strata, strict=True):
+        assert np.isin(rows, stratum).all()
+        assert (np.diff(keys[rows].astype(float)) >= 0).all()
+    assert [len(rows) for rows in sampled_in_strata(keys, strata, 50_000)] == [15_000, 4_990, 10]
+
+
+def test_weights_of_sampled_rows_have_seven_digits():
+    weight = np.array([1.0, 1.0 / 3.0, 2.0])
+    found = rounded_weight(weight * (1 + 1e-15), np.array([1, 2]))
+    np.testing.assert_array_equal(found, rounded_weight(weight, np.array([1, 2])))
+    np.testing.assert_allclose(found, weight[1:], rtol=1e-7)
+    assert rounded_weight(None, np.arange(2)) is None

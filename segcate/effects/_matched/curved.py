@@ -89,7 +89,7 @@ def curved_design(design: Design, y: Float, estimand: str, inference: str) -> Cu
     columns = design.columns
     curves = None if design.propensity is None else design.propensity.curves
     if curves is None:
-        curves = curves_for(columns, data.sample_weight, design.support.sparse)
+        curves = curves_for(columns, data, design.support.sparse)
     comparison = _comparison(design, y, estimand)
     found = weighted_effects(curves, comparison, inference=inference)
     left = imbalance_notes(imbalance_left(curves, comparison, found), columns.every_name)
