@@ -18,7 +18,15 @@ from segcate._inputs.arrays import Float, Int
 from segcate._nuisance.curves import Curves
 from segcate._statistics.penalties import walk_grids
 
-__all__ = ["PENALTIES", "Ridge", "SegmentSums", "choose_penalties", "ridge", "segment_sums"]
+__all__ = [
+    "PENALTIES",
+    "Ridge",
+    "SegmentSums",
+    "choose_penalties",
+    "raw_sums",
+    "ridge",
+    "segment_sums",
+]
 
 # Penalties of lines, of bends and products, of slopes by segment, and of curvature by segment.
 PENALTIES = tuple(10.0**power for power in range(-1, 6))
@@ -108,6 +116,14 @@ def _sums_of(
     curves: Curves, rows: Int, response: Float, centre: float, weight: Float | None
 ) -> tuple[Float, Float, Float]:
     """Return cross products of the centred columns, their means, and products with the response."""
+    gram, total, product, mass = raw_sums(curves, rows, response, centre, weight)
+    return gram - np.outer(total, total) / mass, total / mass, product
+
+
+def raw_sums(
+    curves: Curves, rows: Int, response: Float, centre: float, weight: Float | None
+) -> tuple[Float, Float, Float, float]:
+    """Add up rows: products of columns, columns, their products with the response, and weights."""
     m = curves.n_columns
     gram, total, product, mass = np.zeros((m, m)), np.zeros(m), np.zeros(m), 0.0
     for at, values in curves.blocks(rows):
@@ -117,7 +133,7 @@ def _sums_of(
         total += weighted.sum(axis=0)
         product += (response[at] - centre) @ weighted
         mass += len(at) if w is None else float(w.sum())
-    return gram - np.outer(total, total) / mass, total / mass, product
+    return gram, total, product, mass
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,11 +60,15 @@ def sampled(keys: Keys, most: int) -> Int:
     if not (ordered[1:] == ordered[:-1]).any():
         return np.flatnonzero(keys <= ordered[most - 1]) if most else np.arange(0)
     order = np.argsort(keys, kind="stable")
+    return np.sort(order[np.argsort(numbered(ordered), kind="stable")[:most]])
+
+
+def numbered(ordered: Keys) -> Keys:
+    """Give the second, third and further row of one key another key each; keys come ascending."""
     is_repeat = np.append(False, ordered[1:] == ordered[:-1])
-    first = np.maximum.accumulate(np.where(is_repeat, 0, np.arange(len(keys))))
-    repeat = (np.arange(len(keys)) - first).astype(np.uint64)
-    ordered = np.where(is_repeat, _mixed(ordered + _STEP * repeat), ordered)
-    return np.sort(order[np.argsort(ordered, kind="stable")[:most]])
+    first = np.maximum.accumulate(np.where(is_repeat, 0, np.arange(len(ordered))))
+    repeat = (np.arange(len(ordered)) - first).astype(np.uint64)
+    return np.where(is_repeat, _mixed(ordered + _STEP * repeat), ordered)
 
 
 def sampled_in_strata(keys: Keys, strata: Sequence[Int], most: int) -> list[Int]:

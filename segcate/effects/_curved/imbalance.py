@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from segcate._statistics.intervals import Law
 from segcate.effects._curved.comparison import Comparison
 from segcate.effects._curved.weighted_effects import WeightedEffects
 
-__all__ = ["Imbalance", "imbalance_left", "imbalance_notes"]
+__all__ = ["ArmSums", "Imbalance", "arm_sums", "compared_arms", "imbalance_left", "imbalance_notes"]
 
 # Standardised differences that count: of covariates, and of squares and products. Squares of a normal
 # column differ by .35 of their standard deviations where its variances have a ratio of about 2.
@@ -86,7 +86,7 @@ def _named(names: Sequence[str], first: int, second: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Arm:
+class ArmSums:
     """Sums over the rows of an arm of one segment, by weights that sum to 1 and may be below 0.
 
     Attributes
@@ -117,18 +117,36 @@ class _Arm:
 
 def imbalance_left(curves: Curves, comparison: Comparison, found: WeightedEffects) -> Imbalance:
     """Compare the arms of every segment by the exact weights of its own rows."""
+    known = np.flatnonzero(np.isfinite(found.effect)).tolist()
+    arms = {code: _arms(curves, comparison, found, code) for code in known}
+    mass = {code: float(comparison.own[comparison.rows_of[code]].sum()) for code in known}
+    return compared_arms(curves, arms, mass, len(found.effect))
+
+
+def compared_arms(
+    curves: Curves,
+    arms: Mapping[int, tuple[ArmSums, ArmSums]],
+    mass: Mapping[int, float],
+    n_segments: int,
+) -> Imbalance:
+    """Compare the treated and the controls of every segment.
+
+    Parameters
+    ----------
+    arms : treated and controls of the segments with an effect
+    mass : weight of their focal rows
+    n_segments : int
+    """
     varies = np.flatnonzero(curves.standard.varies)
     features = _features(len(varies), curves.squared)
-    shape = (len(found.effect) + 1, features.shape[1])
+    shape = (n_segments + 1, features.shape[1])
     difference, noise, spread = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)
-    df, mass = np.full(shape[0], np.nan), np.zeros(shape[0] - 1)
-    for code in np.flatnonzero(np.isfinite(found.effect)).tolist():
-        rows = comparison.rows_of[code]
-        mass[code] = comparison.own[rows].sum()
-        treated, control = _arms(curves, comparison, found, code)
+    df, share = np.full(shape[0], np.nan), np.zeros(n_segments)
+    for code, (treated, control) in arms.items():
+        share[code] = mass[code]
         difference[code], noise[code], spread[code] = _compared(treated, control, features)
         df[code] = 1.0 / max(treated.squares, control.squares) - 1.0
-    share = mass / max(float(mass.sum()), 1e-300)
+    share /= max(float(share.sum()), 1e-300)
     difference[-1] = share @ np.nan_to_num(difference[:-1])
     noise[-1], spread[-1] = share**2 @ np.nan_to_num(noise[:-1]), share @ spread[:-1]
     df[-1] = np.nansum(df[:-1])
@@ -146,19 +164,19 @@ def _features(n: int, squared: Int) -> Int:
 
 def _arms(
     curves: Curves, comparison: Comparison, found: WeightedEffects, code: int
-) -> tuple[_Arm, _Arm]:
+) -> tuple[ArmSums, ArmSums]:
     rows = comparison.rows_of[code]
     weight = found.exact_weights(comparison, rows)
     is_treated = comparison.is_treated[rows]
     centre = found.parts[0].arm.sums.mean[code][: curves.n_lines]
     treated, control = (
-        _sums(curves, rows[at], weight[at], centre)
+        arm_sums(curves, rows[at], weight[at] / float(weight[at].sum()), centre)
         for at in (is_treated & (weight != 0), ~is_treated & (weight != 0))
     )
     return treated, control
 
 
-def _compared(treated: _Arm, control: _Arm, features: Int) -> tuple[Float, Float, Float]:
+def _compared(treated: ArmSums, control: ArmSums, features: Int) -> tuple[Float, Float, Float]:
     """Return the differences of means, their variances, and the mean variance of both arms."""
     sums = [arm.of(*features) for arm in (treated, control)]
     middle = 0.5 * (sums[0][0] + sums[1][0])
@@ -169,12 +187,11 @@ def _compared(treated: _Arm, control: _Arm, features: Int) -> tuple[Float, Float
     return sums[0][0] - sums[1][0], noise, spread
 
 
-def _sums(curves: Curves, rows: Int, weight: Float, centre: Float) -> _Arm:
-    """Add up the rows of an arm, a few thousand at a time; columns are standardised and bounded."""
-    n, total = curves.n_lines, float(weight.sum())
+def arm_sums(curves: Curves, rows: Int, share: Float, centre: Float) -> ArmSums:
+    """Add up rows of an arm, a few thousand at a time; columns are standardised and bounded."""
+    n = curves.n_lines
     line, line_noise = np.zeros(n), np.zeros(n)
     pair, pair_noise, quartic_noise = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
-    share = weight / total
     for begin in range(0, len(rows), _BLOCK):
         at, w = rows[begin : begin + _BLOCK], share[begin : begin + _BLOCK]
         z = curves.standard.apply(curves.columns[at], curves.standard.varies) - centre
@@ -186,7 +203,7 @@ def _sums(curves: Curves, rows: Int, weight: Float, centre: Float) -> _Arm:
         pair_noise += _products(z_by_w, z_by_w)
         z *= z_by_w
         quartic_noise += _products(z, z)
-    return _Arm(line, pair, float(share @ share), line_noise, pair_noise, quartic_noise)
+    return ArmSums(line, pair, float(share @ share), line_noise, pair_noise, quartic_noise)
 
 
 def _products(left: Float, right: Float) -> Float:

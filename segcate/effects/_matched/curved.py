@@ -22,8 +22,10 @@ from segcate.matching._design import Design
 from segcate.matching._model_columns import curves_for
 
 __all__ = [
+    "BEYOND",
     "CurvedDesign",
     "adjusted_by_curves",
+    "beyond_note",
     "curved_design",
     "curved_note",
 ]
@@ -36,7 +38,7 @@ __all__ = [
 # rows a segment 9 % (67 %), of curves 2 % (27 %), of 3,000 rows with chances of 5 % none (11 %). Of the
 # lacking segments are named 91 % with poor overlap in 800 rows (100 %) and 75 % with squares and no
 # overlap (89 %), where errors are 1.25 times the standard errors; 33 % with nine of ten rows treated (77 %).
-_BEYOND, _MOST_BEYOND = 0.4, 0.05
+BEYOND, _MOST_BEYOND = 0.4, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +150,21 @@ def _beyond_donors(view: SegmentView, log_odds: Float | None) -> str:
     if log_odds is None:
         return ""
     notes = []
-    for arm, who, donors in ((1, "treated", "controls"), (0, "controls", "treated")):
-        if not view.is_focal_arm(arm):
-            continue
-        score = log_odds[view.rows] if arm == 1 else -log_odds[view.rows]
-        focal = score[(view.own > 0) & view.in_arm(arm)]
-        n_beyond = int((focal > score[view.in_arm(1 - arm)].max() + _BEYOND).sum())
-        if n_beyond and bdtrc(n_beyond - 1, len(focal), _MOST_BEYOND) < _MOST_BEYOND:
-            notes.append(
-                f"{100 * n_beyond / len(focal):.0f} % of the {who} lie beyond the scores of all {donors}: the "
-                "estimate rests on the regression there"
-            )
-    return "; ".join(notes)
+    for arm in (1, 0):
+        if view.is_focal_arm(arm):
+            score = log_odds[view.rows] if arm == 1 else -log_odds[view.rows]
+            focal = score[(view.own > 0) & view.in_arm(arm)]
+            n_beyond = int((focal > score[view.in_arm(1 - arm)].max() + BEYOND).sum())
+            notes.append(beyond_note(arm, n_beyond, len(focal)))
+    return "; ".join(note for note in notes if note)
+
+
+def beyond_note(arm: int, n_beyond: int, n_focal: int) -> str:
+    """Say how many focal rows of an arm lie beyond the scores of all donors, where chance does not explain it."""
+    if not n_beyond or bdtrc(n_beyond - 1, n_focal, _MOST_BEYOND) >= _MOST_BEYOND:
+        return ""
+    who, donors = ("treated", "controls") if arm == 1 else ("controls", "treated")
+    return (
+        f"{100 * n_beyond / n_focal:.0f} % of the {who} lie beyond the scores of all {donors}: the "
+        "estimate rests on the regression there"
+    )
