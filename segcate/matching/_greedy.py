@@ -60,7 +60,9 @@ def match_without_replacement(
     donors = np.full(n_focal * n_neighbors, -1, np.int32)
     before = np.empty(n, np.int32)
     left, right = np.empty((2, n + n_cells), np.int32)
-    _prepare(score, rows, bounds, focal_arm, n_neighbors, before, left, right, start, stop)
+    _prepare.for_rows(n)(
+        score, rows, bounds, focal_arm, n_neighbors, before, left, right, start, stop
+    )
     turns = (score, before, bounds, focal_arm, n_neighbors, caliper)
     found = (left, right, stop, donors)
     if order == "closest":
@@ -68,14 +70,15 @@ def match_without_replacement(
         return start, stop, donors
     visit = np.arange(n)
     if order == "largest":
-        _visit_from_the_top(score, bounds, focal_arm, visit)
+        _visit_from_the_top.for_rows(n)(score, bounds, focal_arm, visit)
     elif order != "smallest":
         key = rows if priority is None else priority[rows]
         for first, last in zip(
             bounds[focal_arm:-1:2].tolist(), bounds[focal_arm + 1 :: 2].tolist(), strict=True
         ):
             visit[first:last] = first + np.argsort(key[first:last])
-    _match_in_turn(*turns, visit, *found)
+    with np.errstate(invalid="ignore"):  # infinite scores, which compiled code does not mention
+        _match_in_turn.for_rows(n)(*turns, visit, *found)
     return start, stop, donors
 
 

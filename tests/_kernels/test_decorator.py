@@ -154,6 +154,7 @@ import sklearn.base, sklearn.utils.parallel, sklearn.utils.validation, pandas as
 importing = time.process_time()
 begin = time.process_time()
 from segcate.effects import SegmentMatching
+from segcate.matching import PropensityMatcher
 if {block}:
     sys.modules["numba"] = None
 def fit(n):
@@ -161,7 +162,8 @@ def fit(n):
     X = pd.DataFrame(rng.normal(size=(n, 5)), columns=list("abcde")).assign(segment=rng.integers(0, 4, n))
     treatment = (rng.random(n) < 1 / (1 + np.exp(1 - X["a"]))).astype(int)
     y = X["a"] + treatment + rng.normal(size=n)
-    model = SegmentMatching(adjustment={adjustment!r}).fit(X, y, treatment=treatment)
+    matcher = PropensityMatcher(n_neighbors=1, replacement=False) if {turns} else None
+    model = SegmentMatching(matcher, adjustment={adjustment!r}).fit(X, y, treatment=treatment)
     return model.balance_, model.overall_["effect"]
 fit({n})
 first = time.process_time() - begin
@@ -171,7 +173,7 @@ print(importing, first, time.process_time() - begin, "numba" in sys.modules, eff
 """
 
 
-def start(n, cache, block=False, adjustment="bias"):
+def start(n, cache, block=False, adjustment="bias", turns=False):
     env = {
         **os.environ,
         "NUMBA_CACHE_DIR": str(cache),
@@ -179,7 +181,7 @@ def start(n, cache, block=False, adjustment="bias"):
         "OMP_NUM_THREADS": "1",
     }
     return subprocess.Popen(
-        [sys.executable, "-c", FIT.format(n=n, block=block, adjustment=adjustment)],
+        [sys.executable, "-c", FIT.format(n=n, block=block, adjustment=adjustment, turns=turns)],
         env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
@@ -209,12 +211,18 @@ def finish(process):
 
 
 @pytest.mark.parametrize("adjustment", ["bias", "auto"])
-def test_a_small_fit_needs_no_compiler(tmp_path, adjustment):
-    run = finish(start(4000, tmp_path, adjustment=adjustment))
+@pytest.mark.parametrize("turns", [False, True])
+def test_a_small_fit_needs_no_compiler(tmp_path, adjustment, turns):
+    run = finish(start(4000, tmp_path, adjustment=adjustment, turns=turns))
     assert not run.has_numba
-    assert run.first < run.allows(1.0)  # importing segcate among them
     assert not list(tmp_path.rglob("*.nb?"))
-    finish(start(4000, tmp_path, block=True, adjustment=adjustment))
+    finish(start(4000, tmp_path, block=True, adjustment=adjustment, turns=turns))
+
+
+def test_few_rows_are_interpreted_until_they_are_many(rows, monkeypatch):
+    monkeypatch.setattr(decorator, "FEW_ROWS", 1000)
+    function = Kernel(_greedy._match_in_turn.py_func)
+    assert [function.for_rows(400) is function for _ in range(4)] == [False, False, True, True]
 
 
 @pytest.mark.slow

@@ -108,9 +108,9 @@ def test_sample_as_large_as_the_rows_changes_nothing(X):
 
 def test_a_hundred_thousand_rows_are_quick():
     X, truth = blobs(100_000)
-    start = time.perf_counter()
+    start = time.process_time()
     segmenter = HDBSCANSegmenter(30, min_samples=5, max_fit_samples=4000, random_state=0).fit(X)
-    assert time.perf_counter() - start < SECONDS_FOR_1E5_ROWS
+    assert time.process_time() - start < SECONDS_FOR_1E5_ROWS
     clear = (truth >= 0) & (segmenter.labels_ >= 0)
     assert clear.mean() > 0.9
     assert adjusted_rand_score(truth[clear], segmenter.labels_[clear]) > 0.9

@@ -289,5 +289,5 @@ def test_it_takes_seconds():
     model.fit(panel)
     fitted = time.process_time()
     model.effect(panel, plan, reference)
-    assert fitted - begin <= 6
-    assert time.process_time() - fitted <= 2
+    assert fitted - begin <= 15  # 3.4 s when measured; slack for a busy machine
+    assert time.process_time() - fitted <= 5  # 0.4 s when measured
