@@ -75,6 +75,7 @@ SKOPS_TRUSTED_TYPES: list[str] = [
     "segcate.segmentation.NearestRow",
     "segcate.segmentation.RowLookup",
     "segcate.segmentation.RuleSegmenter",
+    "segcate.temporal.Clock",
     "segcate.temporal.LinearGComputation",
     "segcate.temporal.MSM",
     "segcate.temporal.OutcomeScale",

@@ -18,6 +18,7 @@ from segcate.temporal._panel.outcome_scale import OutcomeScale
 from segcate.temporal._panel.panel import Roles
 from segcate.temporal._panel.plan import TreatmentPlan
 from segcate.temporal._panel.simulated_state import SimulatedState
+from segcate.temporal._panel.times import Clock
 from segcate.temporal._segments.cross_fit import (
     CrossFitSegmentEffects,
     cross_fit_segment_effects,
@@ -69,7 +70,7 @@ __all__ = [
     "tumor_growth",
 ]
 
-publish(globals(), stored=[OutcomeScale, Roles, Scaling, TreatmentCoding, TumorDesign])
+publish(globals(), stored=[Clock, OutcomeScale, Roles, Scaling, TreatmentCoding, TumorDesign])
 
 
 def __getattr__(name: str) -> Any:

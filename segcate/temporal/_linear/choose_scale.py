@@ -10,7 +10,7 @@ from segcate._inputs.arrays import Float
 from segcate.temporal._linear.histories import Histories
 from segcate.temporal._linear.ridge import deal_folds
 from segcate.temporal._linear.step_model import held_out_changes
-from segcate.temporal._panel.coding import standardise
+from segcate.temporal._panel.coding import missing_marks, standardise
 from segcate.temporal._panel.outcome_scale import OutcomeScale
 from segcate.temporal._panel.panel import Panel
 
@@ -72,15 +72,14 @@ def _quantiles(values: Float, shares: tuple[float, ...], smallest: float) -> lis
 
 
 def _choose(panel: Panel, outcome: int, smallest_offset: float) -> OutcomeScale:
-    is_row = np.arange(panel.outcome.shape[1]) < panel.n_steps[:, None]
     y = panel.outcome[..., outcome]
-    scales = candidates(y[is_row], smallest_offset)
+    scales = candidates(y[panel.is_row], smallest_offset)
     if len(scales) == 1:
         return scales[0]
     fits = [_fit(panel, outcome, scale) for scale in scales]
     best = max(fits, key=lambda fit: fit.value)
     gain = best.by_unit - fits[0].by_unit
-    n_rows = float((panel.n_steps - 1).sum())
+    n_rows = float(panel.is_learned.sum())
     error = np.sqrt(((gain - gain.mean()) ** 2).sum()) / n_rows
     return best.scale if best.value - fits[0].value > _MARGIN * error else _IDENTITY
 
@@ -101,11 +100,12 @@ def _on_scale(panel: Panel, outcome: int, scale: OutcomeScale) -> tuple[Historie
     """Return histories of one outcome on a scale, the others as covariates, and its spread."""
     others = np.delete(panel.outcome, outcome, axis=2)
     x = np.concatenate([panel.covariates, others], axis=2)
-    is_row = np.arange(x.shape[1]) < panel.n_steps[:, None]
+    is_row = panel.is_row
     z = scale.forward(panel.outcome[..., [outcome]])
     z, moments = standardise(z, is_row)
     logs = x[is_row].min(axis=0, initial=0.0) >= 0
     x, _ = standardise(np.where(logs, np.log1p(np.maximum(x, 0.0)), x), is_row)
     static, _ = standardise(panel.static, np.ones(panel.n_units, dtype=bool))
-    found = Histories(z, x, panel.treatment, static, panel.n_steps)
+    marks = missing_marks(panel) if panel.has_gaps else None
+    found = Histories(z, x, panel.treatment, static, panel.n_steps, panel.is_learned, marks)
     return found, float(moments[1, 0])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from segcate._inputs.arrays import Float, Int
 from segcate.temporal._linear.histories import (
     N_CHANGES,
+    N_MARKED,
     Histories,
     Widths,
     given_before,
@@ -39,6 +40,8 @@ class Start:
         What is known of the unit's own answers; it stays so.
     count : float64 array of shape (n,)
         Rows seen.
+    marks : float64 array of shape (n, 2, n_marks)
+        What was missing before the origin, and before the row after it; from then on nothing is.
     """
 
     state: Float
@@ -47,11 +50,11 @@ class Start:
     static: Float
     answers: Float
     count: Float
+    marks: Float
 
     def take(self, rows: slice) -> Start:
         """Return some of the starts."""
-        parts = (self.state, self.treatment, self.first, self.static, self.answers, self.count)
-        return Start(*(part[rows] for part in parts))
+        return Start(*(getattr(self, part.name)[rows] for part in fields(self)))
 
 
 def start_at(
@@ -70,7 +73,18 @@ def start_at(
         histories.static[unit],
         answers[unit, origin],
         (origin + 1).astype(np.float64),
+        _marks_after(histories, unit, origin),
     )
+
+
+def _marks_after(histories: Histories, unit: Int, origin: Int) -> Float:
+    """Return the marks that the first steps read; the treatment at the origin is the plan's."""
+    if histories.marks is None:
+        return np.empty((len(unit), N_MARKED, 0))
+    now = histories.marks[unit, origin]
+    before = [given_before(histories.marks, k)[unit, origin] for k in range(1, N_MARKED + 1)]
+    after = [now * [0.0, 1.0], *before[:-1]]
+    return np.stack([np.concatenate(part, axis=1) for part in (before, after)], axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +155,7 @@ class StepRule:
     earlier: Float
     pairs: Float
     by_state: Float
+    by_marks: Float
 
     @classmethod
     def of(cls, model: StepModel, widths: Widths, start: Start) -> StepRule:
@@ -158,7 +173,8 @@ class StepRule:
         by_state[0] = block["state"]
         moderated = block["treatment_state"].reshape(d_a, len(widths.moderators), q)
         by_state[1:, widths.moderators] = moderated
-        return cls(widths, fixed, last, block["earlier"], block["pairs"], by_state)
+        by_marks = start.marks @ block["marks"]
+        return cls(widths, fixed, last, block["earlier"], block["pairs"], by_state, by_marks)
 
     def next_targets(self, state: Float, now: Float, last: Float, earlier: Float) -> Float:
         """Predict what the next step brings, (n, n_paths, q); treatments may be one for all paths."""
@@ -202,6 +218,8 @@ def simulate(
     for k in range(horizon):
         now = choose(k, state, last)
         reached = rule.next_targets(state, now, last, earlier)
+        if k < rule.by_marks.shape[1]:
+            reached += rule.by_marks[:, k, None]
         reached += pool.at(state[..., 0], ranks[k])
         reached[..., :d_y] += state[..., :d_y]
         reached = np.clip(reached, bounds[0], bounds[1])

@@ -9,18 +9,19 @@ import numpy as np
 
 from segcate._inputs.arrays import Bool, Float, Int
 
-# Changes of the outcome that a state keeps.
-N_CHANGES = 3
+# Changes of the outcome that a state keeps, and rows before of which marks are read.
+N_CHANGES, N_MARKED = 3, 2
 
 
 @dataclass(frozen=True, slots=True)
 class Widths:
-    """Count the columns: outcomes, covariates, treatments, static."""
+    """Count the columns: outcomes, covariates, treatments, static, marks of what was missing."""
 
     outcome: int
     covariates: int
     treatment: int
     static: int
+    marks: int = 0
 
     @property
     def targets(self) -> int:
@@ -65,6 +66,7 @@ class Widths:
             "treatment_static": d_a * d_v,
             "treatment_state": d_a * len(self.moderators),
             "before_static": d_a * d_v,
+            "marks": self.marks,
             "own": self.own,
         }
         ends = np.cumsum(list(sizes.values()))
@@ -85,6 +87,10 @@ class Histories:
     treatment : float64 array of shape (n, t, d_a), 0 and 1
     static : float64 array of shape (n, d_v)
     n_steps : intp array of shape (n,)
+    known : bool array of shape (n, t), or None
+        Rows of whose step all is known; None: all.
+    marks : float64 array of shape (n, t, 2), or None
+        1 where the row's treatments, and where its outcomes or covariates, are missing.
     """
 
     outcome: Float
@@ -92,6 +98,8 @@ class Histories:
     treatment: Float
     static: Float
     n_steps: Int
+    known: Bool | None = None
+    marks: Float | None = None
 
     @property
     def widths(self) -> Widths:
@@ -101,12 +109,14 @@ class Histories:
             self.covariates.shape[2],
             self.treatment.shape[2],
             self.static.shape[1],
+            0 if self.marks is None else N_MARKED * self.marks.shape[2],
         )
 
     @property
     def is_learned(self) -> Bool:
-        """Tell the rows that a next row follows, (n, t)."""
-        return np.arange(self.outcome.shape[1]) < (self.n_steps - 1)[:, None]
+        """Tell the rows that a next row follows, all known of the step, (n, t)."""
+        is_followed = np.arange(self.outcome.shape[1]) < (self.n_steps - 1)[:, None]
+        return is_followed if self.known is None else is_followed & self.known
 
     def targets(self) -> Float:
         """Return what the next step brings, (n, t, d_y + d_x): changes of outcomes, covariates."""
@@ -139,6 +149,14 @@ def given_before(treatment: Float, k: int) -> Float:
     return found
 
 
+def marks_before(histories: Histories) -> Float:
+    """Return what was missing at the rows before each, the last one first, (n, t, marks)."""
+    if histories.marks is None:
+        return np.empty((*histories.outcome.shape[:2], 0))
+    found = [given_before(histories.marks, k + 1) for k in range(N_MARKED)]
+    return np.concatenate(found, axis=2)
+
+
 def features(histories: Histories) -> Float:
     """Return the features of every row but a unit's own answers, (n, t, p)."""
     widths, state = histories.widths, histories.states()
@@ -159,6 +177,7 @@ def features(histories: Histories) -> Float:
         _times(now, static),
         _times(now, state[:, :, widths.moderators]),
         _times(last, static),
+        marks_before(histories),
     ]
     return np.concatenate(parts, axis=2)
 

@@ -24,6 +24,7 @@ from segcate.temporal._panel.coding import Scaling, TreatmentCoding, check_trans
 from segcate.temporal._panel.long_frame import named, steps_frame
 from segcate.temporal._panel.panel import Panel, Roles, read_panel
 from segcate.temporal._panel.plan import TreatmentPlan, check_same_length, read_plan
+from segcate.temporal._panel.times import Clock
 
 
 @dataclass(eq=False, repr=False)
@@ -31,7 +32,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
     """Base class of estimators that predict the outcomes of each unit under a plan of treatments.
 
     Its parameters are the fields; a subclass, a dataclass too, adds its own, all of them keywords.
-    It fits in `fit(panel)` and stores `_roles`, `_static_names`, `_step`, `coding_` and
+    It fits in `fit(panel)` and stores `_roles`, `_static_names`, `_clock`, `coding_` and
     `scaling_`; `_simulate` makes the predictions.
     """
 
@@ -46,7 +47,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
 
     _roles: Roles = field(init=False)
     _static_names: tuple[str, ...] = field(init=False)
-    _step: float = field(init=False)
+    _clock: Clock = field(init=False)
     coding_: TreatmentCoding = field(init=False)
     scaling_: Scaling = field(init=False)
 
@@ -202,7 +203,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         # The factual treatment of each origin is a plan of one step.
         factual = data.treatment[:, :n_origins, None]
         found = self._simulate(data, origins, factual).mean(axis=0)[:, :, 0]
-        counts = origins < (data.n_steps - 1)[:, None]
+        counts = data.is_learned[:, :n_origins]
         errors = (found - data.outcome[:, 1:])[counts]
         return -float(np.sqrt(np.mean(errors**2)))
 
@@ -213,14 +214,24 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         return transform_name(self.scaling_.transform)
 
     def _read(self, panel: Any, min_steps: int = 1) -> Panel:
-        return read_panel(
-            type(self).__name__,
+        owner = type(self).__name__
+        data = read_panel(
+            owner,
             panel,
             self._roles,
             min_steps=min_steps,
             static_names=self._static_names,
-            step=self._step,
+            clock=self._clock,
         )
+        if data.has_gaps and self.coding_.n_marks == 0:
+            is_gap = (data.is_row & ~(data.is_seen & data.is_known)).any(axis=1)
+            raise ValueError(
+                f"{owner}: the fit saw no gaps and did not learn to read them; here {int(is_gap.sum())} of "
+                f"{data.n_units} units lack rows, outcomes, covariates or treatments "
+                f"({listed(data.ids[is_gap])}). Leave those units out, begin behind their gaps, or fit on "
+                "units with gaps, too."
+            )
+        return data
 
     def _one_origin(self, panel: Panel, origin: Any) -> Int:
         """Return the origin of each unit, for what has one row a unit."""
@@ -299,7 +310,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
     ) -> pd.DataFrame:
         """Write predictions (n_rows, horizon, n_columns) as a long frame."""
         unit, which = np.nonzero(rows)
-        times = _time_of(panel, unit, origins[unit, which])
+        times = panel.times(unit, origins[unit, which])
         return steps_frame(self._roles.id, panel.ids[unit], times, named(names, values))
 
 
@@ -329,9 +340,9 @@ def find_transform(owner: str, asked: Any, panel: Panel, smallest_offset: float 
 
 
 def check_treatments(owner: str, panel: Panel, roles: Roles) -> None:
-    """Refuse treatments that never vary; warn of those that hardly do."""
-    steps = np.arange(panel.treatment.shape[1])
-    given = panel.treatment[steps < (panel.n_steps - 1)[:, None]]
+    """Refuse treatments that never vary; warn of those that hardly do, and of gaps."""
+    _tell_gaps(owner, panel)
+    given = panel.treatment[panel.is_learned]
     for name, share in zip(roles.treatment, given.mean(axis=0), strict=True):
         if share in (0.0, 1.0):
             raise ValueError(
@@ -347,14 +358,25 @@ def check_treatments(owner: str, panel: Panel, roles: Roles) -> None:
             )
 
 
-def _time_of(panel: Panel, unit: Int, position: Int) -> Any:
-    """Return the time of a row, in the way the panel counts time."""
-    first = panel.first[unit]
-    if first.dtype.kind == "M":
-        return np.asarray(first + (position * int(panel.step)).astype("timedelta64[ns]"))
-    if isinstance(first[0], pd.Timestamp):
-        return pd.DatetimeIndex(first) + pd.to_timedelta(position * panel.step, unit="ns")
-    if first.dtype == object:
-        return np.array([f + int(p * panel.step) for f, p in zip(first, position, strict=True)])
-    times: npt.NDArray[Any] = first + position * panel.step
-    return times.astype(first.dtype) if first.dtype.kind in "iu" else times
+def _tell_gaps(owner: str, panel: Panel) -> None:
+    """Warn of gaps, and of how many steps are left to learn from; refuse where none is."""
+    if not panel.has_gaps and panel.n_left_out == 0:
+        return
+    is_row, n_rows = panel.is_row, int(panel.n_steps.sum())
+    n_steps, n_learned = n_rows - panel.n_units, int(panel.is_learned.sum())
+    n_unseen, n_unknown = ((is_row & ~given).sum() for given in (panel.is_seen, panel.is_known))
+    found = (
+        f"{owner}: of {n_rows} rows, those not there between a unit's first and last included, "
+        f"{n_unseen} lack an outcome or covariate, {n_unknown} a treatment; {panel.n_left_out} more, before the "
+        f"first values of units, are left out. {n_learned} of {n_steps} steps are learned from."
+    )
+    if n_learned == 0:
+        raise ValueError(
+            f"{found} Fill gaps before the fit, or leave the column with most of them out."
+        )
+    warnings.warn(
+        f"{found} Histories hold the last known values and marks of what is missing; a missing treatment "
+        "is taken for unknown. That is right if what is missing does not depend on the outcome it hides.",
+        SegcateWarning,
+        stacklevel=4,
+    )

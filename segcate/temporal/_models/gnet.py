@@ -114,6 +114,9 @@ class GNet(NeuralEstimator):
         with torch.no_grad():
             errors, counts = network.errors(data, held_out)
         errors = torch.where(counts.unsqueeze(-1) > 0, errors, torch.nan)
+        # Errors of steps that were missed are left out, later ones move up.
+        order = torch.argsort(counts, dim=2, descending=True, stable=True).unsqueeze(-1)
+        errors = errors.gather(2, order.expand_as(errors))
         self.residuals_ = errors.cpu().numpy()
         self._simulation_seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
         return network, history

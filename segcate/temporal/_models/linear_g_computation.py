@@ -19,12 +19,17 @@ from segcate.temporal._linear.futures import (
     simulate,
     start_at,
 )
-from segcate.temporal._linear.histories import Histories, Widths, features
+from segcate.temporal._linear.histories import N_MARKED, Histories, Widths, features
 from segcate.temporal._linear.ridge import N_FOLDS, deal_folds
 from segcate.temporal._linear.step_model import FittedSteps, StepModel, fit_steps
 from segcate.temporal._models.estimator import check_treatments, find_transform, name_roles
 from segcate.temporal._models.stored_model import Arrays, StoredModel
-from segcate.temporal._panel.coding import TreatmentCoding, check_transform, fit_scaling
+from segcate.temporal._panel.coding import (
+    check_transform,
+    choose_coding,
+    fit_scaling,
+    missing_marks,
+)
 from segcate.temporal._panel.panel import Panel, read_panel
 from segcate.temporal._panel.plan import check_same_length
 from segcate.temporal._panel.simulated_state import Rule, SimulatedState, ask_rule
@@ -168,9 +173,9 @@ class LinearGComputation(StoredModel):
                 "chosen. Pass more units; a hundred are a beginning."
             )
         rng = check_seed(owner, self.random_state)
-        self._roles, self._static_names, self._step = roles, data.static_names, data.step
-        self.coding_ = TreatmentCoding(len(roles.treatment), "flags")
-        is_row = np.arange(data.outcome.shape[1]) < data.n_steps[:, None]
+        self._roles, self._static_names, self._clock = roles, data.static_names, data.clock
+        self.coding_ = choose_coding(len(roles.treatment), "flags", has_gaps=data.has_gaps)
+        is_row = data.is_row
         self._logs = data.covariates[is_row].min(axis=0, initial=0.0) >= 0
         transform = find_transform(owner, self.outcome_transform, data)
         self.scaling_ = fit_scaling(owner, self._with_logs(data), transform)
@@ -213,13 +218,15 @@ class LinearGComputation(StoredModel):
 
     def _histories(self, data: Panel) -> Histories:
         data, scaling = self._with_logs(data), self.scaling_
-        is_row = (np.arange(data.outcome.shape[1]) < data.n_steps[:, None])[..., None]
+        marks = missing_marks(data) if self.coding_.n_marks else None
         return Histories(
-            scaling.encode_outcome(data.outcome) * is_row,
-            scaling.encode_covariates(data.covariates) * is_row,
+            scaling.encode_rows(data),
+            scaling.encode_covariates(data.covariates) * data.is_row[..., None],
             data.treatment,
             scaling.encode_static(data.static),
             data.n_steps,
+            data.is_learned,
+            marks,
         )
 
     def _keep(
@@ -299,8 +306,9 @@ class LinearGComputation(StoredModel):
     def _widths(self) -> Widths:
         roles = self._roles
         return Widths(
-            len(roles.outcome), len(roles.covariates), len(roles.treatment), len(self._static_names)
-        )
+            len(roles.outcome), len(roles.covariates), len(roles.treatment), len(self._static_names),
+            N_MARKED * self.coding_.n_marks,
+        )  # fmt: skip
 
     def _choice(self, plan: Float | Rule, panel: Panel, n_origins: int, rows: slice) -> Choice:
         """Say what is given on every path of some units and origins."""

@@ -20,7 +20,12 @@ from segcate.temporal._models.estimator import (
     find_transform,
     name_roles,
 )
-from segcate.temporal._panel.coding import TreatmentCoding, check_transform, fit_scaling
+from segcate.temporal._panel.coding import (
+    check_transform,
+    choose_coding,
+    fit_scaling,
+    missing_marks,
+)
 from segcate.temporal._panel.panel import Panel, read_panel
 
 
@@ -104,8 +109,8 @@ class MSM(TemporalEstimator):
         roles = name_roles(owner, self)
         data = read_panel(owner, panel, roles, min_steps=2)
         check_treatments(owner, data, roles)
-        self._roles, self._static_names, self._step = roles, data.static_names, data.step
-        self.coding_ = TreatmentCoding(len(roles.treatment), "flags")
+        self._roles, self._static_names, self._clock = roles, data.static_names, data.clock
+        self.coding_ = choose_coding(len(roles.treatment), "flags", has_gaps=data.has_gaps)
         self.scaling_ = fit_scaling(
             owner, data, find_transform(owner, self.outcome_transform, data)
         )
@@ -183,7 +188,7 @@ class MSM(TemporalEstimator):
 
     def _history(self, panel: Panel) -> tuple[Float, Float]:
         """Return features of every position, (n, t, n_features), and past counts."""
-        outcome = self.scaling_.encode_outcome(panel.outcome)
+        outcome = self.scaling_.encode_rows(panel)
         covariates = self.scaling_.encode_covariates(panel.covariates)
         static = self.scaling_.encode_static(panel.static)
         counts = np.cumsum(panel.treatment, axis=1) - panel.treatment
@@ -196,13 +201,17 @@ class MSM(TemporalEstimator):
             _one_before(covariates),
             np.broadcast_to(static[:, None], (len(static), t, static.shape[1])),
         ]
+        if self.coding_.n_marks:
+            # How often treatments were unknown, and whether the values of the row before were.
+            marks = missing_marks(panel)
+            unknown = np.cumsum(marks[..., :1], axis=1) - marks[..., :1]
+            parts += [unknown, _one_before(marks[..., 1:])]
         return np.concatenate(parts, axis=2), counts
 
     def _stabilised_weights(self, panel: Panel, history: Float, counts: Float) -> Float:
         """Return the weight of every position."""
-        t = panel.outcome.shape[1]
-        position = np.arange(t)
-        is_used = (position >= 1) & (position < (panel.n_steps - 1)[:, None])
+        position = np.arange(panel.outcome.shape[1])
+        is_used = (position >= 1) & (position < (panel.n_steps - 1)[:, None]) & panel.is_known
         weights = np.ones(panel.outcome.shape[:2])
         for j in range(panel.treatment.shape[2]):
             given = panel.treatment[..., j][is_used]
@@ -222,9 +231,11 @@ class MSM(TemporalEstimator):
         self, owner: str, panel: Panel, history: Float, tau: int
     ) -> tuple[Float, list[Float]]:
         """Regress the outcome after `tau` steps; return coefficients and the plan's clustered covariance."""
-        t = panel.outcome.shape[1]
-        is_used = np.arange(t) + tau < panel.n_steps[:, None]
-        unit, at = np.nonzero(is_used)
+        # All is known of both ends, and what was given between them.
+        n_used = max(panel.outcome.shape[1] - tau, 0)
+        unknown: Int = np.cumsum(~panel.is_known, axis=1) - ~panel.is_known
+        is_used = panel.is_seen[:, :n_used] & panel.is_seen[:, tau:]
+        unit, at = np.nonzero(is_used & (unknown[:, :n_used] == unknown[:, tau:]))
         d_a = panel.treatment.shape[2]
         total = np.concatenate(
             [np.zeros((len(panel.ids), 1, d_a)), np.cumsum(panel.treatment, axis=1)], axis=1
@@ -243,7 +254,7 @@ class MSM(TemporalEstimator):
         )
         weight = np.exp(log_weights[unit, at + tau] - log_weights[unit, at])
         weight = np.clip(weight, *np.quantile(weight, [self.clip, 1.0 - self.clip]))
-        target = self.scaling_.encode_outcome(panel.outcome)[unit, at + tau]
+        target = self.scaling_.encode_rows(panel)[unit, at + tau]
         bread = np.linalg.pinv((design * weight[:, None]).T @ design, hermitian=True)
         coef = bread @ (design.T @ (weight[:, None] * target))
         residual = target - design @ coef

@@ -108,7 +108,7 @@ class NeuralEstimator(StoredNetwork):
         Raises
         ------
         ValueError
-            If times repeat or are irregular, if a unit has one row, if values are missing, if a
+            If times repeat or are irregular, if a unit has one row, if a column has no value in a unit, if a
             treatment is never or always given, if the transform does not take an outcome, if a
             parameter is out of range, or if the checkpoint was written by another fit.
         """
@@ -120,8 +120,10 @@ class NeuralEstimator(StoredNetwork):
         rng = check_seed(owner, self.random_state)
         seed = int(rng.randint(2**31 - 1))
         train_rows, validation_rows = self._split(owner, data.n_units, rng)
-        self._roles, self._static_names, self._step = roles, data.static_names, data.step
-        self.coding_ = choose_coding(len(roles.treatment), self.treatment_coding)
+        self._roles, self._static_names, self._clock = roles, data.static_names, data.clock
+        self.coding_ = choose_coding(
+            len(roles.treatment), self.treatment_coding, has_gaps=data.has_gaps
+        )
         transform = find_transform(owner, self.outcome_transform, data, _SMALLEST_OFFSET)
         self.scaling_ = fit_scaling(owner, data, transform)
         device = self._device()
@@ -148,12 +150,11 @@ class NeuralEstimator(StoredNetwork):
 
     def _learn_own_scale(self, data: Panel, left_out: Int) -> None:
         """Keep what turns predictions on the scale of a transform into means: errors, and bounds."""
-        is_row = np.arange(data.outcome.shape[1]) < data.n_steps[:, None]
         if self.scaling_.transform == "none":
             self.smearing_ = np.empty((self.n_models, 0, 0, data.outcome.shape[2]))
             self._bounds = np.empty((2, 0))
             return
-        self._bounds = scale_bounds(self.scaling_.encode_outcome(data.outcome), is_row)
+        self._bounds = scale_bounds(self.scaling_.encode_rows(data), data.is_row)
         units = some_units(left_out)
         part = data.take(units)
         origins, plans, is_there = factual_plans(part, self.horizon)
@@ -162,7 +163,7 @@ class NeuralEstimator(StoredNetwork):
             return
         at = origins[..., None] + np.arange(1, self.horizon + 1)
         at = np.minimum(at, part.outcome.shape[1] - 1)
-        reached = self.scaling_.encode_outcome(part.outcome)
+        reached = self.scaling_.encode_rows(part)
         reached = reached[np.arange(len(units))[:, None, None], at]
         errors = reached - self._on_scale(part, origins, plans)
         is_own = np.stack([np.isin(units, own) for own in left_out])
@@ -348,7 +349,10 @@ class NeuralEstimator(StoredNetwork):
         for name in [name for name in parameters if name.rpartition("__")[2] in _FREE]:
             del parameters[name]
         digest = hashlib.sha256(repr((type(self).__name__, seed, parameters)).encode())
-        tensors = (data.treatment, data.outcome, data.covariates, data.static, data.n_steps, *units)
+        tensors = (
+            data.treatment, data.outcome, data.covariates, data.static, data.n_steps,
+            data.is_learned, *units,
+        )  # fmt: skip
         for tensor in tensors:
             if tensor is not None:
                 digest.update(tensor.cpu().numpy().tobytes())

@@ -15,13 +15,14 @@ from segcate.temporal._models.settings import settings_type
 from segcate.temporal._panel.coding import Scaling, TreatmentCoding, has_scales
 from segcate.temporal._panel.outcome_scale import OutcomeScale
 from segcate.temporal._panel.panel import Roles
+from segcate.temporal._panel.times import Clock
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 # Arrays of `Scaling`, in its order.
 _SCALES = ("outcome", "covariates", "static", "change")
 # What the header of every stored model holds.
-_HEADER = {"class", "parameters", "roles", "static_names", "step", "coding", "transform"}
+_HEADER = {"class", "parameters", "roles", "static_names", "clock", "coding", "transform"}
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -55,7 +56,7 @@ class StoredModel(TemporalEstimator):
             "parameters": self._plain_parameters(),
             "roles": asdict(self._roles),
             "static_names": self._static_names,
-            "step": self._step,
+            "clock": asdict(self._clock),
             "coding": asdict(self.coding_),
             "transform": _plain_transform(owner, self.scaling_.transform),
             **self._fit_header(),
@@ -106,7 +107,7 @@ class StoredModel(TemporalEstimator):
             k: tuple(v) if isinstance(v, list) else v for k, v in header["roles"].items()
         }
         found._roles = Roles(**roles)
-        found._static_names, found._step = tuple(header["static_names"]), header["step"]
+        found._static_names, found._clock = tuple(header["static_names"]), Clock(**header["clock"])
         found.coding_ = TreatmentCoding(**header["coding"])
         scaling = [arrays.pop(f"scaling.{name}") for name in _SCALES]
         found.scaling_ = Scaling(_transform_of(header["transform"]), *scaling)

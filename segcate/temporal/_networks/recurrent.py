@@ -169,7 +169,7 @@ class Windows:
         """Gather next outcomes, treatments given, and 1 where a step counts."""
         unit, at = self._positions(windows)
         last = self.data.outcome.shape[1] - 1
-        counts = at + 1 < self.data.n_steps[unit]
+        counts = self.data.is_learned[unit, at]
         after = (at + 1).clamp(max=last)
         outcome, treatment = self.data.outcome[unit, after], self.data.treatment[unit, at]
         return outcome, treatment, counts.to(outcome.dtype)

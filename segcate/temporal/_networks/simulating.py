@@ -20,8 +20,12 @@ class ResidualPool:
     """
 
     def __init__(self, residuals: Tensor, seed: int, n_different: int) -> None:
-        self.residuals = residuals
-        self.n_steps = (~torch.isnan(residuals[..., 0])).sum(dim=2)
+        n_steps = (~torch.isnan(residuals[..., 0])).sum(dim=2)
+        fewest = int((n_steps > 0).sum(dim=1).min())
+        # Units of whose steps none is known have no errors; all models draw from as many others.
+        kept = torch.argsort((n_steps > 0).long(), dim=1, descending=True, stable=True)[:, :fewest]
+        model = torch.arange(len(residuals), device=residuals.device).unsqueeze(1)
+        self.residuals, self.n_steps = residuals[model, kept], n_steps[model, kept]
         self.seed, self.n_different = seed, n_different
 
     def draw(self, k: int, position: Tensor, n_futures: int) -> Tensor:

@@ -53,6 +53,8 @@ class PanelTensors:
     static : tensor of shape (n, d_v)
     n_steps : int tensor of shape (n,)
         Rows of each unit; a step is learned from where the next row is there.
+    is_learned : bool tensor of shape (n, t)
+        Those steps of which all is known.
     """
 
     prev_treatment: Tensor
@@ -62,6 +64,7 @@ class PanelTensors:
     covariates: Tensor | None
     static: Tensor
     n_steps: Tensor
+    is_learned: Tensor
 
     def inputs(self, units: Tensor, n_positions: int | None = None) -> Inputs:
         """Gather histories; `units` is an index tensor of shape (n_models, n)."""
@@ -77,8 +80,7 @@ class PanelTensors:
     def targets(self, units: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Gather next outcomes, treatments given, and 1 where a step counts (n_models, n, t - 1)."""
         t = self.outcome.shape[1] - 1
-        position = torch.arange(t, device=units.device)
-        counts = position < (self.n_steps[units] - 1).unsqueeze(-1)
+        counts = self.is_learned[units, :t]
         return self.outcome[units, 1:], self.treatment[units, :t], counts.to(self.outcome.dtype)
 
 
@@ -90,14 +92,13 @@ def panel_tensors(
     def tensor(values: np.ndarray, kind: torch.dtype = torch.float32) -> Tensor:
         return torch.as_tensor(np.ascontiguousarray(values), dtype=kind, device=device)
 
-    is_there = np.arange(panel.outcome.shape[1]) < panel.n_steps[:, None]
-    treatment = coding.encode(panel.treatment) * is_there[..., None]
+    treatment = coding.encode_panel(panel)
     before = np.zeros_like(treatment)
     before[:, 1:] = treatment[:, :-1]
-    outcome = scaling.encode_outcome(panel.outcome) * is_there[..., None]
+    outcome = scaling.encode_rows(panel)
     outcome_before = np.concatenate([outcome[:, :1], outcome[:, :-1]], axis=1)
     has_covariates = panel.covariates.shape[2] > 0
-    covariates = scaling.encode_covariates(panel.covariates) * is_there[..., None]
+    covariates = scaling.encode_covariates(panel.covariates) * panel.is_row[..., None]
     return PanelTensors(
         prev_treatment=tensor(before),
         treatment=tensor(treatment),
@@ -106,4 +107,5 @@ def panel_tensors(
         covariates=tensor(covariates) if has_covariates else None,
         static=tensor(scaling.encode_static(panel.static)),
         n_steps=tensor(panel.n_steps, torch.int64),
+        is_learned=tensor(panel.is_learned, torch.bool),
     )

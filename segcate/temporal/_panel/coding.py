@@ -20,39 +20,62 @@ class TreatmentCoding:
     """Treatments as one-hot combinations ("combination"), or as flags of their own ("flags").
 
     The combinations of chemo and radio are none, chemo, radio, both: the first treatment is the
-    lowest bit.
+    lowest bit. Behind them stand `n_marks` columns of what is missing, 0 in plans.
     """
 
     n_treatments: int
     kind: str
+    n_marks: int = 0
+
+    @property
+    def n_codes(self) -> int:
+        """Count the columns of treatments."""
+        return 2**self.n_treatments if self.kind == "combination" else self.n_treatments
 
     @property
     def width(self) -> int:
         """Count the columns."""
-        return 2**self.n_treatments if self.kind == "combination" else self.n_treatments
+        return self.n_codes + self.n_marks
 
     def encode(self, flags: Float) -> Float:
-        """Code 0/1 flags along the last axis."""
-        if self.kind == "flags":
-            return flags
-        combination = (flags @ (2.0 ** np.arange(self.n_treatments))).astype(np.intp)
-        coded: Float = np.eye(self.width)[combination]
+        """Code 0/1 flags along the last axis; marks are 0."""
+        coded = flags
+        if self.kind == "combination":
+            combination = (flags @ (2.0 ** np.arange(self.n_treatments))).astype(np.intp)
+            coded = np.eye(self.n_codes)[combination]
+        if self.n_marks == 0:
+            return coded
+        return np.concatenate([coded, np.zeros((*coded.shape[:-1], self.n_marks))], axis=-1)
+
+    def encode_panel(self, panel: Panel) -> Float:
+        """Code what was given; nothing where it is missing, and the marks tell what is."""
+        coded = self.encode(panel.treatment) * panel.is_row[..., None]
+        if self.n_marks:
+            coded *= panel.is_known[..., None]
+            coded[..., self.n_codes :] = missing_marks(panel)
         return coded
 
     def decode(self, coded: Float) -> Float:
         """Return the flags of coded treatments; all zeros count as none."""
+        coded = coded[..., : self.n_codes]
         if self.kind == "flags":
             return coded
-        bits = np.arange(self.width)[:, None] >> np.arange(self.n_treatments) & 1
+        bits = np.arange(self.n_codes)[:, None] >> np.arange(self.n_treatments) & 1
         flags: Float = coded @ bits.astype(np.float64)
         return flags
 
 
-def choose_coding(n_treatments: int, kind: str) -> TreatmentCoding:
-    """Resolve "auto": combinations of up to three treatments, flags beyond."""
+def missing_marks(panel: Panel) -> Float:
+    """Mark the rows whose treatments, and whose values, are missing: (n, t, 2), 0 and 1."""
+    missing = np.stack([~panel.is_known, ~panel.is_seen], axis=-1) & panel.is_row[..., None]
+    return missing.astype(np.float64)
+
+
+def choose_coding(n_treatments: int, kind: str, *, has_gaps: bool = False) -> TreatmentCoding:
+    """Resolve "auto": combinations of up to three treatments, flags beyond; marks where there are gaps."""
     if kind == "auto":
         kind = "combination" if n_treatments <= _MOST_COMBINED else "flags"
-    return TreatmentCoding(n_treatments, kind)
+    return TreatmentCoding(n_treatments, kind, 2 if has_gaps else 0)
 
 
 def _identity(values: Float) -> Float:
@@ -91,6 +114,12 @@ class Scaling:
     def encode_outcome(self, y: Float) -> Float:
         """Transform and standardise outcomes."""
         scaled: Float = (self._functions()[0](y) - self.outcome[0]) / self.outcome[1]
+        return scaled
+
+    def encode_rows(self, panel: Panel) -> Float:
+        """Transform and standardise the outcomes of a panel; zeros behind the last row of a unit."""
+        scaled = np.zeros_like(panel.outcome)
+        scaled[panel.is_row] = self.encode_outcome(panel.outcome[panel.is_row])
         return scaled
 
     def decode_outcome(self, z: Float) -> Float:
@@ -161,19 +190,21 @@ def fit_scaling(owner: str, panel: Panel, transform: Any) -> Scaling:
     steps = np.arange(panel.outcome.shape[1])
     is_input = steps < (panel.n_steps - 1)[:, None]
     forward, _ = _functions_of(transform)
-    is_row = steps < panel.n_steps[:, None]
+    is_row = panel.is_row
+    y = np.zeros_like(panel.outcome)
     with np.errstate(invalid="ignore", divide="ignore"):
-        n_bad = int((~np.isfinite(forward(panel.outcome[is_row]))).sum())
+        y[is_row] = forward(panel.outcome[is_row])
+    n_bad = int((~np.isfinite(y)).sum())
     if n_bad:
         raise ValueError(
             f"{owner}: `outcome_transform` gives NaN or infinity for {n_bad} outcomes, the smallest "
             f"being {panel.outcome[is_row].min():g}. Choose a transform that takes all of them; the "
             "logarithm 'log1p' takes those above -1, the cube root 'cbrt' any."
         )
-    outcome = _moments(forward(panel.outcome[is_input]))
+    outcome = _moments(y[is_input])
     covariates = _moments(panel.covariates[is_input])
-    values = np.concatenate([forward(panel.outcome), panel.covariates], axis=2)
-    change = np.diff(values, axis=1)[is_input[:, :-1]].std(axis=0)
+    values = np.concatenate([y, panel.covariates], axis=2)
+    change = np.diff(values, axis=1)[panel.is_learned[:, :-1]].std(axis=0)
     change /= np.concatenate([outcome[1], covariates[1]])
     return Scaling(
         transform=transform,

@@ -11,12 +11,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcate._inputs import frames
-from segcate._inputs.arrays import Float, Int
+from segcate._inputs.arrays import Bool, Float, Int
 from segcate._inputs.cells import level_text
 from segcate._inputs.containers import refuse_no_table
 from segcate._inputs.encoding import encode_columns, read_again
 from segcate._inputs.kinds import ColumnKind
 from segcate._inputs.listing import listed
+from segcate.temporal._panel.gaps import Filled, fill_gaps
+from segcate.temporal._panel.times import Clock, check_steps, read_times
 
 # What pandas calls columns of numbers, gaps aside; "empty" is one that has nothing but gaps.
 _NUMERIC = ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty")
@@ -47,12 +49,14 @@ class Panel:
     Attributes
     ----------
     ids : array of shape (n_units,), sorted
-    first : array of shape (n_units,)
-        Time of the first row of each unit.
-    step : float
-        Time from one row to the next.
+    start : float64 array of shape (n_units,)
+        Time of the first row of each unit, as `clock` counts it.
+    clock : Clock
+        How time is counted, and the time from one row to the next.
+    like : array of shape (1,)
+        A time as the panel writes it.
     n_steps : intp array of shape (n_units,)
-        Rows of each unit.
+        Rows of each unit, from its first to its last; rows that are missing between count.
     outcome : float64 array of shape (n_units, n_times, n_outcomes)
     treatment : float64 array of shape (n_units, n_times, n_treatments), values 0 and 1
         Given at a step; it moves the outcome of the next one.
@@ -60,36 +64,73 @@ class Panel:
     static : float64 array of shape (n_units, n_static)
         Text and categories as 0/1 columns.
     static_names : names of the columns of `static`
+    is_seen : bool array of shape (n_units, n_times)
+        Whether outcomes and covariates of a row were known; others hold the last known values.
+    is_known : bool array of shape (n_units, n_times)
+        Whether the treatments of a row were known, or are open at the last row; others are 0.
+    n_left_out : int
+        Rows left out at the beginning of units, before every column had a value.
     """
 
     ids: npt.NDArray[Any]
-    first: npt.NDArray[Any]
-    step: Any
+    start: Float
+    clock: Clock
+    like: npt.NDArray[Any]
     n_steps: Int
     outcome: Float
     treatment: Float
     covariates: Float
     static: Float
     static_names: tuple[str, ...]
+    is_seen: Bool
+    is_known: Bool
+    n_left_out: int = 0
 
     @property
     def n_units(self) -> int:
         """Count the units."""
         return len(self.ids)
 
+    @property
+    def is_row(self) -> Bool:
+        """Tell the rows of units from what lies behind their last, (n_units, n_times)."""
+        return np.arange(self.outcome.shape[1]) < self.n_steps[:, None]
+
+    @property
+    def is_learned(self) -> Bool:
+        """Tell the rows from which a step is learned, (n_units, n_times).
+
+        A row follows, and all is known of the step: both rows' values, and what was given.
+        """
+        found = np.zeros_like(self.is_seen)
+        found[:, :-1] = self.is_seen[:, :-1] & self.is_known[:, :-1] & self.is_seen[:, 1:]
+        return found
+
+    @property
+    def has_gaps(self) -> bool:
+        """Tell whether a row lacks an outcome, a covariate or a treatment."""
+        return bool((self.is_row & ~(self.is_seen & self.is_known)).any())
+
+    def times(self, unit: Int, position: Int) -> Any:
+        """Return the times of rows, in the way the panel writes them."""
+        return self.clock.write(self.start[unit] + position * self.clock.step, self.like)
+
     def take(self, units: npt.NDArray[Any]) -> Panel:
         """Return the panel of some units, by position."""
         longest = int(self.n_steps[units].max())
         return Panel(
             self.ids[units],
-            self.first[units],
-            self.step,
+            self.start[units],
+            self.clock,
+            self.like,
             self.n_steps[units],
             self.outcome[units, :longest],
             self.treatment[units, :longest],
             self.covariates[units, :longest],
             self.static[units],
             self.static_names,
+            self.is_seen[units, :longest],
+            self.is_known[units, :longest],
         )
 
 
@@ -100,7 +141,7 @@ def read_panel(
     *,
     min_steps: int = 1,
     static_names: Sequence[str] | None = None,
-    step: Any = None,
+    clock: Clock | None = None,
 ) -> Panel:
     """Turn a long frame into arrays, and say what is wrong with it.
 
@@ -111,7 +152,7 @@ def read_panel(
     min_steps : int
         Rows that every unit must have.
     static_names : names of the encoded static columns seen in fit; None in fit itself
-    step : time from row to row seen in fit; None in fit itself
+    clock : how time was counted in fit; None in fit itself
     """
     frame = _as_frame(owner, panel, roles)
     unit, ids = frames.sorted_codes(frame[roles.id].to_numpy())
@@ -119,39 +160,62 @@ def read_panel(
         raise ValueError(
             f"{owner}: column {roles.id!r} has missing values. Give every row its unit."
         )
-    time = _times(owner, frame, roles)
+    unit_of_fit, step = (None, None) if clock is None else (clock.unit, clock.step)
+    time, found = read_times(owner, frame[roles.time], unit_of_fit)
     order = np.lexsort((time, unit))
     unit, time = unit[order], time[order]
-    n_steps = np.bincount(unit, minlength=len(ids)).astype(np.intp)
-    is_date = pd.api.types.is_datetime64_any_dtype(frame[roles.time])
-    step = _check_times(owner, roles, unit, time, ids, step, is_date)
-    _check_lengths(owner, ids, n_steps, min_steps)
-    start = np.cumsum(n_steps) - n_steps
-    at = (unit, np.arange(len(unit)) - start[unit])
-    shape = (len(ids), int(n_steps.max()))
-    is_last = np.zeros(len(unit), dtype=bool)
-    is_last[start + n_steps - 1] = True
-    columns = {
-        name: _numbers(owner, role, frame[name])[order]
-        for role in ("outcome", "treatment", "covariates")
-        for name in getattr(roles, role)
-    }
-    static, names = _static(owner, frame.iloc[order[start]], roles, static_names)
-    _check_static(owner, frame, roles, order, unit, start)
+    found, after = check_steps(owner, roles.time, unit, time, ids, found, step)
+    first = np.flatnonzero(np.diff(unit, prepend=-1))
+    position = np.cumsum(after)
+    position -= position[first][unit]
+    filled = _values(owner, frame, roles, order, (unit, position), ids)
+    _check_lengths(owner, ids, filled.n_steps, min_steps)
+    static, names = _static(
+        owner, _static_rows(owner, frame, roles, order, unit), ids, static_names
+    )
+    d_y = len(roles.outcome)
     return Panel(
         ids=ids,
-        first=frame[roles.time].iloc[order[start]].to_numpy(),
-        step=step,
-        n_steps=n_steps,
-        outcome=_padded(owner, columns, roles.outcome, "outcome", at, shape),
-        treatment=_padded(
-            owner, _flags(owner, columns, roles.treatment, is_last), roles.treatment, "treatment",
-            at, shape,
-        ),
-        covariates=_padded(owner, columns, roles.covariates, "covariates", at, shape),
+        start=time[first] + filled.begin * found.step,
+        clock=found,
+        like=frame[roles.time].iloc[:1].to_numpy(),
+        n_steps=filled.n_steps,
+        outcome=filled.seen[..., :d_y],
+        treatment=filled.treatment,
+        covariates=filled.seen[..., d_y:],
         static=static,
         static_names=names,
-    )  # fmt: skip
+        is_seen=filled.is_seen,
+        is_known=filled.is_known,
+        n_left_out=int(filled.begin.sum()),
+    )
+
+
+def _values(
+    owner: str,
+    frame: pd.DataFrame,
+    roles: Roles,
+    order: Int,
+    at: tuple[Int, Int],
+    ids: npt.NDArray[Any],
+) -> Filled:
+    """Spread columns over units and times, gaps filled."""
+    names = [(role, name) for role in ("outcome", "covariates") for name in getattr(roles, role)]
+    seen = [_numbers(owner, role, frame[name])[order] for role, name in names]
+    given = [_flags(owner, frame[name])[order] for name in roles.treatment]
+    n_steps = np.zeros(len(ids), dtype=np.intp)
+    np.maximum.at(n_steps, at[0], at[1] + 1)
+    shape = (len(ids), int(n_steps.max()))
+    return fill_gaps(
+        owner, _spread(seen, at, shape), _spread(given, at, shape), n_steps, names, ids
+    )
+
+
+def _spread(columns: list[Float], at: tuple[Int, Int], shape: tuple[int, int]) -> Float:
+    found = np.full((*shape, len(columns)), np.nan)
+    for j, column in enumerate(columns):
+        found[(*at, np.full(len(column), j))] = column
+    return found
 
 
 def units_of_rows(owner: str, panel: Any, roles: Roles) -> Int:
@@ -192,62 +256,6 @@ def _as_frame(owner: str, panel: Any, roles: Roles) -> pd.DataFrame:
     return frame
 
 
-def _times(owner: str, frame: pd.DataFrame, roles: Roles) -> Float:
-    """Return times as numbers: dates as nanoseconds."""
-    values = frame[roles.time]
-    n_missing = int(values.isna().sum())
-    if n_missing:
-        raise ValueError(
-            f"{owner}: column {roles.time!r} has {n_missing} missing values. Give every row its time."
-        )
-    if isinstance(values.dtype, pd.PeriodDtype):
-        return np.asarray(values.astype("int64"), dtype=np.float64)
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
-    if values.dtype.kind == "M":
-        return values.to_numpy().astype("datetime64[ns]").astype(np.int64).astype(np.float64)
-    if values.dtype.kind not in "iuf":
-        raise TypeError(
-            f"{owner}: column {roles.time!r} must hold numbers or dates; its type is "
-            f"{values.dtype}. Convert it, for example with pandas.to_datetime."
-        )
-    return values.to_numpy().astype(np.float64)
-
-
-def _check_times(
-    owner: str,
-    roles: Roles,
-    unit: Int,
-    time: Float,
-    ids: npt.NDArray[Any],
-    step: Any,
-    is_date: bool,
-) -> float:
-    """Return the time from row to row; refuse rows at the same time, and gaps."""
-    same_unit = unit[1:] == unit[:-1]
-    gaps = np.diff(time)[same_unit]
-    owners = ids[unit[1:][same_unit]]
-    if (gaps == 0).any():
-        raise ValueError(
-            f"{owner}: {int((gaps == 0).sum())} rows have the same {roles.time!r} as another row of "
-            f"their unit (units {listed(np.unique(owners[gaps == 0]))}). Keep one row a unit and time."
-        )
-    if step is None:
-        # The middle one, so that a few odd rows are what is reported, not all others.
-        step = float(np.quantile(gaps, 0.5, method="lower")) if len(gaps) else 1.0
-    wanted = float(step)
-    is_off = np.abs(gaps - wanted) > 1e-6 * abs(wanted)
-    if is_off.any():
-        text = str(pd.Timedelta(int(wanted), unit="ns")) if is_date else f"{wanted:g}"
-        raise ValueError(
-            f"{owner}: times are irregular: {int(is_off.sum())} of {len(gaps)} steps differ from "
-            f"{text} (units {listed(np.unique(owners[is_off]))}). "
-            "Resample to equal steps, and fill or model what is missing, before the fit; months are "
-            "equal steps as pandas periods."
-        )
-    return wanted
-
-
 def _check_lengths(owner: str, ids: npt.NDArray[Any], n_steps: Int, min_steps: int) -> None:
     short = n_steps < min_steps
     if short.any():
@@ -266,58 +274,35 @@ def _numbers(owner: str, role: str, column: pd.Series[Any]) -> Float:
             f"{owner}: column {column.name!r} ({role}) must hold numbers; it holds {found} values. "
             "Recode it, for example with pandas.get_dummies."
         )
-    numbers = column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.asarray(numbers, dtype=np.float64)
+    numbers = np.asarray(
+        column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64
+    )
+    n_bad = int(np.isinf(numbers).sum())
+    if n_bad:
+        raise ValueError(
+            f"{owner}: column {column.name!r} ({role}) is infinite in {n_bad} of {len(numbers)} rows. Put the "
+            "right numbers there, or NaN where they are missing."
+        )
+    return numbers
 
 
-def _padded(
-    owner: str,
-    columns: dict[str, Float],
-    names: Sequence[str],
-    role: str,
-    at: tuple[Int, Int],
-    shape: tuple[int, int],
-) -> Float:
-    """Spread columns over units and times."""
-    out = np.zeros((*shape, len(names)))
-    for j, name in enumerate(names):
-        numbers = columns[name]
-        n_bad = int((~np.isfinite(numbers)).sum())
-        if n_bad:
-            raise ValueError(
-                f"{owner}: column {name!r} ({role}) is NaN or infinite in {n_bad} of {len(numbers)} "
-                "rows. Fill the gaps (carry the last value forward), or cut units off before them."
-            )
-        out[(*at, np.full(len(numbers), j))] = numbers
-    return out
-
-
-def _flags(
-    owner: str,
-    columns: dict[str, Float],
-    names: Sequence[str],
-    is_last: npt.NDArray[np.bool_],
-) -> dict[str, Float]:
-    """Check that treatments are 0/1; the last row's may be open, as it is the plan's to choose."""
-    found = {}
-    for name in names:
-        values = np.where(is_last & np.isnan(columns[name]), 0.0, columns[name])
-        bad = ~np.isin(values, (0.0, 1.0)) & ~np.isnan(values)
-        if bad.any():
-            raise ValueError(
-                f"{owner}: treatment {name!r} must hold 0 and 1; found "
-                f"{{{listed(np.unique(values[bad]))}}} in {int(bad.sum())} rows. Code an arm or a "
-                "dose level as a column of its own."
-            )
-        found[name] = values
-    return found
+def _flags(owner: str, column: pd.Series[Any]) -> Float:
+    """Return a treatment as 0 and 1, gaps as NaN."""
+    values = _numbers(owner, "treatment", column)
+    bad = ~np.isin(values, (0.0, 1.0)) & ~np.isnan(values)
+    if bad.any():
+        raise ValueError(
+            f"{owner}: treatment {column.name!r} must hold 0 and 1; found "
+            f"{{{listed(np.unique(values[bad]))}}} in {int(bad.sum())} rows. Code an arm or a "
+            "dose level as a column of its own."
+        )
+    return values
 
 
 def _static(
-    owner: str, rows: pd.DataFrame, roles: Roles, names: Sequence[str] | None
+    owner: str, part: pd.DataFrame, ids: npt.NDArray[Any], names: Sequence[str] | None
 ) -> tuple[Float, tuple[str, ...]]:
-    """Encode what does not change over time, in the columns seen in fit."""
-    part = rows[list(roles.static)]
+    """Encode what does not change over time, one row a unit, in the columns seen in fit."""
     if names is None:
         encoded = encode_columns(
             part, range(part.shape[1]), drop_first=False, keep_all=True, owner=owner
@@ -334,12 +319,14 @@ def _static(
             [np.empty((len(part), 0))]
             + [_static_again(owner, part, i, names) for i in range(part.shape[1])]
         )
-    bad = [n for n, c in zip(names, values.T, strict=True) if not np.isfinite(c).all()]
-    if bad:
-        raise ValueError(
-            f"{owner}: static column {listed(bad)} has missing or infinite values. Fill them, or "
-            "leave the column out."
-        )
+    for name, column in zip(names, values.T, strict=True):
+        bad = ~np.isfinite(column)
+        if bad.any():
+            raise ValueError(
+                f"{owner}: static column {name!r} is missing or infinite in all rows of {int(bad.sum())} of "
+                f"{len(ids)} units ({listed(ids[bad])}). Fill it there and add a 0/1 column that tells "
+                "where, leave those units out, or leave the column out."
+            )
     return values, tuple(names)
 
 
@@ -362,16 +349,25 @@ def _static_again(owner: str, part: pd.DataFrame, position: int, names: Sequence
     return found
 
 
-def _check_static(
-    owner: str, frame: pd.DataFrame, roles: Roles, order: Int, unit: Int, start: Int
-) -> None:
-    """Refuse static columns that change within a unit."""
+def _static_rows(
+    owner: str, frame: pd.DataFrame, roles: Roles, order: Int, unit: Int
+) -> pd.DataFrame:
+    """Return the first known value of each unit's static columns; refuse columns that change."""
+    first = np.flatnonzero(np.diff(unit, prepend=-1))
+    found = {}
     for name in roles.static:
-        codes = frames.sorted_codes(frame[name].to_numpy())[0][order]
-        changes = codes != codes[start][unit]
-        if changes.any():
+        column = frame[name].iloc[order]
+        known = np.flatnonzero(column.notna().to_numpy())
+        units, at = np.unique(unit[known], return_index=True)
+        row = first.copy()
+        row[units] = known[at]
+        codes = frames.sorted_codes(column.to_numpy())[0]
+        changes = known[codes[known] != codes[row][unit[known]]]
+        if len(changes):
             n_units = len(np.unique(unit[changes]))
             raise ValueError(
                 f"{owner}: static column {name!r} changes over time in {n_units} units. Move it to "
                 "`covariates`, or keep its first value."
             )
+        found[name] = column.iloc[row].reset_index(drop=True)
+    return pd.DataFrame(found, index=range(len(first)))

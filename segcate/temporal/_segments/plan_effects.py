@@ -216,7 +216,7 @@ def _followed(estimator: Any, data: Panel, origins: Int, plan: Any) -> Float:
     if callable(plan.steps if isinstance(plan, TreatmentPlan) else plan):
         return np.full(data.n_units, np.nan)
     flags = estimator._plan_flags(data, plan)[:, 0]
-    given = (data.treatment == flags[:, None]).all(axis=2)
+    given = (data.treatment == flags[:, None]).all(axis=2) & data.is_known
     is_before = np.arange(given.shape[1]) < origins
     followed: Float = (given & is_before).any(axis=1).astype(np.float64)
     return followed

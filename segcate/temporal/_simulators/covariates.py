@@ -210,7 +210,15 @@ def _read_frame(
     if {id_name, time_name} <= set(frame.columns):
         frame = _fill(owner, frame.sort_values([id_name, time_name]), names, id_name)
     roles = Roles((), (), names, static, id_name, time_name)
-    return read_panel(owner, frame, roles, min_steps=2), names
+    found = read_panel(owner, frame, roles, min_steps=2)
+    if found.has_gaps:
+        is_gap = (found.is_row & ~found.is_seen).any(axis=1)
+        raise ValueError(
+            f"{owner}: rows are missing between the first and the last of {int(is_gap.sum())} of "
+            f"{found.n_units} units ({listed(found.ids[is_gap])}). Insert them, values may stay open, or "
+            "leave those units out."
+        )
+    return found, names
 
 
 def _fill(owner: str, frame: pd.DataFrame, names: Sequence[str], id_name: str) -> pd.DataFrame:
@@ -258,12 +266,9 @@ def _find_roles(
 
 def _times(panel: Panel) -> npt.NDArray[Any]:
     """Return the time of every position, shape (n_units, n_days)."""
-    position = np.arange(panel.covariates.shape[1])
-    times: npt.NDArray[Any] = np.broadcast_to(position, panel.covariates.shape[:2])
-    if panel.first.dtype.kind == "M":
-        first = panel.first.astype("datetime64[ns]")[:, None]
-        times = first + position * np.timedelta64(int(panel.step), "ns")
-    elif panel.first.dtype.kind in "iuf":
-        is_whole = panel.first.dtype.kind != "f" and float(panel.step).is_integer()
-        times = panel.first[:, None] + position * (int(panel.step) if is_whole else panel.step)
-    return times
+    n, t = panel.covariates.shape[:2]
+    unit, position = np.divmod(np.arange(n * t), t)
+    if panel.clock.form not in ("number", "stamp") or panel.clock.detail:
+        return position.reshape(n, t)
+    found: npt.NDArray[Any] = np.asarray(panel.times(unit, position)).reshape(n, t)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from segcate.temporal._linear.futures import (
     ErrorPool,
@@ -17,14 +18,16 @@ from segcate.temporal._linear.step_model import StepModel
 HORIZON, N_PATHS = 4, 5
 
 
-def some_histories(n=4, t=6):
+def some_histories(n=4, t=6, *, has_gaps=False):
     rng = np.random.default_rng(0)
+    marks = np.random.default_rng(3).integers(0, 2, (n, t, 2)).astype(float)
     return Histories(
         rng.normal(size=(n, t, 2)),
         rng.normal(size=(n, t, 1)),
         rng.integers(0, 2, (n, t, 2)).astype(float),
         rng.normal(size=(n, 2)),
         np.full(n, t),
+        marks=marks if has_gaps else None,
     )
 
 
@@ -49,10 +52,13 @@ def write_on(model, histories, i, origin, plan, errors, bounds):
     known = Histories(
         cut(histories.outcome), cut(histories.covariates), cut(histories.treatment),
         histories.static[i : i + 1], np.array([origin + 1]),
+        marks=None if histories.marks is None else cut(histories.marks),
     )  # fmt: skip
     answers = model.answers(known, features(known))[:, -1:]
     for k in range(HORIZON):
         known.treatment[0, -1] = plan[k]
+        if known.marks is not None:
+            known.marks[0, -1, 0] = 0.0  # the plan tells the treatment
         read = np.concatenate(
             [features(known)[:, -1:], own_features(answers, known.treatment[:, -1:])], axis=2
         )
@@ -66,12 +72,16 @@ def write_on(model, histories, i, origin, plan, errors, bounds):
                 (known.treatment, np.zeros(2)),
             )
         ]  # fmt: skip
-        known = Histories(*grown, known.static, known.n_steps + 1)
+        marks = known.marks
+        if marks is not None:
+            marks = np.concatenate([marks, np.zeros((1, 1, 2))], axis=1)
+        known = Histories(*grown, known.static, known.n_steps + 1, marks=marks)
     return known.outcome[0, -HORIZON:]
 
 
-def test_futures_equal_histories_written_on():
-    histories = some_histories()
+@pytest.mark.parametrize("has_gaps", [False, True])
+def test_futures_equal_histories_written_on(has_gaps):
+    histories = some_histories(has_gaps=has_gaps)
     widths = histories.widths
     model = some_model(widths)
     rng = np.random.default_rng(2)

@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.model_selection import GridSearchCV, GroupKFold
 
 from segcate.exceptions import SegcateWarning
-from segcate.temporal import MSM
+from segcate.temporal import MSM, LinearGComputation
 from segcate.temporal._models.average_effects import average_effects
 from tests.helpers.small_panels import linear_panel, small_panel
 
@@ -168,3 +168,74 @@ def test_intervals_of_several_outcomes_name_them():
 def test_one_model_has_no_interval():
     with pytest.raises(ValueError, match=r"M: an interval needs at least two models.*n_models=5"):
         average_effects("M", np.zeros((1, 5, 2, 1)), ("y",), 0.9)
+
+
+GAPS = "lack an outcome or covariate"
+
+
+def with_gaps(frame, share=0.1, seed=0):
+    """Leave rows out inside units, and treatments of others open."""
+    rng = np.random.default_rng(seed)
+    is_inside = frame["t"].between(1, frame["t"].max() - 1)
+    there = (rng.random(len(frame)) >= share) | ~is_inside
+    unknown = (rng.random(len(frame)) < share / 2) & is_inside
+    return frame.assign(a=frame["a"].where(~unknown))[there]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LinearGComputation(
+            "a", "y", horizon=3, n_bootstraps=0, outcome_transform=None, random_state=0
+        ),
+        MSM("a", "y", horizon=3),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_effects_are_found_in_spite_of_gaps(model):
+    frame = linear_panel(1500, seed=3)
+    with pytest.warns(SegcateWarning, match=GAPS):
+        model.fit(with_gaps(frame))
+    found = model.effect(frame, [1, 1, 1], [0, 0, 0]).groupby("step")["effect"].mean()
+    np.testing.assert_allclose(found, [-1, -1.5, -1.75], atol=0.12)
+
+
+def test_gaps_are_told_with_counts():
+    frame = small_panel(n_units=20, n_steps=6, varies=False)
+    frame = frame.assign(
+        y=frame["y"].where((frame["id"] != 1) | (frame["t"] > 1)),
+        a0=frame["a0"].where((frame["id"] != 2) | (frame["t"] != 3)),
+    )
+    frame = frame[(frame["id"] != 3) | (frame["t"] != 2)]
+    message = (
+        "of 118 rows, .* 1 lack an outcome or covariate, 2 a treatment; 2 more, .* 95 of 98 steps"
+    )
+    with pytest.warns(SegcateWarning, match=message):
+        MSM(["a0", "a1"], "y", horizon=2).fit(frame)
+
+
+def test_a_panel_of_which_no_step_is_known_is_refused():
+    frame = small_panel(n_units=20, n_steps=6, varies=False)
+    frame["y"] = frame["y"].where(frame["t"] % 2 == 0)
+    with pytest.raises(
+        ValueError, match=r"0 of 100 steps are learned from.*Fill gaps before the fit"
+    ):
+        MSM(["a0", "a1"], "y", horizon=2).fit(frame)
+
+
+def test_a_model_that_saw_no_gaps_reads_none():
+    frame = small_panel(n_units=30, n_steps=6, varies=False)
+    model = MSM(["a0", "a1"], "y", horizon=2).fit(frame)
+    gap = frame[(frame["id"] != 3) | (frame["t"] != 2)]
+    with pytest.raises(ValueError, match=r"saw no gaps.* 1 of 30 units lack .*\(3\)"):
+        model.predict(gap, [[1, 0], [0, 0]])
+
+
+def test_steps_of_which_something_is_missing_have_no_score():
+    frame = small_panel(n_units=60, n_steps=6, varies=False)
+    gap = frame.assign(y=frame["y"].where((frame["id"] != 3) | (frame["t"] != 2)))
+    with pytest.warns(SegcateWarning, match=GAPS):
+        model = MSM(["a0", "a1"], "y", horizon=1).fit(gap)
+    wild = gap.assign(a0=gap["a0"].where((gap["id"] != 5) | (gap["t"] != 4)))
+    wild["y"] = wild["y"].where((wild["id"] != 5) | (wild["t"] != 5), 1e6)
+    assert model.score(wild) > -2

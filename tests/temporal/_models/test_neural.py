@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 torch = pytest.importorskip("torch", reason="the extra `temporal` is not installed")
 
+from segcate.exceptions import SegcateWarning  # noqa: E402
 from segcate.temporal import CRN, RMSN, CausalTransformer, GNet, Network, Training  # noqa: E402
 from tests.helpers.small_panels import small, small_panel  # noqa: E402
 
@@ -320,3 +321,26 @@ def test_progress_is_shown_on_request(capsys):
     assert "GNet [####################] 2/2 loss" in capsys.readouterr().err
     model.set_params(training__verbose=False).fit(small_panel())
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_networks_read_gaps_by_marks(kind, panel, tmp_path):
+    frame = panel[(panel["id"] % 4 != 1) | (panel["t"] != 2)]
+    frame = frame.assign(a0=frame["a0"].where((frame["id"] != 4) | (frame["t"] != 1)))
+    with pytest.warns(SegcateWarning, match="lack an outcome or covariate"):
+        model = clone(MODELS[kind]).fit(frame)
+    assert model.coding_.n_marks == 2
+    found = model.effect(frame, PLAN, OTHER, origin="all")
+    assert np.isfinite(found[["effect_y0", "effect_y1"]].to_numpy()).all()
+    assert np.isfinite(model.score(frame))
+    model.save(tmp_path / "model.npz")
+    again = type(model).load(tmp_path / "model.npz")
+    pd.testing.assert_frame_equal(again.effect(frame, PLAN, OTHER, origin="all"), found)
+
+
+def test_a_pair_of_functions_is_asked_for_rows_alone():
+    frame = small_panel(n_outcomes=2, n_covariates=2)
+    frame[["y0", "y1"]] = np.exp(frame[["y0", "y1"]])
+    model = clone(MODELS["gnet"]).set_params(outcome_transform=(np.log, np.exp)).fit(frame)
+    found = model.effect(frame, PLAN, OTHER)
+    assert np.isfinite(found[["effect_y0", "effect_y1"]].to_numpy()).all()

@@ -71,18 +71,45 @@ def test_dates_periods_and_zoned_dates_are_times():
         assert_same(read(frame.assign(t=times)), read(frame))
 
 
-@pytest.mark.parametrize("kind", ["date", "zoned", "period", "int", "float"])
+MONTHS = pd.period_range("2023-11", periods=8, freq="M")
+KINDS = {
+    "date": pd.date_range("2024-02-27", periods=8),
+    "zoned": pd.date_range("2024-02-27", periods=8, tz="Europe/Berlin"),
+    "period": MONTHS,
+    "quarter": pd.period_range("2023Q3", periods=8, freq="Q"),
+    "year": pd.period_range("2011", periods=8, freq="Y"),
+    "week": pd.period_range("2024-02-27", periods=8, freq="W"),
+    "month start": MONTHS.to_timestamp(),
+    "month end": pd.DatetimeIndex([p.end_time.normalize() for p in MONTHS]),
+    "month end at noon": pd.DatetimeIndex(
+        [p.end_time.normalize() + pd.Timedelta("12h") for p in MONTHS]
+    ),
+    "the fifteenth, zoned": (MONTHS.to_timestamp() + pd.Timedelta("14D")).tz_localize(
+        "Europe/Berlin"
+    ),
+    "quarter start": pd.period_range("2023Q3", periods=8, freq="Q").to_timestamp(),
+    "month text": [str(p) for p in MONTHS],
+    "quarter text": [str(p) for p in pd.period_range("2023Q3", periods=8, freq="Q")],
+    "quarter text with a dash": [
+        "2023-Q3",
+        "2023-Q4",
+        *(f"2024-Q{q}" for q in range(1, 5)),
+        "2025-Q1",
+        "2025-Q2",
+    ],
+    "day text": [str(d.date()) for d in pd.date_range("2024-02-27", periods=8)],
+    "month start text": [str(d.date()) for d in MONTHS.to_timestamp()],
+    "dates": [d.date() for d in MONTHS.to_timestamp()],
+    "int": range(3, 19, 2),
+    "float": np.arange(8) / 2,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_origins_come_back_as_the_times_of_the_panel(kind):
     frame = small_panel(20, varies=False)
-    days = pd.Timestamp("2024-02-27") + pd.to_timedelta(frame["t"], unit="D")
-    times = {
-        "date": days,
-        "zoned": days.dt.tz_localize("Europe/Berlin"),
-        "period": pd.Series(pd.PeriodIndex.from_ordinals(600 + frame["t"], freq="M")),
-        "int": 2 * frame["t"] + 3,
-        "float": frame["t"] / 2,
-    }[kind]
-    frame["t"] = times
+    steps = frame["t"].to_numpy()
+    frame["t"] = pd.Series(KINDS[kind])[steps].array
     model = MSM("a0", "y", horizon=2).fit(frame)
     found = model.predict(frame, [1, 0], origin="all")
     expected = np.repeat(np.asarray(frame["t"].astype(object)), 2)
@@ -103,31 +130,37 @@ def test_the_frame_is_left_as_it_is():
     pd.testing.assert_frame_equal(frame, before)
 
 
-def without_row(frame):
-    """Drop a row from the middle of unit 0."""
-    return frame[(frame["id"] != 0) | (frame["t"] != 2)]
-
-
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
         (lambda f: f.to_numpy(), TypeError, "must be a data frame.*got ndarray"),
         (lambda f: f.drop(columns="x0"), ValueError, "has no column 'x0'"),
         (lambda f: f.iloc[:0], ValueError, "has no rows"),
-        (without_row, ValueError, r"irregular: 1 of \d+ steps differ from 1 \(units 0\)"),
+        (
+            lambda f: f.assign(t=f["t"].where(f.index != 3, 2.5)),
+            ValueError,
+            r"irregular: 2 of \d+ steps differ from 1 \(units 0\)",
+        ),
         (lambda f: pd.concat([f, f.iloc[[3]]]), ValueError, "1 rows have the same 't'"),
-        (lambda f: f.assign(t=f["t"].astype(str)), TypeError, "'t' must hold numbers or dates"),
+        (lambda f: f.assign(t=f["t"].astype(str)), TypeError, "'t' must hold numbers, dates"),
         (lambda f: f.assign(t=f["t"].mask(f.index == 3)), ValueError, "'t' has 1 missing"),
         (lambda f: f.assign(id=f["id"].mask(f.index == 3)), ValueError, "'id' has missing"),
-        (lambda f: changed("y", 2, np.nan), ValueError, r"'y' \(outcome\) is NaN.* in 1 of"),
-        (lambda f: changed("y", 2, np.inf), ValueError, r"'y' \(outcome\) is NaN or infinite"),
-        (lambda f: changed("a0", 0, np.nan), ValueError, r"'a0' \(treatment\) is NaN"),
+        (
+            lambda f: f.assign(y=f["y"].where(f["id"] != 4)),
+            ValueError,
+            r"'y' \(outcome\) has no value in any row of 1 of 9 units \(4\)",
+        ),
+        (lambda f: changed("y", 2, np.inf), ValueError, r"'y' \(outcome\) is infinite in 1 of"),
         (lambda f: changed("a0", 0, 2), ValueError, r"'a0' must hold 0 and 1; found \{2.0\}"),
         (lambda f: changed("a0", 0, "yes"), TypeError, "'a0' .*must hold numbers; it holds mixed"),
         (lambda f: f.assign(y="high"), TypeError, "'y' .outcome. must hold numbers; it holds str"),
-        (lambda f: changed("x0", 1, None), ValueError, r"'x0' \(covariates\) is NaN"),
+        (
+            lambda f: f.assign(x0=f["x0"].where(f["id"] != 2)),
+            ValueError,
+            r"'x0' \(covariates\) has no value .* Leave those units out, or the column",
+        ),
         (lambda f: changed("kind", 1, "c"), ValueError, "'kind' changes over time in 1 units"),
-        (lambda f: f.assign(age=np.nan), ValueError, "static column 'age' has missing"),
+        (lambda f: f.assign(age=np.nan), ValueError, "static column 'age' is missing .* 9 of 9"),
     ],
 )
 def test_what_is_wrong_with_a_panel_is_said(make, error, message):
@@ -155,13 +188,13 @@ def test_new_units_are_read_in_the_columns_of_the_fit():
     frame = panel()
     known = read(frame)
     only_a = frame[frame["kind"] == "a"]
-    found = read(only_a, static_names=known.static_names, step=known.step)
+    found = read(only_a, static_names=known.static_names, clock=known.clock)
     assert found.static_names == known.static_names
     assert not found.static[:, 1].any()
     with pytest.raises(ValueError, match="static levels 'kind=c' were not seen in fit"):
-        read(only_a.assign(kind="c"), static_names=known.static_names, step=known.step)
+        read(only_a.assign(kind="c"), static_names=known.static_names, clock=known.clock)
     with pytest.raises(ValueError, match=r"irregular.* differ from 1 "):
-        read(frame.assign(t=2 * frame["t"]), static_names=known.static_names, step=known.step)
+        read(frame.assign(t=2 * frame["t"]), static_names=known.static_names, clock=known.clock)
 
 
 def test_codes_of_a_few_new_units_are_read_as_in_the_fit():
@@ -169,7 +202,9 @@ def test_codes_of_a_few_new_units_are_read_as_in_the_fit():
     codes = {"a": "01234", "b": "94110"}
     frame["kind"] = frame["kind"].map(codes)
     known = read(frame)
-    found = read(frame[frame["kind"] == "94110"], static_names=known.static_names, step=known.step)
+    found = read(
+        frame[frame["kind"] == "94110"], static_names=known.static_names, clock=known.clock
+    )
     assert known.static_names[:2] == ("kind=01234", "kind=94110")
     assert found.static[:, 1].all()
 
@@ -181,3 +216,26 @@ def test_static_dates_are_refused_with_a_way_out():
         TypeError, match=r"static columns 'kind' hold dates.*days since a fixed date"
     ):
         read(frame.assign(kind=joined))
+
+
+def test_static_values_are_the_first_known_of_a_unit():
+    frame = panel()
+    expected = read(frame)
+    gaps = frame.assign(
+        age=frame["age"].where(frame["t"] != 0), kind=frame["kind"].where(frame["t"] != 1)
+    )
+    assert_same(read(gaps), expected)
+
+
+def test_text_that_a_unit_never_has_is_a_level_of_its_own():
+    frame = panel()
+    found = read(frame.assign(kind=frame["kind"].where(frame["id"] != 5)))
+    assert found.static[5, :3].tolist() == [0, 0, 1]
+
+
+def test_a_static_column_changes_only_between_known_values():
+    frame = panel()
+    kind = frame["kind"].where(frame.index != 1)
+    kind[2] = "c"
+    with pytest.raises(ValueError, match="'kind' changes over time in 1 units"):
+        read(frame.assign(kind=kind))

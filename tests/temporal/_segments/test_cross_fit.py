@@ -21,6 +21,7 @@ from segcate.temporal import (
 )
 from segcate.temporal._models.average_effects import average_effects
 from segcate.temporal._models.estimator import TemporalEstimator, name_roles
+from segcate.temporal._panel.coding import choose_coding
 from segcate.temporal._panel.panel import read_panel
 from segcate.temporal._segments.cross_fit import align_segments
 from tests.helpers.small_panels import small, small_panel
@@ -64,7 +65,8 @@ class Recorder(TemporalEstimator):
     def fit(self, panel, y=None):
         self._roles = name_roles("Recorder", self)
         data = read_panel("Recorder", panel, self._roles)
-        self._static_names, self._step = data.static_names, data.step
+        self._static_names, self._clock = data.static_names, data.clock
+        self.coding_ = choose_coding(len(self._roles.treatment), "flags")
         self.seen_ = data.ids
         self.fits.append(data.ids)
         return self

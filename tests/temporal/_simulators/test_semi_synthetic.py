@@ -302,7 +302,7 @@ def test_bad_extracts_are_refused(covariates):
         covariates.drop(columns="glucose")
     )
     assert "names 'lactate'; the roles are" in error(covariates, roles={"lactate": "glucose"})
-    assert "irregular" in error(covariates.drop(index=5))
+    assert "rows are missing between" in error(covariates.drop(index=5))
     assert "same 't'" in error(pd.concat([covariates, covariates.iloc[[3]]]))
     empty = covariates.copy()
     empty.loc[empty["id"] == 1, "sodium"] = np.nan
