@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.helpers.spark import start, why_not
+
 os.environ["MPLBACKEND"] = "Agg"
 
 
@@ -16,3 +18,14 @@ def _no_figure_left_open():
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None:
         pyplot.close("all")
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory):
+    """Give a session of Spark on this machine, or skip."""
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    session = start(tmp_path_factory.mktemp("spark"))
+    yield session
+    session.stop()

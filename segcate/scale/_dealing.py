@@ -33,6 +33,11 @@ class MatchStep:
     halos: dict[int, Halo]
     has_weights: bool
 
+    @property
+    def n_parts(self) -> int:
+        """Count the parts."""
+        return sum(halo.n_parts for halo in self.halos.values())
+
     def dealt(self, code: int, rows: Rows) -> Iterator[tuple[int, Float]]:
         """Yield the parts that see some of the rows, with the packed rows that each sees."""
         if code not in self.plans:

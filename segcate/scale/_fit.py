@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,6 +43,7 @@ from segcate.scale._runner import Runner
 from segcate.scale._scan import Scan
 from segcate.scale._score import Score, ScoreOptions, ScorePasses
 from segcate.scale._sources import open_source
+from segcate.scale._spark import SparkRunner, is_spark
 from segcate.scale._sums import Sums
 
 
@@ -139,8 +141,21 @@ def fit(
     """
     job = check_job(estimator, sample_size, part_size, random_state, spill)
     roles = Roles(outcome, treatment, control, sample_weight, columns)
-    reader = Reader("SegmentMatching", open_source(source, roles.wanted), roles)
-    return _Run(job, LocalRunner(reader, job.spill)).fitted()
+    with closing(_runner(source, roles, job.spill)) as runner:
+        return _Run(job, runner).fitted()
+
+
+def _runner(source: Any, roles: Roles, spill: str | None) -> Runner:
+    """Choose what carries the passes out."""
+    if not is_spark(source):
+        reader = Reader("SegmentMatching", open_source(source, roles.wanted), roles)
+        return LocalRunner(reader, spill)
+    if spill is not None:
+        raise ValueError(
+            f"scale.fit: `spill`={spill!r} is for sources that are read in this process; Spark keeps files in between "
+            "in its own folder, spark.local.dir. Leave `spill` out."
+        )
+    return SparkRunner(source, roles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +253,7 @@ class _Run:
     def _moments(self, ready: _Ready) -> tuple[dict[int, Moments], Any]:
         """Count and add up every segment; refuse columns that would be taken in another way."""
         self._sample = self._sampled(ready.scan.sample)
-        sums = read_moments(self.runner, ready.shape, self._sample)
+        sums, self._whole = read_moments(self.runner, ready.shape, self._sample)
         found = list(sums.values())
         binary = is_binary(found, ready.shape)
         refuse_sparse(found, ready.encoded, binary)
@@ -252,7 +267,7 @@ class _Run:
             ready.scan.weight_factor is not None,
             ready.scan.are_counts,
         )
-        return ScorePasses(moments, options, self._sample).run(self.runner)
+        return ScorePasses(moments, options, self._sample, self._whole).run(self.runner)
 
     def _sampled(self, raw: RawRows) -> dict[int, Rows]:
         """Encode the sample, segment by segment."""

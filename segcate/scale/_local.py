@@ -22,6 +22,9 @@ class LocalRunner:
         self.reader, self.spill = reader, spill
         self.n_passes = 0
 
+    def close(self) -> None:
+        """Nothing is kept between passes."""
+
     def scan(self, sample_size: int, random_state: int) -> Scan:
         """Read the source once, as it is."""
         look = Look(sample_size, random_state)

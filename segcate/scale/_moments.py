@@ -154,13 +154,25 @@ class MomentsStep:
         return merged(one[0], other[0]), rows
 
 
-def read_moments(runner: Runner, shape: Shape, sample: dict[int, Rows]) -> dict[int, Sums]:
-    """Read the source once, and add up each segment; rows of small ones go to the sample, in place."""
+def read_moments(
+    runner: Runner, shape: Shape, sample: dict[int, Rows]
+) -> tuple[dict[int, Sums], dict[int, Rows]]:
+    """Read the source once, and add up each segment; rows of small ones go to the sample, in place.
+
+    Returns
+    -------
+    sums : by segment
+    whole : segments of few rows, with all their rows
+    """
     found = runner.fold(MomentsStep(shape, {code: len(rows.y) for code, rows in sample.items()}))
-    for code, (_, more) in found.items():
-        if more is not None:
-            sample[code] = sample[code].joined(more) if code in sample else more
-    return {code: sums for code, (sums, _) in found.items()}
+    whole = {}
+    for code, (sums, more) in found.items():
+        if more is None:
+            continue
+        sample[code] = sample[code].joined(more) if code in sample else more
+        if len(more.y) == sums["n"].sum():
+            whole[code] = more
+    return {code: sums for code, (sums, _) in found.items()}, whole
 
 
 def is_binary(sums: list[Sums], shape: Shape) -> Bool:

@@ -30,7 +30,16 @@ class Step(Protocol[R]):
 
 
 class PartStep(Protocol):
-    """A pass that brings the rows of each part of a segment together."""
+    """A pass that brings the rows of each part of a segment together.
+
+    Attributes
+    ----------
+    n_parts : of all segments
+    """
+
+    @property
+    def n_parts(self) -> int:
+        """Count the parts."""
 
     def dealt(self, code: int, rows: Rows) -> Iterator[tuple[int, Float]]:
         """Yield parts of a segment, and the rows of each that are among these, as one array."""
@@ -74,3 +83,6 @@ class Runner(Protocol):
 
     def match(self, step: PartStep) -> Parts:
         """Carry out a pass that deals rows out to parts, and add the parts of each segment up."""
+
+    def close(self) -> None:
+        """Let go of what was kept between passes."""

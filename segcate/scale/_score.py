@@ -292,13 +292,25 @@ class ScoreOptions:
 
 
 class ScorePasses:
-    """Fits all segments; `run` reads the source until all are done."""
+    """Fits all segments; `run` reads the source until all are done.
+
+    Parameters
+    ----------
+    moments : by segment
+    options : how scores are made
+    sample : rows of each segment
+    whole : segments of few rows, with all their rows: no pass is made for them alone
+    """
 
     def __init__(
-        self, moments: dict[int, Moments], options: ScoreOptions, sample: dict[int, Rows]
+        self,
+        moments: dict[int, Moments],
+        options: ScoreOptions,
+        sample: dict[int, Rows],
+        whole: dict[int, Rows],
     ) -> None:
         self.moments = {code: m for code, m in moments.items() if m.has_both_arms}
-        self.options, self.sample = options, sample
+        self.options, self.sample, self._whole = options, sample, whole
         self.low = np.min([m.low for m in moments.values()], axis=0)
         self.high = np.max([m.high for m in moments.values()], axis=0)
         several = len(moments) > 1
@@ -324,11 +336,22 @@ class ScorePasses:
     def run(self, runner: Runner) -> dict[int, Score]:
         """Read the source as often as it takes."""
         while self.moments and (self._active or self._pooled is not None or self.n_passes < 2):
-            found = runner.fold(self._step())
+            found = self._found(runner)
             self.n_passes += 1
             self._see_units(found)
             self._advance(found)
         return {code: self._finished(code) for code in self.moments}
+
+    def _found(self, runner: Runner) -> dict[int, Sums]:
+        """Evaluate the segments whose rows are here, and read the source for the others that need it."""
+        step, whole = self._step(), self._whole
+        known = ((code, step.of(code, rows)) for code, rows in whole.items())
+        found = {code: sums for code, sums in known if sums is not None}
+        others = {code: level for code, level in step.levels.items() if code not in whole}
+        is_pooling = step.pooled is not None or self.n_passes < 2
+        if others and (is_pooling or not step.active.keys() <= whole.keys()):
+            found |= runner.fold(replace(step, levels=others))
+        return found
 
     def _step(self) -> ScoreStep:
         """Return the next pass."""

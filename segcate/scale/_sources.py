@@ -41,7 +41,7 @@ def open_source(source: Any, columns: list[str] | None) -> Opened:
     """
     pa = require_pyarrow()
     read = _reader(pa, source, columns)
-    return lambda: _evened(pa, read())
+    return lambda: evened(pa, read())
 
 
 def _reader(pa: Any, source: Any, columns: list[str] | None) -> Opened:
@@ -104,7 +104,7 @@ def _chosen(batches: Iterable[Any], columns: list[str] | None) -> Iterator[Any]:
         yield batch if columns is None else batch.select(columns)
 
 
-def _evened(pa: Any, batches: Iterable[Any]) -> Iterator[Any]:
+def evened(pa: Any, batches: Iterable[Any]) -> Iterator[Any]:
     """Put small batches together and cut large ones."""
     held: list[Any] = []
     n_held = 0
