@@ -161,6 +161,7 @@ TESTED_BY: dict[str, tuple[str, str]] = {
     "temporal/_models/rmsn.py": ("temporal/_models/test_recurrent.py", "RMSN"),
     "temporal/_models/stored_model.py": ("temporal/_models/test_neural.py", "CausalTransformer"),
     "temporal/_models/stored_network.py": ("temporal/_models/test_neural.py", "CausalTransformer"),
+    "temporal/_networks/averaging.py": ("temporal/_networks/test_training.py", "MovingAverage"),
     "temporal/_networks/balanced.py": ("temporal/_networks/test_training.py", "adversary_weight"),
     "temporal/_networks/layers.py": ("temporal/_networks/test_attention.py", "LayerNorm"),
     "temporal/_networks/loss_learner.py": ("temporal/_models/test_recurrent.py", "GNet"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -119,7 +120,7 @@ class CausalTransformer(BalancedEstimator):
             "hidden": 16, "representation": 12, "head": 24,
             "n_blocks": 1, "n_heads": 2, "longest_distance": 15,
         },
-        "training": {**TRAINING, "moving_average": None},
+        "training": TRAINING,
     }  # fmt: skip
 
     def _check_parameters(self, owner: str) -> None:
@@ -152,7 +153,11 @@ class CausalTransformer(BalancedEstimator):
         self, network: Any, data: PanelTensors, units: Units, generator: torch.Generator
     ) -> tuple[Any, History]:
         learner = self._learner(network, data, hides_covariates=True)
-        history = self._learn(learner, units, generator)
+        futures = self._futures(data, units)
+        roll_out = partial(self._look_ahead, learner.result)
+        history = self._learn(
+            learner, units, generator, futures=None if futures is None else (futures, roll_out)
+        )
         return learner.result, history
 
     def _roll_out(self, network: Any, data: PanelTensors, origins: Tensor, plans: Tensor) -> Tensor:

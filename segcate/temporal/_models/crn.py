@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -74,8 +75,8 @@ class CRN(BalancedEstimator):
     _defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "network": {"hidden": 24, "representation": 18, "head": 36},
         "decoder": {"representation": 18, "head": 36},
-        "training": {**TRAINING, "moving_average": None},
-        "decoder_training": {"n_epochs": 30, "batch_size": 1024},
+        "training": TRAINING,
+        "decoder_training": {"n_epochs": 30, "batch_size": None},
     }
 
     def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> nn.Module:
@@ -113,7 +114,12 @@ class CRN(BalancedEstimator):
         decoder = self._learner(network["decoder"], windows, "decoder_training")
         numbers = windows.of_parts(units)
         if numbers[0] is not None:
-            history += self._learn(decoder, numbers, generator, "decoder", "decoder_training")
+            both = {"encoder": encoder.result, "decoder": decoder.result}
+            futures = self._futures(data, units)
+            history += self._learn(
+                decoder, numbers, generator, "decoder", "decoder_training",
+                None if futures is None else (futures, partial(self._look_ahead, both)),
+            )  # fmt: skip
         return nn.ModuleDict({"encoder": encoder.result, "decoder": decoder.result}), history
 
     def _represent(self, network: Any, data: PanelTensors) -> Tensor:

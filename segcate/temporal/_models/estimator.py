@@ -20,7 +20,14 @@ from segcate._inputs.parameters import check_count, check_in_unit_interval, is_w
 from segcate.exceptions import SegcateWarning
 from segcate.temporal._linear.choose_scale import choose_scales
 from segcate.temporal._models.average_effects import average_effects
+from segcate.temporal._models.calibration import calibrate, report
+from segcate.temporal._models.treatment_weights import (
+    future_weights,
+    history_columns,
+    step_weights,
+)
 from segcate.temporal._panel.coding import Scaling, TreatmentCoding, check_transform, transform_name
+from segcate.temporal._panel.factual import factual_plans
 from segcate.temporal._panel.long_frame import named, steps_frame
 from segcate.temporal._panel.panel import Panel, Roles, read_panel
 from segcate.temporal._panel.plan import TreatmentPlan, check_same_length, read_plan
@@ -206,6 +213,46 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         counts = data.is_learned[:, :n_origins]
         errors = (found - data.outcome[:, 1:])[counts]
         return -float(np.sqrt(np.mean(errors**2)))
+
+    def score_report(self, panel: Any) -> pd.DataFrame:
+        """Tell by step how well factual outcomes are predicted, and how well their changes.
+
+        Parameters
+        ----------
+        panel : frame
+            As in `predict`; best of units that `fit` has not seen. Units need two rows.
+
+        Returns
+        -------
+        DataFrame, one row a step (and outcome)
+            step; n, pairs of a unit and an origin, up to eight origins a unit; rmse, the root mean squared
+            error in units of the outcome; rmse_unchanged, that of predicting the outcome of the origin;
+            calibration_slope, of changes since the origin that came on predicted ones, on the scale of
+            `transform_`; std_error, of the slope, clustered by unit.
+
+        Notes
+        -----
+        A slope of 1 is right; below 1 changes are predicted too large, above 1 too small. A right slope
+        of factual changes does not prove that effects are right, and a wrong one makes them doubtful.
+
+        Treatments after the first step answer to what happened since the origin: who is treated later may
+        have been worse off before. Futures are weighted against that, by stabilised weights as in `MSM`,
+        fitted to the panel and clipped. Without weights a right model has slopes below 1. Errors are
+        not weighted.
+        """
+        check_is_fitted(self)
+        data = self._read(panel, min_steps=2)
+        origins, plans, is_there = factual_plans(data, self.horizon)
+        found = self._simulate(data, origins, plans).mean(axis=0)
+        unit = np.arange(data.n_units)[:, None, None]
+        at = origins[..., None] + np.arange(1, self.horizon + 1)
+        came = data.outcome[unit, np.minimum(at, data.outcome.shape[1] - 1)]
+        now = data.outcome[unit[..., 0], origins][:, :, None]
+        scale = self.scaling_.encode_outcome
+        by_step = step_weights(data, *history_columns(data, self.scaling_, self.coding_))
+        weights = future_weights(by_step, origins, is_there)
+        slopes = calibrate(scale(found) - scale(now), scale(came) - scale(now), weights)
+        return report(self._roles.outcome, slopes, found - came, now - came, is_there)
 
     @property
     def transform_(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_count
 from segcate.temporal._models.neural import History, NeuralEstimator, Units, inside
 from segcate.temporal._models.settings import TRAINING
+from segcate.temporal._networks.ahead import RollOut
 from segcate.temporal._networks.balanced import masked_mean
 from segcate.temporal._networks.recurrent import take_steps
 from segcate.temporal._networks.simulating import GNetwork, ResidualPool
@@ -79,7 +81,7 @@ class GNet(NeuralEstimator):
     _averages_paths: ClassVar[bool] = True
     _defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "network": {"hidden": 24, "representation": 18, "head": 72},
-        "training": {**TRAINING, "batch_size": 32},
+        "training": TRAINING,
     }
 
     def _check_parameters(self, owner: str) -> None:
@@ -109,7 +111,11 @@ class GNet(NeuralEstimator):
             errors, counts = network.errors(data, units)
             return masked_mean(errors**2, counts)
 
-        history = self._minimise(network, loss, units, generator)
+        def look(network: GNetwork) -> RollOut:
+            return partial(self._look_ahead, network)
+
+        futures = self._futures(data, units)
+        history = self._minimise(network, loss, units, generator, roll_out=(futures, look))
         held_out = units[1] if units[1] is not None else units[0]
         with torch.no_grad():
             errors, counts = network.errors(data, held_out)
@@ -175,6 +181,25 @@ class GNet(NeuralEstimator):
             return torch.as_tensor(np.stack(chosen), dtype=torch.float32, device=now.device)
 
         return choose
+
+    def _look_ahead(
+        self, network: Any, data: PanelTensors, origins: Tensor, plans: Tensor
+    ) -> Tensor:
+        """Follow expected outcomes and covariates: a single future, without errors."""
+        inputs = data.inputs(self._all_units(data))
+        states = network.states_before(data, inputs, origins)
+        parts = (network.variables(inputs), inputs.prev_outcome)
+        hidden, cell, now, before = (
+            part.flatten(1, 2) for part in (*states, *(take_steps(part, origins) for part in parts))
+        )
+        state, static = (hidden, cell), inputs.static.repeat_interleave(origins.shape[1], dim=1)
+        plans = plans.expand(self.n_models, *plans.shape).flatten(1, 2)
+        d_y, reached = data.outcome.shape[2], []
+        for given in plans.unbind(2):
+            mean, state = network.advance(given, now, before, static, state)
+            before, now = now[..., :d_y], mean
+            reached.append(mean[..., :d_y].unflatten(1, origins.shape))
+        return torch.stack(reached, dim=3)
 
     def _paths(
         self,

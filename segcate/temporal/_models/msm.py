@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._inputs.arrays import Float, Int
@@ -20,12 +19,8 @@ from segcate.temporal._models.estimator import (
     find_transform,
     name_roles,
 )
-from segcate.temporal._panel.coding import (
-    check_transform,
-    choose_coding,
-    fit_scaling,
-    missing_marks,
-)
+from segcate.temporal._models.treatment_weights import history_columns, of_given, step_weights
+from segcate.temporal._panel.coding import check_transform, choose_coding, fit_scaling
 from segcate.temporal._panel.panel import Panel, read_panel
 
 
@@ -115,7 +110,7 @@ class MSM(TemporalEstimator):
             owner, data, find_transform(owner, self.outcome_transform, data)
         )
         history, counts = self._history(data)
-        self.weights_ = self._stabilised_weights(data, history, counts)
+        self.weights_ = step_weights(data, history, counts, self._of_given)
         fits = [self._fit_horizon(owner, data, history, tau) for tau in range(1, self.horizon + 1)]
         self.coef_ = [coef for coef, _ in fits]
         self._covariance = [covariance for _, covariance in fits]
@@ -187,45 +182,11 @@ class MSM(TemporalEstimator):
         return np.concatenate([counts, products.reshape(*counts.shape[:-1], -1)], axis=-1)
 
     def _history(self, panel: Panel) -> tuple[Float, Float]:
-        """Return features of every position, (n, t, n_features), and past counts."""
-        outcome = self.scaling_.encode_rows(panel)
-        covariates = self.scaling_.encode_covariates(panel.covariates)
-        static = self.scaling_.encode_static(panel.static)
-        counts = np.cumsum(panel.treatment, axis=1) - panel.treatment
-        t = outcome.shape[1]
-        parts = [
-            counts,
-            outcome,
-            _one_before(outcome),
-            covariates,
-            _one_before(covariates),
-            np.broadcast_to(static[:, None], (len(static), t, static.shape[1])),
-        ]
-        if self.coding_.n_marks:
-            # How often treatments were unknown, and whether the values of the row before were.
-            marks = missing_marks(panel)
-            unknown = np.cumsum(marks[..., :1], axis=1) - marks[..., :1]
-            parts += [unknown, _one_before(marks[..., 1:])]
-        return np.concatenate(parts, axis=2), counts
-
-    def _stabilised_weights(self, panel: Panel, history: Float, counts: Float) -> Float:
-        """Return the weight of every position."""
-        position = np.arange(panel.outcome.shape[1])
-        is_used = (position >= 1) & (position < (panel.n_steps - 1)[:, None]) & panel.is_known
-        weights = np.ones(panel.outcome.shape[:2])
-        for j in range(panel.treatment.shape[2]):
-            given = panel.treatment[..., j][is_used]
-            if len(given) == 0 or given.min() == given.max():
-                # Given to everyone or to no one from the second step on: the chances cancel.
-                continue
-            top = _chance(counts[is_used], given)
-            bottom = _chance(history[is_used], given)
-            weights[is_used] *= self._of_given(top, given) / self._of_given(bottom, given)
-        return weights
+        return history_columns(panel, self.scaling_, self.coding_)
 
     def _of_given(self, chance: Float, given: Float) -> Float:
         """Turn the chance of being treated into that of the treatment that was given."""
-        return np.where(given == 1, chance, 1.0 - chance)
+        return of_given(chance, given)
 
     def _fit_horizon(
         self, owner: str, panel: Panel, history: Float, tau: int
@@ -275,20 +236,6 @@ class MSM(TemporalEstimator):
             by_history = coef[0] + known @ coef[1 : 1 + n_known]
             out[:, :, k] = by_history + given[:, :, k] @ coef[1 + n_known :]
         return self.scaling_.decode_outcome(out)[None]
-
-
-def _one_before(values: Float) -> Float:
-    """Shift by one step; the first step stands before itself."""
-    return np.concatenate([values[:, :1], values[:, :-1]], axis=1)
-
-
-def _chance(features: Float, given: Float) -> Float:
-    """Predict treatment by an unpenalised logistic regression on the same rows."""
-    scale = np.where(features.std(axis=0) > 0, features.std(axis=0), 1.0)
-    scaled = (features - features.mean(axis=0)) / scale
-    model = LogisticRegression(C=1e8, solver="newton-cholesky", max_iter=200)
-    chance: Float = model.fit(scaled, given).predict_proba(scaled)[:, 1]
-    return chance
 
 
 def _clustered(scores: Float, unit: Int, bread: Float) -> Float:

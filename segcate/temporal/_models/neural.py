@@ -7,6 +7,7 @@ import sys
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,22 +18,40 @@ from torch import nn
 
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_count, check_option, check_seed
+from segcate.temporal._models.calibration import calibrate
 from segcate.temporal._models.estimator import check_treatments, find_transform, name_roles
-from segcate.temporal._models.settings import Network, check_settings, fill, settings_type
+from segcate.temporal._models.fit_warnings import (
+    TrainingSteps,
+    warn_of_calibration,
+    warn_of_few_steps,
+)
+from segcate.temporal._models.settings import (
+    Network,
+    check_settings,
+    fill,
+    settings_type,
+    sized_batch,
+)
 from segcate.temporal._models.smearing import (
-    factual_plans,
     scale_bounds,
     smear,
     some_units,
     typical_errors,
 )
 from segcate.temporal._models.stored_network import StoredNetwork
+from segcate.temporal._models.treatment_weights import (
+    future_weights,
+    history_columns,
+    step_weights,
+)
+from segcate.temporal._networks.ahead import FactualFutures, RollOut
 from segcate.temporal._networks.changes import Changes
 from segcate.temporal._networks.descent import Descent
 from segcate.temporal._networks.loss_learner import LossLearner
 from segcate.temporal._networks.tensors import PanelTensors, panel_tensors
 from segcate.temporal._networks.training import Learner, TrainingSettings, train
 from segcate.temporal._panel.coding import check_transform, choose_coding, fit_scaling
+from segcate.temporal._panel.factual import factual_plans
 from segcate.temporal._panel.panel import Panel, read_panel
 
 # Training and validation units of each model, and the epochs of a training.
@@ -44,6 +63,9 @@ HEADS = ("residual", "direct")
 # Units, and futures of units, simulated at a time: keeps the largest tensor near 100 MB.
 _MOST_UNITS = 64
 _MOST_FUTURES = 5_000
+
+# Largest batch: of units, and of a decoder's windows.
+_LARGEST = {"training": 128, "propensity_training": 128, "decoder_training": 1024}
 
 # Quantile of positive outcomes below which "auto" tries no offset: networks learn badly what a
 # logarithm makes of outcomes next to nothing.
@@ -69,6 +91,7 @@ class NeuralEstimator(StoredNetwork):
     random_state: Any = None
 
     treatment_coding: str = field(init=False)
+    _trained: list[TrainingSteps] = field(init=False)
 
     # Whether `_roll_out` gives means on the outcome's own scale, scaled again.
     _averages_paths: ClassVar[bool] = False
@@ -140,7 +163,10 @@ class NeuralEstimator(StoredNetwork):
         with torch.random.fork_rng(devices=gpus), torch.enable_grad():
             torch.manual_seed(seed)
             network = self._build(self._widths, generator).to(device)
+            self._trained = []
             network, history = self._train(network, tensors, units, generator)
+        warn_of_few_steps(owner, self.__dict__.pop("_trained"), stacklevel=3)
+        self._check_calibration(owner, network, data, tensors, units)
         self.weights_ = {k: v.cpu().numpy() for k, v in network.state_dict().items()}
         self.history_ = np.array(history, dtype=np.float64).reshape(len(history), -1)
         self.n_parameters_ = sum(p.numel() for p in network.parameters()) // self.n_models
@@ -305,24 +331,64 @@ class NeuralEstimator(StoredNetwork):
         generator: torch.Generator,
         part: str = "",
         name: str = "training",
+        futures: tuple[FactualFutures, RollOut] | None = None,
     ) -> History:
-        """Train one network of the model on units, or on windows; return its epochs."""
+        """Train one network of the model on units, or on windows; return its epochs.
+
+        With `futures` it stops by their error, predicted by a roll-out; else by the learner's own.
+        """
         asked, path = self._filled(name), self._filled("training").checkpoint
         if path is not None:
             path = Path(path) if part in ("", "encoder") else Path(path).with_suffix(f".{part}")
         shown = self._filled("training").verbose
+        learned: torch.Tensor = units[0]
+        n_units = learned.shape[1]
+        batch_size = asked.batch_size or sized_batch(n_units, asked.n_epochs, _LARGEST[name])
         settings = TrainingSettings(
             n_epochs=asked.n_epochs,
-            batch_size=asked.batch_size,
+            batch_size=batch_size,
             patience=asked.patience if asked.early_stopping else None,
             checkpoint=path,
             digest=self._digest,
             is_shown=sys.stderr.isatty() if shown == "auto" else bool(shown),
         )
         label = f"{type(self).__name__} {part}".strip()
-        history = train(learner, units[0], units[1], settings, generator, label)
+        if name != "propensity_training":
+            self._trained.append(TrainingSteps(name, asked.n_epochs, batch_size, n_units))
+        error_of = None
+        if futures is not None and asked.stop_by == "horizon":
+            error_of = partial(futures[0].error, futures[1])
+        history = train(learner, learned, units[1], settings, generator, label, error_of)
         learner.result.eval()
         return history
+
+    def _check_calibration(
+        self, owner: str, network: nn.Module, panel: Panel, data: PanelTensors, held: Units
+    ) -> None:
+        """Warn where changes of held-out units are predicted out of scale."""
+        futures = self._futures(data, held)
+        if futures is None:
+            return
+        with torch.no_grad():
+            predicted = self._look_ahead(network, futures.data, futures.origins, futures.plans)
+        predicted, came, is_there = futures.changes(predicted)
+        units = futures.units.cpu().numpy()
+        by_step = step_weights(panel, *history_columns(panel, self.scaling_, self.coding_))[units]
+        origins = np.tile(futures.origins.cpu().numpy(), (1, self.n_models))
+        found = calibrate(predicted, came, future_weights(by_step, origins, is_there))
+        warn_of_calibration(owner, self._roles.outcome, found, stacklevel=4)
+
+    def _look_ahead(
+        self, network: Any, data: PanelTensors, origins: torch.Tensor, plans: torch.Tensor
+    ) -> torch.Tensor:
+        """Predict as `_roll_out` does, by what is quick and can be had while a network learns."""
+        return self._roll_out(network, data, origins, plans)
+
+    def _futures(self, data: PanelTensors, units: Units) -> FactualFutures | None:
+        """Return what came of the units held out, over the horizon."""
+        if units[1] is None:
+            return None
+        return FactualFutures.of_units(data, units[1], self.horizon)
 
     def _minimise(
         self,
@@ -332,10 +398,19 @@ class NeuralEstimator(StoredNetwork):
         generator: torch.Generator,
         part: str = "",
         name: str = "training",
+        roll_out: tuple[FactualFutures | None, Callable[[Any], RollOut]] | None = None,
     ) -> History:
         """Train one network of the model by a loss; return its epochs."""
-        learner = LossLearner(network, loss, self._descent(name))
-        return self._learn(learner, units, generator, part, name)
+        learner = LossLearner(
+            network, loss, self._descent(name), self._filled(name).moving_average or 0.0
+        )
+        futures = None
+        if roll_out is not None and roll_out[0] is not None:
+            futures = roll_out[0], roll_out[1](learner.result)
+        history = self._learn(learner, units, generator, part, name, futures)
+        network.load_state_dict(learner.result.state_dict())
+        network.eval()
+        return history
 
     def _fit_digest(self, data: PanelTensors, units: Units, seed: int) -> str:
         """Return a digest of data, parameters and seed; a checkpoint serves the fit with the same one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -82,8 +83,8 @@ class RMSN(NeuralEstimator):
         "decoder": {"hidden": 32},
         "propensity": {"hidden": 12},
         "training": {**TRAINING, "max_gradient": 1.0},
-        "decoder_training": {"n_epochs": 30, "batch_size": 1024},
-        "propensity_training": {"n_epochs": 30},
+        "decoder_training": {"n_epochs": 30, "batch_size": None},
+        "propensity_training": {"n_epochs": 30, "batch_size": None},
     }
 
     def _check_parameters(self, owner: str) -> None:
@@ -126,8 +127,12 @@ class RMSN(NeuralEstimator):
         if numbers[0] is not None:
             loss = _weighted_loss(windows, self._window_weights(windows))
             history += self._minimise(
-                network["decoder"], loss, numbers, generator, "decoder", "decoder_training"
-            )
+                network["decoder"], loss, numbers, generator, "decoder", "decoder_training",
+                (
+                    self._futures(data, units),
+                    lambda decoder: partial(self._look_ahead, {**network, "decoder": decoder}),
+                ),
+            )  # fmt: skip
         return network, history
 
     def _weights(
@@ -136,21 +141,21 @@ class RMSN(NeuralEstimator):
         """Fit the treatment networks; return epochs and the weight of every step."""
         history: History = []
 
-        def read(name: str, units: Tensor, t: int) -> Tensor:
+        def read(name: str, reader: nn.Module, units: Tensor, t: int) -> Tensor:
             inputs = data.inputs(units, t)
             features = (
                 inputs.prev_treatment
                 if name == "numerator"
                 else side_by_side(inputs.prev_treatment, inputs, network["encoder"].changes)
             )
-            logits: Tensor = network[name](features)
+            logits: Tensor = reader(features)
             return logits
 
         for name in ("numerator", "denominator"):
 
-            def loss(_: nn.Module, units: Tensor, name: str = name) -> Tensor:
+            def loss(reader: nn.Module, units: Tensor, name: str = name) -> Tensor:
                 _, treatment, counts = data.targets(units)
-                logits = read(name, units, counts.shape[-1])
+                logits = read(name, reader, units, counts.shape[-1])
                 nll = functional.binary_cross_entropy_with_logits(
                     logits, treatment, reduction="none"
                 )
@@ -164,7 +169,7 @@ class RMSN(NeuralEstimator):
         with torch.no_grad():
             logs = []
             for name in ("numerator", "denominator"):
-                logits = read(name, everyone, counts.shape[-1])
+                logits = read(name, network[name], everyone, counts.shape[-1])
                 logs.append(functional.logsigmoid(self._sign(treatment) * logits).sum(-1))
         ratio = torch.where(counts > 0, torch.exp(logs[0] - logs[1]), torch.nan)
         clipped = cut_off(ratio, self.clip)

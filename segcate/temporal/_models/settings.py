@@ -10,7 +10,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from segcate._inputs.parameters import check_count, check_flag, check_number
+from segcate._inputs.parameters import check_count, check_flag, check_number, check_option
 
 # Of a fit as a whole: the networks that are learned later cannot have their own.
 _OF_THE_FIT = ("validation_share", "checkpoint", "device", "verbose")
@@ -25,15 +25,20 @@ _RANGES: dict[str, dict[str, Any]] = {
     "validation_share": {"least": 0.0, "below": 1.0},
 }
 
+# Steps that a training may take at least, if a batch of a few units allows it.
+ENOUGH_STEPS, SMALLEST_BATCH = 2000, 8
+
 TRAINING: dict[str, Any] = {
     "n_epochs": 100,
-    "batch_size": 128,
+    "batch_size": None,
     "learning_rate": 0.01,
     "weight_decay": 0.0,
     "dropout": 0.1,
     "max_gradient": math.inf,
+    "moving_average": None,
     "early_stopping": True,
     "patience": 15,
+    "stop_by": "next",
     "validation_share": 0.15,
     "checkpoint": None,
     "device": "auto",
@@ -112,7 +117,9 @@ class Training(BaseEstimator):  # type: ignore[misc]
     n_epochs : int, default=None
         Passes over the training units, >= 1.
     batch_size : int, default=None
-        Units a step, >= 1; of a decoder, windows after an origin.
+        Units a step, >= 1; of a decoder, windows after an origin. The default of all models is the largest
+        power of two with which all epochs together take 2,000 steps: 8 at least, 128 at most (of a
+        decoder 1024).
     learning_rate : float, default=None
         Of Adam, > 0.
     weight_decay : float, default=None
@@ -131,6 +138,10 @@ class Training(BaseEstimator):  # type: ignore[misc]
         with tumours: on which epoch those few are predicted best is chance.
     patience : int, default=None
         Epochs without a better validation error after which early stopping ends, >= 1.
+    stop_by : {"next", "horizon"}, default=None
+        Error of held-out units by which training stops: of the next outcome, or, in a network that predicts
+        several steps, of every step up to the horizon, predicted from the predictions before it, in units of
+        what the outcome changed.
     validation_share : float in [0, 1), default=None
         Share of units held out.
     checkpoint : path, default=None
@@ -147,22 +158,23 @@ class Training(BaseEstimator):  # type: ignore[misc]
 
     Notes
     -----
-    All models learn by default for 100 epochs in batches of 128 units, with a learning rate of 0.01,
-    no weight decay and dropout of 0.1; 15 % of the units are held out, and training stops after 15
-    epochs without a better error. Apart from these:
+    All models learn by default for 100 epochs, with a learning rate of 0.01, no weight decay and dropout
+    of 0.1; 15 % of the units are held out, and training stops after 15 epochs without a better error of
+    the next outcome. Apart from these:
 
-    ==============================  ========  ==========  ============  ==============
-    network                         n_epochs  batch_size  max_gradient  moving_average
-    ==============================  ========  ==========  ============  ==============
-    `CausalTransformer`, `CRN`                            inf           0.99 or 0
-    `GNet`                                    32          inf           not used
-    `CRN(decoder_training=)`        30        1024
-    `RMSN`                                                1.0           not used
-    `RMSN(decoder_training=)`       30        1024
+    ==============================  ========  ============  ==============
+    network                         n_epochs  max_gradient  moving_average
+    ==============================  ========  ============  ==============
+    `CausalTransformer`, `CRN`                inf           0.99 or 0
+    `GNet`                                    inf           0
+    `CRN(decoder_training=)`        30
+    `RMSN`                                    1.0           0
+    `RMSN(decoder_training=)`       30
     `RMSN(propensity_training=)`    30
-    ==============================  ========  ==========  ============  ==============
+    ==============================  ========  ============  ==============
 
     The moving average is 0 with ``balancing="grad_reverse"``, as the authors have it, else 0.99.
+    A fit warns where a network may take fewer than 1,000 steps in all.
 
     What stands blank in the rows of a decoder and of propensities is as in `training`, set or not: a
     learning rate in `training` is that of all networks. `n_epochs` and `batch_size` of `training` are
@@ -197,10 +209,28 @@ class Training(BaseEstimator):  # type: ignore[misc]
     moving_average: float | None = None
     early_stopping: bool | None = None
     patience: int | None = None
+    stop_by: str | None = None
     validation_share: float | None = None
     checkpoint: str | Path | None = None
     device: str | None = None
     verbose: bool | str | None = None
+
+
+def sized_batch(n_units: int, n_epochs: int, largest: int) -> int:
+    """Return the largest batch, a power of two, with which all epochs take enough steps.
+
+    Parameters
+    ----------
+    n_units : int
+        Units, or windows, learned from.
+    n_epochs : int
+    largest : int
+        A power of two.
+    """
+    size = largest
+    while size > SMALLEST_BATCH and n_units // size * n_epochs < ENOUGH_STEPS:
+        size //= 2
+    return size
 
 
 def settings_type(name: str) -> type[Network] | type[Training]:
@@ -250,6 +280,8 @@ def check_settings(owner: str, name: str, filled: Any) -> None:
         full = f"{name}__{field}"
         if field == "early_stopping":
             check_flag(owner, full, value)
+        elif field == "stop_by":
+            check_option(owner, full, value, ("horizon", "next"))
         elif field not in _RANGES:
             check_count(owner, full, value, 1)
         elif not (field == "max_gradient" and value == math.inf):

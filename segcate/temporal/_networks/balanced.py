@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from segcate.temporal._networks.averaging import MovingAverage
 from segcate.temporal._networks.descent import Descent
 from segcate.temporal._networks.layers import ELUPair
 from segcate.temporal._networks.recurrent import Windows
@@ -101,7 +102,7 @@ class BalancedLearner:
         if balancing == "cdc":
             parts.append(self._head)
         self.optimisers = [descent.optimiser(part) for part in parts]
-        self._ema, self._ema_head = _MovingAverage(decay), _MovingAverage(decay)
+        self._ema, self._ema_head = MovingAverage(decay), MovingAverage(decay)
 
     def step(self, units: Tensor, progress: tuple[int, int]) -> Tensor:
         """Take one optimisation step on a batch; return the outcome loss of each model."""
@@ -204,23 +205,6 @@ class BalancedLearner:
         self.network.load_state_dict(state["network"])  # type: ignore[arg-type]
         self.average.load_state_dict(state["average"])  # type: ignore[arg-type]
         self._ema.n_updates, self._ema_head.n_updates = state["n_updates"]  # type: ignore[misc]
-
-
-class _MovingAverage:
-    """Exponential moving average of weights that warms up: decay min(b, (1 + n) / (10 + n))."""
-
-    def __init__(self, decay: float) -> None:
-        self.decay, self.n_updates = decay, 0
-
-    @torch.no_grad()
-    def update(self, average: nn.Module, network: nn.Module, takes_part) -> None:  # type: ignore[no-untyped-def]
-        """Move the averaged weights towards the current ones."""
-        self.n_updates += 1
-        decay = min(self.decay, (1 + self.n_updates) / (10 + self.n_updates))
-        new = dict(network.named_parameters())
-        names = [name for name, _ in average.named_parameters() if takes_part(name)]
-        kept = dict(average.named_parameters())
-        torch._foreach_lerp_([kept[n] for n in names], [new[n] for n in names], 1.0 - decay)
 
 
 def masked_mean(values: Tensor, counts: Tensor) -> Tensor:

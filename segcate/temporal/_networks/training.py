@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -88,6 +89,7 @@ def train(
     settings: TrainingSettings,
     generator: torch.Generator,
     name: str,
+    error_of: Callable[[], Tensor] | None = None,
 ) -> list[tuple[float, ...]]:
     """Train all models at once; afterwards `learner.result` holds the weights to predict with.
 
@@ -97,6 +99,9 @@ def train(
     ----------
     train_units, validation_units : int tensors of shape (n_models, n)
     generator : of the order of units, on the CPU
+    name : of the network, for progress and messages
+    error_of : function without arguments
+        Validation error of each model by `learner.result`; None: `learner.validate`.
 
     Returns
     -------
@@ -123,7 +128,7 @@ def train(
         if settings.patience is None:
             _set_rate(learner, 0.5 + 0.5 * math.cos(math.pi * epoch / settings.n_epochs))
         loss = _one_epoch(learner, train_units, epoch, settings, generator)
-        error, best = _validate(learner, validation_units, best, settings)
+        error, best = _validate(learner, validation_units, best, settings, error_of)
         history.append((float(epoch), loss, error))
         progress.show(epoch, loss, error)
         if settings.checkpoint is not None:
@@ -140,12 +145,18 @@ def train(
 
 
 def _validate(
-    learner: Learner, units: Tensor | None, best: _Best | None, settings: TrainingSettings
+    learner: Learner,
+    units: Tensor | None,
+    best: _Best | None,
+    settings: TrainingSettings,
+    error_of: Callable[[], Tensor] | None,
 ) -> tuple[float, _Best | None]:
     """Return the mean validation error, and the best weights so far where they are kept."""
     if units is None:
         return float("nan"), None
-    found = learner.validate(units)
+    learner.result.eval()
+    with torch.no_grad():
+        found = learner.validate(units) if error_of is None else error_of()
     if settings.patience is not None:
         if best is None:
             weights = {k: v.clone() for k, v in learner.result.state_dict().items()}

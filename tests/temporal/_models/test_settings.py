@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 torch = pytest.importorskip("torch", reason="the extra `temporal` is not installed")
 
 from segcate.temporal import CRN, MSM, RMSN, CausalTransformer, GNet, Network, Training  # noqa: E402
-from segcate.temporal._models.settings import fill, settings_type  # noqa: E402
+from segcate.temporal._models.settings import fill, settings_type, sized_batch  # noqa: E402
 from tests.helpers.small_panels import small, small_panel  # noqa: E402
 
 KINDS = [CausalTransformer, CRN, GNet, RMSN]
@@ -40,7 +40,7 @@ def test_a_field_comes_from_the_first_that_sets_it():
         model._filled(name) for name in ("training", "decoder_training", "propensity_training")
     )
     assert (encoder.n_epochs, decoder.n_epochs, propensity.n_epochs) == (7, 30, 30)
-    assert (encoder.batch_size, decoder.batch_size, propensity.batch_size) == (128, 1024, 128)
+    assert (encoder.batch_size, decoder.batch_size, propensity.batch_size) == (None, None, None)
     assert (encoder.learning_rate, decoder.learning_rate, propensity.learning_rate) == (
         0.1,
         0.2,
@@ -55,6 +55,21 @@ def test_a_field_comes_from_the_first_that_sets_it():
     ]
     assert model.decoder is None
     assert model.decoder_training.n_epochs is None
+
+
+@pytest.mark.parametrize(
+    ("n_units", "n_epochs", "largest", "expected"),
+    [
+        (10_000, 100, 128, 128),
+        (850, 100, 128, 32),  # 26 batches an epoch; of 64 units there were 13, too few
+        (340, 100, 128, 16),
+        (85, 100, 128, 8),
+        (5, 1, 128, 8),
+        (19_000, 30, 1024, 256),
+    ],
+)
+def test_batches_are_sized_for_two_thousand_steps(n_units, n_epochs, largest, expected):
+    assert sized_batch(n_units, n_epochs, largest) == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -156,10 +171,10 @@ def test_the_moving_average_is_off_with_reversed_gradients_unless_it_is_set():
     ("kind", "options", "error", "message"),
     [
         (
-            GNet,
-            {"training": Training(moving_average=0.9)},
+            RMSN,
+            {"training": Training(stop_by="last")},
             ValueError,
-            "sets moving_average, of which",
+            "`training__stop_by` must be",
         ),
         (GNet, {"network": Network(n_blocks=2)}, ValueError, "`network` sets n_blocks, of which"),
         (CRN, {"decoder": Network(hidden=9)}, ValueError, "`decoder` sets hidden, of which"),

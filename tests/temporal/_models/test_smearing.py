@@ -6,16 +6,12 @@ import numpy as np
 import pytest
 
 from segcate.temporal._models.smearing import (
-    factual_plans,
     scale_bounds,
     smear,
     some_units,
     typical_errors,
 )
-from segcate.temporal._panel.panel import Roles, read_panel
 from tests.helpers.small_panels import small, small_panel
-
-ROLES = Roles(("a0", "a1"), ("y",), (), (), "id", "t")
 
 
 def test_the_mean_of_a_lognormal_comes_out():
@@ -45,19 +41,6 @@ def test_errors_are_those_of_each_model_and_step():
     # No unit came to the third step, which has the errors of the second.
     np.testing.assert_array_equal(found[0], np.ones((3, 50, 1)))
     np.testing.assert_array_equal(found[1], np.full((3, 50, 1), 2.0))
-
-
-def test_factual_plans_are_what_was_given():
-    panel = read_panel("test", small_panel(), ROLES)
-    origins, plans, is_there = factual_plans(panel, 3)
-    assert (origins[:, 0] == 0).all()
-    np.testing.assert_array_equal(origins[:, -1], panel.n_steps - 2)
-    for i, j, k in np.argwhere(is_there):
-        given = panel.treatment[i, origins[i, j] + k]
-        np.testing.assert_array_equal(plans[i, j, k], given)
-    last = origins[..., None] + np.arange(3) + 1
-    np.testing.assert_array_equal(is_there, last < panel.n_steps[:, None, None])
-    assert not plans[~is_there].any()
 
 
 def test_units_are_a_spread_of_all():

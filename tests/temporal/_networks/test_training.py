@@ -13,8 +13,8 @@ torch = pytest.importorskip("torch", reason="the extra `temporal` is not install
 
 from segcate.temporal import CRN, RMSN, CausalTransformer, GNet, Training  # noqa: E402
 from segcate.temporal._networks import training  # noqa: E402
+from segcate.temporal._networks.averaging import MovingAverage  # noqa: E402
 from segcate.temporal._networks.balanced import (  # noqa: E402
-    _MovingAverage,
     _ReverseGradient,
     adversary_weight,
     masked_mean,
@@ -29,7 +29,7 @@ ROLES = {"treatment": ["a0", "a1"], "outcome": "y"}
 def test_moving_average_warms_up():
     average, network = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
     average.requires_grad_(False).weight.fill_(0.0)
-    moving, expected = _MovingAverage(0.99), 0.0
+    moving, expected = MovingAverage(0.99), 0.0
     rng = np.random.default_rng(0)
     for n in range(1, 2001):
         value = float(rng.normal())
@@ -46,7 +46,7 @@ def test_only_what_takes_part_is_averaged():
     average, network = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
     average.requires_grad_(False)
     before = average.bias.clone()
-    _MovingAverage(0.0).update(average, network, lambda name: name == "weight")
+    MovingAverage(0.0).update(average, network, lambda name: name == "weight")
     assert torch.equal(average.weight, network.weight)
     assert torch.equal(average.bias, before)
 
