@@ -71,3 +71,27 @@ def linear_panel(n_units, n_steps=8, seed=0):
             "a": treatment.ravel(),
         }
     )
+
+
+def binary_panel(n_units, n_steps=8, seed=0):
+    """Simulate P(y' = 1) = 0.2 + 0.4 y + 0.3 a, with a the likelier where y is 0.
+
+    Given at every step against never, the effect of `a` on P(y = 1) is 0.3, 0.42, 0.468, ...
+    """
+    rng = np.random.default_rng(seed)
+    outcome = np.zeros((n_units, n_steps), dtype=int)
+    treatment = np.zeros((n_units, n_steps), dtype=int)
+    outcome[:, 0] = rng.random(n_units) < 0.4
+    for t in range(n_steps):
+        treatment[:, t] = rng.random(n_units) < 0.6 - 0.3 * outcome[:, t]
+        if t + 1 < n_steps:
+            chance = 0.2 + 0.4 * outcome[:, t] + 0.3 * treatment[:, t]
+            outcome[:, t + 1] = rng.random(n_units) < chance
+    return pd.DataFrame(
+        {
+            "id": np.repeat(np.arange(n_units), n_steps),
+            "t": np.tile(np.arange(n_steps), n_units),
+            "y": outcome.ravel(),
+            "a": treatment.ravel(),
+        }
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from segcate._inputs.arrays import Float, Int
+from segcate._inputs.arrays import Bool, Float, Int
 from segcate.temporal._linear.histories import (
     N_CHANGES,
     N_MARKED,
@@ -142,6 +142,41 @@ def draw_ranks(n_paths: int, horizon: int, seed: int) -> Float:
 
 
 @dataclass(frozen=True, slots=True)
+class Coins:
+    """Outcomes that hold 0 and 1 alone: they are thrown, with the predicted probability.
+
+    Attributes
+    ----------
+    columns : intp array of shape (k,)
+    levels : float64 array of shape (2, k)
+        What 0 and 1 are once scaled.
+    ranks : float64 array of shape (horizon, n_paths, k), in [0, 1)
+    """
+
+    columns: Int
+    levels: Float
+    ranks: Float
+
+    def throw(self, k: int, mean: Float) -> tuple[Float, Float]:
+        """Return scaled probabilities and throws of a step; those with high ranks are 1."""
+        low, high = self.levels
+        chance = np.clip((mean - low) / (high - low), 0.0, 1.0)
+        thrown = np.where(self.ranks[k] >= 1.0 - chance, high, low)
+        return low + chance * (high - low), thrown
+
+
+def find_coins(is_binary: Bool, levels: Float, ranks: Float, seed: int) -> Coins:
+    """Say how binary outcomes are thrown; the first outcome goes with the errors of its step."""
+    columns: Int = np.flatnonzero(is_binary)
+    horizon, n_paths = ranks.shape
+    drawn = [ranks if j == 0 else draw_ranks(n_paths, horizon, seed + 1 + j) for j in columns]
+    return Coins(
+        columns, levels[:, columns],
+        np.stack(drawn, axis=-1) if drawn else np.empty((horizon, n_paths, 0)),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class StepRule:
     """A model of the next step, ready to be followed from some starts.
 
@@ -199,9 +234,12 @@ def simulate(
     pool: ErrorPool,
     ranks: Float,
     bounds: Float,
+    coins: Coins,
     choose: Choice,
 ) -> Float:
     """Simulate futures with errors added, (n, n_paths, horizon, d_y), scaled.
+
+    Of binary outcomes it returns probabilities, while paths go on from throws.
 
     Parameters
     ----------
@@ -220,11 +258,14 @@ def simulate(
         reached = rule.next_targets(state, now, last, earlier)
         if k < rule.by_marks.shape[1]:
             reached += rule.by_marks[:, k, None]
+        chance, thrown = coins.throw(k, (reached[..., :d_y] + state[..., :d_y])[..., coins.columns])
         reached += pool.at(state[..., 0], ranks[k])
         reached[..., :d_y] += state[..., :d_y]
         reached = np.clip(reached, bounds[0], bounds[1])
+        reached[..., coins.columns] = thrown
         state = _advance(widths, state, reached, (start.count + k)[:, None, None])
         found[:, :, k] = reached[..., :d_y]
+        found[:, :, k, coins.columns] = chance
         last, earlier = now, last
     return found
 

@@ -26,7 +26,12 @@ from segcate.temporal._models.treatment_weights import (
     history_columns,
     step_weights,
 )
-from segcate.temporal._panel.coding import Scaling, TreatmentCoding, check_transform, transform_name
+from segcate.temporal._panel.coding import (
+    Scaling,
+    TreatmentCoding,
+    check_transform,
+    find_binary,
+)
 from segcate.temporal._panel.factual import factual_plans
 from segcate.temporal._panel.long_frame import named, steps_frame
 from segcate.temporal._panel.panel import Panel, Roles, read_panel
@@ -102,7 +107,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         -------
         DataFrame
             Columns id, origin (its time), step (1, 2, ... after the origin) and the outcomes, in
-            their own units.
+            their own units; the probability of 1 for an outcome that holds 0 and 1 alone.
 
         Raises
         ------
@@ -113,6 +118,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         data = self._read(panel)
         origins, rows = self._origins(data, origin)
         values = self._outcomes(data, origins, plan, "plan").mean(axis=0)[rows]
+        values = np.where(self.scaling_.is_binary, np.clip(values, 0.0, 1.0), values)
         return self._table(data, rows, origins, values, self._roles.outcome)
 
     def effect(
@@ -258,7 +264,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
     def transform_(self) -> str:
         """The scale on which outcomes were learned, as a formula; one an outcome."""
         check_is_fitted(self)
-        return transform_name(self.scaling_.transform)
+        return self.scaling_.name
 
     def _read(self, panel: Any, min_steps: int = 1) -> Panel:
         owner = type(self).__name__
@@ -383,6 +389,12 @@ def name_roles(owner: str, estimator: Any) -> Roles:
 def find_transform(owner: str, asked: Any, panel: Panel, smallest_offset: float = 0.0) -> Any:
     """Return the transform of outcomes that was asked for, "auto" resolved to one scale an outcome."""
     transform = check_transform(owner, asked)
+    if transform not in ("auto", "none") and find_binary(panel).any():
+        raise ValueError(
+            f"{owner}: `outcome_transform` must be 'auto' or None where an outcome holds 0 and 1 alone, as a "
+            f"scale cannot bend two values; got {asked!r}. Leave it out: such an outcome is predicted as a "
+            "probability."
+        )
     return choose_scales(panel, smallest_offset) if transform == "auto" else transform
 
 

@@ -238,7 +238,10 @@ class GNet(NeuralEstimator):
             mean, state = network.advance(given, now, before, static, state)
             before = now[..., :d_y]
             now = mean + pool.draw(k, position + k, n_futures)
-            reached = (now if on_own_scale else mean)[..., :d_y]
+            shown = now
+            if network.next_changes.levels is not None:
+                now, shown = network.next_changes.throw(mean, now, pool.shares(k, mean))
+            reached = (shown if on_own_scale else mean)[..., :d_y]
             reached = reached.unflatten(1, (n, n_origins, n_futures))
             means.append(self._own_mean(reached) if on_own_scale else reached.mean(dim=3))
         return torch.stack(means, dim=3)

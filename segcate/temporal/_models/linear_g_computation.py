@@ -15,6 +15,7 @@ from segcate.temporal._linear.futures import (
     ErrorPool,
     Start,
     draw_ranks,
+    find_coins,
     pool_errors,
     simulate,
     start_at,
@@ -95,6 +96,9 @@ class LinearGComputation(StoredModel):
     static columns; and the unit's own answers: random coefficients of a constant and of each treatment,
     their mean given the unit's changes so far (Laird & Ware, 1982). From the origin on they are held
     fixed. Covariates that are never negative are read as log(1 + x).
+
+    An outcome that holds 0 and 1 alone is predicted as a probability: the next one by the same linear model,
+    cut off at 0 and 1, and paths go on from 0 or 1, thrown with it. `transform_` says "probability".
 
     Intervals come from a bootstrap over units, on the scale that was chosen once. The variance is W + B: W
     that of the mean over the units asked about, B that of their mean effect over resamples, with
@@ -298,7 +302,11 @@ class LinearGComputation(StoredModel):
     def _mean(self, i: int, start: Start, ranks: Float, choose: Choice) -> Float:
         """Average futures in the outcome's own units, (n, horizon, d_y)."""
         pool = ErrorPool(self.errors_, self._edges)
-        paths = simulate(self._model(i), self._widths, start, pool, ranks, self._bounds, choose)
+        scaling = self.scaling_
+        coins = find_coins(scaling.is_binary, scaling.binary_levels, ranks, self._simulation_seed)
+        paths = simulate(
+            self._model(i), self._widths, start, pool, ranks, self._bounds, coins, choose
+        )
         found: Float = self.scaling_.decode_outcome(paths).mean(axis=1)
         return found
 

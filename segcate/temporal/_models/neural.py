@@ -193,7 +193,9 @@ class NeuralEstimator(StoredNetwork):
         reached = reached[np.arange(len(units))[:, None, None], at]
         errors = reached - self._on_scale(part, origins, plans)
         is_own = np.stack([np.isin(units, own) for own in left_out])
-        self.smearing_ = typical_errors(errors, is_own[:, :, None, None] & is_there)
+        found = typical_errors(errors, is_own[:, :, None, None] & is_there)
+        # A probability is a mean already.
+        self.smearing_ = np.where(self.scaling_.is_binary, 0.0, found)
 
     def transform(self, panel: Any, *, origin: Any = "last") -> Float:
         """Return the representation of each unit's history.
@@ -223,10 +225,12 @@ class NeuralEstimator(StoredNetwork):
 
     def _changes(self, *, with_covariates: bool = False) -> Changes:
         """Say how outcomes (and covariates) enter and leave the networks."""
-        if self.outcome_head == "direct":
-            return Changes(None)
-        sd = self.scaling_.change
-        return Changes(sd if with_covariates else sd[: len(self._roles.outcome)])
+        d_y, is_binary = len(self._roles.outcome), self.scaling_.is_binary
+        width = len(self.scaling_.change) if with_covariates else d_y
+        levels = np.full((2, width), np.nan)
+        levels[:, :d_y] = np.where(is_binary, self.scaling_.binary_levels, np.nan)
+        sd = None if self.outcome_head == "direct" else self.scaling_.change[:width]
+        return Changes(sd, levels if is_binary.any() else None)
 
     def _represent(self, network: Any, data: PanelTensors) -> torch.Tensor:
         """Return representations, (n_models, n, t, width)."""

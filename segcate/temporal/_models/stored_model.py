@@ -6,6 +6,7 @@ from abc import abstractmethod
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
@@ -22,7 +23,16 @@ Arrays = dict[str, npt.NDArray[Any]]
 # Arrays of `Scaling`, in its order.
 _SCALES = ("outcome", "covariates", "static", "change")
 # What the header of every stored model holds.
-_HEADER = {"class", "parameters", "roles", "static_names", "clock", "coding", "transform"}
+_HEADER = {
+    "class",
+    "parameters",
+    "roles",
+    "static_names",
+    "clock",
+    "coding",
+    "transform",
+    "is_binary",
+}
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -59,6 +69,7 @@ class StoredModel(TemporalEstimator):
             "clock": asdict(self._clock),
             "coding": asdict(self.coding_),
             "transform": _plain_transform(owner, self.scaling_.transform),
+            "is_binary": self.scaling_.is_binary.tolist(),
             **self._fit_header(),
         }
         arrays = {f"scaling.{name}": getattr(self.scaling_, name) for name in _SCALES}
@@ -109,8 +120,11 @@ class StoredModel(TemporalEstimator):
         found._roles = Roles(**roles)
         found._static_names, found._clock = tuple(header["static_names"]), Clock(**header["clock"])
         found.coding_ = TreatmentCoding(**header["coding"])
-        scaling = [arrays.pop(f"scaling.{name}") for name in _SCALES]
-        found.scaling_ = Scaling(_transform_of(header["transform"]), *scaling)
+        scaling = {name: arrays.pop(f"scaling.{name}") for name in _SCALES}
+        is_binary = np.array(header["is_binary"], dtype=np.bool_)
+        found.scaling_ = Scaling(
+            transform=_transform_of(header["transform"]), is_binary=is_binary, **scaling
+        )
         found._take_fit(header, arrays)
         return found
 

@@ -18,14 +18,25 @@ class Changes(nn.Module):
     ----------
     sd : float array of shape (width,), or None
         Standard deviation of the changes of scaled outcomes; None leaves outcomes as they are.
+    levels : float array of shape (2, width), or None
+        What 0 and 1 are once scaled, for outcomes that hold nothing else, NaN for others: heads of the
+        former are logistic. None: there are no such outcomes.
     """
 
     sd: Tensor | None
+    levels: Tensor | None
 
-    def __init__(self, sd: npt.NDArray[np.float64] | None) -> None:
+    def __init__(
+        self,
+        sd: npt.NDArray[np.float64] | None,
+        levels: npt.NDArray[np.float64] | None = None,
+    ) -> None:
         super().__init__()
-        found = None if sd is None else torch.as_tensor(sd, dtype=torch.float32)
-        self.register_buffer("sd", found, persistent=False)
+        # A gradient passes through both sides of a choice: neither may be NaN.
+        known = None if levels is None else np.nan_to_num(levels)
+        for name, values in (("sd", sd), ("levels", known)):
+            found = None if values is None else torch.as_tensor(values, dtype=torch.float32)
+            self.register_buffer(name, found, persistent=False)
         self.n_added = 0 if sd is None else len(sd)
 
     def read(self, now: Tensor, before: Tensor) -> Tensor:
@@ -36,4 +47,19 @@ class Changes(nn.Module):
 
     def write(self, found: Tensor, now: Tensor) -> Tensor:
         """Turn the output of a head into the next outcomes."""
-        return found if self.sd is None else torch.addcmul(now, found, self.sd)
+        linear = found if self.sd is None else torch.addcmul(now, found, self.sd)
+        if self.levels is None:
+            return linear
+        low, high = self.levels
+        return torch.where(high > low, low + torch.sigmoid(found) * (high - low), linear)
+
+    def throw(self, mean: Tensor, now: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """Throw binary outcomes: 1 where a share of [0, 1) lies below their probability.
+
+        Returns the next variables, and what is averaged over paths: of binary outcomes the probability.
+        """
+        assert self.levels is not None, "there are no binary outcomes"
+        low, high = self.levels
+        thrown = torch.where(mean - low > share * (high - low), high, low)
+        is_binary = high > low
+        return torch.where(is_binary, thrown, now), torch.where(is_binary, mean, now)

@@ -12,6 +12,9 @@ from segcate.temporal._networks.layers import ELUPair, Linear
 from segcate.temporal._networks.recurrent import LSTM, State, side_by_side, states_at
 from segcate.temporal._networks.tensors import PanelTensors
 
+# Added to a seed, so that shares are drawn apart from errors.
+_SHARES = 1_000_003
+
 
 class ResidualPool:
     """Errors of held-out units, drawn by step: those of a random unit at that step, or its last.
@@ -39,6 +42,11 @@ class ResidualPool:
         last = self.n_steps[model, unit] - 1
         at = torch.minimum(position.expand_as(last), last)
         return self.residuals[model, unit, at]
+
+    def shares(self, k: int, like: Tensor) -> Tensor:
+        """Draw a share of [0, 1) for each path and variable at its step."""
+        generator = torch.Generator().manual_seed(self.seed + _SHARES + k)
+        return torch.rand(like.shape, generator=generator).to(like.device)
 
 
 class GNetwork(nn.Module):

@@ -103,6 +103,8 @@ class Scaling:
     outcome, covariates, static : float64 arrays of shape (2, width): mean, standard deviation
     change : float64 array of shape (n_outcomes + n_covariates,)
         Standard deviation of the change from step to step, once scaled.
+    is_binary : bool array of shape (n_outcomes,)
+        Outcomes that hold 0 and 1 alone, whose predictions are probabilities.
     """
 
     transform: Any
@@ -110,6 +112,23 @@ class Scaling:
     covariates: Float
     static: Float
     change: Float
+    is_binary: Bool
+
+    @property
+    def binary_levels(self) -> Float:
+        """Return what 0 and 1 are once scaled, (2, n_outcomes)."""
+        levels: Float = (np.array([[0.0], [1.0]]) - self.outcome[0]) / self.outcome[1]
+        return levels
+
+    @property
+    def name(self) -> str:
+        """Write the scale of outcomes, one formula an outcome where they differ."""
+        if self.is_binary.all():
+            return "probability"
+        if not has_scales(self.transform):
+            return self.transform if isinstance(self.transform, str) else "a pair of functions"
+        both = zip(self.transform, self.is_binary, strict=True)
+        return ", ".join("probability" if binary else str(scale) for scale, binary in both)
 
     def encode_outcome(self, y: Float) -> Float:
         """Transform and standardise outcomes."""
@@ -162,13 +181,11 @@ def _by_outcome(scales: tuple[OutcomeScale, ...], way: str) -> Callable[[Float],
     return apply
 
 
-def transform_name(transform: Any) -> str:
-    """Write a transform, one formula an outcome."""
-    if isinstance(transform, str):
-        return transform
-    if has_scales(transform):
-        return ", ".join(map(str, transform))
-    return "a pair of functions"
+def find_binary(panel: Panel) -> Bool:
+    """Tell which outcomes hold 0 and 1 alone, and both."""
+    y = panel.outcome[panel.is_row & panel.is_seen]
+    found: Bool = np.isin(y, (0.0, 1.0)).all(axis=0) & (y.std(axis=0) > 0)
+    return found
 
 
 def check_transform(owner: str, transform: Any) -> Any:
@@ -212,6 +229,7 @@ def fit_scaling(owner: str, panel: Panel, transform: Any) -> Scaling:
         covariates=covariates,
         static=_moments(panel.static),
         change=np.where(change > 0, change, 1.0),
+        is_binary=find_binary(panel),
     )
 
 

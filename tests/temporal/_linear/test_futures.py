@@ -8,6 +8,7 @@ import pytest
 from segcate.temporal._linear.futures import (
     ErrorPool,
     draw_ranks,
+    find_coins,
     pool_errors,
     simulate,
     start_at,
@@ -99,6 +100,7 @@ def test_futures_equal_histories_written_on(has_gaps):
     start = start_at(model, histories, features(histories), unit, origin)
     found = simulate(
         model, widths, start, Recording(pool.errors, pool.edges), ranks, bounds,
+        find_coins(np.array([False, False]), np.zeros((2, 2)), ranks, 0),
         lambda k, _state, _last: plans[:, None, k],
     )  # fmt: skip
     assert found.shape == (4, N_PATHS, HORIZON, 2)
@@ -133,3 +135,18 @@ def test_each_stratum_of_ranks_is_met_once_a_step():
     ranks = draw_ranks(20, 3, 0)
     np.testing.assert_array_equal(np.sort((ranks * 20).astype(int), axis=1), [np.arange(20)] * 3)
     np.testing.assert_array_equal(draw_ranks(20, 3, 0), ranks)
+
+
+def test_as_many_paths_are_1_as_the_probability_says():
+    ranks = draw_ranks(1000, 2, 0)
+    coins = find_coins(
+        np.array([True, False, True]), np.array([[-1.0, 0, -2], [1.0, 1, 3]]), ranks, 0
+    )
+    assert coins.columns.tolist() == [0, 2]
+    chance, thrown = coins.throw(1, np.broadcast_to([-0.5, 9.0], (1, 1000, 2)))
+    assert set(chance[0, :, 0]) == {-0.5}  # a quarter of the way from -1 to 1
+    assert set(chance[0, :, 1]) == {3.0}  # cut off
+    assert set(thrown[0, :, 0]) == {-1.0, 1.0}
+    assert (thrown[0, :, 0] == 1).mean() == 0.25
+    assert (thrown[0, :, 1] == 3).all()
+    assert (ranks[1][thrown[0, :, 0] == 1] >= 0.75).all()

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold
 
 from segcate.exceptions import SegcateWarning
 from segcate.temporal import MSM, LinearGComputation
 from segcate.temporal._models.average_effects import average_effects
-from tests.helpers.small_panels import linear_panel, small_panel
+from tests.helpers.small_panels import binary_panel, linear_panel, small_panel
 
 PLAN = {"a0": [1, 1, 0], "a1": [0, 1, 1]}
 NOTHING = {"a0": [0, 0, 0]}
@@ -239,3 +240,45 @@ def test_steps_of_which_something_is_missing_have_no_score():
     wild = gap.assign(a0=gap["a0"].where((gap["id"] != 5) | (gap["t"] != 4)))
     wild["y"] = wild["y"].where((wild["id"] != 5) | (wild["t"] != 5), 1e6)
     assert model.score(wild) > -2
+
+
+@pytest.mark.parametrize("kind", [LinearGComputation, MSM])
+def test_an_outcome_of_0_and_1_is_a_probability(kind):
+    frame = binary_panel(2000)
+    options = {} if kind is MSM else {"n_bootstraps": 0, "random_state": 0}
+    model = kind("a", "y", horizon=3, **options).fit(frame)
+    assert model.transform_ == "probability"
+    found = model.effect(frame, [1, 1, 1], [0, 0, 0]).groupby("step")["effect"].mean()
+    np.testing.assert_allclose(found, [0.3, 0.42, 0.468], atol=0.03)
+    predicted = model.predict(frame, [1, 1, 1], origin="all")["y"]
+    assert predicted.between(0, 1).all()
+    as_bool = clone(model).fit(frame.assign(y=frame["y"] == 1))
+    np.testing.assert_array_equal(as_bool.predict(frame, [1, 1, 1], origin="all")["y"], predicted)
+
+
+@pytest.mark.parametrize("kind", [LinearGComputation, MSM])
+def test_probabilities_stay_inside_where_a_line_leaves(kind):
+    frame = binary_panel(300)
+    frame["x"] = np.random.default_rng(0).normal(size=len(frame))
+    frame["y"] = (frame["x"] + frame.groupby("id")["x"].shift(fill_value=0) > 0).astype(int)
+    options = {} if kind is MSM else {"n_bootstraps": 0, "random_state": 0}
+    model = kind("a", "y", covariates=["x"], horizon=2, **options).fit(frame)
+    far = frame.assign(x=9.0 * frame["x"])
+    found = model.predict(far, [1, 0], origin="all")["y"]
+    assert found.between(0, 1).all()
+    assert found.min() == 0
+    assert found.max() == 1
+
+
+def test_a_scale_that_cannot_bend_two_values_is_refused():
+    with pytest.raises(ValueError, match=r"must be 'auto' or None .* 0 and 1 alone.*got 'log1p'"):
+        MSM("a", "y", outcome_transform="log1p", horizon=2).fit(binary_panel(50))
+
+
+def test_counts_are_never_predicted_below_zero():
+    frame = small_panel(n_units=200)
+    frame["y"] = np.random.default_rng(0).poisson(np.exp(frame["y"] - 1))
+    model = LinearGComputation(["a0", "a1"], "y", horizon=3, n_bootstraps=0, random_state=0)
+    found = model.fit(frame).predict(frame, PLAN, origin="all")["y"]
+    assert found.min() >= 0
+    assert model.transform_ != "probability"

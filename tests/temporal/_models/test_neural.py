@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch", reason="the extra `temporal` is not install
 
 from segcate.exceptions import SegcateWarning  # noqa: E402
 from segcate.temporal import CRN, RMSN, CausalTransformer, GNet, Network, Training  # noqa: E402
-from tests.helpers.small_panels import small, small_panel  # noqa: E402
+from tests.helpers.small_panels import binary_panel, small, small_panel  # noqa: E402
 
 RICH = {
     "treatment": ["a0", "a1"], "outcome": ["y0", "y1"], "covariates": ["x0", "x1"],
@@ -344,3 +344,35 @@ def test_a_pair_of_functions_is_asked_for_rows_alone():
     model = clone(MODELS["gnet"]).set_params(outcome_transform=(np.log, np.exp)).fit(frame)
     found = model.effect(frame, PLAN, OTHER)
     assert np.isfinite(found[["effect_y0", "effect_y1"]].to_numpy()).all()
+
+
+@pytest.mark.parametrize("head", ["residual", "direct"])
+@pytest.mark.parametrize("kind", [CausalTransformer, CRN, GNet, RMSN])
+def test_heads_of_binary_outcomes_are_logistic(kind, head):
+    options = {"n_simulations": 5} if kind is GNet else {}
+    frame = binary_panel(150)
+    frame["z"] = np.random.default_rng(0).normal(size=len(frame))
+    model = kind("a", ["z", "y"], outcome_head=head, **small(n_epochs=15), **options)
+    model.set_params(outcome_transform="auto").fit(frame)
+    assert model.transform_ == "identity, probability"
+    found = model.predict(frame, [1, 1, 1], origin="all")
+    assert found["y"].between(0, 1).all()
+    raw = model._simulate(model._read(frame), np.full((150, 1), 7), np.ones((150, 1, 3, 1)))
+    assert ((raw[..., 1] > 0) & (raw[..., 1] < 1)).all()
+    assert found["z"].min() < 0
+    effect = model.effect(frame, [1, 1, 1], [0, 0, 0]).groupby("step")["effect_y"].mean()
+    assert effect.iloc[-1] > 0.05
+
+
+def test_paths_of_binary_outcomes_go_on_from_0_or_1():
+    seen = []
+
+    def rule(state):
+        seen.append(state.outcome)
+        return np.ones((len(state.outcome), 1))
+
+    frame = binary_panel(60)
+    GNet("a", "y", n_simulations=4, **small()).fit(frame).predict(frame, rule)
+    assert len(seen) == 3
+    assert all(np.isclose(y, np.round(y), atol=1e-5).all() for y in seen)
+    assert {0, 1} == set(np.round(seen[-1]).ravel())
