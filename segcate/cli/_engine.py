@@ -51,8 +51,6 @@ _FILES = (
 )
 # Where an analysis in memory does more.
 _NOTES = (
-    "outcomes are adjusted by lines within each segment, not by curves as in memory: intervals are wider, and an "
-    "effect is off where treatment and outcome both bend with a covariate",
     "columns are not screened for what was measured after the treatment: name --covariates that were known before it",
 )
 _MOST_CONTRASTS = 200
@@ -198,9 +196,11 @@ def _covariates(table: Table, options: dict[str, Any]) -> list[str]:
 def _model(options: dict[str, Any]) -> Any:
     """Make the estimator, after k-means where no column holds segments; all that can be done in parts."""
     seed, segment = options["random_state"], options["segment_column"]
+    caliper, matcher = options["caliper"], None
+    if caliper is not None:
+        matcher = PropensityMatcher("auto", n_neighbors="auto", caliper=caliper, random_state=seed)
     estimator = SegmentMatching(
-        PropensityMatcher(caliper=options["caliper"], random_state=seed),
-        adjustment="bias",
+        matcher,
         estimand=options["estimand"] or "att",
         confidence_level=options["confidence_level"],
         segment=segment or "segment",

@@ -17,11 +17,13 @@ from segcate.effects import SegmentMatching
 from segcate.effects._matched.standard_errors import describe_std_error, refuse_segments
 from segcate.effects._mixin import Preparation
 from segcate.effects._table.pool import pool
+from segcate.effects._table.second_estimate import second_estimate
 from segcate.effects._table.segment_estimate import SegmentEstimate
 from segcate.effects._table.summary import describe_adjustment
 from segcate.effects._thin_segments import MergedSegments
 from segcate.scale._balance import measured_balance
 from segcate.scale._core import SegmentPlan
+from segcate.scale._curved_run import CurvedRun
 from segcate.scale._job import Job
 from segcate.scale._sums import Sums
 
@@ -42,6 +44,7 @@ class Findings:
     options : how effects follow from matches
     outcome : its name
     report : counts and times
+    curved : what the curved adjustment found; None for another one
     """
 
     labels: npt.NDArray[Any]
@@ -56,6 +59,7 @@ class Findings:
     options: Any
     outcome: str
     report: dict[str, Any]
+    curved: CurvedRun | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,10 @@ def assemble(job: Job, found: Findings) -> Any:
         confidence_level=estimator.confidence_level, estimand=estimator.estimand, outcome=found.outcome,
     )  # fmt: skip
     _keep_matcher(job, found)
-    estimator._adjustment = describe_adjustment(found.options.adjustment)
+    curved = found.curved
+    estimator._adjustment = (
+        describe_adjustment(found.options.adjustment) if curved is None else curved.words
+    )
     estimator.std_error_method_ = describe_std_error(found.options.std_error, found.estimates)
     late = estimator.late_columns_
     kinds = tuple(
@@ -89,7 +96,8 @@ def assemble(job: Job, found: Findings) -> Any:
     )
     nothing = Preparation(MergedSegments({}, {}), None, {}, False)
     estimator._store_effects(data, table, nothing, kinds)
-    estimator.second_estimate_ = None
+    seconds = [None if curved is None else curved.found.second]
+    estimator.second_estimate_ = second_estimate(table, seconds)
     estimator.scale_report_ = found.report
     return job.model
 
@@ -112,7 +120,12 @@ def _keep_matcher(job: Job, found: Findings) -> None:
         for arm in (0, 1)
         if _is_focal(estimator, arm)
     )
-    n_alone = sum(int(e.n) for e, s in zip(found.estimates, found.sums, strict=True) if s is None)
+    n_alone = sum(
+        n
+        for e, s in zip(found.estimates, found.sums, strict=True)
+        for arm, n in ((0, e.n_control), (1, e.n_treated))
+        if s is None and _is_focal(estimator, arm)
+    )
     reasons = {"no row within the caliper": n_unmatched, "no row of the other arm": n_alone}
     matcher.adopt_sums(
         balance=measured.balance,

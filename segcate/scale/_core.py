@@ -84,7 +84,8 @@ class SegmentPlan:
     Attributes
     ----------
     estimand : "att", "atc" or "ate"
-    n_neighbors, n_variance_neighbors : int
+    n_neighbors : neighbours wanted among the controls, and among the treated
+    n_variance_neighbors : int
     inference : "population" or "sample"
     shift : float64 array of shape (2 + n_columns,), near the means of outcome, score and covariates
     caliper : float, width in units of the score; infinite for none
@@ -97,7 +98,7 @@ class SegmentPlan:
     """
 
     estimand: str
-    n_neighbors: int
+    n_neighbors: tuple[int, int]
     n_variance_neighbors: int
     inference: str
     shift: Float
@@ -111,7 +112,7 @@ class SegmentPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class Part:
     """Rows of a part in sorted order, matched.
 
     Attributes
@@ -145,21 +146,21 @@ def part_sums(rows: PartRows, plan: SegmentPlan, place: int = 0) -> Sums:
     plan : of the segment
     place : of the part among those of its segment
     """
-    part = _matched(rows, plan)
-    out = _counts(part)
+    part = matched_part(rows, plan)
+    out = counts(part)
     for arm in (0, 1):
         if part.view.is_focal_arm(arm):
             out |= _differences(part, arm) | _donors(part, 1 - arm)
     out |= _noise(part, plan)
     if plan.bins:
-        out |= _balance(part, plan)
+        out |= balance(part, plan)
     if plan.model is not None:
         out |= _score_terms(part, plan)
         out |= _listed_rows(part, plan, plan.offsets[place])
     return out
 
 
-def _matched(rows: PartRows, plan: SegmentPlan) -> _Part:
+def matched_part(rows: PartRows, plan: SegmentPlan) -> Part:
     """Sort the rows and match them; rows of the halo may find wrong sets."""
     n = len(rows.y)
     order, bounds = sort_rows(np.zeros(n, dtype=np.intp), 1, rows.treatment, rows.score)
@@ -169,10 +170,13 @@ def _matched(rows: PartRows, plan: SegmentPlan) -> _Part:
         weight = rows.weight[order]
         places = weight * np.where(is_treated, plan.places[1], plan.places[0])
     tolerance = np.zeros(1)
-    start, stop = match_with_replacement(
-        score, bounds, focal_arms=FOCAL_ARMS[plan.estimand], n_neighbors=plan.n_neighbors,
-        caliper=np.array([plan.caliper]), tie_tolerance=tolerance, weight=places, n_rows=n,
-    )  # fmt: skip
+    start, stop = np.zeros(n, np.int32), np.zeros(n, np.int32)
+    for arm in np.flatnonzero(FOCAL_ARMS[plan.estimand]).tolist():
+        low, high = match_with_replacement(
+            score, bounds, focal_arms=(arm == 0, arm == 1), n_neighbors=plan.n_neighbors[1 - arm],
+            caliper=np.array([plan.caliper]), tie_tolerance=tolerance, weight=places, n_rows=n,
+        )  # fmt: skip
+        start, stop = start + low, stop + high
     uses, squares = count_uses(start, stop, _NO_DONORS, weight, weight, n)
     own = (stop > start).astype(np.float64)
     view = SegmentView(
@@ -184,10 +188,10 @@ def _matched(rows: PartRows, plan: SegmentPlan) -> _Part:
     columns = rows.columns[order]
     # columns stand together, as kernels take them one by one
     values = np.asfortranarray(np.column_stack([view.y, score, columns]) - plan.shift)
-    return _Part(view, rows.is_own[order], columns, values)
+    return Part(view, rows.is_own[order], columns, values)
 
 
-def _counts(part: _Part) -> Sums:
+def counts(part: Part) -> Sums:
     """Count rows, matched rows and donors by arm, and add up their weights."""
     view, own = part.view, part.own
     arms = [own & ~view.is_treated, own & view.is_treated]
@@ -217,7 +221,7 @@ def _each(value: Callable[[Bool], Any], arms: Sequence[Bool]) -> Float:
     return np.array([float(value(at)) for at in arms])
 
 
-def _differences(part: _Part, arm: int) -> Sums:
+def _differences(part: Part, arm: int) -> Sums:
     """Add up the differences between focal rows of an arm and their sets, and products of them."""
     view, at = part.view, part.focal(arm)
     means = np.column_stack([view.means_over_sets(v)[at] for v in part.values.T])
@@ -232,7 +236,7 @@ def _differences(part: _Part, arm: int) -> Sums:
     }
 
 
-def _donors(part: _Part, arm: int) -> Sums:
+def _donors(part: Part, arm: int) -> Sums:
     """Add up the donors of an arm, weighted by their uses and not: ``(1, v)(1, v)'``."""
     view, at = part.view, part.used(arm)
     rows = np.column_stack([np.ones(len(at)), part.values[at]])
@@ -246,7 +250,7 @@ def _donors(part: _Part, arm: int) -> Sums:
     return out
 
 
-def _balance(part: _Part, plan: SegmentPlan) -> Sums:
+def balance(part: Part, plan: SegmentPlan) -> Sums:
     """Add up what balance is made of, over own rows."""
     view, own = part.view, part.own
     before = view.weight[own] if len(view.weight) else np.ones(int(own.sum()))
@@ -256,7 +260,7 @@ def _balance(part: _Part, plan: SegmentPlan) -> Sums:
     return balance_sums(columns, shift, view.is_treated[own], before, after, plan.bins)
 
 
-def _noise(part: _Part, plan: SegmentPlan) -> Sums:
+def _noise(part: Part, plan: SegmentPlan) -> Sums:
     """Add up the variance of y around each row, by what it counts in the variance of 2006."""
     view = part.view
     if plan.inference == "sample":
@@ -272,7 +276,7 @@ def _noise(part: _Part, plan: SegmentPlan) -> Sums:
     return {"noise": np.array([factor[at] @ sigma2[at]])}
 
 
-def _score_terms(part: _Part, plan: SegmentPlan) -> Sums:
+def _score_terms(part: Part, plan: SegmentPlan) -> Sums:
     """Add up the derivative of the effect in the score: one row for each of outcome, score, covariates."""
     assert plan.model is not None
     view = part.view
@@ -297,7 +301,7 @@ def _score_terms(part: _Part, plan: SegmentPlan) -> Sums:
     return out
 
 
-def _listed_rows(part: _Part, plan: SegmentPlan, offset: npt.NDArray[np.int64]) -> Sums:
+def _listed_rows(part: Part, plan: SegmentPlan, offset: npt.NDArray[np.int64]) -> Sums:
     """Take out the rows that stand for all in the covariate term of 2016, as they came."""
     assert plan.ranks is not None
     assert plan.model is not None

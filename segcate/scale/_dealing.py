@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from segcate.scale._core import PartRows, SegmentPlan, part_sums
 from segcate.scale._halo import Halo
 from segcate.scale._rows import Rows
 from segcate.scale._runner import Place
-from segcate.scale._score import Score
+from segcate.scale._score import RowScore
 from segcate.scale._sums import Sums
 
 _FIXED = 3  # score, outcome, arm and owner
@@ -28,9 +28,9 @@ class MatchStep:
     has_weights : bool
     """
 
-    plans: dict[int, SegmentPlan]
-    scores: dict[int, Score]
-    halos: dict[int, Halo]
+    plans: Mapping[int, SegmentPlan]
+    scores: Mapping[int, RowScore]
+    halos: Mapping[int, Halo]
     has_weights: bool
 
     @property
@@ -70,9 +70,10 @@ class MatchStep:
     def sums(self, place: Place, dealt: Float) -> Sums:
         """Match the rows of a part, and add up its own."""
         code, part = place
-        return part_sums(self._unpacked(dealt), self.plans[code], part)
+        return part_sums(self.unpacked(dealt), self.plans[code], part)
 
-    def _unpacked(self, packed: Float) -> PartRows:
+    def unpacked(self, packed: Float) -> PartRows:
+        """Return the rows of a part."""
         marks = packed[:, 2].astype(np.int8)
         return PartRows(
             np.ascontiguousarray(packed[:, _FIXED + int(self.has_weights) :]),

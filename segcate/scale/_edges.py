@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from segcate._inputs.arrays import Float
 from segcate.scale._halo import Halo, Near, halo_of, merged_near, nearest_to_cuts
 from segcate.scale._rows import Rows
-from segcate.scale._score import Score
+from segcate.scale._score import RowScore
 
 
 @dataclass(slots=True)
@@ -23,6 +24,7 @@ class Edges:
     wanted : rows of each arm that a halo holds on each side
     places : what weights are multiplied by in each arm; None without weights
     centre : outcome and score that sums are taken about
+    low, high : float64 arrays of shape (2,), range of the scores of each arm
     """
 
     cuts: Float
@@ -32,6 +34,9 @@ class Edges:
     counts: npt.NDArray[np.int64] = field(init=False)
     _near: dict[int, tuple[Near, Near]] = field(default_factory=dict)
     _trend: Float = field(default_factory=lambda: np.zeros((2, 5)))
+    _weighed: Float = field(default_factory=lambda: np.zeros(3))
+    low: Float = field(default_factory=lambda: np.full(2, np.inf))
+    high: Float = field(default_factory=lambda: np.full(2, -np.inf))
 
     def __post_init__(self) -> None:
         self.counts = np.zeros((len(self.cuts) + 1, 2), np.int64)
@@ -42,8 +47,13 @@ class Edges:
         self.counts += np.bincount(2 * part + rows.treatment, minlength=self.counts.size).reshape(
             -1, 2
         )
+        gap = score - self.centre[1]
+        w = np.ones(len(gap)) if rows.weight is None else rows.weight
+        self._weighed += [w.sum(), w @ gap, w @ gap**2]
         for arm in (0, 1):
             at = rows.treatment == arm
+            self.low[arm] = min(self.low[arm], score[at].min(initial=np.inf))
+            self.high[arm] = max(self.high[arm], score[at].max(initial=-np.inf))
             y, s = rows.y[at] - self.centre[0], score[at] - self.centre[1]
             self._trend[arm] += [len(y), y.sum(), s.sum(), s @ s, s @ y]
             if len(self.cuts):
@@ -53,6 +63,8 @@ class Edges:
         """Take in what was seen elsewhere."""
         self.counts += other.counts
         self._trend += other._trend
+        self._weighed += other._weighed
+        self.low, self.high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
         for arm, (below, above) in other._near.items():
             self._join_near(arm, below, above)
 
@@ -88,6 +100,14 @@ class Edges:
         spread = ss - s * s / n
         return float((sy - s * y / n) / spread) if spread > 0 else 0.0
 
+    def deviation(self, total: float) -> float:
+        """Return the standard deviation of the score over rows that weigh `total`."""
+        if total <= 1:
+            return 0.0
+        mass, first, second = self._weighed
+        spread = max(second / mass - (first / mass) ** 2, 0.0)
+        return float(np.sqrt(spread * total / (total - 1)))
+
     @property
     def offsets(self) -> npt.NDArray[np.int64]:
         """Rows of each arm before each part."""
@@ -104,7 +124,7 @@ class EdgesStep:
     empty : edges of each segment at which nothing was seen yet
     """
 
-    scores: dict[int, Score]
+    scores: Mapping[int, RowScore]
     empty: dict[int, Edges]
 
     def of(self, code: int, rows: Rows) -> Edges | None:

@@ -72,7 +72,7 @@ class _Regression:
 
 def segment_estimate(sums: Sums, facts: SegmentFacts) -> SegmentEstimate:
     """Estimate one segment."""
-    empty = _without_estimate(sums, facts)
+    empty = without_estimate(sums, facts)
     if empty.status:
         return empty
     regression = _regression(sums, facts)
@@ -94,7 +94,7 @@ def _focal(plan: SegmentPlan) -> list[int]:
     return [arm for arm in (0, 1) if FOCAL_ARMS[plan.estimand][arm]]
 
 
-def _without_estimate(sums: Sums, facts: SegmentFacts) -> SegmentEstimate:
+def without_estimate(sums: Sums, facts: SegmentFacts) -> SegmentEstimate:
     """Count the rows, and say why there is no estimate; an empty status means there is one."""
     n_control, n_treated = (int(n) for n in sums["n"])
     n_matched = int(sums["n_matched"].sum())
@@ -267,7 +267,9 @@ def _covariate_term(
         other = plan.model.of(donors[:, 2:], donors[:, 1])
         assert own.points is not None
         assert other.points is not None
-        mean = nearest_covariate_means(own.points, other.points, adjusted(donors), plan.n_neighbors)
+        mean = nearest_covariate_means(
+            own.points, other.points, adjusted(donors), max(plan.n_neighbors)
+        )
         share = float(sums["n"][arm]) / len(rows)
         out += share * covariate_gaps(
             own.regressors, own.slope, adjusted(rows), mean, _sign(arm), effect

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,21 +14,37 @@ from scipy.special import expit
 
 from segcate._covariates.late_columns import check_late_columns
 from segcate._inputs import frames
+from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import EffectData, check_effect_data
 from segcate._inputs.encoding import EncodedColumns, encode_columns, refuse_nothing
 from segcate._inputs.segments import find_segment_column
 from segcate._inputs.weights import COUNTS_NOTE, SAMPLING_NOTE
 from segcate.effects._matched.abadie_imbens_2016 import ranks_taken, within_budget
 from segcate.effects._matched.estimated_segment import EstimateOptions
+from segcate.effects._matched.estimated_segment import is_curved as has_curves
 from segcate.effects._table.segment_estimate import SegmentEstimate
+from segcate.matching import PropensityMatcher
+from segcate.matching._options import is_auto, neighbors_for
+from segcate.matching._propensity import is_curved
 from segcate.scale._assemble import Findings, assemble
 from segcate.scale._balance import bins_of
 from segcate.scale._core import LogitModel, SegmentPlan
+from segcate.scale._curved_estimate import Regressions
+from segcate.scale._curved_run import (
+    CurvedRun,
+    Matching,
+    curved_run,
+    outcome_step,
+    refuse_many,
+    regressions,
+)
+from segcate.scale._curves import Basis, CurvedScore, made_curves
 from segcate.scale._dealing import MatchStep
 from segcate.scale._edges import Edges, EdgesStep
 from segcate.scale._estimate import SegmentFacts, segment_estimate
 from segcate.scale._halo import cuts_between, reach
 from segcate.scale._job import Job, check_job
+from segcate.scale._levels import every_level
 from segcate.scale._local import LocalRunner
 from segcate.scale._moments import (
     Moments,
@@ -41,10 +58,11 @@ from segcate.scale._moments import (
 from segcate.scale._rows import RawRows, Reader, Roles, Rows, encoding_like
 from segcate.scale._runner import Runner
 from segcate.scale._scan import Scan
-from segcate.scale._score import Score, ScoreOptions, ScorePasses
+from segcate.scale._score import RowScore, Score, ScoreOptions, ScorePasses
 from segcate.scale._sources import open_source
 from segcate.scale._spark import SparkRunner, is_spark
 from segcate.scale._sums import Sums
+from segcate.scale._together import Together, parted
 
 
 def fit(
@@ -71,9 +89,9 @@ def fit(
     Parameters
     ----------
     estimator : SegmentMatching, or Pipeline that ends in one
-        Not fitted, with ``adjustment="bias"`` or None and a `PropensityMatcher` with replacement. What
-        cannot be done in parts is refused, with the way out. Transformers before it (a segmenter) are
-        fitted on a sample of the rows.
+        Not fitted, with ``adjustment="auto"`` (the default), "bias" or None and a `PropensityMatcher`
+        with replacement. What cannot be done in parts is refused, with the way out. Transformers before
+        it (a segmenter) are fitted on a sample of the rows.
     source : path, glob, URI, pyarrow Dataset or Table, DuckDB relation, Polars LazyFrame, or callable
         Where rows come from: Parquet by default, CSV by the ending; a callable returns a fresh
         iterator of Arrow record batches. The rows must be the same in every pass.
@@ -99,9 +117,9 @@ def fit(
     Returns
     -------
     fitted : a fitted clone of `estimator`
-        With `effects_`, `overall_`, `heterogeneity_`, `contrasts`, `balance_`, `summary` and `predict`.
-        `scale_report_` of its last step counts rows, passes and parts. Arrays of one value a row
-        do not exist.
+        With `effects_`, `overall_`, `heterogeneity_`, `contrasts`, `second_estimate_`, `balance_`,
+        `summary` and `predict`. `scale_report_` of its last step counts rows, passes and parts. Arrays
+        of one value a row do not exist.
 
     Raises
     ------
@@ -117,7 +135,9 @@ def fit(
     -----
     With replacement, everything behind an effect is a sum over rows of what is seen in a short window of
     the sorted score. A part sees, beside its own rows, twice as many rows beyond its ends as a row
-    has neighbours; sums of parts are then exact. The logistic regression takes Newton steps, one a pass.
+    has neighbours; sums of parts are then exact. A linear score takes Newton steps, one a pass. Curves and
+    the score on them come from the rows that a fit in memory takes for them, by the content of the rows;
+    the regression of the outcome from sums, and its exact weights from a second match.
     Kolmogorov-Smirnov distances of `balance_` are taken at all values of a column where a sampled segment has
     at most 4,096, else at 512 quantiles of the sample; ``ks_error`` in `scale_report_` bounds what they miss.
 
@@ -127,17 +147,16 @@ def fit(
     >>> from segcate import scale
     >>> from segcate.datasets import make_segmented_users
     >>> from segcate.effects import SegmentMatching
-    >>> from segcate.matching import PropensityMatcher
     >>> users = make_segmented_users(4000, n_segments=3, random_state=0)
     >>> X = users.X.assign(segment=users.segment, spend=users.y, mail=users.treatment)
-    >>> model = SegmentMatching(PropensityMatcher(), adjustment="bias")
-    >>> found = scale.fit(model, pa.Table.from_pandas(X), outcome="spend", treatment="mail")
+    >>> source = pa.Table.from_pandas(X)
+    >>> found = scale.fit(SegmentMatching(), source, outcome="spend", treatment="mail")
     >>> table = found.effects_[["n_treated", "effect", "std_error"]].round(2)
     >>> print(table.to_string(index_names=False))
        n_treated  effect  std_error
-    0        406    0.08       0.08
-    1        422    0.57       0.08
-    2        389    0.94       0.08
+    0        406   -0.04       0.07
+    1        422    0.53       0.07
+    2        389    0.98       0.07
     """
     job = check_job(estimator, sample_size, part_size, random_state, spill)
     roles = Roles(outcome, treatment, control, sample_weight, columns)
@@ -183,17 +202,18 @@ class _Run:
         self._note("scan")
         moments, binary = self._moments(ready)
         self._note("moments")
-        scores = self._scores(ready, moments)
+        labels, order = self._labels()
+        basis, scores = self._scores(ready, moments, order)
         self._note("scores")
-        plans, edges = self._plans(ready, moments, scores)
+        plans, edges, fits = self._plans(ready, moments, scores, basis, order)
         self._note("edges")
-        sums, counted = self._match(ready, scores, plans, edges)
+        matching = Matching(plans, scores, edges, ready.scan.weight_factor is not None)
+        curved = None if fits is None else curved_run(self.runner, matching, fits)
+        sums, counted = self._match(matching, curved)
         self._note("matches")
         estimates = {
-            code: self._estimate(
-                ready, moments[code], scores.get(code), plans.get(code), sums.get(code)
-            )
-            for code in moments
+            code: self._estimate(ready, code, m, matching, sums, curved)
+            for code, m in moments.items()
         }
         report = {
             "n_rows": ready.scan.n_rows,
@@ -202,7 +222,6 @@ class _Run:
             **counted,
             **{f"seconds_{name}": value for name, value in self.seconds.items()},
         }
-        labels, order = self._labels()
         findings = Findings(
             labels=labels,
             position=self.reader.position,
@@ -216,6 +235,7 @@ class _Run:
             options=ready.plan.options,
             outcome=self.reader.roles.outcome,
             report=report,
+            curved=curved,
         )
         return assemble(self.job, findings)
 
@@ -261,13 +281,25 @@ class _Run:
         is_zero_one = binary & (ready.shape.low == 0) & (ready.shape.high == 1)
         return {code: moments_of(s, ready.shape) for code, s in sums.items()}, is_zero_one
 
-    def _scores(self, ready: _Ready, moments: dict[int, Moments]) -> dict[int, Score]:
-        options = ScoreOptions(
-            self.job.matcher.pool_propensity,
-            ready.scan.weight_factor is not None,
-            ready.scan.are_counts,
-        )
-        return ScorePasses(moments, options, self._sample, self._whole).run(self.runner)
+    def _scores(
+        self, ready: _Ready, moments: dict[int, Moments], order: list[int]
+    ) -> tuple[Basis | None, Mapping[int, RowScore]]:
+        """Choose curves, where they are asked for, and fit the score."""
+        has_weights, basis, logit = ready.scan.weight_factor is not None, None, None
+        if self.job.needs_curves:
+            refuse_many(len(moments))
+            levels = every_level(ready.encoded)
+            basis, logit = made_curves(self.runner, levels, moments, order, has_weights=has_weights)
+        if is_curved(self.job.matcher.estimator):
+            if basis is None or logit is None:
+                return basis, {}
+            return basis, {
+                code: CurvedScore(basis, logit, place)
+                for place, code in enumerate(order)
+                if moments[code].has_both_arms
+            }
+        options = ScoreOptions(self.job.matcher.pool_propensity, has_weights, ready.scan.are_counts)
+        return basis, ScorePasses(moments, options, self._sample, self._whole).run(self.runner)
 
     def _sampled(self, raw: RawRows) -> dict[int, Rows]:
         """Encode the sample, segment by segment."""
@@ -278,76 +310,89 @@ class _Run:
         }
 
     def _plans(
-        self, ready: _Ready, moments: dict[int, Moments], scores: dict[int, Score]
-    ) -> tuple[dict[int, SegmentPlan], dict[int, Edges]]:
-        """Cut the segments, and read the source for what lies at the cuts."""
-        plans, edges = {}, {}
+        self,
+        ready: _Ready,
+        moments: dict[int, Moments],
+        scores: Mapping[int, RowScore],
+        basis: Basis | None,
+        order: list[int],
+    ) -> tuple[dict[int, SegmentPlan], dict[int, Edges], Regressions | None]:
+        """Cut the segments, read the source for what lies at the cuts, and regress outcomes on curves."""
+        options, plans, empty = ready.plan.options, {}, {}
         for code, score in scores.items():
-            plans[code], edges[code] = self._planned(ready, moments[code], score, code)
-        edges = self.runner.fold(EdgesStep(scores, edges))
+            plans[code], empty[code] = self._planned(ready, moments[code], score, code)
+        step, fits = EdgesStep(scores, empty), None
+        if basis is None or not has_curves(options.adjustment):
+            edges = self.runner.fold(step)
+        else:
+            how = (options.estimand, options.inference)
+            outcomes = outcome_step(basis, moments, *how)
+            edges, sums = parted(self.runner.fold(Together(step, outcomes)))
+            fits = regressions(outcomes, sums, order, *how)
         for code, plan in plans.items():
-            is_detrended = plan.inference == "sample" and not ready.plan.options.as_published
+            is_detrended = plan.inference == "sample" and not options.as_published
             plans[code] = replace(
                 plan,
+                caliper=self._caliper(ready, moments[code], edges[code]),
                 offsets=edges[code].offsets,
                 trends=edges[code].trends if is_detrended else plan.trends,
             )
-        return plans, edges
+        return plans, edges, fits
+
+    def _caliper(self, ready: _Ready, m: Moments, edges: Edges) -> float:
+        """Return the width of the caliper of a segment; infinite for none."""
+        matcher = self.job.matcher
+        if matcher.caliper is None:
+            return np.inf
+        total = m.mass.sum() if ready.scan.are_counts else m.n.sum()
+        unit = 1.0 if matcher.caliper_scale == "raw" else edges.deviation(float(total))
+        return float(matcher.caliper) * unit
 
     def _planned(
-        self, ready: _Ready, m: Moments, score: Score, code: int
+        self, ready: _Ready, m: Moments, score: RowScore, code: int
     ) -> tuple[SegmentPlan, Edges]:
         """Say how the parts of a segment are matched, and where they end."""
         options, matcher = ready.plan.options, self.job.matcher
         sampled = self._sample.get(code)
         values = np.empty(0) if sampled is None else score.of(sampled.columns)
-        n = int(m.n.sum())
-        n_parts = -(-n // self.job.rows_a_part(len(m.low)))
+        n_parts = -(-int(m.n.sum()) // self.job.rows_a_part(len(m.low)))
         has_weights, are_counts = ready.scan.weight_factor is not None, ready.scan.are_counts
         places = (1.0, 1.0)
         if has_weights and not are_counts:
             places = (float(m.n[0] / m.mass[0]), float(m.n[1] / m.mass[1]))
-        total = float(m.mass.sum()) if are_counts else float(n)
-        width = np.inf
-        if matcher.caliper is not None:
-            is_raw = matcher.caliper_scale == "raw"
-            width = float(matcher.caliper) * (1.0 if is_raw else score.deviation(m, total))
+        n_places = m.mass if are_counts else m.n
         centre = (float(m.plain_mean[0]), score.mean(m))
         columns = np.empty((0, len(m.low))) if sampled is None else sampled.columns
         plan = SegmentPlan(
             estimand=options.estimand,
-            n_neighbors=int(matcher.n_neighbors),
+            n_neighbors=_neighbors(matcher, n_places),
             n_variance_neighbors=options.n_variance_neighbors,
             inference=options.inference,
             shift=np.concatenate([centre, m.plain_mean[1:]]),
-            caliper=width,
             places=places,
             bins=(bins_of(expit(values)), *(bins_of(z) for z in columns.T)),
         )
-        if score.is_exact and not has_weights and np.isinf(width) and self._wants_2016(options):
+        if isinstance(score, Score) and score.is_exact and self._wants_2016(options, has_weights):
             plan = replace(plan, **_model_2016(score, m, options))
         wanted = reach(plan.estimand, plan.n_neighbors, plan.n_variance_neighbors)
         return plan, Edges(
             cuts_between(values, n_parts), wanted, places if has_weights else None, centre
         )
 
-    @staticmethod
-    def _wants_2016(options: EstimateOptions) -> bool:
+    def _wants_2016(self, options: EstimateOptions, has_weights: bool) -> bool:
         """Tell whether the score's estimation enters the variance."""
-        is_asked = options.std_error != "abadie-imbens"
-        return is_asked and options.inference == "population"
+        is_asked = options.std_error != "abadie-imbens" and not has_curves(options.adjustment)
+        is_plain = self.job.matcher.caliper is None and not has_weights
+        return is_asked and is_plain and options.inference == "population"
 
     def _match(
-        self,
-        ready: _Ready,
-        scores: dict[int, Score],
-        plans: dict[int, SegmentPlan],
-        edges: dict[int, Edges],
+        self, matching: Matching, curved: CurvedRun | None
     ) -> tuple[dict[int, Sums], dict[str, Any]]:
-        """Deal the rows out to the parts, and add the parts up."""
-        halos = {code: edge.halo for code, edge in edges.items()}
-        has_weights = ready.scan.weight_factor is not None
-        found = self.runner.match(MatchStep(plans, scores, halos, has_weights))
+        """Deal the rows out to the parts, and add the parts up, unless it was done."""
+        if curved is None:
+            plans, scores = matching.plans, matching.scores
+            step = MatchStep(plans, scores, matching.halos, matching.has_weights)
+        found = self.runner.match(step) if curved is None else curved.parts
         n_own = sum(int(sums["n"].sum()) for sums in found.sums.values())
         share = (found.n_dealt - n_own) / max(n_own, 1)
         return found.sums, {"halo_share": share, "spilled_bytes": found.n_bytes}
@@ -355,26 +400,30 @@ class _Run:
     def _estimate(
         self,
         ready: _Ready,
+        code: int,
         m: Moments,
-        score: Score | None,
-        plan: SegmentPlan | None,
-        sums: Sums | None,
+        matching: Matching,
+        sums: dict[int, Sums],
+        curved: CurvedRun | None,
     ) -> SegmentEstimate:
         """Estimate one segment."""
-        if score is None or plan is None or sums is None:
+        if code not in sums:
             n_control, n_treated = (int(n) for n in m.n)
             status = "no treated rows" if n_treated == 0 else "no control rows"
-            return SegmentEstimate(
+            counted = SegmentEstimate(
                 status, np.nan, np.nan, n_control + n_treated, n_treated, n_control, 0, 0.0
             )
+            return counted if curved is None else curved.without(code, counted)
         options, note = ready.plan.options, ""
         if ready.scan.weight_factor is not None:
             note = COUNTS_NOTE if ready.scan.are_counts else SAMPLING_NOTE
         facts = SegmentFacts(
-            plan, options.adjustment, options.std_error, options.fewest, options.as_published,
-            note, score.note, m.high > m.low,
+            matching.plans[code], options.adjustment, options.std_error, options.fewest,
+            options.as_published, note, matching.scores[code].note, m.high > m.low,
         )  # fmt: skip
-        return segment_estimate(sums, facts)
+        if curved is not None:
+            return curved.estimate(code, facts)
+        return segment_estimate(sums[code], facts)
 
     def _labels(self) -> tuple[npt.NDArray[Any], list[int]]:
         """Sort the labels as a fit in memory does, and say which segment each is."""
@@ -387,6 +436,13 @@ class _Run:
         order = np.empty(len(known), dtype=np.intp)
         order[codes] = np.arange(len(known))
         return labels, order.tolist()
+
+
+def _neighbors(matcher: PropensityMatcher, n_donors: Float) -> tuple[int, int]:
+    """Return how many neighbours are wanted among the controls, and among the treated."""
+    if is_auto(matcher.n_neighbors):
+        return neighbors_for(float(n_donors[0])), neighbors_for(float(n_donors[1]))
+    return int(matcher.n_neighbors), int(matcher.n_neighbors)
 
 
 def _model_2016(score: Score, m: Moments, options: EstimateOptions) -> dict[str, Any]:

@@ -59,12 +59,14 @@ class Halo(NamedTuple):
         return first.astype(np.intp), last.astype(np.intp)
 
 
-def reach(estimand: str, n_neighbors: int, n_variance_neighbors: int) -> tuple[int, int]:
+def reach(
+    estimand: str, n_neighbors: tuple[int, int], n_variance_neighbors: int
+) -> tuple[int, int]:
     """Return how many controls, and how many treated, a halo holds on each side."""
     others = n_variance_neighbors + 1
-    donors = max(2 * n_neighbors, others)
-    focal_control, focal_treated = FOCAL_ARMS[estimand]
-    return (donors if focal_treated else others), (donors if focal_control else others)
+    focal = FOCAL_ARMS[estimand]
+    wanted = [max(2 * n_neighbors[arm], others) if focal[1 - arm] else others for arm in (0, 1)]
+    return wanted[0], wanted[1]
 
 
 def nearest_to_cuts(score: Float, places: Float | None, cuts: Float, n: int) -> tuple[Near, Near]:

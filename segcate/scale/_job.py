@@ -10,10 +10,13 @@ from sklearn.pipeline import Pipeline
 
 from segcate._inputs.parameters import check_count
 from segcate.effects import SegmentMatching
+from segcate.effects._matched.estimated_segment import is_curved as has_curves
 from segcate.matching import PropensityMatcher
+from segcate.matching._options import is_auto
+from segcate.matching._propensity import is_curved
 
 # A call that works, for messages.
-_WORKS = "SegmentMatching(PropensityMatcher(), adjustment='bias')"
+_WORKS = "SegmentMatching()"
 # Numbers of a part that are held at once, at most.
 _MOST_NUMBERS = 50_000_000
 
@@ -40,6 +43,11 @@ class Job:
     part_size: int | None
     random_state: int
     spill: str | None
+
+    @property
+    def needs_curves(self) -> bool:
+        """Tell whether the score or the adjustment is made of curves."""
+        return is_curved(self.matcher.estimator) or has_curves(self.estimator._adjusts_by)
 
     def rows_a_part(self, n_columns: int) -> int:
         """Return how many rows a part owns at most."""
@@ -82,29 +90,32 @@ def _reasons(estimator: SegmentMatching, matcher: Any) -> list[tuple[bool, str]]
         return [
             (True, f"`matcher` must be a PropensityMatcher; got {type(matcher).__name__}. {_use()}")
         ]
-    adjustment = estimator.adjustment
+    adjustment = estimator._adjusts_by
     is_named = adjustment is None or isinstance(adjustment, str)
     return [
         (
-            is_named and adjustment not in (None, "bias"),
+            is_named and adjustment not in (None, "auto", "bias"),
             f"adjustment={adjustment!r} makes one regression of all rows after the matches, which is not done in "
             f"parts. {_use()}",
         ),
         (
             not is_named,
-            f"`adjustment` must be None or 'bias'; a {type(adjustment).__name__} fitted on a sample would give other "
-            f"numbers. {_use()}",
+            f"`adjustment` must be None, 'auto' or 'bias'; a {type(adjustment).__name__} fitted on a sample would give "
+            f"other numbers. {_use()}",
         ),
         (
-            matcher.estimator is not None,
-            f"`estimator` of the matcher must be None; got {matcher.estimator!r}, which cannot be fitted by sums. "
-            f"{_use()}",
+            matcher.estimator is not None and not is_curved(matcher.estimator),
+            f"`estimator` of the matcher must be None or 'auto'; got {matcher.estimator!r}, which cannot be fitted by "
+            f"sums. {_use()}",
         ),
         (
             not matcher.replacement,
             "replacement=False chooses row after row, which cannot be done in parts. Use replacement=True.",
         ),
-        (matcher.n_neighbors == "auto", f"n_neighbors='auto' is for adjustment='auto'. {_use()}"),
+        (
+            is_auto(matcher.n_neighbors) and not has_curves(adjustment),
+            f"n_neighbors='auto' is for adjustment='auto'. {_use()}",
+        ),
         (
             matcher.exact is not None,
             "`exact` is not done in parts. Make the column part of the segments, with GroupSegmenter.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import Protocol
 
 import numpy as np
 from scipy.special import logit
@@ -53,6 +54,24 @@ class Pooled:
         return linear_predictor(columns - self.low, self.grid, np.arange(len(columns)))
 
 
+class RowScore(Protocol):
+    """The score of one segment, however it was made."""
+
+    @property
+    def note(self) -> str:
+        """What is special about it."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Tell whether it is the maximum of a likelihood without penalty."""
+
+    def of(self, columns: Float) -> Float:
+        """Return the log-odds of some rows."""
+
+    def mean(self, moments: Moments) -> float:
+        """Return about the mean of the score over the rows of the segment."""
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """The score of one segment.
@@ -82,13 +101,6 @@ class Score:
         """Return about the mean of the score over the rows of the segment."""
         coef = self.coef
         return float(coef[0] + coef[1:] @ moments.plain_mean[1:])
-
-    def deviation(self, moments: Moments, total: float) -> float:
-        """Return the standard deviation of the score over rows that weigh `total`, by their moments."""
-        if total <= 1:
-            return 0.0
-        slopes = self.coef[1:]
-        return float(np.sqrt(slopes @ moments.covariance @ slopes * total / (total - 1)))
 
     @property
     def coef(self) -> Float:

@@ -42,7 +42,7 @@ def made_plan(rows, estimand, k, others, inference, with_model, caliper=np.inf):
             for arm in (0, 1)
         )
     return SegmentPlan(
-        estimand, k, others, inference, values.mean(axis=0), caliper, model=model, ranks=ranks
+        estimand, (k, k), others, inference, values.mean(axis=0), caliper, model=model, ranks=ranks
     )
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 import segcate
@@ -232,13 +233,10 @@ def test_nothing_is_kept_by_row():
 @pytest.mark.parametrize(
     ("model", "message"),
     [
+        (model_of({"n_neighbors": "auto"}), "n_neighbors='auto' is for adjustment='auto'"),
         (
-            SegmentMatching(PropensityMatcher(), adjustment="auto"),
-            "adjustment='auto'.*Use SegmentMatching",
-        ),
-        (
-            SegmentMatching(PropensityMatcher("auto"), adjustment="bias"),
-            "`estimator` of the matcher",
+            SegmentMatching(PropensityMatcher(LogisticRegression())),
+            "`estimator` of the matcher must be None or 'auto'.*Use SegmentMatching",
         ),
         (model_of({"replacement": False}), "replacement=True"),
         (model_of({"exact": "age"}), "GroupSegmenter"),

@@ -21,7 +21,7 @@ from segcate.effects._curved.comparison import Comparison
 __all__ = ["ArmFit", "fit_arm"]
 
 # A residual says nothing of the noise where the row has more leverage than this.
-_MOST_LEVERAGE = 0.95
+MOST_LEVERAGE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,6 @@ def fit_arm(
 def _noise(residual: Float, leverage: Float) -> Float:
     """Estimate the variance of each outcome of one arm and segment around the regression."""
     square, spare = residual**2, 1.0 - leverage
-    least = 1.0 - _MOST_LEVERAGE
+    least = 1.0 - MOST_LEVERAGE
     shared = square.sum() / max(float(np.maximum(spare, 0.0).sum()), least)
     return np.where(spare < least, shared, square / np.maximum(spare, least))

@@ -19,7 +19,15 @@ from segcate._statistics.sandwich import unit_factor
 from segcate.effects._curved.comparison import Comparison
 from segcate.effects._curved.weighted_effects import DonorPart, WeightedEffects
 
-__all__ = ["ALONE", "BY_ODDS", "Reweighted", "combine_reweighted", "reweighted"]
+__all__ = [
+    "ALONE",
+    "BY_ODDS",
+    "Moved",
+    "Reweighted",
+    "combine_reweighted",
+    "reweighted",
+    "variance_of_moves",
+]
 
 
 ALONE = "the regression alone, with equal weights"
@@ -44,13 +52,13 @@ class Reweighted:
 
 
 @dataclass
-class _Sums:
+class Moved:
     """What the donors of an arm add: squares of the weights that differ, and what groups add."""
 
     variance: Float
     second: Float
     fourth: Float
-    groups: Float | None
+    groups: Float | None = None
 
 
 def reweighted(
@@ -106,7 +114,7 @@ def _add_up(
     moves: Sequence[Float | None],
     share: Float,
     groups: Int | None,
-) -> _Sums:
+) -> Moved:
     """Find by how much the exact weights of the donors of an arm differ, and add up what matters."""
     arm, n = part.arm, len(share) + 1
     rows_of = comparison.arm_rows(arm.arm)
@@ -115,7 +123,7 @@ def _add_up(
         if move is not None:
             gaps[code] = -_total(curves, rows, move)
     by_group = None if groups is None else np.zeros((n, int(groups.max()) + 1))
-    sums = _Sums(np.zeros(n), np.zeros(n), np.zeros(n), by_group)
+    sums = Moved(np.zeros(n), np.zeros(n), np.zeros(n), by_group)
     for code, (rows, move) in enumerate(zip(rows_of, moves, strict=True)):
         if len(rows) == 0:
             continue
@@ -146,16 +154,20 @@ def _total(curves: Curves, rows: Int, weight: Float) -> Float:
 
 
 def _variance(
-    sums: Sequence[_Sums], groups: Int | None, comparison: Comparison
+    sums: Sequence[Moved], groups: Int | None, comparison: Comparison
 ) -> tuple[Float, Float]:
     """Return variances and degrees of freedom: after Satterthwaite, or of groups."""
-    if groups is not None:
-        used = np.unique(groups[np.concatenate(list(comparison.rows_of))])
-        together = sum(part.groups for part in sums if part.groups is not None)
-        variance = (np.asarray(together) ** 2).sum(axis=1) * unit_factor(
-            len(used), leaves_out=False
-        )
-        return variance, np.full(len(variance), max(len(used) - 1.0, 1.0))
+    if groups is None:
+        return variance_of_moves(sums)
+    used = np.unique(groups[np.concatenate(list(comparison.rows_of))])
+    together = sum(part.groups for part in sums if part.groups is not None)
+    factor = unit_factor(len(used), leaves_out=False)
+    variance = (np.asarray(together) ** 2).sum(axis=1) * factor
+    return variance, np.full(len(variance), max(len(used) - 1.0, 1.0))
+
+
+def variance_of_moves(sums: Sequence[Moved]) -> tuple[Float, Float]:
+    """Return the variances of weights that differ, and their degrees of freedom after Satterthwaite."""
     parts = np.array([part.variance for part in sums])
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = np.array([part.second**2 / part.fourth for part in sums])
