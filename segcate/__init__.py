@@ -81,6 +81,7 @@ SKOPS_TRUSTED_TYPES: list[str] = [
     "segcate.temporal.OutcomeScale",
     "segcate.temporal.Roles",
     "segcate.temporal.Scaling",
+    "segcate.temporal.TemporalMean",
     "segcate.temporal.TrajectorySegmenter",
     "segcate.temporal.TreatmentCoding",
     "sklearn.cluster._bisect_k_means._BisectingTree",

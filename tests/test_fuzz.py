@@ -53,7 +53,7 @@ ELSEWHERE = {
     "honest_effects": "tests/model_selection/test_honest.py",
     "pair_differences": "tests/effects/test_rosenbaum.py",
     "CRN": "tests/temporal", "MSM": "tests/temporal", "RMSN": "tests/temporal", "GNet": "tests/temporal",
-    "LinearGComputation": "tests/temporal",
+    "LinearGComputation": "tests/temporal", "TemporalMean": "tests/temporal",
     "CausalTransformer": "tests/temporal", "TrajectorySegmenter": "tests/temporal",
     "cross_fit_segment_effects": "tests/temporal", "segment_effects": "tests/temporal",
     "Network": "tests/temporal", "Training": "tests/temporal",

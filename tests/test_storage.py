@@ -194,6 +194,7 @@ FITTED: dict[str, Callable[[], Any]] = {
     "RuleSegmenter": lambda: segmentation.RuleSegmenter({"low": "x0 < 0"}).fit(users().X),
     "MSM": msm,
     "LinearGComputation": linear_g_computation,
+    "TemporalMean": lambda: temporal.TemporalMean([linear_g_computation(), msm()]).fit(panel()),
     "TrajectorySegmenter": trajectories,
     **{name: partial(network, name) for name in NETWORKS},
 }  # fmt: skip

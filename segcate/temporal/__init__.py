@@ -13,6 +13,7 @@ from segcate._publishing import publish
 from segcate.temporal._models.linear_g_computation import LinearGComputation
 from segcate.temporal._models.msm import MSM
 from segcate.temporal._models.settings import Network, Training
+from segcate.temporal._models.temporal_mean import TemporalMean
 from segcate.temporal._panel.coding import Scaling, TreatmentCoding
 from segcate.temporal._panel.outcome_scale import OutcomeScale
 from segcate.temporal._panel.panel import Roles
@@ -58,6 +59,7 @@ __all__ = [
     "Network",
     "SemiSynthetic",
     "SimulatedState",
+    "TemporalMean",
     "Training",
     "TrajectorySegmenter",
     "TreatmentPlan",

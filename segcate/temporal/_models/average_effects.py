@@ -83,6 +83,21 @@ def interval_table(
     return table if d > 1 else table.drop(columns="outcome")
 
 
+def mean_of_intervals(tables: list[pd.DataFrame], confidence_level: float) -> pd.DataFrame:
+    """Average the effects of several models, row by row.
+
+    The standard error is the mean of the models', which is what it comes to at most, however their
+    errors go together; the degrees of freedom are the fewest.
+    """
+    effect, std_error = (
+        np.mean([table[name].to_numpy() for table in tables], axis=0)
+        for name in ("effect", "std_error")
+    )
+    df = np.min([table["df"].to_numpy() for table in tables], axis=0)
+    low, high = Law(df).interval(effect, std_error, confidence_level)
+    return tables[0].assign(effect=effect, std_error=std_error, ci_low=low, ci_high=high, df=df)
+
+
 def _between(effects: Float, fold: Int) -> tuple[Float, Float]:
     """Return the variance of the mean effect between models, and its degrees of freedom.
 

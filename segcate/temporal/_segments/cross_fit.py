@@ -325,7 +325,8 @@ def _gather(parts: list[UnitEffects], fold: Int) -> UnitEffects:
     order = np.argsort(np.argsort(fold, kind="stable"))
     effects = np.concatenate([part.effects for part in parts], axis=1)[:, order]
     followed = np.concatenate([part.followed for part in parts])[order]
-    return UnitEffects(effects, followed, parts[0].is_resampled)
+    kinds = tuple(_gather(list(kind), fold) for kind in zip(*(p.kinds for p in parts), strict=True))
+    return UnitEffects(effects, followed, parts[0].is_resampled, kinds)
 
 
 def _count_folds(labels: Int64, fold: Int, segments: Int64) -> pd.Series[int]:

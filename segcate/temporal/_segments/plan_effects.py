@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from segcate._inputs.arrays import Float, Int
+from segcate._inputs.arrays import Bool, Float, Int
 from segcate._inputs.parameters import check_count, check_in_unit_interval
-from segcate.temporal._models.average_effects import average_effects
+from segcate.temporal._models.average_effects import average_effects, mean_of_intervals
 from segcate.temporal._panel.panel import Panel
 from segcate.temporal._panel.plan import TreatmentPlan
 from segcate.temporal._segments.trajectories import TrajectorySegmenter
@@ -30,17 +30,43 @@ class UnitEffects:
         before the origin, else 0; NaN for a plan that is a function.
     is_resampled : bool
         Whether the first model is the estimate and the others are fits to resamples.
+    kinds : tuple of UnitEffects
+        Those of every estimator of a `TemporalMean`, whose means `effects` holds; else empty.
     """
 
     effects: Float
     followed: Float
     is_resampled: bool = False
+    kinds: tuple[UnitEffects, ...] = ()
 
     @property
     def estimate(self) -> Float:
         """Return the effect on every unit, (n_units, n_outcomes)."""
         found: Float = self.effects[0] if self.is_resampled else self.effects.mean(axis=0)
         return found
+
+    def average(
+        self,
+        owner: str,
+        rows: Bool,
+        outcomes: tuple[str, ...],
+        confidence_level: float,
+        fold: Int | None,
+    ) -> pd.DataFrame:
+        """Average over some units, with an interval, one row an outcome."""
+        asked = (owner, rows, outcomes, confidence_level, fold)
+        if self.kinds:
+            return mean_of_intervals(
+                [kind.average(*asked) for kind in self.kinds], confidence_level
+            )
+        return average_effects(
+            owner,
+            self.effects[:, rows, None],
+            outcomes,
+            confidence_level,
+            None if fold is None else fold[rows],
+            is_resampled=self.is_resampled,
+        )
 
 
 def segment_effects(
@@ -62,7 +88,7 @@ def segment_effects(
 
     Parameters
     ----------
-    estimator : fitted LinearGComputation, or network with at least two models
+    estimator : fitted LinearGComputation, network with at least two models, or TemporalMean of such
         It should have been fitted on other units than those of `panel`, too.
     segmenter : fitted TrajectorySegmenter
     panel : frame
@@ -147,6 +173,13 @@ def follow_plans(
     step: int | None,
 ) -> UnitEffects:
     """Return the effect on every unit, and whether it was treated so before."""
+    if hasattr(estimator, "estimators_"):
+        kinds = tuple(
+            follow_plans(owner, kind, data, plan, reference, origin=origin, step=step)
+            for kind in estimator.estimators_
+        )
+        mean = np.mean([kind.estimate for kind in kinds], axis=0)
+        return UnitEffects(mean[None], kinds[0].followed, kinds=kinds)
     origins, _ = estimator._origins(data, origin)
     effects = estimator._replicates(data, origins, plan, reference)[:, :, 0]
     at = check_step(owner, step, effects.shape[2]) - 1
@@ -173,14 +206,8 @@ def effects_by_segment(
     tables = []
     for segment in segments:
         rows = labels == segment
-        table = average_effects(
-            owner,
-            found.effects[:, rows, None],
-            outcomes,
-            confidence_level,
-            None if fold is None else fold[rows],
-            is_resampled=found.is_resampled,
-        ).drop(columns=["step", "df"])
+        table = found.average(owner, rows, outcomes, confidence_level, fold)
+        table = table.drop(columns=["step", "df"])
         shares = found.followed[rows].mean(axis=0) if rows.any() else np.full(2, np.nan)
         table.insert(0, "segment", segment)
         tables.append(table.assign(followed_plan=shares[0], followed_reference=shares[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,10 @@ from segcate._inputs.arrays import Float
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_option
 
-FEATURES = ("representation", "potential_outcomes", "contrasts")
+FEATURES = ("auto", "representation", "potential_outcomes", "contrasts")
+
+# Refits to resamples that stability looks at.
+_MOST_RESAMPLES = 20
 
 
 class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -33,10 +37,11 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         is cloned, in a search for example, wrap it: ``sklearn.frozen.FrozenEstimator(estimator)``.
     clusterer : clusterer with `fit` and `predict`, default=None
         None: ``KMeans(4, n_init=10, random_state=0)``. A clusterer that marks noise with -1 keeps it.
-    features : {"representation", "potential_outcomes", "contrasts"} or callable
-        What is clustered: the representation of the history (default); predicted outcomes under
-        `plan` and, where given, under `reference`, step by step; their difference; or whatever
-        ``features(estimator, panel)`` returns, one row a unit in the sorted order of ids.
+    features : {"auto", "contrasts", "potential_outcomes", "representation"} or callable, default="auto"
+        What is clustered: the effects of `plan` against `reference`, step by step; predicted outcomes under
+        `plan` and, where given, under `reference`; the representation of the history; or whatever
+        ``features(estimator, panel)`` returns, one row a unit in the sorted order of ids. "auto" takes
+        the first of them for which plans are given, as effects are what separates effects.
     plan, reference : plans as in `predict`, default=None
         Needed for potential outcomes and contrasts.
     origin : "last" or int, default="last"
@@ -58,8 +63,10 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     n_merged_ : int
         Clusters that were too small and joined another.
     stability_ : float
-        Mean adjusted Rand index of the segments that each model's representation alone gives, pair
-        by pair; NaN where features are not the representation of two models or more.
+        Mean adjusted Rand index of segments that refits find. Of contrasts: by the effects of each model
+        alone, pair by pair, or of each of up to 20 resamples (`LinearGComputation`) against `labels_`; of
+        representations: by each model's alone, pair by pair. NaN for other features, and where there is
+        one fit only.
 
     See Also
     --------
@@ -72,7 +79,7 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     >>> panel = tumor_growth(200, gamma=2, random_state=0).panel
     >>> model = MSM(["chemo", "radio"], "volume", horizon=3).fit(panel)
     >>> plan = {"chemo": [1, 1, 1], "radio": [0, 0, 0]}
-    >>> segmenter = TrajectorySegmenter(model, features="potential_outcomes", plan=plan)
+    >>> segmenter = TrajectorySegmenter(model, plan=plan)  # by the outcomes that the plan leads to
     >>> segmenter.fit(panel).predict(panel).shape
     (200,)
     """
@@ -82,7 +89,7 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         estimator: Any,
         clusterer: Any = None,
         *,
-        features: Any = "representation",
+        features: Any = "auto",
         plan: Any = None,
         reference: Any = None,
         origin: Any = "last",
@@ -175,7 +182,7 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         ids = self._ids(panel)
         if callable(self.features):
             values = np.asarray(self.features(self.estimator, panel), dtype=np.float64)
-        elif self.features == "representation":
+        elif self._kind == "representation":
             values = np.asarray(self.estimator.transform(panel, origin=self.origin))
         else:
             values = self._predictions(panel, len(ids))
@@ -187,7 +194,7 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return ids, values
 
     def _predictions(self, panel: Any, n_units: int) -> Float:
-        if self.features == "contrasts":
+        if self._kind == "contrasts":
             table = self.estimator.effect(panel, self.plan, self.reference, origin=self.origin)
             names = self.estimator._effect_names()
             contrasts: Float = table[list(names)].to_numpy().reshape(n_units, -1)
@@ -202,18 +209,40 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         ]
         return np.hstack(blocks)
 
+    @property
+    def _kind(self) -> Any:
+        """Resolve "auto"."""
+        if not isinstance(self.features, str) or self.features != "auto":
+            return self.features
+        if self.plan is None:
+            return "representation"
+        return "potential_outcomes" if self.reference is None else "contrasts"
+
     def _stability(self, panel: Any) -> float:
-        """Compare the segments that each model's representation gives."""
-        n_models = getattr(self.estimator, "n_models", 1)
-        if self.features != "representation" or n_models < 2:
+        """Compare the segments that refits give."""
+        parts: list[Float] = []
+        if self._kind == "representation":
+            n_models = getattr(self.estimator, "n_models", 1)
+            values = np.asarray(self.estimator.transform(panel, origin=self.origin))
+            parts = np.split(values, n_models, axis=1)
+        elif self._kind == "contrasts":
+            data = self.estimator._read(panel)
+            origins, _ = self.estimator._origins(data, self.origin)
+            found = self.estimator._replicates(data, origins, self.plan, self.reference)
+            parts = list(found.reshape(len(found), data.n_units, -1))
+        if len(parts) < 2:
             return float("nan")
-        values = np.asarray(self.estimator.transform(panel, origin=self.origin))
-        found = []
-        for part in np.split(values, n_models, axis=1):
-            scaled = StandardScaler().fit_transform(part) if self.scale else part
-            found.append(clone(self.clusterer_).fit(scaled).predict(scaled))
-        pairs = [adjusted_rand_score(found[i], found[j]) for i in range(n_models) for j in range(i)]
-        return float(np.mean(pairs))
+        is_resampled = self._kind == "contrasts" and self.estimator._is_resampled
+        if is_resampled:
+            parts = parts[1 : 1 + _MOST_RESAMPLES]
+        segments = [self._cluster(part) for part in parts]
+        if is_resampled:
+            return float(np.mean([adjusted_rand_score(self.labels_, one) for one in segments]))
+        return float(np.mean([adjusted_rand_score(*pair) for pair in combinations(segments, 2)]))
+
+    def _cluster(self, values: Float) -> npt.NDArray[Any]:
+        scaled = StandardScaler().fit_transform(values) if self.scale else values
+        return np.asarray(clone(self.clusterer_).fit(scaled).predict(scaled))
 
     def _scaled(self, values: Float) -> Float:
         if self._scaler is None:
@@ -249,13 +278,13 @@ class TrajectorySegmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self.estimator)
         if not callable(self.features):
             check_option(owner, "features", self.features, FEATURES)
-            if self.features == "representation" and not hasattr(self.estimator, "transform"):
+            if self._kind == "representation" and not hasattr(self.estimator, "transform"):
                 raise TypeError(
-                    f"{owner}: {type(self.estimator).__name__} has no representation. Use "
-                    "features='potential_outcomes' or 'contrasts' with a plan."
+                    f"{owner}: {type(self.estimator).__name__} has no representation. Give "
+                    "`plan` and `reference`, whose effects are then clustered."
                 )
             needed = {"potential_outcomes": ("plan",), "contrasts": ("plan", "reference")}
-            missing = [n for n in needed.get(self.features, ()) if getattr(self, n) is None]
+            missing = [n for n in needed.get(self._kind, ()) if getattr(self, n) is None]
             if missing:
                 raise ValueError(
                     f"{owner}: features={self.features!r} needs {' and '.join(missing)}. Pass them "

@@ -10,7 +10,7 @@ from sklearn.cluster import KMeans
 from sklearn.frozen import FrozenEstimator
 
 from segcate.segmentation import HDBSCANSegmenter
-from segcate.temporal import MSM, TrajectorySegmenter, segment_effects
+from segcate.temporal import MSM, LinearGComputation, TrajectorySegmenter, segment_effects
 from segcate.temporal._models.average_effects import average_effects
 from tests.helpers.small_panels import small, small_panel
 
@@ -123,7 +123,7 @@ def test_default_clusters_do_not_depend_on_global_randomness(msm, panel):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({}, TypeError, "MSM has no representation. Use"),
+        ({}, TypeError, "MSM has no representation. Give `plan` and `reference`"),
         ({"features": "plans"}, ValueError, "`features`"),
         ({"features": "contrasts", "plan": PLAN}, ValueError, "needs reference"),
         ({"features": "potential_outcomes"}, ValueError, "needs plan"),
@@ -241,3 +241,36 @@ def test_stability_compares_the_segments_of_each_model(gnet, panel, new):
     }  # fmt: skip
     few = new[new["id"] < 101]
     assert len(segment_effects(gnet, segmenter, few, PLAN, OTHER)) == 1
+
+
+def test_effects_are_clustered_where_plans_are_given(msm, panel):
+    segmenter = TrajectorySegmenter(msm, plan=PLAN, reference=OTHER)
+    contrasts = TrajectorySegmenter(msm, features="contrasts", plan=PLAN, reference=OTHER)
+    np.testing.assert_array_equal(segmenter._features(panel)[1], contrasts._features(panel)[1])
+    one = TrajectorySegmenter(msm, plan=PLAN)
+    both = TrajectorySegmenter(msm, features="potential_outcomes", plan=PLAN)
+    np.testing.assert_array_equal(one._features(panel)[1], both._features(panel)[1])
+
+
+def test_segments_of_contrasts_are_stable_where_effects_differ():
+    kinds = small_panel(160, n_steps=7, varies=False)
+    kinds["y"] += np.where(kinds["kind"] == "b", 3.0, 0.0) * kinds.groupby("id")["a0"].shift(
+        fill_value=0
+    )
+    none = small_panel(160, n_steps=7, varies=False)
+    none["y"] = np.random.default_rng(0).normal(size=len(none))
+    found = []
+    for frame in (kinds, none):
+        model = LinearGComputation(
+            ["a0", "a1"], "y", static=["kind"], horizon=3, n_bootstraps=8, random_state=0
+        )
+        segmenter = TrajectorySegmenter(
+            model.fit(frame),
+            KMeans(2, n_init=3, random_state=0),
+            plan=PLAN,
+            reference=OTHER,
+            origin=3,
+        )
+        found.append(segmenter.fit(frame).stability_)
+    assert found[0] > 0.7
+    assert found[1] < found[0] - 0.2

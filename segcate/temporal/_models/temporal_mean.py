@@ -1,0 +1,202 @@
+"""The mean of models of different kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
+
+from segcate._inputs.arrays import Float, Int
+from segcate._inputs.listing import listed
+from segcate._inputs.parameters import check_seed
+from segcate.temporal._models.average_effects import mean_of_intervals
+from segcate.temporal._models.estimator import TemporalEstimator, name_roles
+from segcate.temporal._panel.panel import Panel
+
+
+def _of_first(name: str) -> Any:
+    """Make a property that asks the first estimator, whose columns all have."""
+    return property(lambda self: getattr(self.estimators[0], name))
+
+
+class TemporalMean(TemporalEstimator):
+    """Average the predictions of models of different kinds over time.
+
+    A linear model and a network err in different ways, so that their mean is often nearer to the truth than
+    either. Where they disagree on the average effect, find out why first: the mean of a right and a wrong
+    answer is wrong by half.
+
+    Parameters
+    ----------
+    estimators : list of at least two temporal estimators
+        Such as `LinearGComputation` and `GNet`, all with the same columns. They are cloned and fitted.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the estimators that take a `random_state`; None: each keeps its own.
+
+    Attributes
+    ----------
+    estimators_ : list of fitted estimators
+    transform_ : str
+        The scales on which they learned.
+    coding_, scaling_ : those of the first estimator
+
+    See Also
+    --------
+    GNet : With `n_models` it is the mean of networks of one kind.
+
+    Notes
+    -----
+    Errors of models that learned from the same units go together in a way that nobody knows. The standard
+    error of the mean is at most the mean of the standard errors, which is what is shown, with the fewest
+    degrees of freedom of the models.
+
+    Examples
+    --------
+    >>> from segcate.temporal import MSM, LinearGComputation, TemporalMean, tumor_growth
+    >>> panel = tumor_growth(150, gamma=2, random_state=0).panel
+    >>> roles = {"treatment": ["chemo", "radio"], "outcome": "volume", "horizon": 3}
+    >>> model = TemporalMean([LinearGComputation(**roles, n_bootstraps=0), MSM(**roles)], random_state=0)
+    >>> _ = model.fit(panel)
+    >>> model.effect(panel, {"radio": [1, 1, 1]}, {"chemo": [1, 1, 1]}).shape
+    (450, 4)
+    """
+
+    treatment, outcome = _of_first("treatment"), _of_first("outcome")
+    covariates, static = _of_first("covariates"), _of_first("static")
+    id, time = _of_first("id"), _of_first("time")
+    horizon = property(lambda self: min(e.horizon for e in self.estimators))  # type: ignore[assignment]
+
+    def __init__(self, estimators: Sequence[Any], *, random_state: Any = None) -> None:
+        self.estimators = estimators
+        self.random_state = random_state
+
+    def fit(self, panel: Any, y: Any = None) -> TemporalMean:
+        """Fit every estimator on the histories of all units.
+
+        Parameters
+        ----------
+        panel : frame
+            As the estimators take it.
+        y : None
+            Unused; present for scikit-learn.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If an estimator is none over time.
+        ValueError
+            If there are fewer than two estimators, or their columns differ.
+        """
+        owner = type(self).__name__
+        self._check_estimators(owner)
+        self.estimators_ = [clone(estimator) for estimator in self.estimators]
+        if self.random_state is not None:
+            rng = check_seed(owner, self.random_state)
+            for estimator in self.estimators_:
+                if "random_state" in estimator.get_params(deep=False):
+                    estimator.set_params(random_state=int(rng.randint(2**31 - 1)))
+        for estimator in self.estimators_:
+            estimator.fit(panel)
+        first = self.estimators_[0]
+        self._roles, self._static_names, self._clock = (
+            first._roles, first._static_names, first._clock
+        )  # fmt: skip
+        self.coding_, self.scaling_ = first.coding_, first.scaling_
+        return self
+
+    def effect_interval(
+        self,
+        panel: Any,
+        plan: Any,
+        reference: Any,
+        *,
+        origin: Any = "last",
+        confidence_level: float = 0.95,
+    ) -> pd.DataFrame:
+        """Return the average effect of a plan over units, with a confidence interval, by step.
+
+        Parameters
+        ----------
+        panel, plan, reference, origin : as in `effect`
+        confidence_level : float in (0, 1), default=0.95
+
+        Returns
+        -------
+        DataFrame, one row a step (and outcome)
+            step, n, effect, std_error, ci_low, ci_high, df.
+
+        Raises
+        ------
+        ValueError
+            If one of the estimators has no interval.
+        """
+        check_is_fitted(self)
+        tables = [
+            estimator.effect_interval(
+                panel, plan, reference, origin=origin, confidence_level=confidence_level
+            )
+            for estimator in self.estimators_
+        ]
+        return mean_of_intervals(tables, confidence_level)
+
+    @property
+    def transform_(self) -> str:
+        """The scales on which outcomes were learned, one an estimator."""
+        check_is_fitted(self)
+        return "; ".join(f"{type(e).__name__}: {e.transform_}" for e in self.estimators_)
+
+    @property
+    def _n_replicates(self) -> int:
+        return min(int(estimator._n_replicates) for estimator in self.estimators)
+
+    @property
+    def _follow(self) -> Callable[[Panel, Int, Any], Float]:
+        """Follow a plan that is a function, where all estimators can."""
+        if not all(hasattr(estimator, "_follow") for estimator in self.estimators):
+            raise AttributeError("_follow")
+        return lambda panel, origins, rule: self._outcomes(panel, origins, rule, "plan")
+
+    def _simulate(self, panel: Panel, origins: Int, plans: Float) -> Float:
+        return _mean([e._simulate(panel, origins, plans) for e in self.estimators_])
+
+    def _outcomes(self, panel: Panel, origins: Int, plan: Any, what: str) -> Float:
+        return _mean([e._outcomes(panel, origins, plan, what) for e in self.estimators_])
+
+    def _replicates(self, panel: Panel, origins: Int, plan: Any, reference: Any) -> Float:
+        """Return the contrast by every estimator."""
+        found = [e._contrast(panel, origins, plan, reference) for e in self.estimators_]
+        return np.stack([part.mean(axis=0) for part in found])
+
+    def _check_estimators(self, owner: str) -> None:
+        others = [type(e).__name__ for e in self.estimators if not isinstance(e, TemporalEstimator)]
+        if others:
+            raise TypeError(
+                f"{owner}: `estimators` must be estimators over time; got {listed(others)}. Use those of "
+                "segcate.temporal, such as LinearGComputation and GNet."
+            )
+        if len(self.estimators) < 2:
+            raise ValueError(
+                f"{owner}: `estimators` must hold at least two estimators; got {len(self.estimators)}. A "
+                "single one needs no mean."
+            )
+        roles = [asdict(name_roles(owner, estimator)) for estimator in self.estimators]
+        odd = sorted({name for part in roles[1:] for name in part if part[name] != roles[0][name]})
+        if odd:
+            raise ValueError(
+                f"{owner}: the estimators differ in {listed(odd)}. Give all the same columns."
+            )
+
+
+def _mean(parts: list[Float]) -> Float:
+    """Average over the models of each estimator, then over estimators; one model is left."""
+    found: Float = np.mean([part.mean(axis=0) for part in parts], axis=0)[None]
+    return found
