@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,13 +43,12 @@ def write_rows(path: Path, n: int, seed: int = 0) -> None:
             writer.write_table(pa.table(columns, schema=schema))
 
 
-def fit_once(path: str, limit_gb: float) -> dict[str, float]:
+def fit_once(path: str, limit_gb: float, adjustment: str) -> dict[str, Any]:
     """Fit a file in this process; its address space is limited where a limit is given."""
     from segcate import scale
     from segcate.effects import SegmentMatching
-    from segcate.matching import PropensityMatcher
 
-    model = SegmentMatching(PropensityMatcher(), adjustment="bias")
+    model = SegmentMatching(adjustment=adjustment)
     small = Path(path).with_name("small.parquet")
     roles = {"outcome": "y", "treatment": "t"}
     scale.fit(model, small, **roles)  # compiles, and imports
@@ -60,6 +60,7 @@ def fit_once(path: str, limit_gb: float) -> dict[str, float]:
     cpu = time.process_time() - begun
     report = found.scale_report_
     return {
+        "adjustment": adjustment,
         "rows": report["n_rows"],
         "cpu_seconds": round(cpu, 1),
         "rows_a_cpu_second": round(report["n_rows"] / cpu),
@@ -73,10 +74,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=float, nargs="*", default=[1e6, 1e7])
     parser.add_argument("--limit-gb", type=float, default=0.0, help="address space of each fit")
+    parser.add_argument("--adjustment", nargs="*", default=["auto", "bias"])
     parser.add_argument("--fit", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.fit:
-        print(json.dumps(fit_once(given.fit, given.limit_gb)))
+        print(json.dumps(fit_once(given.fit, given.limit_gb, given.adjustment[0])))
         return
     results = []
     with tempfile.TemporaryDirectory() as folder:
@@ -84,17 +86,12 @@ def main() -> None:
         for n in given.rows:
             path = Path(folder) / "rows.parquet"
             write_rows(path, int(n))
-            command = [
-                sys.executable,
-                __file__,
-                "--fit",
-                str(path),
-                "--limit-gb",
-                str(given.limit_gb),
-            ]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            results.append(json.loads(done.stdout.splitlines()[-1]))
-            print(results[-1])
+            for adjustment in given.adjustment:
+                options = ["--limit-gb", str(given.limit_gb), "--adjustment", adjustment]
+                command = [sys.executable, __file__, "--fit", str(path), *options]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                results.append(json.loads(done.stdout.splitlines()[-1]))
+                print(results[-1], flush=True)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 

@@ -147,7 +147,7 @@ TESTED_BY: dict[str, tuple[str, str]] = {
     "scale/_weighing.py": ("scale/test_fit.py", "fit"),
     "scale/_assemble.py": ("scale/test_fit.py", "fit"),
     "scale/_balance.py": ("scale/test_fit.py", "fit"),
-    "scale/_blocks.py": ("scale/test_spark.py", "on_spark"),
+    "scale/_blocks.py": ("scale/test_spark.py", "SparkRunner"),
     "scale/_dealing.py": ("scale/test_fit.py", "fit"),
     "scale/_edges.py": ("scale/test_fit.py", "fit"),
     "scale/_halo.py": ("scale/test_core.py", "halo_of"),
