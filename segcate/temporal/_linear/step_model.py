@@ -62,7 +62,9 @@ class FittedSteps:
     errors: Float
 
 
-def fit_steps(histories: Histories, fold: Int, weights: Float) -> FittedSteps:
+def fit_steps(
+    histories: Histories, fold: Int, weights: Float, row_weights: Float | None = None
+) -> FittedSteps:
     """Fit the model of the next step for each weighing of units.
 
     Parameters
@@ -70,12 +72,15 @@ def fit_steps(histories: Histories, fold: Int, weights: Float) -> FittedSteps:
     fold : intp array of shape (n,)
     weights : float64 array of shape (n_models, n)
         How often each unit counts; the first row is ones.
+    row_weights : float64 array of shape (n, t), or None
+        How much each row counts in the regressions; None: all the same.
     """
     widths, is_learned = histories.widths, histories.is_learned
     pooled = features(histories) * is_learned[..., None]
     targets = histories.targets() * is_learned[..., None]
     columns = np.concatenate([pooled, targets], axis=2)
-    sums = sums_by_fold(columns, fold, weights)
+    root = 1.0 if row_weights is None else np.sqrt(row_weights)[..., None]
+    sums = sums_by_fold(columns * root, fold, weights)
     models: list[StepModel] = []
     laws: list[AnswerLaw] | None = None
     penalty, errors = np.empty(0), np.empty(0)
@@ -85,7 +90,7 @@ def fit_steps(histories: Histories, fold: Int, weights: Float) -> FittedSteps:
         laws = _fit_laws(histories, rest, weight, laws)
         answers = _filtered(histories, rest, laws[: widths.outcome])
         own = own_features(answers, histories.treatment) * is_learned[..., None]
-        full = _fit_full(sums[i], columns, own, fold, weight, widths)
+        full = _fit_full(sums[i], columns * root, own * root, fold, weight, widths)
         models.append(
             StepModel(
                 first.coef,

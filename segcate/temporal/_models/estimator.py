@@ -62,6 +62,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
     _clock: Clock = field(init=False)
     coding_: TreatmentCoding = field(init=False)
     scaling_: Scaling = field(init=False)
+    panel_counts_: dict[str, int] = field(init=False)
 
     # Whether `_replicates` are an estimate and resamples, and not models that stand side by side.
     _is_resampled: ClassVar[bool] = False

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._inputs.arrays import Bool, Float, Int
-from segcate._inputs.parameters import check_count, check_seed
+from segcate._inputs.parameters import check_count, check_option, check_seed
 from segcate.temporal._linear.futures import (
     Choice,
     ErrorPool,
@@ -24,7 +24,9 @@ from segcate.temporal._linear.histories import N_MARKED, Histories, Widths, feat
 from segcate.temporal._linear.ridge import N_FOLDS, deal_folds
 from segcate.temporal._linear.step_model import FittedSteps, StepModel, fit_steps
 from segcate.temporal._models.estimator import check_treatments, find_transform, name_roles
+from segcate.temporal._models.staying import LEAVING, count_panel, staying_weights
 from segcate.temporal._models.stored_model import Arrays, StoredModel
+from segcate.temporal._models.treatment_weights import history_columns
 from segcate.temporal._panel.coding import (
     check_transform,
     choose_coding,
@@ -40,6 +42,8 @@ _BEYOND = 0.5
 # Paths that are simulated at a time, and for each resample.
 _MOST_PATHS = 100_000
 _RESAMPLE_PATHS = 20
+# Quantiles at which weights of those who stay are cut off.
+_CLIP = (0.01, 0.99)
 _PARTS = ("pooled", "covariance", "noise", "coef")
 
 
@@ -61,6 +65,10 @@ class LinearGComputation(StoredModel):
         Futures simulated for each unit, origin and plan.
     n_bootstraps : int, default=50
         Fits to resampled units, from which intervals come; 0: no intervals.
+    leaving : {None, "weigh"}, default=None
+        "weigh" weighs rows by the inverse of the chance that the unit stayed so far, where units leave before
+        the panel ends; resamples take these weights as known. Without weights the model is right where it
+        describes those who leave as well as those who stay.
     random_state : int, RandomState instance or None, default=None
         Seeds folds, resamples and simulated errors; the same call of `predict` gives the same.
 
@@ -78,6 +86,8 @@ class LinearGComputation(StoredModel):
         Errors on units left out, which simulation adds: at most 5,000, by the level of the first outcome
         that they followed (ten equal parts, fewer where rows are few).
     coding_, scaling_ : how treatments and numbers were coded
+    panel_counts_ : dict of str to int
+        Units, rows and steps of the panel, those with gaps, and units that leave before its end.
 
     See Also
     --------
@@ -135,6 +145,7 @@ class LinearGComputation(StoredModel):
     outcome_transform: Any = "auto"
     n_simulations: int = 100
     n_bootstraps: int = 50
+    leaving: str | None = None
     random_state: Any = None
 
     coef_: Float = field(init=False)
@@ -171,6 +182,7 @@ class LinearGComputation(StoredModel):
         roles = name_roles(owner, self)
         data = read_panel(owner, panel, roles, min_steps=2)
         check_treatments(owner, data, roles)
+        self.panel_counts_ = count_panel(data)
         if data.n_units < N_FOLDS:
             raise ValueError(
                 f"{owner}: {data.n_units} units do not fill the {N_FOLDS} folds by which penalties are "
@@ -185,7 +197,8 @@ class LinearGComputation(StoredModel):
         self.scaling_ = fit_scaling(owner, self._with_logs(data), transform)
         histories = self._histories(data)
         fold = deal_folds(data.n_units, int(rng.randint(2**31 - 1)))
-        fitted = fit_steps(histories, fold, _resampled(data.n_units, self.n_bootstraps, rng))
+        weights = _resampled(data.n_units, self.n_bootstraps, rng)
+        fitted = fit_steps(histories, fold, weights, self._row_weights(data))
         self._keep(fitted, histories, is_row, rng)
         return self
 
@@ -214,6 +227,18 @@ class LinearGComputation(StoredModel):
     def _check_parameters(self, owner: str) -> None:
         check_count(owner, "n_simulations", self.n_simulations, 1)
         check_count(owner, "n_bootstraps", self.n_bootstraps, 0)
+        check_option(owner, "leaving", self.leaving, LEAVING)
+
+    def _row_weights(self, data: Panel) -> Float | None:
+        """Weigh each row by the inverse of the chance that the unit stayed until the next."""
+        if self.leaving is None:
+            return None
+        history = history_columns(self._with_logs(data), self.scaling_, self.coding_)
+        by_step = staying_weights(data, *history)
+        product = np.exp(np.cumsum(np.log(by_step), axis=1))
+        low, high = np.quantile(product[data.is_learned], _CLIP)
+        found: Float = np.clip(product, low, high)
+        return found
 
     def _with_logs(self, data: Panel) -> Panel:
         """Read covariates that are never negative by their logarithm."""

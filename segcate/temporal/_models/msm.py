@@ -19,6 +19,7 @@ from segcate.temporal._models.estimator import (
     find_transform,
     name_roles,
 )
+from segcate.temporal._models.staying import LEAVING, count_panel, staying_weights
 from segcate.temporal._models.treatment_weights import history_columns, of_given, step_weights
 from segcate.temporal._panel.coding import check_transform, choose_coding, fit_scaling
 from segcate.temporal._panel.panel import Panel, read_panel
@@ -41,6 +42,9 @@ class MSM(TemporalEstimator):
     interactions : {None, "static"}, default=None
         "static" lets effects differ by the static columns: the counts of the plan are multiplied with
         each of them, standardised.
+    leaving : {None, "weigh"}, default=None
+        "weigh" multiplies weights by the inverse of the chance that a unit stays, where units leave before the
+        panel ends: an outcome is seen of those alone who stay until it, and the treatment may keep them.
     clip : float in [0, 0.5), default=0.01
         Weights are cut off at this quantile and at its mirror image.
 
@@ -50,8 +54,10 @@ class MSM(TemporalEstimator):
         Constant, history (past counts, outcome and covariates now and before, static), counts of the
         plan and their products with static columns; of scaled variables.
     weights_ : float64 array of shape (n_units, n_steps)
-        Stabilised weight of each step, 1 at the first and behind the last.
+        Stabilised weight of each step, with that of staying where it is asked for, 1 at the first and behind the last.
     coding_, scaling_ : how treatments and numbers were coded
+    panel_counts_ : dict of str to int
+        Units, rows and steps of the panel, those with gaps, and units that leave before its end.
 
     Notes
     -----
@@ -75,6 +81,7 @@ class MSM(TemporalEstimator):
 
     outcome_transform: Any = None
     interactions: str | None = None
+    leaving: str | None = None
     clip: float = 0.01
 
     def fit(self, panel: Any, y: Any = None) -> MSM:
@@ -100,10 +107,12 @@ class MSM(TemporalEstimator):
         owner = type(self).__name__
         check_transform(owner, self.outcome_transform)
         check_option(owner, "interactions", self.interactions, (None, "static"))
+        check_option(owner, "leaving", self.leaving, LEAVING)
         check_number(owner, "clip", self.clip, least=0, below=0.5)
         roles = name_roles(owner, self)
         data = read_panel(owner, panel, roles, min_steps=2)
         check_treatments(owner, data, roles)
+        self.panel_counts_ = count_panel(data)
         self._roles, self._static_names, self._clock = roles, data.static_names, data.clock
         self.coding_ = choose_coding(len(roles.treatment), "flags", has_gaps=data.has_gaps)
         self.scaling_ = fit_scaling(
@@ -111,6 +120,8 @@ class MSM(TemporalEstimator):
         )
         history, counts = self._history(data)
         self.weights_ = step_weights(data, history, counts, self._of_given)
+        if self.leaving is not None:
+            self.weights_ *= staying_weights(data, history, counts)
         fits = [self._fit_horizon(owner, data, history, tau) for tau in range(1, self.horizon + 1)]
         self.coef_ = [coef for coef, _ in fits]
         self._covariance = [covariance for _, covariance in fits]

@@ -38,6 +38,7 @@ from segcate.temporal._models.smearing import (
     some_units,
     typical_errors,
 )
+from segcate.temporal._models.staying import count_panel
 from segcate.temporal._models.stored_network import StoredNetwork
 from segcate.temporal._models.treatment_weights import (
     future_weights,
@@ -140,6 +141,7 @@ class NeuralEstimator(StoredNetwork):
         roles = name_roles(owner, self)
         data = read_panel(owner, panel, roles, min_steps=2)
         check_treatments(owner, data, roles)
+        self.panel_counts_ = count_panel(data)
         rng = check_seed(owner, self.random_state)
         seed = int(rng.randint(2**31 - 1))
         train_rows, validation_rows = self._split(owner, data.n_units, rng)

@@ -32,6 +32,7 @@ _HEADER = {
     "coding",
     "transform",
     "is_binary",
+    "panel_counts",
 }
 
 
@@ -69,6 +70,7 @@ class StoredModel(TemporalEstimator):
             "clock": asdict(self._clock),
             "coding": asdict(self.coding_),
             "transform": _plain_transform(owner, self.scaling_.transform),
+            "panel_counts": self.panel_counts_,
             "is_binary": self.scaling_.is_binary.tolist(),
             **self._fit_header(),
         }
@@ -119,6 +121,7 @@ class StoredModel(TemporalEstimator):
         }
         found._roles = Roles(**roles)
         found._static_names, found._clock = tuple(header["static_names"]), Clock(**header["clock"])
+        found.panel_counts_ = dict(header["panel_counts"])
         found.coding_ = TreatmentCoding(**header["coding"])
         scaling = {name: arrays.pop(f"scaling.{name}") for name in _SCALES}
         is_binary = np.array(header["is_binary"], dtype=np.bool_)

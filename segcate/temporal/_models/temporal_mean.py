@@ -43,7 +43,7 @@ class TemporalMean(TemporalEstimator):
     estimators_ : list of fitted estimators
     transform_ : str
         The scales on which they learned.
-    coding_, scaling_ : those of the first estimator
+    coding_, scaling_, panel_counts_ : those of the first estimator
 
     See Also
     --------
@@ -111,6 +111,7 @@ class TemporalMean(TemporalEstimator):
             first._roles, first._static_names, first._clock
         )  # fmt: skip
         self.coding_, self.scaling_ = first.coding_, first.scaling_
+        self.panel_counts_ = first.panel_counts_
         return self
 
     def effect_interval(

@@ -56,8 +56,8 @@ def step_weights(panel: Panel, history: Float, counts: Float, chance: OfGiven = 
         if len(given) == 0 or given.min() == given.max():
             # Given to everyone or to no one from the second step on: the chances cancel.
             continue
-        top = _chance(counts[is_used], given)
-        bottom = _chance(history[is_used], given)
+        top = logistic_chance(counts[is_used], given)
+        bottom = logistic_chance(history[is_used], given)
         weights[is_used] *= chance(top, given) / chance(bottom, given)
     return weights
 
@@ -94,8 +94,8 @@ def _one_before(values: Float) -> Float:
     return np.concatenate([values[:, :1], values[:, :-1]], axis=1)
 
 
-def _chance(features: Float, given: Float) -> Float:
-    """Predict treatment by an unpenalised logistic regression on the same rows."""
+def logistic_chance(features: Float, given: Float) -> Float:
+    """Predict what is 0 or 1 by an unpenalised logistic regression on the same rows."""
     scale = np.where(features.std(axis=0) > 0, features.std(axis=0), 1.0)
     scaled = (features - features.mean(axis=0)) / scale
     model = LogisticRegression(C=1e8, solver="newton-cholesky", max_iter=200)

@@ -32,6 +32,8 @@ class Filled:
     is_known : bool array of shape (n, t)
         Whether all treatments of the row were known; that of the last row may be open.
     n_steps : intp array of shape (n,)
+    is_open : bool array of shape (n,)
+        Whether a treatment of the unit's last row is missing.
     begin : intp array of shape (n,)
         Rows left out at the beginning of each unit, before every column had its first value.
     """
@@ -41,6 +43,7 @@ class Filled:
     is_seen: Bool
     is_known: Bool
     n_steps: Int
+    is_open: Bool
     begin: Int
 
 
@@ -76,6 +79,7 @@ def fill_gaps(
         is_value.all(axis=2) & is_row,
         (~is_missing.any(axis=2) | is_open) & is_row,
         n_left,
+        is_missing[np.arange(len(ids)), n_left - 1].any(axis=1),
         begin,
     )
 

@@ -68,6 +68,8 @@ class Panel:
         Whether outcomes and covariates of a row were known; others hold the last known values.
     is_known : bool array of shape (n_units, n_times)
         Whether the treatments of a row were known, or are open at the last row; others are 0.
+    is_open : bool array of shape (n_units,)
+        Whether a treatment of the unit's last row is missing.
     n_left_out : int
         Rows left out at the beginning of units, before every column had a value.
     """
@@ -84,6 +86,7 @@ class Panel:
     static_names: tuple[str, ...]
     is_seen: Bool
     is_known: Bool
+    is_open: Bool
     n_left_out: int = 0
 
     @property
@@ -131,6 +134,7 @@ class Panel:
             self.static_names,
             self.is_seen[units, :longest],
             self.is_known[units, :longest],
+            self.is_open[units],
         )
 
 
@@ -187,6 +191,7 @@ def read_panel(
         static_names=names,
         is_seen=filled.is_seen,
         is_known=filled.is_known,
+        is_open=filled.is_open,
         n_left_out=int(filled.begin.sum()),
     )
 

@@ -1,0 +1,61 @@
+"""Units that leave before the panel ends, and weights by the inverse of their chance of staying."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from segcate._inputs.arrays import Bool, Float
+from segcate.temporal._models.treatment_weights import logistic_chance
+from segcate.temporal._panel.panel import Panel
+
+LEAVING = (None, "weigh")
+
+
+def leaves(panel: Panel) -> Bool:
+    """Tell the units whose last row lies before the last time of the panel, (n,)."""
+    end = panel.start + (panel.n_steps - 1) * panel.clock.step
+    found: Bool = end < end.max() - 0.5 * panel.clock.step
+    return found
+
+
+def count_panel(panel: Panel) -> dict[str, int]:
+    """Count units, rows, what is missing of them, and units that leave."""
+    is_row = panel.is_row
+    return {
+        "n_units": panel.n_units,
+        "n_units_leaving": int(leaves(panel).sum()),
+        "n_rows": int(panel.n_steps.sum()),
+        "n_rows_left_out": panel.n_left_out,
+        "n_rows_unseen": int((is_row & ~panel.is_seen).sum()),
+        "n_treatments_unknown": int((is_row & ~panel.is_known).sum()),
+        "n_steps": int((panel.n_steps - 1).sum()),
+        "n_steps_learned": int(panel.is_learned.sum()),
+    }
+
+
+def staying_weights(panel: Panel, history: Float, counts: Float) -> Float:
+    """Return stabilised weights of the steps that units stayed for, 1 elsewhere: (n, t).
+
+    The chance of staying given time and treatments, over that given the history besides, by logistic
+    regression (Robins, Hernan & Brumback, 2000). Treatments of the row itself count where all units
+    that leave have them.
+    """
+    t = panel.outcome.shape[1]
+    position = np.arange(t)
+    stays = position < (panel.n_steps - 1)[:, None]
+    # At the end of the panel nobody is at risk.
+    is_last = position == (panel.n_steps - 1)[:, None]
+    is_used = stays | (is_last & leaves(panel)[:, None])
+    stayed = stays[is_used].astype(np.float64)
+    weights = np.ones((panel.n_units, t))
+    if stayed.all():
+        return weights
+    time = (panel.start[:, None] - panel.start.min()) / panel.clock.step + position
+    parts = [time[..., None], counts]
+    if not (panel.is_open & leaves(panel)).any():
+        parts.append(panel.treatment)
+    known = np.concatenate(parts, axis=2)
+    top = logistic_chance(known[is_used], stayed)
+    bottom = logistic_chance(np.concatenate([known, history], axis=2)[is_used], stayed)
+    weights[is_used] = np.where(stayed == 1, top / bottom, 1.0)
+    return weights
