@@ -103,6 +103,10 @@ def test_segments_of_one_period_only_have_no_change(study, day):
     assert found.table.loc[1, "after"] == after.effects_.loc[1, "effect"]
     assert found.joint.df == 3
     assert np.isfinite(found.mix.table["std_error"]).all()
+    known = after.effect_table_.change_from(before).table["df"].dropna()
+    assert known.index.tolist() == [0, 2, 4]
+    both = (before.effects_["df"] + after.effects_["df"])[[0, 2, 4]]
+    assert (known <= both).all()  # Welch's never exceed the sum
 
 
 def test_what_cannot_be_compared_is_refused(study, day):

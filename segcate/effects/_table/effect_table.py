@@ -406,9 +406,12 @@ class EffectTable:
     def _freedom_of(self, matrix: Float) -> Float:
         """Degrees of freedom of linear combinations: Satterthwaite's, no more than groups allow.
 
-        NaN where groups leave none, as with a single control group; there is no standard error then.
+        NaN where groups leave none, as with a single control group, and where a segment that counts
+        has no estimate; there is no standard error then.
         """
-        df = np.asarray(satterthwaite(matrix**2 * self.variance, self.df), dtype=np.float64)
+        variance = np.where(matrix != 0, matrix**2 * self.variance, 0.0)  # NaN only where it counts
+        df = np.asarray(satterthwaite(variance, self.df), dtype=np.float64)
+        df[np.isnan(variance).any(axis=-1)] = np.nan
         if self.scores is None:
             return df
         df = np.minimum(df, self.scores.freedom_together(matrix != 0, self.df))
