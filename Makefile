@@ -9,7 +9,9 @@ READY := $(VENV)/.ready
 DOCS_READY := $(VENV)/.docs-ready
 JOBS ?= 2
 OUT ?= segcate-output
-EXTRAS := test,demo$(if $(wildcard segcate/temporal),$(shell printf ,temporal))
+# pyspark is 460 MB; SPARK= leaves it out, and its tests are skipped.
+SPARK ?= ,spark
+EXTRAS := test,demo$(SPARK)$(if $(wildcard segcate/temporal),$(shell printf ,temporal))
 # Pinned so that pip takes the CPU build where there is one; any torch >= 2.2 will do.
 TORCH ?= torch==2.13.0
 

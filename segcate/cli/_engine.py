@@ -21,6 +21,7 @@ from segcate.cli._problems import UserError
 from segcate.cli._progress import Progress
 from segcate.cli._reading.memory import memory_needed, size_text
 from segcate.cli._reading.parquet_files import are_many, open_parquet_files
+from segcate.cli._spark_table import spark_frame
 from segcate.effects import SegmentMatching
 from segcate.matching import PropensityMatcher
 from segcate.segmentation import KMeansSegmenter
@@ -68,12 +69,14 @@ class Table:
     columns : names with their Arrow types
     n_rows : int
     batches : function of names of columns, gives a fresh iterator of Arrow batches
+    frame : DataFrame of Spark that is read in place of batches, or None
     """
 
     name: str
     columns: dict[str, Any]
     n_rows: int
     batches: Any
+    frame: Any = None
 
 
 def choose_engine(options: dict[str, Any], progress: Progress) -> str | None:
@@ -99,7 +102,7 @@ def choose_engine(options: dict[str, Any], progress: Progress) -> str | None:
 def run_engine(options: dict[str, Any], progress: Progress) -> None:
     """Estimate, print the summary, and write the tables."""
     _refuse_options(options)
-    table = _sql_table(options) if options["engine"] == "duckdb" else _arrow_table(options)
+    table = _TABLES[options["engine"]](options)
     names = _covariates(table, options)
     model = _model(options)
     progress(
@@ -175,6 +178,24 @@ def _sql_table(options: dict[str, Any]) -> Table:
     return Table("--sql", dict(zip(schema.names, schema.types, strict=True)), n_rows, batches)
 
 
+def _spark_table(options: dict[str, Any]) -> Table:
+    """Ask Spark; its batches are the different values of columns alone."""
+    if options["spill"] is not None:
+        raise UserError("--spill: not with --engine spark, which keeps files in spark.local.dir.")
+    frame = spark_frame(options["data"])
+    schema = frame.limit(0).toArrow().schema
+
+    def batches(names: Sequence[str]) -> Iterator[Any]:
+        few = frame.select(*(f"`{name}`" for name in names)).distinct().limit(10)
+        yield from few.toArrow().to_batches()
+
+    types = dict(zip(schema.names, schema.types, strict=True))
+    return Table(options["data"], types, int(frame.count()), batches, frame)
+
+
+_TABLES = {"arrow": _arrow_table, "duckdb": _sql_table, "spark": _spark_table}
+
+
 def _covariates(table: Table, options: dict[str, Any]) -> list[str]:
     """Return the columns of X: covariates and segment."""
     roles = {options["outcome"], options["treatment"]}
@@ -247,9 +268,12 @@ def _fitted(
 
     read = [*names, options["outcome"], options["treatment"]]
     control = _control(table, options)
+    source = table.frame
+    if source is None:
+        source = CountedPasses(table, list(dict.fromkeys(read)), progress)
     return scale.fit(
         model,
-        CountedPasses(table, list(dict.fromkeys(read)), progress),
+        source,
         outcome=options["outcome"],
         treatment=options["treatment"],
         control=control,

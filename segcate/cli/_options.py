@@ -126,7 +126,7 @@ OPTIONS = (
     Option("--memory", "reading", "that an analysis may need: 4GB; larger Parquet goes to --engine arrow", "SIZE",
            read=read_size),
     Option("--engine", "reading", "read batch by batch, effects alone (default: in memory)",
-           choices=("arrow", "duckdb")),
+           choices=("arrow", "duckdb", "spark")),
     Option("--sql", "reading", "rows for --engine duckdb, in place of DATA: \"select ... from ...\"", "QUERY"),
     Option("--spill", "reading", "folder for files in between (default: the system's)", "DIR"),
     Option("--experiment", "analysis", "treatment was drawn by lot: methods and metrics for that", default=False),

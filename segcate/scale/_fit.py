@@ -92,9 +92,10 @@ def fit(
         Not fitted, with ``adjustment="auto"`` (the default), "bias" or None and a `PropensityMatcher`
         with replacement. What cannot be done in parts is refused, with the way out. Transformers before
         it (a segmenter) are fitted on a sample of the rows.
-    source : path, glob, URI, pyarrow Dataset or Table, DuckDB relation, Polars LazyFrame, or callable
+    source : path, glob, URI, pyarrow Dataset or Table, DuckDB relation, Polars or Spark frame, callable
         Where rows come from: Parquet by default, CSV by the ending; a callable returns a fresh
-        iterator of Arrow record batches. The rows must be the same in every pass.
+        iterator of Arrow record batches. A LazyFrame of Polars is read in this process, a DataFrame of
+        Spark (classic or Connect) by its workers. The rows must be the same in every pass.
     outcome, treatment : str
         Columns of the source. `treatment` holds 0 and 1, unless `control` is given.
     control : label, default=None
@@ -111,6 +112,7 @@ def fit(
         million, fewer with more than 50 columns.
     spill : path, default=None
         Folder for files in between; nothing stays there. None: the system's folder for temporary files.
+        Not with Spark.
     random_state : int, default=0
         Seed of the sample.
 
@@ -129,7 +131,7 @@ def fit(
         If something cannot be done in parts, a column has gaps where it may have none, or the source
         changes between two passes.
     ImportError
-        If pyarrow is not installed.
+        If pyarrow is not installed, or the workers of Spark do not have segcate of this version.
 
     Notes
     -----

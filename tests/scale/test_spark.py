@@ -6,10 +6,13 @@ import signal
 from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from segcate import scale
+from segcate.effects import SegmentMatching
 from segcate.scale._spark import SparkRunner
 from segcate.segmentation import KMeansSegmenter
 from tests.helpers.spark import OF_PANDAS
@@ -157,3 +160,16 @@ def test_rows_that_change_between_passes_are_an_error(spark):
     source = source.mapInArrow(made_noisy, source.schema)
     with pytest.raises(ValueError, match="changed between two passes"):
         scale.fit(model_of(), source, outcome="spend", treatment="mail")
+
+
+def test_the_defaults_are_those_in_memory(spark):
+    """Curves, score, exact weights and the second estimate."""
+    frame = made_table(3000)
+    frame["spend"] += frame["age"] ** 2 + frame["age"] * frame["visits"]
+    model = SegmentMatching(on_empty="nan")
+    source = on_spark(spark, frame)
+    found = fitted_in_parts(clone(model), frame, source=source, part_size=600)
+    expected = fitted_in_memory(model, frame)
+    assert_same(expected, found)
+    table = expected.second_estimate_.table
+    pd.testing.assert_frame_equal(found.second_estimate_.table, table, rtol=1e-9, atol=1e-12)

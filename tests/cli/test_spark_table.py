@@ -1,0 +1,62 @@
+"""`segcate run --engine spark`: the effects in memory from paths and tables, and what is said where Spark lacks."""
+
+import sys
+
+import pandas as pd
+import pytest
+
+from tests.cli.test_engine import COLUMNS, in_memory
+from tests.helpers.command_line import error_of, run
+from tests.helpers.spark import OF_PANDAS
+
+
+@pytest.fixture
+def kept(users):
+    return users[["x0", "x1", "region", "offer", "spend"]]
+
+
+@pytest.mark.spark
+@pytest.mark.filterwarnings(OF_PANDAS)
+def test_effects_are_those_in_memory(spark, kept, users, tmp_path, capsys):
+    path = tmp_path / "users.csv"
+    kept.assign(offer=kept["offer"].map({0: "none", 1: "mail"})).to_csv(path, index=False)
+    out = tmp_path / "out"
+    words = [*COLUMNS, "--control", "none", "--engine", "spark", "--out", out]
+    assert run("run", path, *words) == 0
+    assert "engine spark" in capsys.readouterr().err
+    expected = in_memory(users).effects_
+    written = pd.read_csv(out / "effects.csv", index_col="segment")
+    for name in ("n", "effect", "std_error"):
+        assert written[name].to_numpy(float) == pytest.approx(
+            expected[name].to_numpy(float), rel=1e-9
+        )
+
+
+@pytest.mark.spark
+@pytest.mark.filterwarnings(OF_PANDAS)
+def test_parquet_and_tables_are_read(spark, kept, tmp_path):
+    from segcate.cli._spark_table import spark_frame
+
+    path = tmp_path / "users.parquet"
+    kept.to_parquet(path)
+    frame = spark_frame(str(path))
+    assert frame.count() == len(kept)
+    frame.createOrReplaceTempView("some_users")
+    assert spark_frame("some_users").columns == frame.columns
+
+
+@pytest.mark.spark
+def test_what_is_not_there_is_an_error(spark, tmp_path, capsys):
+    words = [*COLUMNS, "--engine", "spark"]
+    told = error_of(capsys, "run", tmp_path / "none.parquet", *words)
+    assert "--engine spark cannot read" in told
+    told = error_of(capsys, "run", "no_table", *words, "--spill", tmp_path)
+    assert "--spill: not with --engine spark" in told
+
+
+def test_the_extra_is_named_where_pyspark_is_missing(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "pyspark.sql", None)
+    told = error_of(capsys, "run", "users.parquet", *COLUMNS, "--engine", "spark")
+    assert "pip install segcate[spark]" in told
+    told = error_of(capsys, "run", "-", *COLUMNS, "--engine", "spark")
+    assert "no pipe" in told
