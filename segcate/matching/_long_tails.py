@@ -11,6 +11,8 @@ distance is then measured among the other rows, and a 0/1 column tells them from
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -28,6 +30,36 @@ _FEWEST = 20
 N_BINS = 256
 
 
+@dataclass(frozen=True, slots=True)
+class LongTail:
+    """How far values of a column lie from its middle.
+
+    Attributes
+    ----------
+    median, spread : of the values that are not common; the spread is a robust standard deviation
+    common : values that many rows share, the most common first
+    """
+
+    median: float
+    spread: float
+    common: tuple[float, ...]
+
+    def distance(self, values: Float) -> Float:
+        """Return how far values lie from the median, in robust standard deviations; 0 for common ones."""
+        others = np.ones(len(values), dtype=bool)
+        for common in self.common:
+            others &= values != common
+        return np.where(others, (values - self.median) / self.spread, 0.0)
+
+    def columns(self, values: Float) -> Float:
+        """Return the two columns, or three, that stand for one."""
+        z = self.distance(values)
+        both = [np.arcsinh(z), np.clip(z, -FARTHEST, FARTHEST)]
+        if self.common:
+            both.append((values != self.common[0]).astype(np.float64))
+        return np.column_stack(both)
+
+
 def tamed_columns(values: Float) -> Float | None:
     """Return the columns that stand for one with a long tail; None for a column without.
 
@@ -40,26 +72,28 @@ def tamed_columns(values: Float) -> Float | None:
     float64 array of shape (n_rows, 2), or (n_rows, 3) with a common value; None
         ``asinh(z)``, ``clip(z, -10, 10)``, both 0 at a common value, and 1 where the value is another.
     """
+    tail = long_tail(values)
+    return None if tail is None else tail.columns(values)
+
+
+def long_tail(values: Float) -> LongTail | None:
+    """Measure a column with a value far out; None for a column without."""
     if not np.isfinite(values).all() or _is_plainly_short(values):
         return None
     others, common = np.ones(len(values), dtype=bool), _common_value(values)
-    first = common
+    found = []
     while common is not None:
+        found.append(common)
         others &= values != common
         if others.sum() < _FEWEST:
             return None
         common = _common_value(values[others])
-    low, median, high = np.quantile(values[others], (0.25, 0.5, 0.75))
+    low, median, high = np.quantile(values[others], (0.25, 0.5, 0.75)).tolist()
     spread = (high - low) / _NORMAL_IQR
     if spread <= 0:
         return None
-    z = np.where(others, (values - median) / spread, 0.0)
-    if not np.abs(z).max() > FARTHEST:
-        return None
-    both = [np.arcsinh(z), np.clip(z, -FARTHEST, FARTHEST)]
-    if first is not None:
-        both.append((values != first).astype(np.float64))
-    return np.column_stack(both)
+    tail = LongTail(median, spread, tuple(found))
+    return tail if np.abs(tail.distance(values)).max() > FARTHEST else None
 
 
 def _is_plainly_short(values: Float) -> bool:

@@ -121,7 +121,19 @@ def _curves(levels: EveryLevel, parts: Sequence[ChosenRows], whole: Standard | N
     columns, weight = _joined(parts)
     if whole is None:
         return curves_of(columns, weight, levels.kind)
+    _refuse_constant_tails(levels, columns)
     return curves_of(columns, _rounded(weight), levels.kind, whole=whole)
+
+
+def _refuse_constant_tails(levels: EveryLevel, columns: Float) -> None:
+    """Refuse long tails of so few rows that none is among those that decide on curves."""
+    tamed = np.flatnonzero(~np.abs(levels.matrix()).any(axis=1))
+    constant = tamed[(columns[:, tamed] == columns[0, tamed]).all(axis=0)]
+    if len(constant):
+        raise ValueError(
+            f"scale.fit: column {levels.names[constant[0]]!r} has hardly a value beside its common one. Make it a 0/1 "
+            "column in the source, or leave it out: columns=[...]."
+        )
 
 
 def _rounded(weight: Float | None) -> Float | None:
@@ -170,10 +182,10 @@ def _whole(levels: EveryLevel, moments: Mapping[int, Moments]) -> Standard:
     gaps = means - mean
     covariance = np.tensordot(share, np.array([m.covariance for m in found]), axes=1)
     covariance += (gaps * share[:, None]).T @ gaps
-    n = len(mean)
-    matrix = levels.matrix(n)
-    first = np.arange(len(matrix)) >= n
-    low = np.append(np.min([m.low for m in found], axis=0), np.zeros(first.sum()))
-    high = np.append(np.max([m.high for m in found], axis=0), np.ones(first.sum()))
+    matrix = levels.matrix()
+    is_first = np.arange(len(matrix)) >= len(matrix) - len(levels.places)
+    low = np.abs(matrix) @ np.min([m.low for m in found], axis=0)
+    high = np.abs(matrix) @ np.max([m.high for m in found], axis=0)
+    low[is_first], high[is_first] = 0.0, 1.0
     size = np.maximum(np.abs(low), np.abs(high))
-    return standard_of(low, matrix @ mean + first - low, matrix @ covariance @ matrix.T, size)
+    return standard_of(low, matrix @ mean + is_first - low, matrix @ covariance @ matrix.T, size)

@@ -24,6 +24,7 @@ from segcate.effects._matched.estimated_segment import EstimateOptions
 from segcate.effects._matched.estimated_segment import is_curved as has_curves
 from segcate.effects._table.segment_estimate import SegmentEstimate
 from segcate.matching import PropensityMatcher
+from segcate.matching._long_tails import LongTail
 from segcate.matching._options import is_auto, neighbors_for
 from segcate.matching._propensity import is_curved
 from segcate.scale._assemble import Findings, assemble
@@ -44,12 +45,13 @@ from segcate.scale._edges import Edges, EdgesStep
 from segcate.scale._estimate import SegmentFacts, segment_estimate
 from segcate.scale._halo import cuts_between, reach
 from segcate.scale._job import Job, check_job
-from segcate.scale._levels import every_level
+from segcate.scale._levels import every_level, with_tails_noted
 from segcate.scale._local import LocalRunner
 from segcate.scale._moments import (
     Moments,
     Shape,
     is_binary,
+    long_tails,
     moments_of,
     read_moments,
     refuse_long_tails,
@@ -202,10 +204,10 @@ class _Run:
         """Run all passes, and return the fitted model."""
         ready = self._look()
         self._note("scan")
-        moments, binary = self._moments(ready)
+        moments, binary, tails = self._moments(ready)
         self._note("moments")
         labels, order = self._labels()
-        basis, scores = self._scores(ready, moments, order)
+        basis, scores = self._scores(ready, moments, order, tails)
         self._note("scores")
         plans, edges, fits = self._plans(ready, moments, scores, basis, order)
         self._note("edges")
@@ -231,7 +233,7 @@ class _Run:
             sums=[sums.get(code) for code in order],
             plans=[plans.get(code) for code in order],
             notes=[scores[code].note if code in scores else "" for code in order],
-            encoded=ready.encoded,
+            encoded=with_tails_noted(ready.encoded, tails),
             is_binary=binary,
             data=ready.data,
             options=ready.plan.options,
@@ -272,25 +274,32 @@ class _Run:
         plan = job.estimator._plan(owner, data)
         return _Ready(found, data, plan, encoded, Shape(low, high, shift))
 
-    def _moments(self, ready: _Ready) -> tuple[dict[int, Moments], Any]:
+    def _moments(self, ready: _Ready) -> tuple[dict[int, Moments], Any, dict[int, LongTail]]:
         """Count and add up every segment; refuse columns that would be taken in another way."""
         self._sample = self._sampled(ready.scan.sample)
         sums, self._whole = read_moments(self.runner, ready.shape, self._sample)
         found = list(sums.values())
         binary = is_binary(found, ready.shape)
         refuse_sparse(found, ready.encoded, binary)
-        refuse_long_tails(self.runner, found, ready.encoded, binary)
+        tails = long_tails(self.runner, found, ready.encoded, binary)
+        if not self.job.takes_long_tails:
+            refuse_long_tails(tails, ready.encoded.names)
         is_zero_one = binary & (ready.shape.low == 0) & (ready.shape.high == 1)
-        return {code: moments_of(s, ready.shape) for code, s in sums.items()}, is_zero_one
+        moments = {code: moments_of(s, ready.shape) for code, s in sums.items()}
+        return moments, is_zero_one, tails
 
     def _scores(
-        self, ready: _Ready, moments: dict[int, Moments], order: list[int]
+        self,
+        ready: _Ready,
+        moments: dict[int, Moments],
+        order: list[int],
+        tails: dict[int, LongTail],
     ) -> tuple[Basis | None, Mapping[int, RowScore]]:
         """Choose curves, where they are asked for, and fit the score."""
         has_weights, basis, logit = ready.scan.weight_factor is not None, None, None
         if self.job.needs_curves:
             refuse_many(len(moments))
-            levels = every_level(ready.encoded)
+            levels = every_level(ready.encoded, tails)
             basis, logit = made_curves(self.runner, levels, moments, order, has_weights=has_weights)
         if is_curved(self.job.matcher.estimator):
             if basis is None or logit is None:

@@ -49,6 +49,11 @@ class Job:
         """Tell whether the score or the adjustment is made of curves."""
         return is_curved(self.matcher.estimator) or has_curves(self.estimator._adjusts_by)
 
+    @property
+    def takes_long_tails(self) -> bool:
+        """Tell whether columns with long tails become two: score and adjustment are made of curves."""
+        return is_curved(self.matcher.estimator) and has_curves(self.estimator._adjusts_by)
+
     def rows_a_part(self, n_columns: int) -> int:
         """Return how many rows a part owns at most."""
         if self.part_size is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from segcate._inputs.arrays import Bool, Float
 from segcate._inputs.encoding import EncodedColumns
 from segcate._statistics.columns import Standard, independent_in_gram, standard_of
-from segcate.matching._long_tails import N_BINS, short_by_counts, tamed_columns
+from segcate.matching._long_tails import N_BINS, LongTail, long_tail, short_by_counts
 from segcate.matching._model_columns import is_sparse
 from segcate.scale._rows import Rows
 from segcate.scale._runner import Runner
@@ -221,10 +222,10 @@ class _ColumnsStep:
         return one
 
 
-def refuse_long_tails(
+def long_tails(
     runner: Runner, sums: list[Sums], encoded: EncodedColumns, binary: Bool
-) -> None:
-    """Refuse columns with a few values far out, which a fit in memory takes as two columns."""
+) -> dict[int, LongTail]:
+    """Measure the columns with a few values far out, by place among the encoded ones."""
     doubtful = []
     bins = sum(s["bins"] for s in sums)
     n = sum(float(s["n"].sum()) for s in sums)
@@ -233,15 +234,23 @@ def refuse_long_tails(
         if kind.is_category or at.stop == at.start or binary[at].all():
             continue
         if not short_by_counts(np.asarray(bins)[at.start].astype(np.int64), int(n)):
-            doubtful.append((at.start, kind.name))
+            doubtful.append(at.start)
     if not doubtful:
-        return
-    found = runner.fold(_ColumnsStep([c for c, _ in doubtful]))
+        return {}
+    found = runner.fold(_ColumnsStep(doubtful))
     values = np.concatenate([part for parts in found.values() for part in parts])
-    for place, (_, name) in enumerate(doubtful):
-        if tamed_columns(np.ascontiguousarray(values[:, place])) is not None:
-            raise ValueError(
-                f"scale.fit: column {name!r} has values more than 10 robust standard deviations from its median, and "
-                "a fit in memory takes it as two columns. Transform it in the source, for example by asinh or log, or "
-                "cap it."
-            )
+    tails = {
+        column: long_tail(np.ascontiguousarray(values[:, place]))
+        for place, column in enumerate(doubtful)
+    }
+    return {column: tail for column, tail in tails.items() if tail is not None}
+
+
+def refuse_long_tails(tails: Iterable[int], names: tuple[str, ...]) -> None:
+    """Refuse columns that a fit in memory takes as two, where sums of both were not made."""
+    for column in tails:
+        raise ValueError(
+            f"scale.fit: column {names[column]!r} has values more than 10 robust standard deviations from its median, "
+            "and a fit in memory takes it as two columns. Use SegmentMatching(), whose curves do so too, or transform "
+            "it in the source, for example by asinh or log, or cap it."
+        )

@@ -130,6 +130,40 @@ def test_notes_are_those_in_memory():
     assert_all_same(expected, fitted_in_parts(model_of(), frame, part_size=400))
 
 
+@pytest.mark.parametrize("most", [2_000, 50_000])
+def test_long_tails_become_two_columns_as_in_memory(monkeypatch, most):
+    monkeypatch.setattr("segcate.matching._model_columns.MOST_DECIDING", most)
+    frame = made_table()
+    rng = np.random.default_rng(1)
+    frame["money"] = np.exp(3 * rng.normal(size=len(frame)))
+    frame["bought"] = np.where(
+        rng.random(len(frame)) < 0.6, 0.0, np.exp(2 * rng.normal(size=len(frame)))
+    )
+    frame["plan"] = np.array(["basic", "plus", "family"])[np.arange(len(frame)) % 3]
+    frame["spend"] += np.log(frame["money"])
+    frame = frame[frame["segment"].isin([1, 2, 3])]
+    columns = ["age", "money", "plan", "bought", "stay", "segment"]
+    expected = model_of().fit(frame[columns], frame["spend"], treatment=frame["mail"])
+    found = fitted_in_parts(model_of(), frame, columns=columns, part_size=700)
+    assert_all_same(expected, found)
+    pd.testing.assert_frame_equal(
+        found.covariates_.drop(columns="share_missing"),
+        expected.covariates_.drop(columns="share_missing"),
+    )
+    assert found.covariates_["note"].str.contains("long tail").sum() == 2
+
+
+def test_a_long_tail_of_hardly_any_row_is_refused(monkeypatch):
+    monkeypatch.setattr("segcate.matching._model_columns.MOST_DECIDING", 20)
+    monkeypatch.setattr("segcate._nuisance.segment_logit.MOST_ROWS", 20)
+    monkeypatch.setattr("segcate.scale._curves.MOST_ROWS", 20)
+    frame = made_table()
+    frame["bought"] = 0.0
+    frame.loc[2_000:2_029, "bought"] = np.exp(3 * np.random.default_rng(0).normal(size=30))
+    with pytest.raises(ValueError, match="'bought' has hardly a value beside its common one"):
+        fitted_in_parts(model_of(), frame, columns=["age", "bought", "segment"])
+
+
 def test_many_segments_are_refused(monkeypatch):
     monkeypatch.setattr(_curved_run, "MOST_SEGMENTS", 5)
     with pytest.raises(ValueError, match=r"at most 5 segments in parts; there are 7\. Use Seg"):

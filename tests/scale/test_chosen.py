@@ -68,4 +68,4 @@ def test_first_levels_get_a_column():
     ((_, values),) = AllRowsStep(WITH_FIRST).of(0, rows)
     np.testing.assert_array_equal(values[:, 2], [0.0, 1.0, 0.0])
     np.testing.assert_array_equal(values[:, 3], 1.0)
-    np.testing.assert_array_equal(WITH_FIRST.matrix(2) @ [1.0, 2.0], [1.0, 2.0, -3.0])
+    np.testing.assert_array_equal(WITH_FIRST.matrix() @ [1.0, 2.0], [1.0, 2.0, -3.0])
