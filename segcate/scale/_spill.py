@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from segcate._inputs.arrays import Float
 from segcate.scale._runner import Place
+from segcate.scale._stale import new_folder
 
 # Bytes kept in memory before they are written.
 MOST_HELD = 256 * 2**20
 
 
 class Spill:
-    """Packed rows on their way to the parts. Leaves no file behind, whatever happens in between.
+    """Packed rows on their way to the parts. Leaves no file behind; a killed process's are removed at the next start.
 
     Parameters
     ----------
@@ -28,6 +28,7 @@ class Spill:
 
     def __init__(self, folder: str | None) -> None:
         self._parent, self._folder = folder, Path()
+        self._lock: Any = None
         self._is_open = False
         self._held: dict[Place, list[Float]] = {}
         self._n_held = 0
@@ -45,6 +46,7 @@ class Spill:
     ) -> None:
         if self._is_open:
             shutil.rmtree(self._folder, ignore_errors=True)
+            self._lock.close()
 
     def hold(self, place: Place, packed: Float) -> None:
         """Keep rows of one part."""
@@ -58,7 +60,7 @@ class Spill:
     def _write(self) -> None:
         """Append what is held to the files."""
         if not self._is_open:
-            self._folder = Path(tempfile.mkdtemp(prefix="segcate-", dir=self._parent))
+            self._folder, self._lock = new_folder(self._parent)
             self._is_open = True
         for place, parts in self._held.items():
             with self._file(place).open("ab") as file:

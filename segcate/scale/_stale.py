@@ -1,0 +1,50 @@
+"""Folders of files in between whose process was killed: told by a lock that ends with the process."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+PREFIX = "segcate-"
+_LOCK = "lock"
+
+
+def new_folder(parent: str | None) -> tuple[Path, Any]:
+    """Make a folder with a lock in it, and remove those that killed processes left beside it.
+
+    Returns
+    -------
+    folder : its path
+    lock : open file; the lock is held until it is closed or the process ends
+    """
+    root = Path(tempfile.gettempdir() if parent is None else parent)
+    for folder in root.glob(f"{PREFIX}*/{_LOCK}"):
+        _remove_if_left(folder.parent)
+    made = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    lock = (made / "making").open("wb")
+    # named once it is held, so that nobody finds it free in between
+    if _taken(lock):
+        (made / "making").rename(made / _LOCK)
+    return made, lock
+
+
+def _remove_if_left(folder: Path) -> None:
+    try:
+        with (folder / _LOCK).open("rb+") as lock:
+            if _taken(lock):
+                shutil.rmtree(folder, ignore_errors=True)
+    except OSError:
+        return  # another process was faster, or it is somebody else's
+
+
+def _taken(lock: Any) -> bool:
+    """Take a lock; False where another process holds it, or where there are no such locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
