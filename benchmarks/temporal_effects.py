@@ -3,11 +3,13 @@
     python benchmarks/temporal_effects.py [--worlds NAME ...] [--models NAME ...] [--seeds 3]
                                           [--n 1000] [--out FILE.json]
     python benchmarks/temporal_effects.py --coverage [--worlds NAME ...] [--seeds 30] [--n 500]
+    python benchmarks/temporal_effects.py --settings NAME ... [--worlds NAME ...] [--models NAME ...]
 
 The first tells for each model the correlation of estimated and true effects on units it did not see, the
 slope of true on estimated ones (1 is right), and the ratio of means; the second how many of 95 %
-intervals, of the average and of groups, hold the truth, and how wide they are. Cells that the file
-holds already are not run again.
+intervals, of the average and of groups, hold the truth, and how wide they are; the third compares settings
+of networks (`temporal_cells.settings`) on data of their own: 400 units, seeds from 20 on. Cells that the
+file holds already are not run again.
 """
 
 from __future__ import annotations
@@ -20,13 +22,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from temporal_cells.settings import TRAININGS, options
 from temporal_cells.worlds import WORLDS, World, world
 
 RESULTS = Path(__file__).parent / "temporal_effects.json"
 MODELS = ("LinearGComputation", "MSM", "GNet", "CausalTransformer", "CRN", "RMSN")
 N_FRESH, N_FRESH_OF_COVERAGE = 1000, 300
-# Data sets whose intervals are counted have seeds of their own.
-FIRST_OF_COVERAGE = 50
+# Data sets whose intervals are counted, and those on which settings are compared, have seeds of their own.
+FIRST_OF_COVERAGE, FIRST_OF_SETTINGS = 50, 20
+OF_SETTINGS = Path(__file__).parent / "temporal_settings.json"
+N_OF_SETTINGS = 400
 
 
 def fit(name: str, here: World, seed: int, **options: Any) -> tuple[Any, float]:
@@ -63,14 +68,17 @@ def agreement(estimated: Any, true: Any) -> dict[str, float]:
     return {key: round(value, 4) for key, value in found.items()}
 
 
-def run(name: str, world_name: str, n: int, seed: int) -> dict[str, Any]:
-    """Fit one model in one world."""
-    here = world(world_name, n, N_FRESH, seed)
-    model, seconds = fit(name, here, seed)
+def run(
+    name: str, world_name: str, n: int, seed: int, setting: str | None = None
+) -> dict[str, Any]:
+    """Fit one model in one world, by its defaults or by a setting."""
+    here = world(world_name, n, N_FRESH if setting is None else N_OF_SETTINGS, seed)
+    model, seconds = fit(name, here, seed, **options(setting))
     found = agreement(by_unit(model, here), here.truth)
-    scale = getattr(model, "transform_", "none")
-    return {"model": name, "world": world_name, "n": n, "seed": seed, "cpu_s": round(seconds, 1),
-            "transform": scale, **found}  # fmt: skip
+    record = {"model": name, "world": world_name, "n": n, "seed": seed, "cpu_s": round(seconds, 1)}
+    if setting is not None:
+        return {**record, "setting": setting, "epochs": len(model.history_), **found}
+    return {**record, "transform": getattr(model, "transform_", "none"), **found}
 
 
 def cover(world_name: str, n: int, seed: int) -> dict[str, Any]:
@@ -98,7 +106,8 @@ def cover(world_name: str, n: int, seed: int) -> dict[str, Any]:
 
 def key(record: dict[str, Any]) -> tuple[Any, ...]:
     """Return what tells a record from others."""
-    return record["model"], record["world"], record["n"], record["seed"]
+    found = (record["model"], record["world"], record["n"], record["seed"])
+    return (*found, record["setting"]) if "setting" in record else found
 
 
 def table(records: list[dict[str, Any]]) -> str:
@@ -147,12 +156,54 @@ def coverage_table(records: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def settings_table(records: list[dict[str, Any]]) -> str:
+    """Write errors over the spread of true effects, and correlations, by world; one a seed."""
+    places = [where for where in WORLDS if any(r["world"] == where for r in records)]
+    lines = [f"{'model':<19}{'setting':<48}" + "".join(f"{where:<26}" for where in places)]
+    for name, setting in sorted({(r["model"], r["setting"]) for r in records}):
+        line = f"{name:<19}{setting:<48}"
+        for where in places:
+            here = [
+                r
+                for r in records
+                if (r["model"], r["setting"], r["world"]) == (name, setting, where)
+            ]
+            cells = (
+                f"{r['rmse'] / r['true_sd']:.2f} ({r.get('correlation', np.nan):.2f})" for r in here
+            )
+            line += f"{', '.join(cells):<26}"
+        lines.append(line.rstrip())
+    return "\n".join(lines)
+
+
+def run_settings(asked: argparse.Namespace) -> None:
+    """Run settings that are not there yet, and print the table."""
+    path = OF_SETTINGS if asked.out == RESULTS else asked.out
+    records = json.loads(path.read_text())["records"] if path.is_file() else []
+    done = {key(record) for record in records}
+    n = asked.n or N_OF_SETTINGS
+    seeds = range(FIRST_OF_SETTINGS, FIRST_OF_SETTINGS + (asked.seeds or 2))
+    cells = [
+        (m, w, n, s, name)
+        for s in seeds
+        for w in asked.worlds
+        for m in asked.models
+        for name in asked.settings
+    ]
+    for cell in cells:
+        if cell not in done:
+            records.append(run(*cell))
+            path.write_text(json.dumps({"records": records}, indent=1) + "\n")
+    print(settings_table(records))
+
+
 def read_options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=list(WORLDS))
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["LinearGComputation"])
     parser.add_argument("--coverage", action="store_true")
+    parser.add_argument("--settings", nargs="+", choices=list(TRAININGS))
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--n", type=int)
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -161,21 +212,24 @@ def read_options() -> argparse.Namespace:
 
 def main() -> None:
     """Run the cells that are not there yet, and print the tables."""
-    options = read_options()
+    asked = read_options()
     warnings.simplefilter("ignore")
-    n = options.n or (500 if options.coverage else 1000)
-    seeds = range(options.seeds or (30 if options.coverage else 3))
-    records = json.loads(options.out.read_text())["records"] if options.out.is_file() else []
+    if asked.settings:
+        run_settings(asked)
+        return
+    n = asked.n or (500 if asked.coverage else 1000)
+    seeds = range(asked.seeds or (30 if asked.coverage else 3))
+    records = json.loads(asked.out.read_text())["records"] if asked.out.is_file() else []
     done = {key(record) for record in records}
-    models = ["coverage"] if options.coverage else options.models
-    cells = [(m, w, s) for w in options.worlds for s in seeds for m in models]
+    models = ["coverage"] if asked.coverage else asked.models
+    cells = [(m, w, s) for w in asked.worlds for s in seeds for m in models]
     for name, where, seed in cells:
-        number = seed + FIRST_OF_COVERAGE if options.coverage else seed
+        number = seed + FIRST_OF_COVERAGE if asked.coverage else seed
         if (name, where, n, number) in done:
             continue
-        record = cover(where, n, number) if options.coverage else run(name, where, n, number)
+        record = cover(where, n, number) if asked.coverage else run(name, where, n, number)
         records.append(record)
-        options.out.write_text(json.dumps({"records": records}, indent=1) + "\n")
+        asked.out.write_text(json.dumps({"records": records}, indent=1) + "\n")
     print(table(records))
     print()
     print(coverage_table(records))

@@ -48,7 +48,9 @@ def recipe(kind: str, gamma: int, epochs: dict[str, int]) -> dict[str, Any]:
         rate, hidden, representation, head = CT[gamma]
         return {
             "network": Network(hidden=hidden, representation=representation, head=head),
-            "training": Training(n_epochs=epochs[kind], learning_rate=rate, **to_the_end),
+            "training": Training(
+                n_epochs=epochs[kind], batch_size=128, learning_rate=rate, dropout=0.1, **to_the_end
+            ),
         }
     if kind == "GNet":
         rate, batch, representation, head, dropout = GNET[gamma]
@@ -56,7 +58,7 @@ def recipe(kind: str, gamma: int, epochs: dict[str, int]) -> dict[str, Any]:
         return {
             "network": Network(hidden=24, representation=representation, head=head),
             "training": Training(n_epochs=epochs[kind], learning_rate=rate, batch_size=batch,
-                                 dropout=dropout, **to_the_end),
+                                 dropout=dropout, moving_average=0.0, **to_the_end),
         }  # fmt: skip
     if kind == "CRN":
         networks = [
@@ -68,7 +70,7 @@ def recipe(kind: str, gamma: int, epochs: dict[str, int]) -> dict[str, Any]:
     propensity, decoder = RMSN[gamma]
     found = _two(
         [_of_rmsn((12, 0.1, 128, 0.5, 1e-2)), _of_rmsn(decoder)],
-        epochs[kind], epochs["decoder"], to_the_end,
+        epochs[kind], epochs["decoder"], {"moving_average": 0.0, **to_the_end},
     )  # fmt: skip
     network, settings = _of_rmsn(propensity)
     return found | {

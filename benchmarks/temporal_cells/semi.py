@@ -89,7 +89,7 @@ def build(name: str, size: Size, seed: int, covariates: list[str]) -> Any:
         "horizon": HORIZON,
     }  # fmt: skip
     if kind == "MSM":
-        return MSM(**roles)
+        return MSM(**roles, interactions=None)
     common = {
         **roles,
         "outcome_transform": None,
@@ -99,7 +99,8 @@ def build(name: str, size: Size, seed: int, covariates: list[str]) -> Any:
     training = partial(
         Training, n_epochs=size.epochs[kind], validation_share=VALIDATION_SHARE, verbose=False,
         # Never before the end, and the weights of the best epoch.
-        patience=size.epochs[kind],
+        patience=size.epochs[kind], dropout=0.1,
+        moving_average=0.0 if kind in ("RMSN", "GNet") else None,
     )  # fmt: skip
     decoder_epochs = size.epochs["decoder"]
     if kind == "CT":
@@ -121,7 +122,7 @@ def build(name: str, size: Size, seed: int, covariates: list[str]) -> Any:
             propensity=Network(hidden=74),
             training=training(batch_size=64, learning_rate=0.001, max_gradient=0.5),
             decoder_training=Training(n_epochs=decoder_epochs, batch_size=1024),
-            propensity_training=Training(n_epochs=size.epochs["propensity"]),
+            propensity_training=Training(n_epochs=size.epochs["propensity"], batch_size=128),
         )  # fmt: skip
     return GNet(
         **common, network=Network(hidden=148, representation=74, head=74),

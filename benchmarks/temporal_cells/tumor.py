@@ -77,8 +77,8 @@ def build(name: str, size: Size, gamma: int, seed: int) -> Any:
         if "legacy" in options:
             from temporal_cells.published import PublishedMSM
 
-            return PublishedMSM(**ROLES)
-        return MSM(**ROLES)
+            return PublishedMSM(**ROLES, interactions=None)
+        return MSM(**ROLES, interactions=None)
     is_cbrt = "cbrt" in options
     common = {
         **ROLES,
@@ -87,6 +87,8 @@ def build(name: str, size: Size, gamma: int, seed: int) -> Any:
         "training": Training(
             n_epochs=size.epochs["cbrt" if is_cbrt else kind],
             batch_size=64 if is_cbrt else 128,
+            learning_rate=0.01,
+            moving_average=0.0 if kind in ("RMSN", "GNet") else None,
             dropout=0.0 if is_cbrt and kind == "CT" else 0.1,
             early_stopping=not is_cbrt,
             patience=size.epochs[kind],
@@ -98,7 +100,9 @@ def build(name: str, size: Size, gamma: int, seed: int) -> Any:
         common |= recipes.recipe(kind, gamma, size.epochs)
         decoder: dict[str, Any] = {}
     else:
-        decoder = {"decoder_training": Training(n_epochs=size.epochs["decoder"])}
+        decoder = {"decoder_training": Training(n_epochs=size.epochs["decoder"], batch_size=1024)}
+        if kind == "RMSN":
+            decoder["propensity_training"] = Training(n_epochs=30, batch_size=128)
     if kind == "CT":
         return CausalTransformer(**common, balancing="cdc" if "cdc" in options else None)
     if kind == "CRN":

@@ -10,7 +10,8 @@ from segcate.temporal import Training
 
 def small(horizon=3, **training):
     """Return parameters of a network that is learned in a blink, with fields of its training."""
-    training = {"n_epochs": 2, "batch_size": 16, "verbose": False, **training}
+    # Dropout, so that a fit that goes on must find its random numbers again.
+    training = {"n_epochs": 2, "batch_size": 16, "dropout": 0.1, "verbose": False, **training}
     return {
         "horizon": horizon, "random_state": 0, "outcome_transform": None,
         "training": Training(**training),

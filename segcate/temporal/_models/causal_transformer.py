@@ -120,7 +120,7 @@ class CausalTransformer(BalancedEstimator):
             "hidden": 16, "representation": 12, "head": 24,
             "n_blocks": 1, "n_heads": 2, "longest_distance": 15,
         },
-        "training": TRAINING,
+        "training": {**TRAINING, "learning_rate": 0.003},
     }  # fmt: skip
 
     def _check_parameters(self, owner: str) -> None:

@@ -81,7 +81,7 @@ class GNet(NeuralEstimator):
     _averages_paths: ClassVar[bool] = True
     _defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "network": {"hidden": 24, "representation": 18, "head": 72},
-        "training": TRAINING,
+        "training": {**TRAINING, "moving_average": 0.99},
     }
 
     def _check_parameters(self, owner: str) -> None:

@@ -39,9 +39,9 @@ class MSM(TemporalEstimator):
     outcome_transform : "auto", None, "cbrt", "log1p" or pair of functions, default=None
         Scale on which the outcome is regressed, as in `CausalTransformer`. Only without a transform is
         the effect one number, with an interval.
-    interactions : {None, "static"}, default=None
+    interactions : {None, "static"}, default="static"
         "static" lets effects differ by the static columns: the counts of the plan are multiplied with
-        each of them, standardised.
+        each of them, standardised. None: one effect for all.
     leaving : {None, "weigh"}, default=None
         "weigh" multiplies weights by the inverse of the chance that a unit stays, where units leave before the
         panel ends: an outcome is seen of those alone who stay until it, and the treatment may keep them.
@@ -80,7 +80,7 @@ class MSM(TemporalEstimator):
     """
 
     outcome_transform: Any = None
-    interactions: str | None = None
+    interactions: str | None = "static"
     leaving: str | None = None
     clip: float = 0.01
 

@@ -82,7 +82,7 @@ class RMSN(NeuralEstimator):
         "network": {"hidden": 24},
         "decoder": {"hidden": 32},
         "propensity": {"hidden": 12},
-        "training": {**TRAINING, "max_gradient": 1.0},
+        "training": {**TRAINING, "max_gradient": 1.0, "moving_average": 0.99},
         "decoder_training": {"n_epochs": 30, "batch_size": None},
         "propensity_training": {"n_epochs": 30, "batch_size": None},
     }
