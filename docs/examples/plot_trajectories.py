@@ -31,7 +31,7 @@ model = GNet(
     static=["type"],
     horizon=5,
     outcome_transform="cbrt",
-    training=Training(n_epochs=60, batch_size=32, dropout=0.0, early_stopping=False),
+    training=Training(n_epochs=70, batch_size=32, dropout=0.0, early_stopping=False),
     n_models=5,
     random_state=0,
 ).fit(design)

@@ -27,7 +27,8 @@ class CRN(BalancedEstimator):
     """Predict outcomes under treatment plans by an encoder and a decoder LSTM, both balanced.
 
     A baseline of the Causal Transformer. The encoder reads the history and predicts one step; the
-    decoder begins from its representation and goes on from its own predictions.
+    decoder begins from its representation and goes on from its own predictions. Do not trust its effects
+    under strong confounding: those on simulated tumours correlate negatively with the true ones.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ class MSM(TemporalEstimator):
 
     The classical baseline: right when outcomes are linear in the history and in how often each
     treatment is given, and the chance of treatment follows a logistic regression. Its effects are the
-    same for every unit, or with ``interactions="static"`` for all units of the same static columns.
+    same for all units of the same static columns, or with ``interactions=None`` for everyone.
 
     Parameters
     ----------

@@ -37,27 +37,25 @@ def explained(model, train, test, probe):
 
 
 @pytest.mark.slow
-def test_confusion_shrinks_what_tells_the_treatment_and_no_balancing_does_not():
+def test_confusion_at_the_published_strength_leaves_what_tells_the_treatment():
+    # A negative result, and no promise: the method is meant to take it away. A thousand times
+    # the strength makes the representation small, which a probe on the standardised one does not mind.
     train, known, new = (
         tumor_growth(n, gamma=4, n_steps=30, random_state=seed).panel
         for seed, n in enumerate((200, 300, 300))
     )
-    at_its_scale = LogisticRegression(C=0.01, max_iter=2000)
     rescaled = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     found = {}
-    for balancing, n_epochs in ((None, 30), ("cdc", 60)):
+    for balancing in (None, "cdc"):
         model = CausalTransformer(
             ["chemo", "radio"], "volume", static=["type"], horizon=1,
-            balancing=balancing, alpha=10.0, outcome_transform="cbrt", random_state=0,
+            balancing=balancing, alpha=0.01, outcome_transform="cbrt", random_state=0,
             training=Training(
-                n_epochs=n_epochs, early_stopping=False, batch_size=32, verbose=False,
-                validation_share=0.0,
+                n_epochs=30, early_stopping=False, batch_size=32, dropout=0.1, learning_rate=0.01,
+                verbose=False, validation_share=0.0,
             ),
         ).fit(train)  # fmt: skip
-        found[balancing] = [explained(model, known, new, p) for p in (at_its_scale, rescaled)]
+        found[balancing] = explained(model, known, new, rescaled)
     print(found)
-    assert found[None][0] > 0.04
-    assert found["cdc"][0] < 0.1 * found[None][0]
-    # Confusion works by making the representation small. Who blows it up again finds the treatment
-    # as well as without balancing: this is a limit of the method, and no promise.
-    assert found["cdc"][1] > 0.5 * found[None][1]
+    assert found[None] > 0.03
+    assert found["cdc"] > 0.7 * found[None]
