@@ -1,7 +1,7 @@
 """Curves of covariates: lines, bends and products for everyone, slopes and curvature by segment.
 
 One basis serves models of the outcome and of the treatment. It is made for a block of rows at a time
-and never held for all rows.
+and held for few rows alone.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ MOST_IN_PRODUCTS = 12
 MOST_COLUMNS = 1_000
 # Numbers of a block of rows: as many as stay in the processor's cache.
 _BLOCK = 1 << 18
+# Numbers of a basis that is held, where few rows are gone over often: 64 MB.
+_MOST_HELD = 1 << 23
 _CONSTANT = 1e-9
 # Rows looked at before a column is compared with two values as a whole.
 _GLANCE = 64
@@ -54,6 +56,7 @@ class Curves:
     size : float64 array of shape (n_bends + n_products + n_squares,), standard deviations
     left_out : blocks that were left out because columns would be too many
     free : lines whose slopes in each segment an outcome regression does not penalise
+    made : the columns of all rows, where they are held
     """
 
     columns: Float
@@ -66,6 +69,7 @@ class Curves:
     size: Float
     left_out: tuple[str, ...] = ()
     free: Int = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+    made: Float | None = None
 
     @property
     def n_lines(self) -> int:
@@ -89,35 +93,42 @@ class Curves:
 
     def take(self, rows: Int) -> Curves:
         """Return the same curves of some of the rows."""
-        return replace(self, columns=self.columns[rows])
+        return replace(self, columns=self.columns[rows], made=None)
+
+    def held(self) -> Curves:
+        """Return the same curves with the columns of all rows made, if they are few."""
+        if self.made is not None or len(self.columns) * self.n_columns > _MOST_HELD:
+            return self
+        return replace(self, made=self.of(np.arange(len(self.columns))))
 
     def of(self, rows: Int) -> Float:
         """Make the columns of some rows."""
+        if self.made is not None:
+            return self.made[rows]
         standard, varying = self.standard, np.flatnonzero(self.standard.varies)
         if are_few(len(self.columns)):
             return self._of_few(standard.apply(self.columns[rows], standard.varies))
-        out = np.empty((len(rows), self.n_columns))
+        out = np.empty((self.n_columns, len(rows)))
         _fill(
             self.columns, rows.astype(np.int64, copy=False), varying, standard.origin,
             standard.mean, standard.scale, self.bent, self.knot, self.first, self.second,
-            self.squared, self.size, np.empty(len(varying)), out,
+            self.squared, self.size, np.empty((len(varying), len(rows))), out,
         )  # fmt: skip
-        return out
+        return out.T
 
     def _of_few(self, z: Float) -> Float:
         """Make the same columns by numpy from standardised lines, equal to the last bit."""
-        out = np.empty((len(z), self.n_columns))
+        out = np.empty((self.n_columns, len(z)))
         lines, bends, products, squares = np.split(
-            out.T, np.cumsum([self.n_lines, len(self.bent), len(self.first)])
+            out, np.cumsum([self.n_lines, len(self.bent), len(self.first)])
         )
-        z = z.T
-        near = np.clip(z, -FARTHEST, FARTHEST)
-        lines[:] = z
-        bends[:] = np.maximum(z[self.bent] - self.knot[:, None], 0.0)
-        products[:] = near[self.first] * near[self.second]
-        squares[:] = near[self.squared] ** 2
-        out[:, self.n_lines :] /= self.size
-        return out
+        lines[:] = z.T
+        near = np.clip(lines, -FARTHEST, FARTHEST)
+        np.maximum(lines[self.bent] - self.knot[:, None], 0.0, out=bends)
+        np.multiply(near[self.first], near[self.second], out=products)
+        np.square(near[self.squared], out=squares)
+        out[self.n_lines :] *= 1.0 / self.size[:, None]
+        return out.T
 
     def blocks(self, rows: Int) -> Iterator[tuple[Int, Float]]:
         """Yield some rows and their columns, as many at a time as stay in the processor's cache."""
@@ -189,22 +200,29 @@ def _completed(standard: Standard, whole: Standard) -> Standard:
 def _fill(  # type: ignore[no-untyped-def]
     Z, rows, varying, origin, mean, scale, bent, knot, first, second, squared, size, near, out
 ):
-    """Write the columns of some rows; `near` is room for one value a covariate."""
+    """Write the columns of some rows, one row of `out` each; `near` is room for the lines, bounded."""
     n, bends, products = len(varying), len(bent), len(first)
-    for i in range(len(rows)):
-        for a in range(n):
-            j = varying[a]
-            z = ((Z[rows[i], j] - origin[j]) - mean[j]) / scale[j]
-            out[i, a] = z
-            near[a] = min(max(z, -FARTHEST), FARTHEST)
-        for a in range(bends):
-            out[i, n + a] = max(out[i, bent[a]] - knot[a], 0.0) / size[a]
-        for a in range(products):
-            at = bends + a
-            out[i, n + at] = near[first[a]] * near[second[a]] / size[at]
-        for a in range(len(squared)):
-            at = bends + products + a
-            out[i, n + at] = near[squared[a]] ** 2 / size[at]
+    for a in range(n):
+        j = varying[a]
+        from_origin, centre, unit = origin[j], mean[j], scale[j]
+        for i in range(len(rows)):
+            z = ((Z[rows[i], j] - from_origin) - centre) / unit
+            out[a, i] = z
+            near[a, i] = min(max(z, -FARTHEST), FARTHEST)
+    for a in range(bends):
+        line, place, share = bent[a], knot[a], 1.0 / size[a]
+        for i in range(len(rows)):
+            above = out[line, i] - place
+            out[n + a, i] = (above if above > 0.0 else 0.0) * share
+    for a in range(products):
+        at, line, other = n + bends + a, first[a], second[a]
+        share = 1.0 / size[bends + a]
+        for i in range(len(rows)):
+            out[at, i] = near[line, i] * near[other, i] * share
+    for a in range(len(squared)):
+        at, line, share = n + bends + products + a, squared[a], 1.0 / size[bends + products + a]
+        for i in range(len(rows)):
+            out[at, i] = near[line, i] * near[line, i] * share
 
 
 def _has_two_values(z: Float) -> bool:

@@ -53,9 +53,10 @@ class SegmentLogit:
         """
         out = np.full(n_rows, np.nan)
         for code, rows in enumerate(rows_of):
+            slopes = self.fit.slopes(code)
+            level = self.sums.response_mean[code] - self.sums.mean[code] @ slopes
             for at, values in curves.blocks(rows):
-                gap = values - self.sums.mean[code]
-                out[at] = self.sums.response_mean[code] + gap @ self.fit.slopes(code)
+                out[at] = level + values @ slopes
         return np.round(out, _DECIMALS)
 
 
@@ -90,7 +91,7 @@ def fit_all_rows(
 ) -> SegmentLogit:
     """Fit by Newton's method on all rows, however many."""
     # A level with rows of one arm has no finite log-odds.
-    curves = replace(curves, free=curves.free[:0])
+    curves = replace(curves, free=curves.free[:0]).held()
     linear = segment_sums(curves, rows_of, treatment, weight)
     mass = max(float(linear.mass.sum()), 1e-300)
     chosen = choose_penalties(curves, linear, gamma=1.0)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from segcate._nuisance.curves import curves_of
+from segcate.effects._curved.arm_fit import _root, _squared_lengths
 from segcate.effects._curved.comparison import Comparison
 from segcate.effects._curved.weighted_effects import weighted_effects
 from tests.helpers import naive_curves
@@ -125,3 +126,25 @@ def test_covariates_held_fixed_leave_the_noise_of_the_treated():
     ).all()  # effects vary with a covariate
     both = weighted_effects(curves_of(Z), comparison("ate"), inference="sample")
     np.testing.assert_array_equal(both.focal_variance, 0.0)
+
+
+@pytest.mark.parametrize("rank", [5, 3])
+def test_leverages_by_a_root_are_those_of_the_inverse_also_where_it_is_not_positive(rank):
+    rng = np.random.default_rng(3)
+    half = rng.normal(size=(5, rank))
+    inverse = half @ half.T
+    if rank < 5:  # rounding has left eigenvalues below 0
+        inverse -= 1e-13 * np.eye(5)
+    values = rng.normal(size=(20, 5))
+    expected = np.einsum("ij,jk,ik->i", values, inverse, values)
+    found = _squared_lengths(np.asfortranarray(values), _root(inverse))
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_columns_held_give_the_effects_of_columns_made_in_blocks():
+    curves = curves_of(Z)
+    found = weighted_effects(curves, comparison("att"))
+    held = weighted_effects(curves.held(), comparison("att"))
+    assert curves.held().made is not None
+    np.testing.assert_allclose(held.effect, found.effect, rtol=1e-12)
+    np.testing.assert_allclose(held.covariance, found.covariance, rtol=1e-12)

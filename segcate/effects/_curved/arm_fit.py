@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.blas import dtrmm
 
 from segcate._inputs.arrays import Float
 from segcate._nuisance.curves import Curves
@@ -61,19 +62,40 @@ def fit_arm(
     for code, rows in enumerate(comparison.rows_of):
         if sums.mass[code] == 0:
             continue
-        slopes, inverse = fit.slopes(code), fit.inverse(code)
+        slopes, root = fit.slopes(code), _root(fit.inverse(code))
+        level = sums.response_mean[code] - sums.mean[code] @ slopes
         for own in (False, True):
             for at, values in curves.blocks(rows[in_arm[rows] == own]):
-                values -= sums.mean[code]
-                residual[at] = comparison.y[at] - sums.response_mean[code] - values @ slopes
+                residual[at] = comparison.y[at] - level - values @ slopes
                 if own:
-                    leverage[at] = np.einsum("ij,ij->i", values @ inverse, values)
+                    values -= sums.mean[code]
+                    leverage[at] = _squared_lengths(values, root)
         own_rows = rows[in_arm[rows]]
         leverage[own_rows] += 1.0 / sums.mass[code]
         if comparison.weight is not None:
             leverage[own_rows] *= comparison.weight[own_rows]
         noise[own_rows] = _noise(residual[own_rows], leverage[own_rows])
     return ArmFit(arm, sums, fit, residual, noise)
+
+
+def _root(inverse: Float) -> Float:
+    """Return a lower triangle whose product with itself is a positive definite matrix.
+
+    Rounding may leave eigenvalues below 0 where columns all but repeat each other: they count as 0.
+    """
+    try:
+        return np.asarray(np.linalg.cholesky(inverse), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(inverse)
+        triangle = np.linalg.qr((vectors * np.sqrt(np.maximum(values, 0.0))).T, mode="r")
+        return np.asarray(triangle.T, dtype=np.float64)
+
+
+def _squared_lengths(values: Float, root: Float) -> Float:
+    """Return ``x' inverse x`` of each row; the rows are written over."""
+    spread = dtrmm(1.0, root, values, side=1, lower=1, overwrite_b=1)
+    np.square(spread, out=spread)
+    return np.asarray(spread.sum(axis=1), dtype=np.float64)
 
 
 def _noise(residual: Float, leverage: Float) -> Float:
