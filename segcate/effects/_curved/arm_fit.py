@@ -87,8 +87,8 @@ def _root(inverse: Float) -> Float:
         return np.asarray(np.linalg.cholesky(inverse), dtype=np.float64)
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(inverse)
-        triangle = np.linalg.qr((vectors * np.sqrt(np.maximum(values, 0.0))).T, mode="r")
-        return np.asarray(triangle.T, dtype=np.float64)
+        half = vectors * np.sqrt(np.maximum(values, 0.0))
+        return np.asarray(np.linalg.qr(half.T, mode="r"), dtype=np.float64).T
 
 
 def _squared_lengths(values: Float, root: Float) -> Float:
