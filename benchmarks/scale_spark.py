@@ -23,8 +23,8 @@ RESULTS = Path(__file__).with_suffix(".json")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def cpu_seconds() -> float:
-    """Add up this process, all that it started, and all that these waited for."""
+def cpu_seconds() -> dict[int, float]:
+    """Return what this process, and each that it started, has used; with what these waited for."""
     parents, ticks = {}, {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -36,13 +36,14 @@ def cpu_seconds() -> float:
     family = {os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in family} - family:
         family |= more
-    return sum(ticks[pid] for pid in family) / _TICKS
+    return {pid: ticks[pid] / _TICKS for pid in family if pid in ticks}
 
 
 def measured(name: str, fit: Callable[[], Any]) -> dict[str, Any]:
     begun, before = time.perf_counter(), cpu_seconds()
     report = fit().scale_report_
-    cpu = cpu_seconds() - before
+    # idle workers that ended in between count for nothing
+    cpu = sum(used - before.get(pid, 0.0) for pid, used in cpu_seconds().items())
     return {
         "engine": name,
         "rows": report["n_rows"],
