@@ -78,7 +78,8 @@ class EstimatorComparison:
         ]
         return (
             f"{first_few(texts, separator='; ')}. Further apart than chance explains on the same rows: a model is "
-            "wrong there. Look at overlap and balance, and for steps or groups of users that no curve follows."
+            "wrong there, and two that agree may share it. Look at overlap and balance, and for steps or groups of "
+            "users that no curve follows; SegmentAIPW(None) has trees, which follow some."
         )
 
 

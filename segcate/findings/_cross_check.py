@@ -56,7 +56,11 @@ def cross_check_of(second: SecondEstimate) -> CrossCheck:
     columns = ["effect", "second_effect", "difference", "std_error", "ci_low", "ci_high", "p_value"]
     numbers = table[[*columns, "p_adjusted"]].to_numpy().tolist()
     rows = (CrossCheckRow(label, *row) for label, row in zip(table.index, numbers, strict=True))
-    return CrossCheck(second.method, tuple(rows), _LEVEL)
+    everyone = second.overall
+    p = float(everyone["p_value"])
+    entries = [*everyone[columns].tolist(), p]
+    overall = CrossCheckRow("overall", *entries) if np.isfinite(p) else None
+    return CrossCheck(second.method, tuple(rows), _LEVEL, overall)
 
 
 def _second_method(source: Source, random_state: Any) -> tuple[Any, float]:

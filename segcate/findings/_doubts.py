@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from segcate._covariates.leakage import name_sounds_late
+from segcate._inputs import frames
 from segcate._writing.label_texts import one_line
 from segcate.effects import SegmentMatching
 from segcate.findings._analysed_rows import AnalysedRows
@@ -38,12 +40,12 @@ _FOCAL = {"att": "treated rows", "atc": "control rows", "ate": "rows"}
 def doubts_of(findings: Findings, source: Source, rows: AnalysedRows) -> tuple[Doubt, ...]:
     """Look for everything that weakens the findings, the gravest first."""
     found: list[Doubt] = []
-    found += _late_covariates(source)
+    found += _late_covariates(source, rows)
     found += _choice(findings, source)
     found += _groups(findings, rows)
     for i, segment in enumerate(findings.segments):
         found += _segment(findings, segment, rows, i)
-    found += _overlap(findings)
+    found += _overlap(findings, source)
     found += _balance(findings, source)
     found += _cross_check(findings)
     found += _hidden_bias(findings)
@@ -69,8 +71,16 @@ def _shortened(findings: Findings, found: list[Doubt]) -> Iterator[Doubt]:
         )
 
 
-def _late_covariates(source: Source) -> Iterator[Doubt]:
+def _late_covariates(source: Source, rows: AnalysedRows) -> Iterator[Doubt]:
     """Tell of covariates that look as if they were measured after the treatment."""
+    names = frames.column_names(rows.labelled) or []
+    for name in (str(names[i]) for i in rows.covariates if names):
+        if name_sounds_late(name) and name not in source.model.late_columns_:
+            yield Doubt(
+                "covariate to check",
+                f"Covariate {one_line(name)!r} has the name of something measured after the treatment. If it was, all "
+                "effects are wrong: ask when it was measured, and leave it out unless it was before.",
+            )
     for name, text in source.model.late_columns_.items():
         word = one_line(name)
         late = "measured after the treatment? "
@@ -203,10 +213,14 @@ def _few_events(segment: SegmentFinding, rows: AnalysedRows, code: int) -> Itera
         )
 
 
-def _overlap(findings: Findings) -> Iterator[Doubt]:
+def _overlap(findings: Findings, source: Source) -> Iterator[Doubt]:
     """Tell of rows that nobody in the other arm is like, and of estimates that rest on few rows."""
     by_label = {segment.label: segment for segment in findings.segments}
     focal = _FOCAL[findings.estimand]
+    has_caliper = getattr(getattr(source.model, "matcher_", None), "caliper", None) is not None
+    remedy = (
+        "Widen the caliper, or say" if has_caliper else "Merge rare levels of text columns, or say"
+    )
     for entry in findings.overlap or ():
         segment = by_label[entry.segment]
         if not segment.is_estimated:
@@ -216,7 +230,7 @@ def _overlap(findings: Findings) -> Iterator[Doubt]:
             yield Doubt(
                 "unmatched rows",
                 f"{_begin(segment)}: {entry.n_unmatched:,} of {entry.n_focal:,} {focal} ({percent(share)}) found no "
-                "match, so the effect is that of the others. Widen the caliper, or say whom it is about.",
+                f"match, so the effect is that of the others. {remedy} whom it is about.",
                 segment.label,
             )
         if entry.share_outside > MOST_OUTSIDE:
@@ -269,18 +283,33 @@ def _balance(findings: Findings, source: Source) -> Iterator[Doubt]:
             )
 
 
+_MODEL_IS_WRONG = (
+    "One of the models is wrong there: look at balance, overlap and outliers before using either."
+)
+_INSIDE_THE_INTERVAL = "It lies inside the interval: a model is off by little there."
+
+
 def _cross_check(findings: Findings) -> Iterator[Doubt]:
     """Tell of segments where a second method finds another effect."""
     if findings.cross_check is None:
         return
+    check = findings.cross_check
+    if check.overall is not None and check.differs(check.overall) and len(check.rows) > 1:
+        yield Doubt(
+            "cross-check",
+            f"Everyone: {check.method} finds {amount(findings, check.overall.other)} in place of "
+            f"{amount(findings, check.overall.effect)}, further apart than chance explains on the same rows.",
+        )
     by_label = {segment.label: segment for segment in findings.segments}
-    for row in findings.cross_check.rows:
-        if row.p_adjusted <= findings.cross_check.level:
+    for row in check.rows:
+        segment = by_label[row.segment]
+        if check.differs(row):
+            is_far = check.contradicts(row, segment.ci_low, segment.ci_high)
             yield Doubt(
                 "cross-check",
-                f"{_begin(by_label[row.segment])}: {findings.cross_check.method} finds {amount(findings, row.other)} "
-                f"in place of {amount(findings, row.effect)}, further apart than chance explains on the same rows. One "
-                "of the models is wrong there: look at balance, overlap and outliers before using either.",
+                f"{_begin(segment)}: {check.method} finds {amount(findings, row.other)} "
+                f"in place of {amount(findings, row.effect)}, further apart than chance explains on the same rows. "
+                f"{_MODEL_IS_WRONG if is_far else _INSIDE_THE_INTERVAL}",
                 row.segment,
             )
 

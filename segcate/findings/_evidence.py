@@ -78,11 +78,25 @@ class CrossCheck:
     method : in words
     rows : one a segment
     level : adjusted p-value up to which a difference is doubt
+    overall : the effect for everyone by both methods, with the one test; None where it was not tested
     """
 
     method: str
     rows: tuple[CrossCheckRow, ...]
     level: float = 0.01
+    overall: CrossCheckRow | None = None
+
+    def differs(self, row: CrossCheckRow | None) -> bool:
+        """Tell whether the two effects are further apart than chance explains on the same rows."""
+        return row is not None and row.p_adjusted <= self.level
+
+    def contradicts(self, row: CrossCheckRow | None, ci_low: float, ci_high: float) -> bool:
+        """Tell whether the second effect differs, and lies outside an interval.
+
+        Two methods on the same rows share most of their noise, so that even a difference that matters to
+        nobody may be beyond chance.
+        """
+        return row is not None and self.differs(row) and not ci_low <= row.other <= ci_high
 
     def frame(self) -> pd.DataFrame:
         """Return one row a segment."""

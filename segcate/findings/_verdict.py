@@ -18,7 +18,7 @@ from segcate.findings._phrases import (
     segment_phrase,
     unit,
 )
-from segcate.findings._segment_findings import Contrast, SegmentFinding
+from segcate.findings._segment_findings import Contrast, OverallFinding, SegmentFinding
 from segcate.findings._statement import Statement
 
 if TYPE_CHECKING:
@@ -42,6 +42,12 @@ def verdict_of(findings: Findings) -> tuple[Statement, ...]:
     )
 
 
+_CONTRADICTED = (
+    ", but a second method finds an effect outside this interval on the same rows, further apart than chance explains, "
+    "so that this is not established: see the doubts."
+)
+
+
 def _level(findings: Findings) -> float:
     return 1.0 - findings.confidence_level
 
@@ -52,13 +58,18 @@ def _level_text(findings: Findings) -> str:
 
 def _about_everyone(findings: Findings) -> list[Statement]:
     overall = findings.overall
-    rule = "established where the interval of the overall effect does not hold 0"
+    rule = (
+        "established where the interval of the overall effect does not hold 0, and no second method finds an effect "
+        "outside of it"
+    )
     whose = _WHOSE[findings.estimand]
     if not np.isfinite(overall.ci_low):
         return []
     if overall.ci_low > 0 or overall.ci_high < 0:
         said = effect_phrase(findings, overall.effect, overall.ci_low, overall.ci_high)
-        return [Statement(f"On average over {whose}, {said}.", rule, "overall", True)]
+        weak = _is_contradicted(findings, overall)
+        text = f"On average over {whose}, {said}{_CONTRADICTED if weak else '.'}"
+        return [Statement(text, rule, "overall", not weak)]
     found = interval_phrase(findings, overall.effect, overall.ci_low, overall.ci_high)
     text = f"No average effect on {whose} is established: the estimate is {found}."
     if np.isfinite(overall.minimum_detectable_effect):
@@ -73,7 +84,7 @@ def _about_segments(findings: Findings) -> list[Statement]:
     level = _level_text(findings)
     rule = (
         f"established where the p-value, adjusted by Holm over the segments, is at most {level}, and no doubt about "
-        "few groups or few events is raised of the segment"
+        "few groups or few events is raised of the segment, and no second method finds an effect outside its interval"
     )
     statements = []
     for s in known:
@@ -101,7 +112,20 @@ def _weakness(findings: Findings, segment: SegmentFinding) -> str:
         return (
             f", but it has {' and '.join(weak)}, so that this is not established: see the doubts."
         )
+    if _is_contradicted(findings, segment):
+        return _CONTRADICTED
     return f".{_EXPLORATORY}" if findings.population.segments_saw_outcome else ""
+
+
+def _is_contradicted(findings: Findings, estimate: SegmentFinding | OverallFinding) -> bool:
+    """Tell whether the second method finds an effect outside the interval of an estimate."""
+    check = findings.cross_check
+    if check is None:
+        return False
+    row = check.overall
+    if isinstance(estimate, SegmentFinding):
+        row = next((row for row in check.rows if row.segment == estimate.label), None)
+    return check.contradicts(row, estimate.ci_low, estimate.ci_high)
 
 
 def _no_effect(findings: Findings, rest: list[SegmentFinding]) -> str:

@@ -73,6 +73,31 @@ def test_second_estimates_that_differ_are_doubted():
     findings = collect_findings(model, X, y, treatment=t)
     (doubt,) = [doubt for doubt in findings.doubts if doubt.kind == "cross-check"]
     assert "the regression alone, with equal weights finds" in doubt.text
+    everyone = findings.verdict[0]
+    assert not everyone.is_established
+    assert "a second method finds an effect outside this interval" in everyone.text
+
+
+def test_no_effect_is_established_that_a_second_method_contradicts():
+    rng = np.random.RandomState(0)
+    X = pd.DataFrame(rng.normal(size=(6000, 3)), columns=list("abc"))
+    sign = np.sign(X["a"] * X["b"]).to_numpy()
+    segment = np.arange(6000) % 2
+    sign = np.where(segment == 1, sign, 0)
+    t = (rng.uniform(size=6000) < 0.5 + 0.3 * sign).astype(int)
+    y = 2 * sign + t + rng.normal(size=6000)
+    labelled = X.assign(segment=segment)
+    model = SegmentMatching().fit(labelled, y, treatment=t)
+    findings = collect_findings(model, labelled, y, treatment=t)
+    told = {s.segment: s.is_established for s in findings.verdict if s.kind == "segment"}
+    assert told == {0: True, 1: False}
+    (overall,) = [s for s in findings.verdict if s.kind == "overall"]
+    assert not overall.is_established
+    texts = [doubt.text for doubt in findings.doubts if doubt.kind == "cross-check"]
+    assert texts[0].startswith("Everyone:")
+    assert "Segment 0" in texts[1]
+    assert "It lies inside the interval" in texts[1]
+    assert "One of the models is wrong there" in texts[2]
 
 
 @pytest.mark.filterwarnings("ignore:SegmentAIPW. the modelled chance")

@@ -50,6 +50,13 @@ def test_a_covariate_measured_after_the_treatment_is_named():
     assert "'visits_after' may have been measured after the treatment" in text
 
 
+def test_a_name_that_sounds_late_is_to_be_checked():
+    X, y, t = experiment()
+    noise = np.random.RandomState(1).normal(size=len(y))
+    (text,) = texts(collected(X.assign(visits_after=noise), y, t), "covariate to check")
+    assert "'visits_after' has the name of something measured after the treatment" in text
+
+
 def test_segments_chosen_on_the_same_outcome_are_called_out():
     with segcate.routing():
         search = grid().fit(users().X, users().y, treatment=users().treatment)
