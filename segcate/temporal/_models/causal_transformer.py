@@ -25,7 +25,8 @@ class CausalTransformer(BalancedEstimator):
     Use it on many units seen at equal steps, whose treatment at a step follows from what was seen
     until then. Three streams (treatments, outcomes, covariates) attend to themselves and to each
     other; the representation they make predicts the next outcome and can be kept from telling the
-    treatment.
+    treatment. With some hundred units and confounded treatment its effects may have the wrong sign:
+    look at `score_report`, and compare `LinearGComputation`.
 
     Parameters
     ----------
