@@ -38,7 +38,7 @@ _FOLLOWED = {
         "memory",
         "engine",
     ),
-    *("sql", "spill", "config", "out", "quiet", "debug", "title"),
+    *("sql", "spill", "resume", "config", "out", "quiet", "debug", "title"),
 }
 _ALSO = {"method": ("auto", "matching"), "segments": ("kmeans",)}
 _FILES = (
@@ -69,6 +69,7 @@ class Table:
     columns : names with their Arrow types
     n_rows : int
     batches : function of names of columns, gives a fresh iterator of Arrow batches
+    reads : dataset or query behind it, by which a later run tells whether the rows are the same
     frame : DataFrame of Spark that is read in place of batches, or None
     """
 
@@ -76,6 +77,7 @@ class Table:
     columns: dict[str, Any]
     n_rows: int
     batches: Any
+    reads: Any = None
     frame: Any = None
 
 
@@ -123,6 +125,8 @@ def run_engine(options: dict[str, Any], progress: Progress) -> None:
 
 def _refuse_options(options: dict[str, Any]) -> None:
     """Refuse options that an engine does not follow, all at once."""
+    if options["resume"] and options["spill"] is None:
+        raise UserError("--resume needs --spill DIR, a folder that stays when the process ends.")
     defaults = defaults_of()
     given = [
         option.flag
@@ -148,7 +152,11 @@ def _arrow_table(options: dict[str, Any]) -> Table:
     schema = found.dataset.schema
     types = dict(zip(schema.names, schema.types, strict=True))
     return Table(
-        path, types, found.n_rows, lambda names: iter(found.dataset.to_batches(columns=names))
+        path,
+        types,
+        found.n_rows,
+        lambda names: iter(found.dataset.to_batches(columns=names)),
+        found.dataset,
     )
 
 
@@ -175,13 +183,16 @@ def _sql_table(options: dict[str, Any]) -> Table:
         read = getattr(chosen, "to_arrow_reader", None) or chosen.fetch_arrow_reader
         yield from read(_BATCH)
 
-    return Table("--sql", dict(zip(schema.names, schema.types, strict=True)), n_rows, batches)
+    types = dict(zip(schema.names, schema.types, strict=True))
+    return Table("--sql", types, n_rows, batches, options["sql"])
 
 
 def _spark_table(options: dict[str, Any]) -> Table:
     """Ask Spark; its batches are the different values of columns alone."""
-    if options["spill"] is not None:
-        raise UserError("--spill: not with --engine spark, which keeps files in spark.local.dir.")
+    if options["spill"] is not None or options["resume"]:
+        raise UserError(
+            "--spill, --resume: not with --engine spark, which keeps files in spark.local.dir and repeats lost tasks."
+        )
     frame = spark_frame(options["data"])
     schema = frame.limit(0).toArrow().schema
 
@@ -190,7 +201,7 @@ def _spark_table(options: dict[str, Any]) -> Table:
         yield from few.toArrow().to_batches()
 
     types = dict(zip(schema.names, schema.types, strict=True))
-    return Table(options["data"], types, int(frame.count()), batches, frame)
+    return Table(options["data"], types, int(frame.count()), batches, frame=frame)
 
 
 _TABLES = {"arrow": _arrow_table, "duckdb": _sql_table, "spark": _spark_table}
@@ -279,6 +290,7 @@ def _fitted(
         control=control,
         columns=names,
         spill=options["spill"],
+        resume=options["resume"],
         random_state=options["random_state"],
     )
 
@@ -295,7 +307,12 @@ class CountedPasses:
 
     def __init__(self, table: Table, names: list[str], progress: Progress) -> None:
         self._table, self._names, self._progress = table, names, progress
+        self.reads = table.reads
         self.n_passes = 0
+
+    def go_on(self, n_passes: int) -> None:
+        """Count on from passes that an earlier run finished."""
+        self.n_passes = n_passes
 
     def __call__(self) -> Iterator[Any]:
         """Yield the batches of one pass."""

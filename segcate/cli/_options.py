@@ -129,6 +129,8 @@ OPTIONS = (
            choices=("arrow", "duckdb", "spark")),
     Option("--sql", "reading", "rows for --engine duckdb, in place of DATA: \"select ... from ...\"", "QUERY"),
     Option("--spill", "reading", "folder for files in between (default: the system's)", "DIR"),
+    Option("--resume", "reading", "keep finished passes in --spill, and go on from those of a run that was killed",
+           default=False),
     Option("--experiment", "analysis", "treatment was drawn by lot: methods and metrics for that", default=False),
     Option("--method", "analysis", "auto: matching; regression in an experiment", default="auto",
            choices=("auto", "matching", "regression", "aipw")),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,8 @@ from segcate.scale._dealing import MatchStep
 from segcate.scale._edges import Edges, EdgesStep
 from segcate.scale._estimate import SegmentFacts, segment_estimate
 from segcate.scale._halo import cuts_between, reach
-from segcate.scale._job import Job, check_job
+from segcate.scale._job import Job, check_job, fit_steps
+from segcate.scale._kept import KeptPasses
 from segcate.scale._levels import every_level, with_tails_noted
 from segcate.scale._local import LocalRunner
 from segcate.scale._moments import (
@@ -57,11 +59,11 @@ from segcate.scale._moments import (
     refuse_long_tails,
     refuse_sparse,
 )
-from segcate.scale._rows import RawRows, Reader, Roles, Rows, encoding_like
+from segcate.scale._rows import RawRows, Reader, Roles, Rows, SourceChanged, encoding_like
 from segcate.scale._runner import Runner
 from segcate.scale._scan import Scan
 from segcate.scale._score import RowScore, Score, ScoreOptions, ScorePasses
-from segcate.scale._sources import open_source
+from segcate.scale._sources import Opened, open_source, source_mark
 from segcate.scale._spark import SparkRunner, is_spark
 from segcate.scale._sums import Sums
 from segcate.scale._together import Together, parted
@@ -79,6 +81,7 @@ def fit(
     sample_size: int = 200_000,
     part_size: int | None = None,
     spill: Any = None,
+    resume: bool = False,
     random_state: int = 0,
 ) -> Any:
     """Fit an estimator on data that outgrow memory, to the same numbers.
@@ -115,6 +118,11 @@ def fit(
     spill : path, default=None
         Folder for files in between; nothing stays there. None: the system's folder for temporary files.
         Not with Spark.
+    resume : bool, default=False
+        Keep what each pass found in a folder of `spill`, which must be given, until the fit is done. The
+        next call with `resume` and the same arguments, source and versions goes on after the last
+        finished pass of a process that was killed, to the same bits; otherwise it starts afresh, and
+        says so. What is kept is pickled: nobody else may write to `spill`. Not with Spark.
     random_state : int, default=0
         Seed of the sample.
 
@@ -162,23 +170,54 @@ def fit(
     1        422    0.53       0.07
     2        389    0.98       0.07
     """
-    job = check_job(estimator, sample_size, part_size, random_state, spill)
+    job = check_job(estimator, sample_size, part_size, random_state, spill, resume=resume)
     roles = Roles(outcome, treatment, control, sample_weight, columns)
-    with closing(_runner(source, roles, job.spill)) as runner:
-        return _Run(job, runner).fitted()
+    if is_spark(source):
+        _refuse_files(job)
+        with closing(SparkRunner(source, roles)) as runner:
+            return _Run(job, runner).fitted()
+    opened = open_source(source, roles.wanted)
+    if not resume:
+        return _Run(job, _local(opened, roles, job)).fitted()
+    return _resumed(job, source, opened, roles)
 
 
-def _runner(source: Any, roles: Roles, spill: str | None) -> Runner:
-    """Choose what carries the passes out."""
-    if not is_spark(source):
-        reader = Reader("SegmentMatching", open_source(source, roles.wanted), roles)
-        return LocalRunner(reader, spill)
-    if spill is not None:
+def _local(opened: Opened, roles: Roles, job: Job, kept: KeptPasses | None = None) -> Runner:
+    return LocalRunner(Reader("SegmentMatching", opened, roles), job.spill, kept)
+
+
+def _refuse_files(job: Job) -> None:
+    """Refuse a folder where Spark keeps files."""
+    if job.spill is not None or job.is_resumed:
         raise ValueError(
-            f"scale.fit: `spill`={spill!r} is for sources that are read in this process; Spark keeps files in between "
-            "in its own folder, spark.local.dir. Leave `spill` out."
+            f"scale.fit: `spill`={job.spill!r} and `resume` are for sources that are read in this process; Spark keeps "
+            "files in between in its own folder, spark.local.dir, and runs lost tasks again. Leave both out."
         )
-    return SparkRunner(source, roles)
+
+
+def _resumed(job: Job, source: Any, opened: Opened, roles: Roles) -> Any:
+    """Fit with results of passes kept; where they are of other rows, once more without them."""
+    marks = job.marks(roles) | {"source": source_mark(source)}
+    kept = KeptPasses(str(job.spill), marks, job.passes_expected)
+    is_done = False
+    try:
+        try:
+            found = _with_kept(job, source, opened, roles, kept)
+        except SourceChanged:
+            if not kept.n_before:
+                raise
+            kept.start_afresh("`source` has other rows than in the run that was killed")
+            found = _with_kept(job, source, opened, roles, kept)
+        is_done = True
+    finally:
+        kept.close(is_done=is_done)
+    return found
+
+
+def _with_kept(job: Job, source: Any, opened: Opened, roles: Roles, kept: KeptPasses) -> Any:
+    if hasattr(source, "go_on"):  # it counts passes aloud
+        source.go_on(kept.n_read)
+    return _Run(job.again(), _local(opened, roles, job, kept), kept).fitted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +234,8 @@ class _Ready:
 class _Run:
     """One fit, pass by pass."""
 
-    def __init__(self, job: Job, runner: Runner) -> None:
-        self.job, self.runner, self.reader = job, runner, runner.reader
+    def __init__(self, job: Job, runner: Runner, kept: KeptPasses | None = None) -> None:
+        self.job, self.runner, self.reader, self.kept = job, runner, runner.reader, kept
         self.seconds: dict[str, float] = {}
         self._begun = time.perf_counter()
 
@@ -222,6 +261,7 @@ class _Run:
         report = {
             "n_rows": ready.scan.n_rows,
             "n_passes": self.runner.n_passes,
+            **({} if self.kept is None else {"n_passes_before": self.kept.n_before}),
             "n_parts": int(sum(edge.halo.n_parts for edge in edges.values())),
             **counted,
             **{f"seconds_{name}": value for name, value in self.seconds.items()},
@@ -252,10 +292,11 @@ class _Run:
         """Read the source a first time; fit transformers and encoding on what it shows."""
         job, reader = self.job, self.reader
         found = self.runner.scan(job.sample_size, job.random_state)
-        X = found.sample.X
-        for step in job.steps:
-            X = step.fit(X).transform(X)
+        if job.steps:
+            fitted = partial(fit_steps, job.steps, found.sample.X)
+            job.take_steps(fitted() if self.kept is None else self.kept.fitted(fitted))
         reader.steps = job.steps
+        X = reader.transformed(found.sample.X)
         reader.weight_factor = found.weight_factor
         owner = reader.owner
         reader.position = find_segment_column(owner, X, job.estimator.segment)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import platform
+from dataclasses import dataclass, fields
+from importlib.metadata import version
 from typing import Any
 
+import joblib
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from segcate._inputs.parameters import check_count
+from segcate._inputs.parameters import check_count, check_flag
 from segcate.effects import SegmentMatching
 from segcate.effects._matched.estimated_segment import is_curved as has_curves
 from segcate.matching import PropensityMatcher
 from segcate.matching._options import is_auto
 from segcate.matching._propensity import is_curved
+from segcate.scale._rows import Roles
 
 # A call that works, for messages.
 _WORKS = "SegmentMatching()"
@@ -33,6 +37,7 @@ class Job:
     matcher : its matcher
     sample_size, part_size, random_state : as in `fit`
     spill : folder, or None
+    is_resumed : whether results of passes are kept there
     """
 
     model: Any
@@ -43,6 +48,7 @@ class Job:
     part_size: int | None
     random_state: int
     spill: str | None
+    is_resumed: bool
 
     @property
     def needs_curves(self) -> bool:
@@ -54,6 +60,43 @@ class Job:
         """Tell whether columns with long tails become two: score and adjustment are made of curves."""
         return is_curved(self.matcher.estimator) and has_curves(self.estimator._adjusts_by)
 
+    @property
+    def passes_expected(self) -> str:
+        """Say how many passes there are; nothing where a score is fitted pass by pass."""
+        return "6 to 9" if is_curved(self.matcher.estimator) else ""
+
+    def again(self) -> Job:
+        """Return the same job with nothing fitted."""
+        return check_job(
+            self.model, self.sample_size, self.part_size, self.random_state, self.spill,
+            resume=self.is_resumed,
+        )  # fmt: skip
+
+    def take_steps(self, steps: list[Any]) -> None:
+        """Put fitted transformers into the model."""
+        self.steps[:] = steps
+        names = [name for name, _ in self.model.steps[:-1]]
+        self.model.steps[:-1] = list(zip(names, steps, strict=True))
+
+    def marks(self, roles: Roles) -> dict[str, str]:
+        """Say in short texts what is fitted, and how: runs with the same ones are the same."""
+        try:
+            mark = joblib.hash(self.model)
+        except Exception as error:
+            raise ValueError(
+                f"scale.fit: resume=True keeps the estimator in a file, and this one cannot be pickled: {error}. Use "
+                "functions of modules in place of those made on the spot, or resume=False."
+            ) from error
+        packages = ("segcate", "numpy", "scipy", "pandas", "scikit-learn", "pyarrow")
+        versions = [f"{name} {version(name)}" for name in packages]
+        names = ("sample_size", "part_size", "random_state")
+        return {
+            "estimator": mark,
+            **{field.name: repr(getattr(roles, field.name)) for field in fields(roles)},
+            **{name: repr(getattr(self, name)) for name in names},
+            "versions": ", ".join([*versions, f"Python {platform.python_version()}"]),
+        }
+
     def rows_a_part(self, n_columns: int) -> int:
         """Return how many rows a part owns at most."""
         if self.part_size is not None:
@@ -61,10 +104,29 @@ class Job:
         return min(1_000_000, _MOST_NUMBERS // (n_columns + 1))
 
 
+def fit_steps(steps: list[Any], X: Any) -> list[Any]:
+    """Fit transformers one after the other."""
+    for step in steps:
+        X = step.fit(X).transform(X)
+    return steps
+
+
 def check_job(
-    model: Any, sample_size: int, part_size: int | None, random_state: int, spill: Any
+    model: Any,
+    sample_size: int,
+    part_size: int | None,
+    random_state: int,
+    spill: Any,
+    *,
+    resume: bool,
 ) -> Job:
     """Check what is to be fitted, and clone it."""
+    check_flag("scale.fit", "resume", resume)
+    if resume and spill is None:
+        raise ValueError(
+            "scale.fit: resume=True keeps what passes found, and `spill` says where. Give a folder that stays when "
+            "the process ends, spill='fit-of-today'."
+        )
     check_count("scale.fit", "sample_size", sample_size, 1_000)
     check_count("scale.fit", "part_size", part_size, 1, optional=True)
     check_count("scale.fit", "random_state", random_state, 0)
@@ -85,7 +147,7 @@ def check_job(
     _refuse(_reasons(estimator, matcher))
     return Job(
         model, steps, estimator, matcher, sample_size, part_size, random_state,
-        None if spill is None else str(spill),
+        None if spill is None else str(spill), resume,
     )  # fmt: skip
 
 

@@ -192,6 +192,10 @@ class Rows:
         )
 
 
+class SourceChanged(ValueError):  # noqa: N818 - users see a ValueError
+    """Raise when a pass reads other rows than the one before."""
+
+
 @dataclass(slots=True)
 class Reader:
     """Reads a source pass by pass.
@@ -229,13 +233,21 @@ class Reader:
                 yield rows
         self.check_same(n, total)
 
+    def learned(self) -> tuple[dict[Any, int], tuple[int, float] | None]:
+        """Return what passes have taught so far: the segments, and what rows must add up to."""
+        return dict(self.labels), self.seen
+
+    def learn(self, learned: tuple[dict[Any, int], tuple[int, float] | None]) -> None:
+        """Take over what passes have taught."""
+        self.labels, self.seen = learned
+
     def check_same(self, n: int, total: float) -> None:
         """Compare the rows and the sum of the outcomes of a pass with those of the one before."""
         if self.seen is None:
             self.seen = n, total
         before, sum_before = self.seen
         if n != before or abs(total - sum_before) > _SAME * max(abs(sum_before), 1.0):
-            raise ValueError(
+            raise SourceChanged(
                 f"scale.fit: `source` changed between two passes: {before:,} rows, then {n:,} (or other outcomes). "
                 "Read a snapshot: a fixed version of the table, or a copy of its files."
             )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,11 +12,14 @@ from typing import Any, Self
 import numpy as np
 
 from segcate._inputs.arrays import Float
+from segcate._writing.whole_files import whole_file
 from segcate.scale._runner import Place
 from segcate.scale._stale import new_folder
+from segcate.scale._sums import Sums
 
 # Bytes kept in memory before they are written.
 MOST_HELD = 256 * 2**20
+_COMPLETE = "complete"
 
 
 class Spill:
@@ -34,6 +38,7 @@ class Spill:
         self._n_held = 0
         self._widths: dict[Place, int] = {}
         self.n_rows, self.n_bytes = 0, 0
+        self.learned: Any = None  # what a complete pass learned of the source
 
     def __enter__(self) -> Self:
         return self
@@ -59,9 +64,7 @@ class Spill:
 
     def _write(self) -> None:
         """Append what is held to the files."""
-        if not self._is_open:
-            self._folder, self._lock = new_folder(self._parent)
-            self._is_open = True
+        self._open()
         for place, parts in self._held.items():
             with self._file(place).open("ab") as file:
                 for part in parts:
@@ -69,15 +72,91 @@ class Spill:
         self.n_bytes += self._n_held
         self._held, self._n_held = {}, 0
 
+    def _open(self) -> None:
+        """Make the folder, if there is none yet."""
+        if not self._is_open:
+            self._folder, self._lock = new_folder(self._parent)
+            self._is_open = True
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether all rows are there already."""
+        return False
+
+    def complete(self, learned: Any) -> None:
+        """Take note that all rows are there, and of what was learned while they were read."""
+
     def _file(self, place: Place) -> Path:
         return self._folder / f"{place[0]}-{place[1]}.rows"
 
-    def parts(self) -> Iterator[tuple[Place, Float]]:
-        """Yield the rows of each part, and let go of them."""
+    def results(self, of: Callable[[Place, Float], Sums]) -> Iterator[tuple[Place, Sums]]:
+        """Yield what the rows of each part give, and let go of them."""
         for place in sorted(self._widths):
             parts = self._held.pop(place, [])
             file = self._file(place)
             if self._is_open and file.exists():
-                parts.insert(0, np.fromfile(file).reshape(-1, self._widths[place]))
+                parts.insert(0, self._read(place))
                 file.unlink()
-            yield place, parts[0] if len(parts) == 1 else np.concatenate(parts)
+            rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            del parts
+            yield place, of(place, rows)
+
+    def _read(self, place: Place) -> Float:
+        return np.fromfile(self._file(place)).reshape(-1, self._widths[place])
+
+
+class KeptSpill(Spill):
+    """Packed rows that outlive a process that is killed, and what the finished ones of their parts gave.
+
+    Parameters
+    ----------
+    folder : of this pass alone; it stays until its owner removes it
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(None)
+        self._folder, self._record = folder, folder / _COMPLETE
+        if self.is_complete:
+            with self._record.open("rb") as file:
+                self._widths, self.n_rows, self.n_bytes, self.learned = pickle.load(file)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+
+    def __exit__(self, *of_error: object) -> None:
+        """Keep all files."""
+
+    def _open(self) -> None:
+        """Nothing is to be made: the folder is there."""
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Tell whether all rows of a pass lie in a folder."""
+        return (folder / _COMPLETE).exists()
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether an earlier process dealt all rows out."""
+        return self.is_in(self._folder)
+
+    def complete(self, learned: Any) -> None:
+        """Write what is held, and take note that all rows are there."""
+        self._write()
+        self.learned = learned
+        store(self._record, (self._widths, self.n_rows, self.n_bytes, learned))
+
+    def results(self, of: Callable[[Place, Float], Sums]) -> Iterator[tuple[Place, Sums]]:
+        """Yield what each part gives, from its file where there is one; rows go when their sums are kept."""
+        for place in sorted(self._widths):
+            kept, file = self._file(place).with_suffix(".sums"), self._file(place)
+            if not kept.exists():
+                store(kept, of(place, self._read(place)))
+            file.unlink(missing_ok=True)
+            with kept.open("rb") as sums:
+                yield place, pickle.load(sums)
+
+
+def store(path: Path, value: Any) -> None:
+    """Write a value to a file, whole or not at all."""
+    with whole_file(path) as part, part.open("wb") as file:
+        pickle.dump(value, file, protocol=5)

@@ -48,3 +48,16 @@ def _taken(lock: Any) -> bool:
     except (ImportError, OSError):
         return False
     return True
+
+
+def is_held_elsewhere(lock: Any) -> bool:
+    """Take a lock; True where another process is known to hold it."""
+    try:
+        import fcntl
+
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (ImportError, OSError):
+        return False
+    return False

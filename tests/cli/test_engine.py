@@ -149,6 +149,10 @@ class TestRefused:
         told = error_of(capsys, "run", folder, *COLUMNS, "--sql", "select 1")
         assert "--sql and --engine duckdb belong together" in told
 
+    def test_resume_without_a_folder(self, folder, capsys):
+        words = ("run", folder, *COLUMNS, "--engine", "arrow", "--resume")
+        assert "--resume needs --spill DIR" in error_of(capsys, *words)
+
     def test_what_is_not_parquet(self, tmp_path, capsys):
         told = error_of(capsys, "run", tmp_path / "a.csv", *COLUMNS, "--engine", "arrow")
         assert "--engine arrow reads Parquet" in told
@@ -179,6 +183,35 @@ def test_progress_tells_rows_a_second_and_what_is_left(monkeypatch):
     assert lines[1] == "pass 1: 200 of 400 rows, 33 rows a second, 6 s left in this pass"
     assert passes.n_passes == 2
     assert "pass 2 over 400 rows" in lines
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("engine", ["arrow", "duckdb"])
+@pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
+def test_a_run_that_was_killed_goes_on(engine, folder, users, tmp_path, capsys, monkeypatch):
+    words = ["run", folder]
+    if engine == "duckdb":
+        pytest.importorskip("duckdb")
+        words = ["run", "--sql", f"select * from '{folder}/*.parquet'"]
+    spill = tmp_path / "spill"
+    words += [*COLUMNS, "--engine", engine, "--spill", spill, "--resume"]
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("segcate.scale._outcomes.OutcomeStep.of", stop)
+    assert run(*words) == 130
+    monkeypatch.undo()
+    capsys.readouterr()
+    assert run(*words, "--out", tmp_path / "out") == 0
+    told = capsys.readouterr().err
+    assert "note: scale.fit: going on after pass 3 of 6 to 9." in told
+    assert "pass 4 over" in told
+    assert "pass 3 over" not in told
+    assert not list(spill.iterdir())
+    written = pd.read_csv(tmp_path / "out" / "effects.csv", index_col="segment")
+    expected = in_memory(users).effects_["effect"]
+    assert written["effect"].to_numpy() == pytest.approx(expected.to_numpy(), rel=1e-9)
 
 
 @pytest.mark.slow
