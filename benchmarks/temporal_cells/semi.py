@@ -111,7 +111,8 @@ def build(name: str, size: Size, seed: int, covariates: list[str]) -> Any:
         )  # fmt: skip
     if kind == "CRN":
         return CRN(
-            **common, network=Network(hidden=74, representation=74, head=37),
+            **common, balancing="grad_reverse",
+            network=Network(hidden=74, representation=74, head=37),
             decoder=Network(representation=98, head=98),
             training=training(batch_size=64, learning_rate=0.001),
             decoder_training=Training(n_epochs=decoder_epochs, batch_size=256),

@@ -106,7 +106,7 @@ def build(name: str, size: Size, gamma: int, seed: int) -> Any:
     if kind == "CT":
         return CausalTransformer(**common, balancing="cdc" if "cdc" in options else None)
     if kind == "CRN":
-        return CRN(**common, **decoder)
+        return CRN(**common, **decoder, balancing="grad_reverse")
     if kind == "RMSN":
         return RMSN(**common, **decoder)
     return GNet(**common)

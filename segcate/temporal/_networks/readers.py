@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from segcate.temporal._networks.changes import Changes
 from segcate.temporal._networks.layers import Linear
-from segcate.temporal._networks.recurrent import LSTM, State, side_by_side, states_at
+from segcate.temporal._networks.lstm import LSTM, State
+from segcate.temporal._networks.recurrent import side_by_side, states_at
 from segcate.temporal._networks.tensors import Inputs
 
 
@@ -43,7 +44,7 @@ class Reader(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Read sequences."""
-        hidden, _ = self.lstm(features)
+        hidden = self.lstm(features)
         out: Tensor = self.output(hidden)
         return out
 
@@ -77,7 +78,7 @@ class OutcomeReader(nn.Module):
     def forward(self, inputs: Inputs, treatment: Tensor) -> tuple[Tensor, Tensor]:
         """Return predictions and hidden states at every position."""
         state = None if inputs.state is None else self.begin(inputs.state)
-        hidden, _ = self.lstm(side_by_side(treatment, inputs, self.changes), state)
+        hidden = self.lstm(side_by_side(treatment, inputs, self.changes), state)
         return self.changes.write(self.output(hidden), inputs.outcome), hidden
 
     def states_before(self, inputs: Inputs, treatment: Tensor, origins: Tensor) -> State:

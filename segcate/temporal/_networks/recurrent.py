@@ -1,11 +1,7 @@
-"""Recurrent trunks: an LSTM with a leading axis of models, and windows of steps to learn from.
-
-Hochreiter & Schmidhuber (1997); dropout masks are drawn once a sequence (Gal & Ghahramani, 2016).
-"""
+"""Recurrent trunks, and windows of steps to learn from."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,63 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from segcate.temporal._networks.changes import Changes
-from segcate.temporal._networks.layers import Linear, dropout
+from segcate.temporal._networks.layers import Linear
+from segcate.temporal._networks.lstm import LSTM, State
 from segcate.temporal._networks.tensors import Inputs, PanelTensors
-
-State = tuple[Tensor, Tensor]
-
-
-class LSTM(nn.Module):
-    """A long short-term memory a model, ``(n_models, n, t, n_in) -> (n_models, n, t, n_hidden)``."""
-
-    def __init__(
-        self, n_models: int, n_in: int, n_hidden: int, rate: float, generator: torch.Generator
-    ) -> None:
-        super().__init__()
-        self.n_hidden, self.rate = n_hidden, rate
-        self.input = Linear(n_models, n_in, 4 * n_hidden, generator)
-        bound = 1.0 / math.sqrt(n_hidden)
-        weight = torch.rand(n_models, n_hidden, 4 * n_hidden, generator=generator)
-        self.recurrent = nn.Parameter((2.0 * weight - 1.0) * bound)
-
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Read sequences from a state (zeros by default); return outputs and the last state."""
-        drive = self.input(x)
-        hidden, cell = self.start(x) if state is None else state
-        keep_output, keep_hidden, keep_cell = (self._mask(hidden) for _ in range(3))
-        outputs = []
-        for gates in drive.unbind(2):
-            hidden, cell = self.step(gates, (hidden * keep_hidden, cell * keep_cell))
-            outputs.append(hidden)
-        return torch.stack(outputs, dim=2) * keep_output.unsqueeze(2), (hidden, cell)
-
-    def step(self, drive: Tensor, state: State) -> State:
-        """Take one step, the input already projected."""
-        hidden, cell = state
-        gates = torch.baddbmm(drive, hidden, self.recurrent)
-        open_, candidate = gates.split([3 * self.n_hidden, self.n_hidden], dim=-1)
-        let_in, keep, let_out = torch.sigmoid(open_).chunk(3, dim=-1)
-        cell = keep * cell + let_in * torch.tanh(candidate)
-        return let_out * torch.tanh(cell), cell
-
-    def states_before(self, drive: Tensor) -> State:
-        """Return the state before each position was read, (n_models, n, t, n_hidden) each."""
-        state = self.start(drive)
-        kept = [state]
-        for gates in drive.unbind(2)[:-1]:
-            state = self.step(gates, state)
-            kept.append(state)
-        hidden, cell = (torch.stack(part, dim=2) for part in zip(*kept, strict=True))
-        return hidden, cell
-
-    def start(self, x: Tensor) -> State:
-        """Return a state of zeros for the sequences."""
-        zeros = x.new_zeros(x.shape[0], x.shape[1], self.n_hidden)
-        return zeros, zeros
-
-    def _mask(self, like: Tensor) -> Tensor:
-        return dropout(torch.ones_like(like), self.rate, self.training)
-
 
 def side_by_side(treatment: Tensor, inputs: Inputs, changes: Changes) -> Tensor:
     """Put a treatment, outcomes, covariates (where there are any) and static features together.
@@ -112,7 +54,7 @@ class RecurrentTrunk(nn.Module):
     def forward(self, inputs: Inputs) -> Tensor:
         """Return the representation, (n_models, n, t, width)."""
         state = None if inputs.state is None else (inputs.state, inputs.state)
-        hidden, _ = self.lstm(side_by_side(inputs.prev_treatment, inputs, self.changes), state)
+        hidden = self.lstm(side_by_side(inputs.prev_treatment, inputs, self.changes), state)
         return nn.functional.elu(self.output(hidden))
 
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from segcate.temporal._networks.changes import Changes
 from segcate.temporal._networks.layers import ELUPair, Linear
-from segcate.temporal._networks.recurrent import LSTM, State, side_by_side, states_at
+from segcate.temporal._networks.lstm import LSTM, State
+from segcate.temporal._networks.recurrent import side_by_side, states_at
 from segcate.temporal._networks.tensors import PanelTensors
 
 # Added to a seed, so that shares are drawn apart from errors.
@@ -88,7 +89,7 @@ class GNetwork(nn.Module):
         inputs = data.inputs(units, counts.shape[-1])
         if data.covariates is not None:
             target = torch.cat([target, data.covariates[units, 1:]], dim=-1)
-        hidden, _ = self.lstm(side_by_side(treatment, inputs, self.changes))
+        hidden = self.lstm(side_by_side(treatment, inputs, self.changes))
         return target - self.predict(hidden, self.variables(inputs)), counts
 
     def states_before(self, data: PanelTensors, inputs: Any, origins: Tensor) -> State:

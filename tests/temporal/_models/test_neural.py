@@ -24,7 +24,7 @@ RICH = {
 SHORT = {"decoder_training": Training(n_epochs=1, batch_size=32)}
 MODELS = {
     "transformer": CausalTransformer(**RICH, n_models=2),
-    "crn": CRN(**RICH, **SHORT, n_models=2),
+    "crn": CRN(**RICH, **SHORT, balancing="grad_reverse", n_models=2),
     "rmsn": RMSN(**RICH, **SHORT, propensity_training=Training(n_epochs=1), n_models=2),
     "gnet": GNet(**RICH, n_simulations=3, n_models=2),
 }

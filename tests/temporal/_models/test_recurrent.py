@@ -13,7 +13,7 @@ from benchmarks.temporal_cells.published import (  # noqa: E402
     PublishedRMSN,
 )
 from segcate.temporal import CRN, MSM, RMSN, GNet, Training, TreatmentPlan  # noqa: E402
-from segcate.temporal._networks.recurrent import LSTM, Windows, windows_of  # noqa: E402
+from segcate.temporal._networks.recurrent import Windows, windows_of  # noqa: E402
 from segcate.temporal._networks.simulating import ResidualPool  # noqa: E402
 from segcate.temporal._networks.tensors import Inputs, panel_tensors  # noqa: E402
 from segcate.temporal._panel.panel import read_panel  # noqa: E402
@@ -153,7 +153,7 @@ def test_gnet_equals_a_simulation_over_full_sequences(kind, transform):
                 earlier = torch.cat([outcome[:, :, :1], outcome[:, :, :-1]], dim=2)
                 change = (outcome - earlier) / torch.as_tensor(model.scaling_.change[:2]).float()
                 parts = [treatment, outcome, change, variables[..., 2:], static]
-                hidden, _ = network.lstm(torch.cat(parts, dim=-1))
+                hidden = network.lstm(torch.cat(parts, dim=-1))
                 mean = network.predict(hidden[:, :, -1], variables[:, :, -1])
                 following = mean + noise[k][:, path : path + 1]
                 if in_own_units:
@@ -165,38 +165,6 @@ def test_gnet_equals_a_simulation_over_full_sequences(kind, transform):
         if in_own_units:
             means = torch.as_tensor(model.scaling_.encode_outcome(means.double().numpy())).float()
         torch.testing.assert_close(found[:, i, j].float(), means, rtol=0, atol=ROUNDING)
-
-
-def test_lstm_is_that_of_pytorch():
-    generator = torch.Generator().manual_seed(0)
-    ours, theirs = LSTM(1, 3, 5, 0.0, generator), torch.nn.LSTM(3, 5, batch_first=True)
-    # PyTorch orders gates in, forget, candidate, out; ours are in, forget, out, candidate.
-    order = torch.cat([torch.arange(10), torch.arange(15, 20), torch.arange(10, 15)])
-    with torch.no_grad():
-        theirs.weight_ih_l0[order] = ours.input.weight[0].T
-        theirs.bias_ih_l0[order] = ours.input.bias[0, 0]
-        theirs.weight_hh_l0[order] = ours.recurrent[0].T
-        theirs.bias_hh_l0.zero_()
-        x = torch.randn(4, 7, 3, generator=generator)
-        expected, (hidden, cell) = theirs(x)
-        found, state = ours(x[None])
-        torch.testing.assert_close(found[0], expected)
-        torch.testing.assert_close(state[0], hidden)
-        torch.testing.assert_close(state[1], cell)
-        before, _ = ours.states_before(ours.input(x[None]))
-        torch.testing.assert_close(before[0, :, 1:], expected[:, :-1])
-        assert not before[0, :, 0].any()
-
-
-def test_dropout_of_an_lstm_is_drawn_once_a_sequence():
-    lstm = LSTM(1, 1, 400, 0.5, torch.Generator().manual_seed(0)).train()
-    torch_state = torch.get_rng_state()
-    torch.manual_seed(0)
-    outputs, _ = lstm(torch.ones(1, 1, 6, 1))
-    torch.set_rng_state(torch_state)
-    dropped = outputs[0, 0] == 0
-    assert (dropped == dropped[0]).all()
-    assert 0.4 < float(dropped[0].float().mean()) < 0.6
 
 
 def test_windows_read_what_follows_an_origin():

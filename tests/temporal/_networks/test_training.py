@@ -155,7 +155,7 @@ DECODER = Training(n_epochs=2, batch_size=32)
 MODELS = [
     CausalTransformer(**ROLES, **small(), balancing="cdc", n_models=2),
     CausalTransformer(**ROLES, **small(), covariates=["x0"]),
-    CRN(**ROLES, **small(), decoder_training=DECODER),
+    CRN(**ROLES, **small(), balancing="grad_reverse", decoder_training=DECODER),
     RMSN(**ROLES, **small(), decoder_training=DECODER, propensity_training=Training(n_epochs=2)),
     GNet(**ROLES, **small(), n_simulations=3),
 ]
