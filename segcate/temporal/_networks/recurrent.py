@@ -13,6 +13,7 @@ from segcate.temporal._networks.layers import Linear
 from segcate.temporal._networks.lstm import LSTM, State
 from segcate.temporal._networks.tensors import Inputs, PanelTensors
 
+
 def side_by_side(treatment: Tensor, inputs: Inputs, changes: Changes) -> Tensor:
     """Put a treatment, outcomes, covariates (where there are any) and static features together.
 
