@@ -2,21 +2,26 @@
 
 The rows have ties on whole-number covariates, weights, a caliper, and segments of every kind: a large one, a thin
 one, one whose arms a covariate separates, and one without treated rows. Each case is fitted in memory once, and in
-parts with the largest segment in 1, 4 and 16 parts, from batches of shuffled rows. Run
-``python benchmarks/scale_equality.py`` for the table, written to benchmarks/scale_equality.json.
+parts with the largest segment in 1, 4 and 16 parts: by the local runner from batches of shuffled rows, and by two
+workers of Spark from eight Parquet files of them. Run ``python benchmarks/scale_equality.py`` for the table, written
+to benchmarks/scale_equality.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
-from collections.abc import Iterator
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.scale_spark import cpu_seconds, two_workers
 
 RESULTS = Path(__file__).with_suffix(".json")
 WHOLE, MIXED = ["a", "b", "c", "d", "e"], ["a", "b", "c", "x", "z"]
@@ -31,6 +36,11 @@ CASES: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 PARTS = (1, 4, 16)
+ENGINES = ("local", "spark")
+_FILES = 8
+
+# Makes a source of shuffled rows.
+Source = Callable[[pd.DataFrame], Any]
 
 
 def made_rows(n: int, seed: int = 0) -> pd.DataFrame:
@@ -69,17 +79,32 @@ def in_memory(frame: pd.DataFrame, case: dict[str, Any]) -> Any:
     return model_of(case).fit(X, frame["y"], treatment=frame["t"], **given)
 
 
-def in_parts(frame: pd.DataFrame, case: dict[str, Any], n_parts: int) -> Any:
-    """Fit a case in parts, from shuffled rows."""
+def arrow_table(frame: pd.DataFrame) -> Any:
+    """Give rows to the local runner."""
     import pyarrow as pa
 
+    return pa.Table.from_pandas(frame, preserve_index=False)
+
+
+def spark_files(session: Any, folder: str) -> Source:
+    """Give rows to Spark, in files of their own."""
+
+    def source(frame: pd.DataFrame) -> Any:
+        for i in range(_FILES):
+            frame.iloc[i::_FILES].to_parquet(f"{folder}/{i}.parquet", index=False)
+        return session.read.parquet(folder)
+
+    return source
+
+
+def in_parts(frame: pd.DataFrame, case: dict[str, Any], n_parts: int, source: Source) -> Any:
+    """Fit a case in parts, from shuffled rows."""
     from segcate import scale
 
     mixed = frame.sample(frac=1.0, random_state=n_parts, ignore_index=True)
-    table = pa.Table.from_pandas(mixed, preserve_index=False)
     largest = int((frame["segment"] == 3).sum())
     return scale.fit(
-        model_of(case), table, outcome="y", treatment="t", sample_weight=case.get("weight"),
+        model_of(case), source(mixed), outcome="y", treatment="t", sample_weight=case.get("weight"),
         columns=[*case["columns"], "segment"], part_size=-(-largest // n_parts),
     )  # fmt: skip
 
@@ -110,38 +135,50 @@ def largest_gaps(expected: Any, found: Any) -> dict[str, float]:
     return out
 
 
-def compared(frame: pd.DataFrame, name: str, parts: tuple[int, ...]) -> list[dict[str, Any]]:
+def compared(
+    frame: pd.DataFrame, name: str, parts: tuple[int, ...], sources: dict[str, Source]
+) -> Iterator[dict[str, Any]]:
     """Fit one case in memory and in parts."""
-    case, out = CASES[name], []
-    begun = time.process_time()
-    expected = in_memory(frame, case)
-    seconds = time.process_time() - begun
-    for n_parts in parts:
-        begun = time.process_time()
-        found = in_parts(frame, case, n_parts)
-        report = found.scale_report_
-        out.append({
-            "case": name, "rows": len(frame), "parts": n_parts,
-            **{key: report[key] for key in ("n_passes", "n_parts", "halo_share")},
-            "cpu_seconds": round(time.process_time() - begun, 1),
-            "cpu_seconds_in_memory": round(seconds, 1),
-            "same_status": list(found.effects_["status"]) == list(expected.effects_["status"]),
-            "gaps": largest_gaps(expected, found),
-        })  # fmt: skip
-    return out
+    case = CASES[name]
+    expected, seconds = _timed(lambda: in_memory(frame, case))
+    for engine, source in sources.items():
+        for n_parts in parts:
+            found, used = _timed(lambda: in_parts(frame, case, n_parts, source))  # noqa: B023
+            report = found.scale_report_
+            yield {
+                "case": name, "engine": engine, "rows": len(frame), "parts": n_parts,
+                **{key: report[key] for key in ("n_passes", "n_parts", "halo_share")},
+                "cpu_seconds": used, "cpu_seconds_in_memory": seconds,
+                "same_status": list(found.effects_["status"]) == list(expected.effects_["status"]),
+                "gaps": largest_gaps(expected, found),
+            }  # fmt: skip
+
+
+def _timed(fit: Callable[[], Any]) -> tuple[Any, float]:
+    before = cpu_seconds()
+    found = fit()
+    used = sum(now - before.get(pid, 0.0) for pid, now in cpu_seconds().items())
+    return found, round(used, 1)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=float, default=1e6)
     parser.add_argument("--case", nargs="*", default=list(CASES))
+    parser.add_argument("--engine", nargs="*", default=list(ENGINES))
     given = parser.parse_args()
     frame, results = made_rows(int(given.rows)), []
-    for name in given.case:
-        for row in compared(frame, name, PARTS):
-            results.append(row)
-            worst = max(row["gaps"].values())
-            print(f"{name:40} {row['parts']:3} parts {worst:9.1e} {row}", flush=True)
+    session = two_workers() if "spark" in given.engine else None
+    with tempfile.TemporaryDirectory() as folder:
+        known: dict[str, Source] = {"local": arrow_table, "spark": spark_files(session, folder)}
+        sources = {engine: known[engine] for engine in given.engine}
+        for name in given.case:
+            for row in compared(frame, name, PARTS, sources):
+                results.append(row)
+                worst = max(row["gaps"].values())
+                print(f"{name:40} {row['parts']:3} parts {worst:9.1e} {row}", flush=True)
+    if session is not None:
+        session.stop()
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 

@@ -54,9 +54,22 @@ def measured(name: str, fit: Callable[[], Any]) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def two_workers(memory: str = "2g") -> Any:
+    """Start a session of Spark with two workers on this machine."""
     from pyspark.sql import SparkSession
 
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    return (
+        SparkSession.builder.master("local[2]")
+        .config("spark.driver.memory", memory)
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .config("spark.log.level", "ERROR")
+        .getOrCreate()
+    )
+
+
+def main() -> None:
     from segcate import scale
     from segcate.effects import SegmentMatching
     from segcate.matching import PropensityMatcher
@@ -64,15 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=float, nargs="*", default=[1e6])
     given = parser.parse_args()
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    spark = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.driver.memory", "2g")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.log.level", "ERROR")
-        .getOrCreate()
-    )
+    spark = two_workers()
     model = SegmentMatching(PropensityMatcher(), adjustment="bias")
     results = []
     with tempfile.TemporaryDirectory() as folder:

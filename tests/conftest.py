@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.helpers.spark import start, why_not
+from tests.helpers.spark import connect, start, why_no_connect, why_not
 
 os.environ["MPLBACKEND"] = "Agg"
 
@@ -27,5 +27,16 @@ def spark(tmp_path_factory):
     if reason:
         pytest.skip(reason)
     session = start(tmp_path_factory.mktemp("spark"))
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def connected(spark):
+    """Give a session of Spark Connect on this machine, or skip."""
+    reason = why_no_connect()
+    if reason:
+        pytest.skip(reason)
+    session = connect(spark)
     yield session
     session.stop()

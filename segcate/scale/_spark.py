@@ -34,6 +34,8 @@ from segcate.scale._sums import merged
 MOST_RESULTS = 64
 # Bytes of dealt rows that a task holds back, so that they leave in few large rows.
 MOST_HELD = 64 * 2**20
+# Small parts share a task, up to about so many rows.
+ROWS_A_TASK = 50_000
 _MOST_PARTITIONS = 10_000
 _RESULT = "bucket long, at long, found binary"
 _DEALT = "segment long, part long, at long, found binary"
@@ -116,7 +118,8 @@ class SparkRunner:
     def match(self, step: PartStep) -> Parts:
         """Deal the rows out by a shuffle, and add the parts of each segment up."""
         dealt = self._rows().mapInArrow(_dealt(self._block_reader(), step), _DEALT)
-        n = min(max(step.n_parts, 1), _MOST_PARTITIONS)
+        n_rows = 0 if self.reader.seen is None else self.reader.seen[0]
+        n = max(min(step.n_parts, -(-n_rows // ROWS_A_TASK), _MOST_PARTITIONS), 1)
         parts = dealt.repartition(n, "segment", "part").groupBy("segment", "part")
         labels = list(self.reader.labels)
         results = parts.applyInArrow(_matched(step, labels, MOST_RESULTS), _RESULT)

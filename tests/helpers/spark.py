@@ -27,8 +27,16 @@ _OPTIONS = {
     "spark.log.level": "ERROR",
     "spark.sql.shuffle.partitions": "2",
     "spark.python.daemon.module": "tests.helpers.spark_daemon",
+    "spark.default.parallelism": "3",
+    "spark.sql.leafNodeDefaultParallelism": "3",
     "spark.driver.host": "localhost",
     "spark.driver.bindAddress": "127.0.0.1",
+}
+# The server of Connect stands in the same Java, at a port that is free.
+_SERVER = {
+    "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
+    "spark.connect.grpc.binding.address": "127.0.0.1",
+    "spark.connect.grpc.binding.port": "0",
 }
 
 
@@ -47,6 +55,20 @@ def why_not() -> str:
     return ""
 
 
+def why_no_connect() -> str:
+    """Say which package Connect lacks here; an empty text where it runs."""
+    needed = ("grpc", "grpc_status", "google.rpc", "zstandard")
+    missing = [name for name in needed if not _is_there(name)]
+    return f"pyspark[connect] is not installed: no {missing[0]}" if missing else ""
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 def start(folder: Path) -> Any:
     """Start two workers that import this tree; a task that fails is run again, twice at the most."""
     from pyspark.sql import SparkSession
@@ -54,9 +76,9 @@ def start(folder: Path) -> Any:
     before = dict(os.environ)
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *sys.path])
-    builder = SparkSession.builder.master("local[2,3]").config(
-        map={**_OPTIONS, "spark.local.dir": str(folder), "spark.sql.warehouse.dir": str(folder)}
-    )
+    server = {} if why_no_connect() else _SERVER
+    folders = {"spark.local.dir": str(folder), "spark.sql.warehouse.dir": str(folder)}
+    builder = SparkSession.builder.master("local[2,3]").config(map=_OPTIONS | server | folders)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -64,3 +86,12 @@ def start(folder: Path) -> Any:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def connect(session: Any) -> Any:
+    """Open a session of Connect, to the server that stands beside a classic session."""
+    from pyspark.sql.connect.session import SparkSession
+
+    service = session._jvm.org.apache.spark.sql.connect.service
+    server = getattr(getattr(service, "SparkConnectService$"), "MODULE$")
+    return SparkSession.builder.remote(f"sc://localhost:{server.localPort()}").create()

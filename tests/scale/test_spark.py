@@ -28,29 +28,37 @@ from tests.scale.test_fit import (
 pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings(OF_PANDAS)]
 
 
-def on_spark(spark, frame, n_partitions=3):
-    rows = pa.Table.from_pandas(frame, preserve_index=False)
-    return spark.createDataFrame(rows).repartition(n_partitions)
+def on_spark(session, frame):
+    return session.createDataFrame(pa.Table.from_pandas(frame, preserve_index=False))
 
 
-@pytest.mark.parametrize("n_parts", [1, 4])
-def test_numbers_are_those_in_memory(spark, n_parts):
+@pytest.fixture(params=["spark", "connected"])
+def session(request):
+    """A classic session, and one of Connect."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.mark.parametrize(
+    ("session", "n_parts"), [("spark", 1), ("connected", 4)], indirect=["session"]
+)
+def test_numbers_are_those_in_memory(spark, session, n_parts):
     frame = made_table()
     largest = int((frame["segment"] == 3).sum())
     found = fitted_in_parts(
-        model_of(), frame, source=on_spark(spark, frame), part_size=-(-largest // n_parts)
+        model_of(), frame, source=on_spark(session, frame), part_size=-(-largest // n_parts)
     )
     assert_same(fitted_in_memory(model_of(), frame), found)
     assert found.scale_report_["n_parts"] >= n_parts
     assert not spark.sparkContext._jsc.getPersistentRDDs()
 
 
-def test_many_results_are_put_together_on_the_cluster(spark, monkeypatch):
+def test_many_results_are_put_together_on_the_cluster(connected, monkeypatch):
     """Weights, a caliper, whole-number covariates with ties, and sixteen parts."""
     monkeypatch.setattr("segcate.scale._spark.MOST_RESULTS", 2)
+    monkeypatch.setattr("segcate.scale._spark.ROWS_A_TASK", 1500)
     frame, options = made_table(decimals=0), {"estimand": "ate", "matching": {"caliper": 0.5}}
     largest = int((frame["segment"] == 3).sum())
-    source = on_spark(spark, frame)
+    source = on_spark(connected, frame)
     found = fitted_in_parts(
         model_of(**options), frame, "weight", source=source, part_size=-(-largest // 16)
     )
@@ -58,7 +66,7 @@ def test_many_results_are_put_together_on_the_cluster(spark, monkeypatch):
     assert found.scale_report_["n_parts"] >= 16
 
 
-def test_types_labels_and_segmenters(spark):
+def test_types_labels_and_segmenters(session):
     frame = made_table(4000)
     rng = np.random.default_rng(5)
     frame["plan"] = np.array(["기본", "plus", "가족"])[rng.integers(0, 3, len(frame))]
@@ -70,7 +78,7 @@ def test_types_labels_and_segmenters(spark):
     frame["mail"] = np.where(frame["mail"] == 1, "메일", "없음")
     columns = ["age", "plan", "since", "paid", "is_new"]
     pipe = make_pipeline(KMeansSegmenter(3, random_state=0, columns=["age", "paid"]), model_of())
-    source = on_spark(spark, frame)
+    source = on_spark(session, frame)
     found = fitted_in_parts(pipe, frame, source=source, columns=columns, control="없음")
     X = found[:-1].transform(frame[columns])
     expected = model_of().fit(X, frame["spend"], treatment=(frame["mail"] == "메일").astype(int))
@@ -119,6 +127,7 @@ class DyingRunner(SparkRunner):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_killed_workers_change_nothing(spark, monkeypatch):
+    monkeypatch.setattr("segcate.scale._spark.ROWS_A_TASK", 1000)
     frame = made_table(2000)
     found = []
     for runner in (SparkRunner, DyingRunner):
@@ -130,16 +139,16 @@ def test_killed_workers_change_nothing(spark, monkeypatch):
         assert getattr(killed, name).equals(getattr(calm, name))
 
 
-def test_errors_are_those_of_other_sources(spark, tmp_path):
+def test_errors_are_those_of_other_sources(session, tmp_path):
     frame = made_table(600)
-    source = on_spark(spark, frame)
+    source = on_spark(session, frame)
     roles = {"outcome": "spend", "treatment": "mail"}
     with pytest.raises(ValueError, match=r"`spill`=.* spark\.local\.dir"):
         scale.fit(model_of(), source, spill=tmp_path, **roles)
-    no_outcome = on_spark(spark, frame.assign(spend=frame["spend"].where(frame.index > 1)), 1)
+    no_outcome = on_spark(session, frame.assign(spend=frame["spend"].where(frame.index > 1)))
     with pytest.raises(ValueError, match="`outcome`='spend' is missing in 2 rows"):
         scale.fit(model_of(), no_outcome, **roles)
-    gaps = on_spark(spark, frame.assign(age=frame["age"].where(frame.index != 5)), 1)
+    gaps = on_spark(session, frame.assign(age=frame["age"].where(frame.index != 5)))
     with pytest.raises(ValueError, match="covariates have missing values, in the columns age"):
         scale.fit(model_of(), gaps, **roles)
     with pytest.raises(ValueError, match="`source` has no rows"):
@@ -162,12 +171,12 @@ def test_rows_that_change_between_passes_are_an_error(spark):
         scale.fit(model_of(), source, outcome="spend", treatment="mail")
 
 
-def test_the_defaults_are_those_in_memory(spark):
+def test_the_defaults_are_those_in_memory(connected):
     """Curves, score, exact weights and the second estimate."""
     frame = made_table(3000)
     frame["spend"] += frame["age"] ** 2 + frame["age"] * frame["visits"]
     model = SegmentMatching(on_empty="nan")
-    source = on_spark(spark, frame)
+    source = on_spark(connected, frame)
     found = fitted_in_parts(clone(model), frame, source=source, part_size=600)
     expected = fitted_in_memory(model, frame)
     assert_same(expected, found)
