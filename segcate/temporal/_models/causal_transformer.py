@@ -72,7 +72,8 @@ class CausalTransformer(BalancedEstimator):
     weights_ : dict of arrays
         Of all models, by name; the leading axis runs over models (and streams).
     history_ : array of shape (n_epochs, 3)
-        Epoch, training loss, factual validation error (scaled).
+        Epoch, training loss, factual validation error: squared errors of scaled outcomes, of 0/1 outcomes
+        the deviance.
     n_parameters_ : int
         Of one model.
     transform_ : str

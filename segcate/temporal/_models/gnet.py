@@ -108,8 +108,7 @@ class GNet(NeuralEstimator):
         self, network: Any, data: PanelTensors, units: Units, generator: torch.Generator
     ) -> tuple[nn.Module, History]:
         def loss(network: GNetwork, units: Tensor) -> Tensor:
-            errors, counts = network.errors(data, units)
-            return masked_mean(errors**2, counts)
+            return masked_mean(*network.losses(data, units))
 
         def look(network: GNetwork) -> RollOut:
             return partial(self._look_ahead, network)

@@ -226,13 +226,15 @@ class RMSN(NeuralEstimator):
 def _weighted_loss(
     data: PanelTensors | Windows, weights: Tensor
 ) -> Callable[[OutcomeReader, Tensor], Tensor]:
-    """Return the weighted squared error of predicted outcomes; a NaN weight counts as 0."""
+    """Return the weighted loss of predicted outcomes; a NaN weight counts as 0."""
     weights = torch.nan_to_num(weights)
 
     def loss(reader: OutcomeReader, rows: Tensor) -> Tensor:
         target, treatment, counts = data.targets(rows)
-        predicted, _ = reader(data.inputs(rows, counts.shape[-1]), treatment)
+        inputs = data.inputs(rows, counts.shape[-1])
+        found, _ = reader.answers(inputs, treatment)
+        losses = reader.changes.losses(found, inputs.outcome, target)
         model = torch.arange(len(rows), device=rows.device).unsqueeze(1)
-        return masked_mean((predicted - target) ** 2, counts * weights[model, rows])
+        return masked_mean(losses, counts * weights[model, rows])
 
     return loss

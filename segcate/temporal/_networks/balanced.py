@@ -37,12 +37,24 @@ class BalancedNetwork(nn.Module):
 
     def outcome(self, phi: Tensor, treatment: Tensor, now: Tensor, before: Tensor) -> Tensor:
         """Predict the next outcome under a treatment from the last two outcomes."""
+        found = self._answer(phi, treatment, now, before)
+        predicted: Tensor = self.trunk.changes.write(found, now)
+        return predicted
+
+    def losses(self, phi: Tensor, treatment: Tensor, inputs: Inputs, target: Tensor) -> Tensor:
+        """Return the loss of each predicted outcome."""
+        found = self._answer(phi, treatment, inputs.outcome, inputs.prev_outcome)
+        losses: Tensor = self.trunk.changes.losses(found, inputs.outcome, target)
+        return losses
+
+    def _answer(self, phi: Tensor, treatment: Tensor, now: Tensor, before: Tensor) -> Tensor:
+        """Return what the head of the outcome says."""
         changes = self.trunk.changes
         parts = [phi, treatment]
         if changes.n_added:
             parts.append(changes.read(now, before))
-        predicted: Tensor = changes.write(self.outcome_head(torch.cat(parts, dim=-1)), now)
-        return predicted
+        found: Tensor = self.outcome_head(torch.cat(parts, dim=-1))
+        return found
 
 
 def adversary_weight(epoch: int, n_epochs: int, most: float) -> float:
@@ -113,8 +125,7 @@ class BalancedLearner:
         self.average.train()
         inputs, target, treatment, counts = self._batch(units)
         phi = self.network.trunk(inputs)
-        predicted = self.network.outcome(phi, treatment, inputs.outcome, inputs.prev_outcome)
-        loss = masked_mean((predicted - target) ** 2, counts)
+        loss = masked_mean(self.network.losses(phi, treatment, inputs, target), counts)
         total = loss.sum()
         if self.balancing == "cdc":
             logits = self.average.treatment_head(phi)
@@ -179,13 +190,12 @@ class BalancedLearner:
 
     @torch.no_grad()
     def validate(self, units: Tensor) -> Tensor:
-        """Return the factual squared error of each model's moving average."""
+        """Return the factual loss of outcomes of each model's moving average."""
         self.average.eval()
         target, treatment, counts = self.data.targets(units)
         inputs = self.data.inputs(units, counts.shape[-1])
         phi = self.average.trunk(inputs)
-        predicted = self.average.outcome(phi, treatment, inputs.outcome, inputs.prev_outcome)
-        return masked_mean((predicted - target) ** 2, counts)
+        return masked_mean(self.average.losses(phi, treatment, inputs, target), counts)
 
     @property
     def result(self) -> nn.Module:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class Changes(nn.Module):
@@ -52,6 +53,23 @@ class Changes(nn.Module):
             return linear
         low, high = self.levels
         return torch.where(high > low, low + torch.sigmoid(found) * (high - low), linear)
+
+    def losses(self, found: Tensor, now: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each output of a head: a squared error, of binary outcomes the deviance.
+
+        Both are deviances, of a normal law whose variance is that of the scaled outcome, 1, and of a binomial
+        law: outcomes of both kinds may be learned beside each other.
+        """
+        squares = (self.write(found, now) - target) ** 2
+        if self.levels is None:
+            return squares
+        low, high = self.levels
+        is_binary = high > low
+        share = (target - low) / torch.where(is_binary, high - low, 1.0)
+        deviance = 2.0 * functional.binary_cross_entropy_with_logits(
+            found, share.clamp(0.0, 1.0), reduction="none"
+        )
+        return torch.where(is_binary, deviance, squares)
 
     def throw(self, mean: Tensor, now: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
         """Throw binary outcomes: 1 where a share of [0, 1) lies below their probability.

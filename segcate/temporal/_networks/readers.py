@@ -77,9 +77,14 @@ class OutcomeReader(nn.Module):
 
     def forward(self, inputs: Inputs, treatment: Tensor) -> tuple[Tensor, Tensor]:
         """Return predictions and hidden states at every position."""
+        found, hidden = self.answers(inputs, treatment)
+        return self.changes.write(found, inputs.outcome), hidden
+
+    def answers(self, inputs: Inputs, treatment: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the head says and hidden states at every position."""
         state = None if inputs.state is None else self.begin(inputs.state)
         hidden = self.lstm(side_by_side(treatment, inputs, self.changes), state)
-        return self.changes.write(self.output(hidden), inputs.outcome), hidden
+        return self.output(hidden), hidden
 
     def states_before(self, inputs: Inputs, treatment: Tensor, origins: Tensor) -> State:
         """Return the state before each origin was read, units and origins in one axis."""

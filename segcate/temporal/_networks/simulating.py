@@ -80,17 +80,30 @@ class GNetwork(nn.Module):
 
     def predict(self, hidden: Tensor, now: Tensor) -> Tensor:
         """Predict the next variables."""
-        found = self.head(nn.functional.elu(self.output(hidden)))
-        return self.next_changes.write(found, now)
+        return self.next_changes.write(self._answer(hidden), now)
+
+    def _answer(self, hidden: Tensor) -> Tensor:
+        found: Tensor = self.head(nn.functional.elu(self.output(hidden)))
+        return found
+
+    def losses(self, data: PanelTensors, units: Tensor) -> tuple[Tensor, Tensor]:
+        """Return losses of the next variables and which steps count."""
+        hidden, now, target, counts = self._read(data, units)
+        return self.next_changes.losses(self._answer(hidden), now, target), counts
 
     def errors(self, data: PanelTensors, units: Tensor) -> tuple[Tensor, Tensor]:
         """Return errors of the next variables and which steps count."""
+        hidden, now, target, counts = self._read(data, units)
+        return target - self.predict(hidden, now), counts
+
+    def _read(self, data: PanelTensors, units: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return hidden states, variables, next variables and which steps count."""
         target, treatment, counts = data.targets(units)
         inputs = data.inputs(units, counts.shape[-1])
         if data.covariates is not None:
             target = torch.cat([target, data.covariates[units, 1:]], dim=-1)
         hidden = self.lstm(side_by_side(treatment, inputs, self.changes))
-        return target - self.predict(hidden, self.variables(inputs)), counts
+        return hidden, self.variables(inputs), target, counts
 
     def states_before(self, data: PanelTensors, inputs: Any, origins: Tensor) -> State:
         """Return the LSTM's state before each origin was read, (n_models, n, n_origins, width)."""
