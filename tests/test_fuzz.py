@@ -38,7 +38,7 @@ RESULTS = {
     "HonestEffects", "MatchedSample", "MetricEstimate", "Monotonicity", "PolicyValue", "ProfitCurve", "RankScore",
     "ScoreComparison", "SecondEstimate",
     "SegmentContrasts", "EValue", "RosenbaumBounds", "SemiSynthetic", "SimulatedState", "TargetingCurve", "TumorGrowth",
-    "TumorPatients",
+    "TreatmentProbe", "TumorPatients",
 }  # fmt: skip
 ELSEWHERE = {
     "combine_balance": "tests/matching/test_combined_balance.py",

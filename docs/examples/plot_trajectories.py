@@ -11,7 +11,7 @@ The tumours are simulated, so the truth is known and stands beside the answers a
 # %%
 # One row a patient and day: the volume is seen, then the treatment of the day is given. The larger the
 # tumour was of late, the more often it is treated, so treated and untreated days do not compare.
-# sphinx_gallery_thumbnail_number = 2
+# sphinx_gallery_thumbnail_number = 3
 from segcate.temporal import tumor_growth
 
 sim = tumor_growth(900, gamma=2, random_state=0)
@@ -49,6 +49,14 @@ ax.set(xlabel="epoch", ylabel="squared error of the next day (scaled)")
 ax.set_title("The networks have learned what they can")
 ax.legend()
 figure.tight_layout()
+
+# %%
+# What have the networks kept of a history? The same patients twice: by the treatment they were given on day
+# 20, and by the volume of the day after. Large tumours lie on one side, and are treated more often, so the
+# representation should tell a little of the treatment. How much, says the sentence below the picture.
+from segcate.plots import RepresentationDisplay
+
+RepresentationDisplay.from_estimator(model, others, origin=20)
 
 # %%
 # Effects from day 20 on, patient by patient, for patients that no network has seen.

@@ -6,6 +6,7 @@ from segcate.plots._effect_distribution_display import EffectDistributionDisplay
 from segcate.plots._love_plot_display import LovePlotDisplay
 from segcate.plots._overlap_display import OverlapDisplay
 from segcate.plots._profit_curve_display import ProfitCurveDisplay
+from segcate.plots._representation_display import RepresentationDisplay
 from segcate.plots._segment_effect_display import SegmentEffectDisplay
 from segcate.plots._segment_profile_display import SegmentProfileDisplay
 from segcate.plots._sorted_effect_display import SortedEffectDisplay
@@ -17,6 +18,7 @@ __all__ = [
     "LovePlotDisplay",
     "OverlapDisplay",
     "ProfitCurveDisplay",
+    "RepresentationDisplay",
     "SegmentEffectDisplay",
     "SegmentProfileDisplay",
     "SortedEffectDisplay",

@@ -14,6 +14,7 @@ from segcate.temporal._models.linear_g_computation import LinearGComputation
 from segcate.temporal._models.msm import MSM
 from segcate.temporal._models.settings import Network, Training
 from segcate.temporal._models.temporal_mean import TemporalMean
+from segcate.temporal._models.treatment_probe import TreatmentProbe
 from segcate.temporal._panel.coding import Scaling, TreatmentCoding
 from segcate.temporal._panel.outcome_scale import OutcomeScale
 from segcate.temporal._panel.panel import Roles
@@ -63,6 +64,7 @@ __all__ = [
     "Training",
     "TrajectorySegmenter",
     "TreatmentPlan",
+    "TreatmentProbe",
     "TumorGrowth",
     "TumorPatients",
     "cross_fit_segment_effects",

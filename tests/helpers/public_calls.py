@@ -442,6 +442,10 @@ def _plot_calls() -> dict[str, Call]:
     by_quantile = metrics.effect_by_quantile(s["pseudo_outcome"], s["prediction"], n_groups=3)
     profit = metrics.profit_curve(s["pseudo_outcome"], s["prediction"], cost=0.1)
     curve = metrics.qini_curve(s["pseudo_outcome"], s["prediction"])
+    probe = temporal.TreatmentProbe(
+        np.arange(20), np.arange(40.0).reshape(20, 2) % 7, np.array(["none", "a"] * 10, dtype=object),
+        np.arange(20.0)[:, None], 0.1, 0.05,
+    )  # fmt: skip
     p = plots
     drawn = {
         "EffectByQuantileDisplay": (
@@ -481,6 +485,11 @@ def _plot_calls() -> dict[str, Call]:
         "ProfitCurveDisplay": (
             p.ProfitCurveDisplay,
             {"curves": profit, "budget": None, "max_share": None, "n_rows": None, **units},
+            (),
+        ),
+        "RepresentationDisplay": (
+            p.RepresentationDisplay,
+            {"probe": probe, "outcome": 0, **words},
             (),
         ),
         "SegmentEffectDisplay": (

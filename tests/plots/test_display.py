@@ -8,6 +8,7 @@ import inspect
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,6 +27,7 @@ from segcate.plots import (
     LovePlotDisplay,
     OverlapDisplay,
     ProfitCurveDisplay,
+    RepresentationDisplay,
     SegmentEffectDisplay,
     SegmentProfileDisplay,
     SortedEffectDisplay,
@@ -72,6 +74,16 @@ def drawing(n_rows=N_ROWS, names=("new", "loyal")):
         ),
         "ProfitCurveDisplay": lambda **kw: ProfitCurveDisplay.from_predictions(
             psi, {first: prediction, second: -prediction}, cost=0.2, **kw
+        ),
+        "RepresentationDisplay": lambda **kw: RepresentationDisplay.from_predictions(
+            SimpleNamespace(
+                representation=np.column_stack([prediction, psi, propensity]),
+                treatment=segment,
+                outcome=psi[:, None],
+                explained=0.05,
+                std_error=0.01,
+            ),
+            **kw,
         ),
     }
 

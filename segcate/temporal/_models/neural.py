@@ -40,6 +40,12 @@ from segcate.temporal._models.smearing import (
 )
 from segcate.temporal._models.staying import count_panel
 from segcate.temporal._models.stored_network import StoredNetwork
+from segcate.temporal._models.treatment_probe import (
+    N_FOLDS,
+    TreatmentProbe,
+    explained_share,
+    name_treatments,
+)
 from segcate.temporal._models.treatment_weights import (
     future_weights,
     history_columns,
@@ -215,15 +221,57 @@ class NeuralEstimator(StoredNetwork):
         """
         check_is_fitted(self)
         data = self._read(panel)
-        origins = self._one_origin(data, origin)
+        return self._representations(data, self._one_origin(data, origin)[:, 0])
+
+    def _representations(self, data: Panel, origins: Int) -> Float:
+        """Return the representation of each unit at its origin, of all models side by side."""
         parts = []
         with torch.no_grad():
             for tensors, rows in self._chunks(data):
                 phi = self._represent(self._network(), tensors)
-                at = torch.as_tensor(origins[rows, 0], device=phi.device)
+                at = torch.as_tensor(origins[rows], device=phi.device)
                 parts.append(phi[:, torch.arange(len(at), device=phi.device), at].transpose(0, 1))
         found: Float = torch.cat(parts).flatten(1).cpu().numpy().astype(np.float64)
         return found
+
+    def probe_treatment(self, panel: Any, *, origin: int) -> TreatmentProbe:
+        """Tell how well a fresh probe finds the treatment in the representation of histories.
+
+        Parameters
+        ----------
+        panel : frame
+            As in `predict`.
+        origin : int
+            The row up to which histories are read, and whose treatment the probe looks for. Units of
+            which it or the row after it is not known are left out.
+
+        Returns
+        -------
+        TreatmentProbe
+            Representations, treatments, next outcomes, and the share of the treatment's entropy that a
+            logistic regression explains on units held out. `segcate.plots.RepresentationDisplay` draws it.
+
+        Raises
+        ------
+        ValueError
+            If `origin` is no row number, or fewer than ten units are known there.
+        """
+        check_is_fitted(self)
+        owner = f"{type(self).__name__}.probe_treatment"
+        check_count(owner, "origin", origin, 0)
+        data = self._read(panel)
+        n_times = data.outcome.shape[1]
+        rows = np.flatnonzero(data.is_learned[:, origin]) if origin < n_times else np.empty(0, int)
+        if len(rows) < 2 * N_FOLDS:
+            raise ValueError(
+                f"{owner}: {len(rows)} of {data.n_units} units are known at row {origin} and at the row after "
+                f"it; {2 * N_FOLDS} are needed. Use an earlier origin."
+            )
+        part = data.take(rows)
+        found = self._representations(part, np.full(len(rows), origin))
+        given = name_treatments(part.treatment[:, origin], self._roles.treatment)
+        explained = explained_share(found, given)
+        return TreatmentProbe(part.ids, found, given, part.outcome[:, origin + 1], *explained)
 
     def _changes(self, *, with_covariates: bool = False) -> Changes:
         """Say how outcomes (and covariates) enter and leave the networks."""
