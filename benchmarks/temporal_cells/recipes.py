@@ -1,8 +1,8 @@
 """The settings with which the authors of the Causal Transformer trained each model on tumours.
 
 Networks train without held-out units (G-Net holds a tenth back for its errors), at a constant
-learning rate, and predict with their last weights. RMSN has two propensity networks, with settings
-of their own in the publication; here both have those of the denominator.
+learning rate, and predict with their last weights. RMSN has two propensity networks; that of past
+treatments alone has 6 to 8 hidden units in the publication, by gamma, and 8 here.
 """
 
 from __future__ import annotations
@@ -72,11 +72,12 @@ def recipe(kind: str, gamma: int, epochs: dict[str, int]) -> dict[str, Any]:
         [_of_rmsn((12, 0.1, 128, 0.5, 1e-2)), _of_rmsn(decoder)],
         epochs[kind], epochs["decoder"], {"moving_average": 0.0, **to_the_end},
     )  # fmt: skip
-    network, settings = _of_rmsn(propensity)
-    return found | {
-        "propensity": network,
-        "propensity_training": Training(n_epochs=epochs[kind], early_stopping=False, **settings),
-    }
+    for name, setting in (("propensity", propensity), ("numerator", (8, 0.2, 64, 1.0, 1e-2))):
+        found[name], settings = _of_rmsn(setting)
+        found[f"{name}_training"] = Training(
+            n_epochs=epochs[kind], early_stopping=False, **settings
+        )
+    return found
 
 
 def _of_rmsn(setting: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:

@@ -72,7 +72,9 @@ _MOST_UNITS = 64
 _MOST_FUTURES = 5_000
 
 # Largest batch: of units, and of a decoder's windows.
-_LARGEST = {"training": 128, "propensity_training": 128, "decoder_training": 1024}
+_LARGEST = {
+    "training": 128, "propensity_training": 128, "numerator_training": 128, "decoder_training": 1024,
+}  # fmt: skip
 
 # Quantile of positive outcomes below which "auto" tries no offset: networks learn badly what a
 # logarithm makes of outcomes next to nothing.
@@ -100,6 +102,8 @@ class NeuralEstimator(StoredNetwork):
     treatment_coding: str = field(init=False)
     _trained: list[TrainingSteps] = field(init=False)
 
+    # Nested parameters whose open fields are those of another one; a training follows `training`.
+    _follows: ClassVar[dict[str, str]] = {}
     # Whether `_roll_out` gives means on the outcome's own scale, scaled again.
     _averages_paths: ClassVar[bool] = False
 
@@ -362,9 +366,12 @@ class NeuralEstimator(StoredNetwork):
 
     def _filled(self, name: str) -> Any:
         """Return a nested parameter, its open fields filled by the model's defaults."""
-        defaults = self._defaults[name]
-        if name.endswith("_training"):
-            defaults = {**self._filled("training").get_params(), **defaults}
+        defaults, is_training = self._defaults[name], name.endswith("_training")
+        followed = self._follows.get(name, "training" if is_training else "")
+        if followed:
+            known = self._filled(followed).get_params()
+            used = known if is_training else self._defaults[followed]
+            defaults = {**{field: known[field] for field in used}, **defaults}
         return fill(type(self).__name__, name, getattr(self, name), defaults)
 
     def _device(self) -> torch.device:
@@ -407,7 +414,7 @@ class NeuralEstimator(StoredNetwork):
             is_shown=sys.stderr.isatty() if shown == "auto" else bool(shown),
         )
         label = f"{type(self).__name__} {part}".strip()
-        if name != "propensity_training":
+        if name not in ("propensity_training", "numerator_training"):
             self._trained.append(TrainingSteps(name, asked.n_epochs, batch_size, n_units))
         error_of = None
         if futures is not None and asked.stop_by == "horizon":

@@ -39,12 +39,14 @@ class RMSN(NeuralEstimator):
     outcome_head, outcome_transform : as in `CausalTransformer`
     clip : float in [0, 0.5), default=0.01
         Weights are cut off at this quantile and at its mirror image.
-    network, decoder, propensity : Network, default=None
-        Widths of the encoder, of the decoder and of the two networks of the treatments; None, and
-        every field that is None: as listed in `Network`.
-    training, decoder_training, propensity_training : Training, default=None
-        How they learn. A field that is None in the last two is that network's default (epochs, the
-        decoder's batches) or as in `training` (all else), see `Training`.
+    network, decoder, propensity, numerator : Network, default=None
+        Widths of the encoder, of the decoder and of the two networks of the treatments: `propensity`
+        is that of the whole history, `numerator` that of past treatments alone. None, and every field
+        that is None: as listed in `Network`; of `numerator` as in `propensity`.
+    training, decoder_training, propensity_training, numerator_training : Training, default=None
+        How they learn. A field that is None in the second and third is that network's default (epochs,
+        the decoder's batches) or as in `training` (all else), see `Training`; in the last it is as in
+        `propensity_training`.
     n_models, random_state : as in `CausalTransformer`
 
     Attributes
@@ -74,17 +76,25 @@ class RMSN(NeuralEstimator):
     clip: float = 0.01
     decoder: Network | None = None
     propensity: Network | None = None
+    numerator: Network | None = None
     decoder_training: Training | None = None
     propensity_training: Training | None = None
+    numerator_training: Training | None = None
 
     treatment_coding = "flags"
     _defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "network": {"hidden": 24},
         "decoder": {"hidden": 32},
         "propensity": {"hidden": 12},
+        "numerator": {},
         "training": {**TRAINING, "max_gradient": 1.0, "moving_average": 0.99},
         "decoder_training": {"n_epochs": 30, "batch_size": None},
         "propensity_training": {"n_epochs": 30, "batch_size": None},
+        "numerator_training": {},
+    }
+    _follows: ClassVar[dict[str, str]] = {
+        "numerator": "propensity",
+        "numerator_training": "propensity_training",
     }
 
     def _check_parameters(self, owner: str) -> None:
@@ -94,15 +104,15 @@ class RMSN(NeuralEstimator):
     def _build(self, widths: tuple[int, int, int, int], generator: torch.Generator) -> nn.Module:
         d_a, d_y, d_x, d_v = widths
         n, changes = self.n_models, self._changes()
-        parts = ("network", "decoder", "propensity")
-        encoder, decoder, propensity = (self._filled(name).hidden for name in parts)
-        rates = ("training", "decoder_training", "propensity_training")
-        encoder_rate, decoder_rate, rate = (self._filled(name).dropout for name in rates)
+        parts = ("network", "decoder", "propensity", "numerator")
+        encoder, decoder, *readers = (self._filled(name).hidden for name in parts)
+        rates = ("training", "decoder_training", "propensity_training", "numerator_training")
+        encoder_rate, decoder_rate, *drops = (self._filled(name).dropout for name in rates)
         n_read = sum(widths) + changes.n_added
         return nn.ModuleDict(
             {
-                "numerator": Reader(n, d_a, propensity, d_a, rate, generator),
-                "denominator": Reader(n, n_read, propensity, d_a, rate, generator),
+                "numerator": Reader(n, d_a, readers[1], d_a, drops[1], generator),
+                "denominator": Reader(n, n_read, readers[0], d_a, drops[0], generator),
                 "encoder": OutcomeReader(
                     n, (d_a, d_y, d_x, d_v), encoder, None, changes, encoder_rate, generator
                 ),
@@ -151,7 +161,10 @@ class RMSN(NeuralEstimator):
             logits: Tensor = reader(features)
             return logits
 
-        for name in ("numerator", "denominator"):
+        for name, training in (
+            ("numerator", "numerator_training"),
+            ("denominator", "propensity_training"),
+        ):
 
             def loss(reader: nn.Module, units: Tensor, name: str = name) -> Tensor:
                 _, treatment, counts = data.targets(units)
@@ -161,9 +174,7 @@ class RMSN(NeuralEstimator):
                 )
                 return masked_mean(nll, counts)
 
-            history += self._minimise(
-                network[name], loss, units, generator, name, "propensity_training"
-            )
+            history += self._minimise(network[name], loss, units, generator, name, training)
         everyone = self._all_units(data)
         _, treatment, counts = data.targets(everyone)
         with torch.no_grad():

@@ -50,8 +50,8 @@ TRAINING: dict[str, Any] = {
 class Network(BaseEstimator):  # type: ignore[misc]
     """Set the widths of a network.
 
-    It is the parameter `network` of `CausalTransformer`, `CRN`, `GNet` and `RMSN`, and `decoder` and
-    `propensity` where a model has further networks. A width that is None is the model's default.
+    It is the parameter `network` of `CausalTransformer`, `CRN`, `GNet` and `RMSN`, and `decoder`,
+    `propensity` and `numerator` where a model has further networks. A width that is None is the model's default.
 
     Parameters
     ----------
@@ -85,6 +85,7 @@ class Network(BaseEstimator):  # type: ignore[misc]
     `RMSN(network=)`, the encoder     24
     `RMSN(decoder=)`                  32
     `RMSN(propensity=)`               12
+    `RMSN(numerator=)`                as `propensity`
     ================================  ======  ==============  ====  ========  =======  ================
 
     The LSTM of the CRN's decoder has the width of the encoder's representation, from which it starts.
@@ -109,8 +110,8 @@ class Training(BaseEstimator):  # type: ignore[misc]
     """Set how a network learns: how long, in what steps, and when it stops.
 
     It is the parameter `training` of `CausalTransformer`, `CRN`, `GNet` and `RMSN`, and
-    `decoder_training` and `propensity_training` where a model has further networks. A field that is
-    None is the model's default.
+    `decoder_training`, `propensity_training` and `numerator_training` where a model has further
+    networks. A field that is None is the model's default.
 
     Parameters
     ----------
@@ -180,13 +181,16 @@ class Training(BaseEstimator):  # type: ignore[misc]
     A fit warns where a network may take fewer than 1,000 steps in all.
 
     What stands blank in the rows of a decoder and of propensities is as in `training`, set or not: a
-    learning rate in `training` is that of all networks. `n_epochs` and `batch_size` of `training` are
+    learning rate in `training` is that of all networks. `RMSN(numerator_training=)` is as
+    `propensity_training` in all that it leaves open. `n_epochs` and `batch_size` of `training` are
     those of the encoder, as a decoder learns from windows and not from units. `validation_share`,
     `checkpoint`, `device` and `verbose` belong to a fit as a whole and are set in `training` alone.
 
     The authors of CRN and RMSN chose rates, batches and dropout for each network apart, by a random
     search over learning rates of 0.0001 to 0.01, batches of 64 to 256 (decoders 256 to 1024) and
-    dropout of 0.1 to 0.5.
+    dropout of 0.1 to 0.5: all of it can be set here, network by network, as can the largest gradient and
+    the widths. One of their settings is not taken: LSTMs of two layers, which were chosen on intensive-care
+    data alone.
 
     References
     ----------

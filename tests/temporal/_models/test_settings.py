@@ -137,6 +137,13 @@ def test_networks_of_rmsn_learn_in_ways_of_their_own():
         clone(model).set_params(propensity_training__n_epochs=2, propensity__hidden=5).fit(PANEL)
     )
     assert longer.weights_["numerator.lstm.recurrent"].shape[1] == 5
+    apart = clone(model).set_params(numerator__hidden=7, numerator_training__n_epochs=2).fit(PANEL)
+    assert apart.weights_["numerator.lstm.recurrent"].shape[1] == 7
+    assert apart.weights_["denominator.lstm.recurrent"].shape[1] == 12
+    assert (apart._filled("numerator_training").n_epochs, longer._filled("numerator").hidden) == (
+        2,
+        5,
+    )
     assert not np.array_equal(longer.step_weights_, model.step_weights_, equal_nan=True)
 
 
