@@ -57,6 +57,7 @@ class Curves:
     left_out : blocks that were left out because columns would be too many
     free : lines whose slopes in each segment an outcome regression does not penalise
     made : the columns of all rows, where they are held
+    of_many : whether the rows are a few of many, for which a kernel is compiled anyway
     """
 
     columns: Float
@@ -70,6 +71,7 @@ class Curves:
     left_out: tuple[str, ...] = ()
     free: Int = field(default_factory=lambda: np.empty(0, dtype=np.intp))
     made: Float | None = None
+    of_many: bool = False
 
     @property
     def n_lines(self) -> int:
@@ -106,7 +108,7 @@ class Curves:
         if self.made is not None:
             return self.made[rows]
         standard, varying = self.standard, np.flatnonzero(self.standard.varies)
-        if are_few(len(self.columns)):
+        if are_few(len(self.columns)) and not self.of_many:
             return self._of_few(standard.apply(self.columns[rows], standard.varies))
         out = np.empty((self.n_columns, len(rows)))
         _fill(

@@ -45,25 +45,27 @@ def balance_sums(
     before, after : float64 arrays of shape (n_rows,), weights without and with matching
     bins : one array a column, ascending
     """
-    arms = (~is_treated, is_treated)
-    out: Sums = {
-        "balance_mass": np.array([[w[at].sum() for w in (before, after)] for at in arms]),
-        "balance_squares": np.array([[w[at] @ w[at] for w in (before, after)] for at in arms]),
-    }
+    by_arm = [[w * at for w in (before, after)] for at in (~is_treated, is_treated)]
+    weights = np.array(by_arm)  # arm, before and after, row
     values = columns - shift
-    out["balance_first"] = np.array([[w[at] @ values[at] for w in (before, after)] for at in arms])
-    out["balance_second"] = np.array(
-        [[w[at] @ values[at] ** 2 for w in (before, after)] for at in arms]
-    )
+    out: Sums = {
+        "balance_mass": weights.sum(axis=2),
+        "balance_squares": np.einsum("abi,abi->ab", weights, weights),
+        "balance_first": weights @ values,
+        "balance_second": weights @ values**2,
+    }
+    is_plain = bool((before == 1.0).all())  # rows are counted then
     for j, edges in enumerate(bins):
-        place = np.searchsorted(edges, columns[:, j], side="left")
-        between = np.append(edges, np.nan)[place] != columns[:, j]
-        key = place + (len(edges) + 1) * is_treated
-        size = 2 * len(edges) + 2
-        counts = [np.bincount(key, w, size) for w in (before, after)]
-        inside = [np.bincount(key, w * between, size) for w in (before, after)]
+        column = np.ascontiguousarray(columns[:, j])
+        place = np.searchsorted(edges, column, side="left")
+        between = np.append(edges, np.nan)[place] != column
+        size = len(edges) + 1
+        key = 2 * (place + size * is_treated) + between
+        counts = np.array(
+            [np.bincount(key, w, 4 * size) for w in (None if is_plain else before, after)]
+        ).reshape(2, 2, size, 2)
         # rows in a bin, and those of them that are not at its end; before and after, arm, bin
-        out[f"balance_bins_{j}"] = np.array([counts, inside]).reshape(2, 2, 2, -1)
+        out[f"balance_bins_{j}"] = np.array([counts.sum(axis=3), counts[..., 1]])
     return out
 
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from segcate._inputs.arrays import Float
+from segcate._kernels import are_few
 from segcate._nuisance.curves import Curves, curves_of
 from segcate._nuisance.segment_logit import (
     MOST_ROWS,
@@ -97,7 +98,7 @@ def made_curves(
     if n_rows <= _model_columns.MOST_DECIDING:
         found = all_rows(runner, levels, has_weights=has_weights)
         curves = _curves(levels, [found[code, arm] for code in order for arm in (0, 1)], None)
-        return Basis(levels, _of_no_rows(curves)), _logit(curves, found, moments, order)
+        return Basis(levels, _of_no_rows(curves, n_rows)), _logit(curves, found, moments, order)
     whole = _whole(levels, moments)
     share = _model_columns.MOST_DECIDING / n_rows
     n_both = int(sum(m.n.sum() for m in moments.values() if m.has_both_arms))
@@ -110,11 +111,12 @@ def made_curves(
     rows = keyed_rows(runner, levels, [*deciding, *scored.values()], has_weights=has_weights)
     curves = _curves(levels, [rows.of(keys) for keys in deciding], whole)
     chosen = {s: rows.of(keys) for s, keys in scored.items()}
-    return Basis(levels, _of_no_rows(curves)), _logit(curves, chosen, moments, order)
+    return Basis(levels, _of_no_rows(curves, n_rows)), _logit(curves, chosen, moments, order)
 
 
-def _of_no_rows(curves: Curves) -> Curves:
-    return curves.take(np.arange(0))
+def _of_no_rows(curves: Curves, n_rows: int) -> Curves:
+    """Keep the curves alone, for batches of so many rows."""
+    return replace(curves.take(np.arange(0)), of_many=not are_few(n_rows))
 
 
 def _curves(levels: EveryLevel, parts: Sequence[ChosenRows], whole: Standard | None) -> Curves:

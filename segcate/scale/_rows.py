@@ -86,7 +86,7 @@ def raw_rows(table: Any, roles: Roles) -> RawRows:
         )
     named = {roles.outcome, roles.treatment, roles.weight}
     names = roles.columns or [name for name in table.column_names if name not in named]
-    X = _plain(table.select(names)).to_pandas()
+    X = _plain(table.select(names)).to_pandas(split_blocks=True)
     weight = None if roles.weight is None else _numbers(table, roles.weight, "sample_weight")
     if weight is not None and (weight <= 0).any():
         raise ValueError(
@@ -144,7 +144,7 @@ def _arms(table: Any, roles: Roles) -> npt.NDArray[np.int8]:
     _refuse_nulls(table, roles.treatment, "treatment")
     values = _plain(table.select([roles.treatment])).column(0).to_numpy()
     if roles.control is None:
-        if values.dtype.kind in "iufb" and np.isin(values, (0, 1)).all():
+        if values.dtype.kind in "iufb" and ((values == 0) | (values == 1)).all():
             return np.asarray(values, dtype=np.int8)
         raise ValueError(
             f"scale.fit: `treatment`={roles.treatment!r} must hold only 0 and 1; found {listed(pd.unique(values))}. "
