@@ -242,8 +242,9 @@ class GNet(NeuralEstimator):
                 now, shown = network.next_changes.throw(mean, now, pool.shares(k, mean))
             reached = (shown if on_own_scale else mean)[..., :d_y]
             reached = reached.unflatten(1, (n, n_origins, n_futures))
-            means.append(self._own_mean(reached) if on_own_scale else reached.mean(dim=3))
-        return torch.stack(means, dim=3)
+            means.append(reached if on_own_scale else reached.mean(dim=3))
+        found = torch.stack(means, dim=3)
+        return self._own_mean(found) if on_own_scale else found
 
     @property
     def _averages_own_outcomes(self) -> bool:

@@ -55,6 +55,7 @@ from segcate.temporal._networks.ahead import FactualFutures, RollOut
 from segcate.temporal._networks.changes import Changes
 from segcate.temporal._networks.descent import Descent
 from segcate.temporal._networks.loss_learner import LossLearner
+from segcate.temporal._networks.lstm import compile_parts
 from segcate.temporal._networks.tensors import PanelTensors, panel_tensors
 from segcate.temporal._networks.training import Learner, TrainingSettings, train
 from segcate.temporal._panel.coding import check_transform, choose_coding, fit_scaling
@@ -82,7 +83,15 @@ _SMALLEST_OFFSET = 0.1
 
 # Parameters that may differ between a fit and the one that goes on from its checkpoint; the outcome
 # transform is seen in the scaled outcomes, the random state in the seed drawn from it.
-_FREE = {"checkpoint", "device", "outcome_transform", "patience", "random_state", "verbose"}
+_FREE = {
+    "checkpoint",
+    "compile",
+    "device",
+    "outcome_transform",
+    "patience",
+    "random_state",
+    "verbose",
+}
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -419,6 +428,8 @@ class NeuralEstimator(StoredNetwork):
         error_of = None
         if futures is not None and asked.stop_by == "horizon":
             error_of = partial(futures[0].error, futures[1])
+        if self._filled("training").compile:
+            compile_parts(learner.network)
         history = train(learner, learned, units[1], settings, generator, label, error_of)
         learner.result.eval()
         return history

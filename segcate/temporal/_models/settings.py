@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from segcate._inputs.parameters import check_count, check_flag, check_number, check_option
 
 # Of a fit as a whole: the networks that are learned later cannot have their own.
-_OF_THE_FIT = ("validation_share", "checkpoint", "device", "verbose")
+_OF_THE_FIT = ("validation_share", "checkpoint", "device", "compile", "verbose")
 
 # Of numbers; what is not listed is a count.
 _RANGES: dict[str, dict[str, Any]] = {
@@ -42,6 +42,7 @@ TRAINING: dict[str, Any] = {
     "validation_share": 0.15,
     "checkpoint": None,
     "device": "auto",
+    "compile": False,
     "verbose": "auto",
 }
 
@@ -150,6 +151,10 @@ class Training(BaseEstimator):  # type: ignore[misc]
         first write to files of their own, with endings such as ".decoder".
     device : str, default=None
         "auto", the default of all models: a GPU where torch finds one.
+    compile : bool, default=None
+        Compile the networks by `torch.compile` before they learn; False, the default of all models: not.
+        It is for long trainings on a GPU, whose time goes into starting small operations: on a CPU compiling
+        took longer than all that it saved, in every network tried.
     verbose : bool or "auto", default=None
         Progress on standard error; "auto", the default of all models: on a terminal.
 
@@ -184,7 +189,7 @@ class Training(BaseEstimator):  # type: ignore[misc]
     learning rate in `training` is that of all networks. `RMSN(numerator_training=)` is as
     `propensity_training` in all that it leaves open. `n_epochs` and `batch_size` of `training` are
     those of the encoder, as a decoder learns from windows and not from units. `validation_share`,
-    `checkpoint`, `device` and `verbose` belong to a fit as a whole and are set in `training` alone.
+    `checkpoint`, `device`, `compile` and `verbose` belong to a fit as a whole and are set in `training` alone.
 
     The authors of CRN and RMSN chose rates, batches and dropout for each network apart, by a random
     search over learning rates of 0.0001 to 0.01, batches of 64 to 256 (decoders 256 to 1024) and
@@ -220,6 +225,7 @@ class Training(BaseEstimator):  # type: ignore[misc]
     validation_share: float | None = None
     checkpoint: str | Path | None = None
     device: str | None = None
+    compile: bool | None = None
     verbose: bool | str | None = None
 
 
@@ -285,7 +291,7 @@ def check_settings(owner: str, name: str, filled: Any) -> None:
         if value is None or field in ("checkpoint", "device", "verbose"):
             continue
         full = f"{name}__{field}"
-        if field == "early_stopping":
+        if field in ("early_stopping", "compile"):
             check_flag(owner, full, value)
         elif field == "stop_by":
             check_option(owner, full, value, ("horizon", "next"))

@@ -89,3 +89,10 @@ class LSTM(nn.Module):
         """Return a state of zeros for the sequences."""
         zeros = x.new_zeros(x.shape[0], x.shape[1], self.n_hidden)
         return zeros, zeros
+
+
+def compile_parts(network: nn.Module) -> None:
+    """Compile the parts of a network that hold no LSTM: PyTorch has its own, which compilers refuse."""
+    for part in network.children():
+        if not any(isinstance(module, LSTM) for module in part.modules()):
+            part.compile()

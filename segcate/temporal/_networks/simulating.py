@@ -20,7 +20,8 @@ _SHARES = 1_000_003
 class ResidualPool:
     """Errors of held-out units, drawn by step: those of a random unit at that step, or its last.
 
-    The draws do not depend on the plan, so that two plans are compared on the same noise.
+    The draws do not depend on the plan, so that two plans are compared on the same noise. They are made
+    on the device of the errors, by its own generator.
     """
 
     def __init__(self, residuals: Tensor, seed: int, n_different: int) -> None:
@@ -35,10 +36,11 @@ class ResidualPool:
     def draw(self, k: int, position: Tensor, n_futures: int) -> Tensor:
         """Draw one error for each path at its step: (n_models, n_paths, width)."""
         n_models, n_held_out = self.n_steps.shape
-        generator = torch.Generator().manual_seed(self.seed + k)
         n_draws = len(position) // n_futures * self.n_different
-        unit = torch.randint(n_held_out, (n_models, n_draws), generator=generator)
-        unit = unit.repeat_interleave(n_futures // self.n_different, dim=1).to(position.device)
+        unit = torch.randint(
+            n_held_out, (n_models, n_draws), generator=self._generator(k), device=position.device
+        )
+        unit = unit.repeat_interleave(n_futures // self.n_different, dim=1)
         model = torch.arange(n_models, device=position.device).unsqueeze(1)
         last = self.n_steps[model, unit] - 1
         at = torch.minimum(position.expand_as(last), last)
@@ -46,8 +48,11 @@ class ResidualPool:
 
     def shares(self, k: int, like: Tensor) -> Tensor:
         """Draw a share of [0, 1) for each path and variable at its step."""
-        generator = torch.Generator().manual_seed(self.seed + _SHARES + k)
-        return torch.rand(like.shape, generator=generator).to(like.device)
+        return torch.rand(like.shape, generator=self._generator(_SHARES + k), device=like.device)
+
+    def _generator(self, number: int) -> torch.Generator:
+        """Return the generator of a step."""
+        return torch.Generator(self.residuals.device).manual_seed(self.seed + number)
 
 
 class GNetwork(nn.Module):

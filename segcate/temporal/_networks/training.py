@@ -42,6 +42,7 @@ class TrainingSettings:
 class Learner(Protocol):
     """What the loop asks of something that learns by steps."""
 
+    network: nn.Module
     optimisers: list[torch.optim.Adam]
     learning_rate: float
 

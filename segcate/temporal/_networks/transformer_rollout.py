@@ -6,7 +6,7 @@ one position a step and looks back at what is kept.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -21,12 +21,24 @@ from segcate.temporal._networks.transformer import Attention, TransformerTrunk
 
 @dataclass(slots=True)
 class _Kept:
-    """Keys and values of one attention of one block, rows of the streams that move on."""
+    """Keys and values of one attention of one block, rows of the streams that move on.
+
+    Those of the futures' own steps are written into places made once.
+    """
 
     key: Tensor
     value: Tensor
-    own_keys: list[Tensor] = field(default_factory=list)
-    own_values: list[Tensor] = field(default_factory=list)
+    horizon: int
+    own: tuple[Tensor, Tensor] | None = None
+
+    def add(self, key: Tensor, value: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Add those of the k-th step, counted from 1; return all so far, (..., k, d)."""
+        if self.own is None:
+            shape = (*key.shape[:-1], self.horizon, key.shape[-1])
+            self.own = key.new_empty(shape), value.new_empty(shape)
+        for place, new in zip(self.own, (key, value), strict=True):
+            place[..., k - 1, :] = new
+        return self.own[0][..., :k, :], self.own[1][..., :k, :]
 
 
 def roll_out(network: BalancedNetwork, inputs: Inputs, origins: Tensor, plans: Tensor) -> Tensor:
@@ -48,7 +60,7 @@ def roll_out(network: BalancedNetwork, inputs: Inputs, origins: Tensor, plans: T
     n_models = inputs.outcome.shape[0]
     horizon = plans.shape[2]
     plans = plans.expand(n_models, *plans.shape)
-    phi, walker = _read_history(trunk, inputs, origins)
+    phi, walker = _read_history(trunk, inputs, origins, horizon)
     phi = take_steps(phi, origins)
     path = last_two_outcomes(inputs, origins)
     path.append(network.outcome(phi, plans[:, :, :, 0], path[-1], path[-2]))
@@ -59,14 +71,17 @@ def roll_out(network: BalancedNetwork, inputs: Inputs, origins: Tensor, plans: T
 
 
 def _read_history(
-    trunk: TransformerTrunk, inputs: Inputs, origins: Tensor
+    trunk: TransformerTrunk, inputs: Inputs, origins: Tensor, horizon: int
 ) -> tuple[Tensor, _Walker]:
     """Run the trunk over the histories once, keeping keys and values."""
     streams, static = trunk.embed(inputs)
     rows = _moving_rows(trunk, streams.device)
     kept: list[_Kept] = []
     phi = trunk.read(
-        inputs, streams, static, lambda key, value: kept.append(_Kept(key[rows], value[rows]))
+        inputs,
+        streams,
+        static,
+        lambda key, value: kept.append(_Kept(key[rows], value[rows], horizon)),
     )
     key_table, value_table = trunk.tables()
     walker = _Walker(
@@ -110,7 +125,7 @@ class _Walker:
         distances = (self.back + k, steps_back.view(1, 1, 1, 1, -1))
         for b, block in enumerate(trunk.blocks):
             kept = self.kept[b * trunk.n_streams : (b + 1) * trunk.n_streams]
-            look = partial(self._look_back, kept, distances)
+            look = partial(self._look_back, kept, distances, k)
             streams = block.mix(streams, self.static, look, 0.0, self.rows)
         mean = streams.unflatten(0, (trunk.n_models, 2)).mean(dim=1)
         return nn.functional.elu(trunk.output(mean))
@@ -119,6 +134,7 @@ class _Walker:
         self,
         kept: list[_Kept],
         distances: tuple[Tensor, Tensor],
+        k: int,
         shift: int,
         attention: Attention,
         streams: Tensor,
@@ -128,12 +144,11 @@ class _Walker:
         source, is_unknown = self._source(streams, shift)
         key, value = attention.keys_values(source, self.rows)
         store = kept[shift]
-        store.own_keys.append(key)
-        store.own_values.append(value)
+        own_key, own_value = store.add(key, value, k)
         return attend_from(
             attention.queries(attended, self.rows),
-            (store.key, torch.stack(store.own_keys, dim=-2)),
-            (store.value, torch.stack(store.own_values, dim=-2)),
+            (store.key, own_key),
+            (store.value, own_value),
             self.key_table, self.value_table, distances,
             (self.is_future, is_unknown),
         )  # fmt: skip

@@ -238,3 +238,15 @@ def test_nested_parameters_come_back_from_a_file(tmp_path):
 def test_fill_names_what_is_known():
     with pytest.raises(ValueError, match=r"M: `network` sets head, hidden, .* it knows n_heads"):
         fill("M", "network", Network(hidden=1, head=2), {"n_heads": 2})
+
+
+def test_networks_are_compiled_where_asked(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(type(self)))
+    model = CausalTransformer(**ROLES, **small()).fit(PANEL)
+    assert not compiled
+    again = clone(model).set_params(training__compile=True).fit(PANEL)
+    assert [kind.__name__ for kind in compiled] == ["TransformerTrunk", "ELUPair", "ELUPair"]
+    assert same(model, again)
+    with pytest.raises(ValueError, match=r"compile, .* in `training`"):
+        CRN(**ROLES, decoder_training=Training(compile=True)).fit(PANEL)

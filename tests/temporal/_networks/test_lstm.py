@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from segcate.temporal._networks.lstm import LSTM  # noqa: E402
+from segcate.temporal._networks.lstm import LSTM, compile_parts  # noqa: E402
 
 
 def in_order():
@@ -85,3 +85,13 @@ def test_dropout_of_an_lstm_is_drawn_once_a_sequence():
     dropped = outputs[0, 0] == 0
     assert (dropped == dropped[0]).all()
     assert 0.4 < float(dropped[0].float().mean()) < 0.6
+
+
+def test_parts_with_an_lstm_are_not_compiled(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(self))
+    generator = torch.Generator().manual_seed(0)
+    inner = torch.nn.Sequential(LSTM(1, 2, 3, 0.0, generator))
+    network = torch.nn.ModuleDict({"read": inner, "head": torch.nn.Linear(3, 1)})
+    compile_parts(network)
+    assert compiled == [network["head"]]
