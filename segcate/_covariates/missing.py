@@ -114,7 +114,11 @@ class Filling:
             return text + "rows left out"
         if self.how == "impute":
             return text + f"{N_IMPUTATIONS} imputations"
-        has_own = "and 0/1 indicator" if j in self.indicators else "(no indicator of its own)"
+        has_own = (
+            "and 0/1 indicator"
+            if j in self.indicators
+            else f"(no 0/1 indicator: below {FEWEST_MISSING} gaps in an arm, or gaps of another column)"
+        )
         return text + f"{'segment mean' if len(self.fills) > 1 else 'mean'} {has_own}"
 
     def remarks(self) -> list[str]:

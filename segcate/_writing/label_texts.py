@@ -89,6 +89,11 @@ def shown_table(table: pd.DataFrame) -> pd.DataFrame:
     return safe
 
 
+def titled_table(title: str, table: pd.DataFrame, *remarks: str) -> str:
+    """Write a table below its title, as a result shows itself at a prompt; remarks come last."""
+    return "\n".join([title, shown_table(table).to_string(float_format="{:.4g}".format), *remarks])
+
+
 def _relabelled(table: pd.DataFrame, write: Any) -> pd.DataFrame:
     """Return a copy with index, columns and their names rewritten."""
     safe = table.copy()

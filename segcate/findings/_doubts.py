@@ -32,8 +32,9 @@ LARGEST_DIFFERENCE = 0.1
 FEWEST_EFFECTIVE = 20
 WEAK_E_VALUE, WEAK_GAMMA = 1.25, 1.25
 MOST_MISSING = 0.2
-# Doubts of one kind that are spelled out, one a segment.
+# Doubts of one kind that are spelled out, one a segment; the largest differences alone.
 MOST_SPELLED_OUT = 6
+MOST_IMBALANCES_SPELLED_OUT = 2
 _FOCAL = {"att": "treated rows", "atc": "control rows", "ate": "rows"}
 
 
@@ -60,14 +61,15 @@ def _shortened(findings: Findings, found: list[Doubt]) -> Iterator[Doubt]:
     n_told: dict[str, int] = {}
     for doubt in found:
         n_told[doubt.kind] = n_told.get(doubt.kind, 0) + 1
-        if doubt.segment is None or n_told[doubt.kind] <= MOST_SPELLED_OUT:
+        most = MOST_IMBALANCES_SPELLED_OUT if doubt.kind == "imbalance" else MOST_SPELLED_OUT
+        if doubt.segment is None or n_told[doubt.kind] <= most:
             yield doubt
         else:
             rest.setdefault(doubt.kind, []).append(one_line(by_label[doubt.segment].label))
     for kind, labels in rest.items():
         some = _plural("segment", len(labels))
         yield Doubt(
-            kind, f"{len(labels)} more {some} raise the same doubt ({kind}): {listing(labels)}."
+            kind, f"The same doubt ({kind}) in {len(labels)} more {some}: {listing(labels)}."
         )
 
 
@@ -261,7 +263,7 @@ def _few_effective(
 
 
 def _balance(findings: Findings, source: Source) -> Iterator[Doubt]:
-    """Tell of covariates on which the arms still differ."""
+    """Tell of covariates on which the arms still differ, the largest difference first."""
     by_label = {segment.label: segment for segment in findings.segments}
     is_adjusted = isinstance(source.model, SegmentMatching) and source.model.adjustment is not None
     remedy = (
@@ -269,18 +271,21 @@ def _balance(findings: Findings, source: Source) -> Iterator[Doubt]:
         if is_adjusted
         else "Set adjustment='auto', or a caliper."
     )
-    for entry in findings.balance or ():
-        segment = by_label[entry.segment]
-        if segment.is_estimated and abs(entry.smd_after) > LARGEST_DIFFERENCE:
-            n_more = entry.n_over - 1
-            more = f"; {n_more} more {_plural('covariate', n_more)} above {LARGEST_DIFFERENCE:g}"
-            yield Doubt(
-                "imbalance",
-                f"{_begin(segment)}: after matching the arms differ in {one_line(entry.worst)!r} by "
-                f"{entry.smd_after:.2f} standard deviations ({entry.smd_before:.2f} "
-                f"before{more if n_more else ''}). {remedy}",
-                segment.label,
-            )
+    far = [
+        entry
+        for entry in findings.balance or ()
+        if by_label[entry.segment].is_estimated and abs(entry.smd_after) > LARGEST_DIFFERENCE
+    ]
+    for entry in sorted(far, key=lambda entry: -abs(entry.smd_after)):
+        n_more = entry.n_over - 1
+        more = f"; {n_more} more {_plural('covariate', n_more)} above {LARGEST_DIFFERENCE:g}"
+        yield Doubt(
+            "imbalance",
+            f"{_begin(by_label[entry.segment])}: after matching the arms differ in {one_line(entry.worst)!r} by "
+            f"{entry.smd_after:.2f} standard deviations ({entry.smd_before:.2f} "
+            f"before{more if n_more else ''}). {remedy}",
+            entry.segment,
+        )
 
 
 _MODEL_IS_WRONG = (

@@ -33,13 +33,13 @@ def run(capsys, *words):
 def test_few_gaps_are_filled_and_noted(tmp_path, capsys):
     code, text = run(capsys, write(tmp_path, 0.03), *BASIC)
     assert code == 0
-    assert "3 % of rows lack a number, x (12): mean and 0/1 column" in text
+    assert "3 % of rows lack a number, x (12): mean of the segment, and a 0/1 column" in text
 
 
 def test_many_gaps_stop_and_name_the_flag(tmp_path, capsys):
     code, text = run(capsys, write(tmp_path, 0.3), *BASIC)
     assert code == 2
-    assert "120 of 400 rows have missing values in x (120)" in text
+    assert "120 of 400 rows have missing values in x (120) (30 %: up to 5 % are filled" in text
     assert "--missing-covariates" in text
 
 
@@ -48,7 +48,7 @@ def test_each_way_runs(tmp_path, capsys, how):
     code, text = run(capsys, write(tmp_path, 0.3), *BASIC, "--missing-covariates", how)
     assert code == 0
     said = {
-        "indicator": "mean and 0/1 column",
+        "indicator": "mean of the segment, and a 0/1 column",
         "drop": "120 of 400 rows dropped",
         "impute": "five imputations",
     }

@@ -96,14 +96,18 @@ def test_covariances_of_both_periods_count(study, day):
 def test_segments_of_one_period_only_have_no_change(study, day):
     before = fit(SegmentMatching(adjustment="bias"), study, (day == 0) & (study.segment != 1))
     after = fit(SegmentMatching(adjustment="bias"), study, (day == 1) & (study.segment != 3))
-    found = after.effect_table_.change_from(before)
+    with pytest.warns(UserWarning, match="3 only before, 1 only after. `overall` compares"):
+        found = after.effect_table_.change_from(before)
+    assert (found.only_before, found.only_after) == ([3], [1])
+    assert found.describe().startswith("3 of 5 segments have an effect in both fits; none changed")
+    assert found.describe() in repr(found)
     assert found.table.index.tolist() == [0, 1, 2, 3, 4]
     assert found.table["change"].isna().tolist() == [False, True, False, True, False]
     assert np.isnan(found.table.loc[1, "before"])
     assert found.table.loc[1, "after"] == after.effects_.loc[1, "effect"]
     assert found.joint.df == 3
     assert np.isfinite(found.mix.table["std_error"]).all()
-    known = after.effect_table_.change_from(before).table["df"].dropna()
+    known = found.table["df"].dropna()
     assert known.index.tolist() == [0, 2, 4]
     both = (before.effects_["df"] + after.effects_["df"])[[0, 2, 4]]
     assert (known <= both).all()  # Welch's never exceed the sum

@@ -107,10 +107,14 @@ def test_unmatched_rows_are_called_out():
 def test_imbalance_is_called_out_with_its_figure():
     findings = collect()
     over = {entry.segment: entry for entry in findings.balance if abs(entry.smd_after) > 0.1}
-    said = {d.segment: d.text for d in findings.doubts if d.kind == "imbalance"}
-    assert set(said) == set(over)
-    for label, entry in over.items():
-        assert f"{entry.smd_after:.2f} standard deviations" in said[label]
+    worst_first = sorted(over, key=lambda label: -abs(over[label].smd_after))
+    *spelled_out, listed = [d for d in findings.doubts if d.kind == "imbalance"]
+    assert [d.segment for d in spelled_out] == worst_first[:2]
+    for doubt in spelled_out:
+        smd = over[doubt.segment].smd_after
+        assert f"{smd:.2f} standard deviations" in doubt.text
+    assert len(over) == 3
+    assert f"The same doubt (imbalance) in 1 more segment: {worst_first[2]}." in listed.text
 
 
 def test_few_events_are_called_out():

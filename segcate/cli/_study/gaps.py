@@ -84,9 +84,19 @@ def _counted(gaps: pd.DataFrame) -> str:
 
 def _filled(gaps: pd.DataFrame, covariate_gaps: str | None) -> str:
     """Say how gaps of covariates are filled."""
-    what = "five imputations" if covariate_gaps == "impute" else "mean and 0/1 column"
+    what = "mean of the segment, and a 0/1 column where enough rows of each arm lack it"
+    if covariate_gaps == "impute":
+        what = "five imputations"
     share = float(gaps.any(axis=1).mean())
     return f"{100 * share:.2g} % of rows lack a number, {_counted(gaps)}: {what}"
+
+
+def _limit(has_gap: pd.Series, ways: str) -> str:
+    """Say up to which share gaps of covariates alone are filled without asking, where that was the reason."""
+    share = float(has_gap.mean())
+    if not ways or share <= _FEW_GAPS:
+        return ""
+    return f" ({100 * share:.2g} %: up to {100 * _FEW_GAPS:g} % are filled without asking)"
 
 
 def _without_gaps(
@@ -99,8 +109,8 @@ def _without_gaps(
         problems.add(f"every row has a missing value in {found}; none is left.")
     elif not is_dropped:
         problems.add(
-            f"{n_rows} of {len(gaps)} rows have missing values in {found}. Pass --drop-missing to "
-            f"leave those rows out{ways}. In a file of text an empty cell is missing, "
+            f"{n_rows} of {len(gaps)} rows have missing values in {found}{_limit(has_gap, ways)}. Pass --drop-missing "
+            f"to leave those rows out{ways}. In a file of text an empty cell is missing, "
             "and 'NA', 'None', 'null', '.', '-' or '?' where all other cells of the column are numbers or dates."
         )
     else:

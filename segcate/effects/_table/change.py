@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,15 +14,17 @@ import pandas as pd
 from segcate._inputs.arrays import Float
 from segcate._inputs.listing import listed
 from segcate._statistics.intervals import Law, satterthwaite
+from segcate._writing.label_texts import titled_table
 from segcate.effects._table.effect_table import EffectTable, SegmentContrasts
 from segcate.effects._table.parts import Part, common_labels, read_parts, recoded, shares_of
 from segcate.effects._table.pool import overall_group_sums, pool
 from segcate.effects._table.segment_estimate import SegmentEstimate
+from segcate.exceptions import SegcateWarning
 
 _OWNER = "EffectTable.change_from"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class EffectChange:
     """How the effects of one fit differ from those of another.
 
@@ -45,6 +48,37 @@ class EffectChange:
     changes: SegmentContrasts
     mix: SegmentContrasts
     overall: pd.Series[Any]
+
+    def __repr__(self) -> str:
+        return titled_table("EffectChange", self.table, self.describe())
+
+    @property
+    def only_before(self) -> list[Any]:
+        """Labels of the segments that have an effect in the earlier fit only."""
+        return self.labels[np.isfinite(self.before) & ~np.isfinite(self.after)].tolist()
+
+    @property
+    def only_after(self) -> list[Any]:
+        """Labels of the segments that have an effect in the later fit only."""
+        return self.labels[np.isfinite(self.after) & ~np.isfinite(self.before)].tolist()
+
+    def describe(self) -> str:
+        """Say how many segments are compared, whether any changed, and whom `overall` has beside them."""
+        n_both = int((np.isfinite(self.before) & np.isfinite(self.after)).sum())
+        text = f"{n_both} of {len(self.labels)} segments have an effect in both fits; none changed: "
+        text += f"p = {self.joint.p_value:.2g}"
+        return f"{text}. {self._said_of_everyone()}".rstrip()
+
+    def _said_of_everyone(self) -> str:
+        """Say which segments are in `overall` of one fit only; "" where there are none."""
+        alone = {"before": self.only_before, "after": self.only_after}
+        texts = [f"{listed(found)} only {when}" for when, found in alone.items() if found]
+        if not texts:
+            return ""
+        return (
+            f"With an effect in one fit only: {', '.join(texts)}. `overall` compares everyone of each fit, these "
+            "segments included; `mix` compares the segments of both."
+        )
 
     @property
     def joint(self) -> Any:
@@ -87,7 +121,7 @@ def effect_change(before: Any, after: Any, groups_before: Any, groups: Any) -> E
     both = replace(both, between=None if both.scores is not None else _between(parts, labels))
     rows = np.hstack([-np.eye(n), np.eye(n)])
     changes = both.contrasts(rows)
-    return EffectChange(
+    found = EffectChange(
         labels=labels,
         before=both.effect[:n],
         after=both.effect[n:],
@@ -95,6 +129,9 @@ def effect_change(before: Any, after: Any, groups_before: Any, groups: Any) -> E
         mix=_at_one_mix(estimates, both, rows),
         overall=_overall_change(parts, estimates, both),
     )
+    if found._said_of_everyone():
+        warnings.warn(f"{_OWNER}: {found._said_of_everyone()}", SegcateWarning, stacklevel=3)
+    return found
 
 
 def _laid_out(part: Part, labels: npt.NDArray[Any]) -> list[SegmentEstimate]:

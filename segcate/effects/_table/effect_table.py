@@ -21,6 +21,8 @@ from segcate._statistics.contrasts import (
 from segcate._statistics.empirical_bayes import shrink
 from segcate._statistics.intervals import Law, satterthwaite
 from segcate._statistics.multiplicity import benjamini_hochberg, holm
+from segcate._writing.label_texts import titled_table
+from segcate._writing.number_texts import write_estimate
 from segcate.effects._table.group_scores import GroupScores
 from segcate.effects._table.heterogeneity import Heterogeneity, heterogeneity
 
@@ -66,7 +68,7 @@ class FocalWeights:
     pooled_variance: Float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class EffectTable:
     """One effect a segment, in label order, with all that tests and pooling need.
 
@@ -124,6 +126,14 @@ class EffectTable:
     inference: str = ""
     outcome: str = ""
     imputations: tuple[EffectTable, ...] = ()
+
+    def __repr__(self) -> str:
+        shown = ["n_treated", "n_control", "effect", "std_error", "ci_low", "ci_high", "status"]
+        low, high = Law(self.overall.df).interval(
+            self.overall.effect, np.sqrt(self.overall.variance), self.confidence_level
+        )
+        everyone = write_estimate(self.overall.effect, float(low), float(high))
+        return titled_table("EffectTable", self.frame()[shown], f"everyone: {everyone}")
 
     @property
     def std_error(self) -> Float:
@@ -418,7 +428,7 @@ class EffectTable:
         return np.where(df > 0, df, np.nan)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SegmentContrasts:
     """Linear combinations of segment effects.
 
@@ -434,6 +444,9 @@ class SegmentContrasts:
     names: tuple[str, ...]
     confidence_level: float
     df: Float
+
+    def __repr__(self) -> str:
+        return titled_table("SegmentContrasts", self.table)
 
     @property
     def joint(self) -> Any:

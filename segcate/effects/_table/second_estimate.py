@@ -14,6 +14,7 @@ from segcate._inputs.arrays import Float
 from segcate._inputs.listing import first_few
 from segcate._statistics.intervals import Law
 from segcate._statistics.multiplicity import holm
+from segcate._writing.label_texts import titled_table
 from segcate._writing.number_texts import write_number
 from segcate.effects._curved.reweighted import Reweighted, combine_reweighted
 from segcate.effects._table.effect_table import EffectTable
@@ -24,7 +25,7 @@ __all__ = ["SecondEstimate", "second_estimate"]
 LEVEL = 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SecondEstimate:
     """The effects of all segments by other weights on the same rows.
 
@@ -50,6 +51,9 @@ class SecondEstimate:
     variance: Float
     df: Float
     confidence_level: float
+
+    def __repr__(self) -> str:
+        return titled_table("SecondEstimate", self.table, self.describe())
 
     @property
     def table(self) -> pd.DataFrame:
