@@ -9,10 +9,14 @@ import pandas as pd
 
 from segcate._writing.label_texts import one_line, shown_table
 from segcate._writing.number_texts import write_number
+from segcate.cli._analysis import Analysis
 from segcate.cli._result import Result
 from segcate.findings._design import NOTABLE
+from segcate.plots._profile_cells import profile_cells, scale_of_rows
 from segcate.reports import AddedSection
 
+# Covariates of a profile that are shown on the terminal.
+_MOST_SHOWN = 25
 _SHOWN = ["n_treated", "n_control", "effect", "std_error", "ci_low", "ci_high", "p_adjusted"]
 
 
@@ -45,7 +49,7 @@ def terminal_text(result: Result) -> str:
         one_line(f"Effect of {study.treated_name} on {study.outcome}") + "\n",
         analysis.summary,
         "\nWho the segments are (means, shares)",
-        shown_table(analysis.profile.T.map(write_number)).to_string(),
+        *_shown_profile(analysis),
     ]
     if analysis.balance is not None:
         parts += [
@@ -60,6 +64,18 @@ def terminal_text(result: Result) -> str:
         parts += ["\nWhom to treat", result.targeting.summary()]
     parts += ["", *_verdict(result)]
     return "\n".join(parts).rstrip()
+
+
+def _shown_profile(analysis: Analysis) -> list[str]:
+    """Show the covariates in which segments differ most; all of them stand in profile.csv."""
+    profile, n_hidden = analysis.profile, 0
+    if profile.shape[1] > _MOST_SHOWN:
+        scale = scale_of_rows(analysis.X, profile, None)
+        cells = profile_cells("segcate run", profile, *scale, "spread", _MOST_SHOWN)
+        profile, n_hidden = profile[["n", "share", *cells.covariates]], cells.n_hidden
+    table = shown_table(profile.T.map(write_number)).to_string()
+    left = f"{n_hidden} more covariates, which differ less, stand in profile.csv"
+    return [table, left] if n_hidden else [table]
 
 
 def _verdict(result: Result) -> list[str]:

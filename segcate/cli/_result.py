@@ -97,6 +97,7 @@ def _findings(analysis: Analysis, plan: Plan, wishes: Wishes) -> Findings:
         description=Description(**(words | dict(wishes.description or {}))),
         protected=wishes.protected,
         cross_check=wishes.cross_check,
+        measured_before=study.kept,
         call=wishes.call,
         random_state=plan.random_state,
     )

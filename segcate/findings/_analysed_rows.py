@@ -66,6 +66,18 @@ class AnalysedRows:
         """Positions in `labelled` of the columns that are not the segment."""
         return [i for i in range(self.labelled.shape[1]) if i != self.position]
 
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns of `labelled`; x0, x1, ... where they have none."""
+        names = frames.column_names(self.labelled)
+        return [f"x{i}" for i in range(self.labelled.shape[1])] if names is None else names
+
+    @property
+    def covariate_names(self) -> list[str]:
+        """Names of the covariates."""
+        names = self.column_names
+        return [str(names[i]) for i in self.covariates]
+
     def spread(self, values: Any, fill: float = np.nan) -> Float:
         """Place values of the rows without gaps among all rows."""
         given = np.asarray(values, dtype=np.float64)

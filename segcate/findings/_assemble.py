@@ -43,7 +43,8 @@ class Asked:
 
     Attributes
     ----------
-    description, names, test, protected, cross_check, call, random_state : of `collect_findings`
+    description, names, test, protected, cross_check, measured_before, call, random_state
+        Of `collect_findings`.
     """
 
     description: Description
@@ -51,6 +52,7 @@ class Asked:
     test: HeldOut | None
     protected: str | None
     cross_check: bool
+    measured_before: frozenset[str]
     call: str
     random_state: Any
 
@@ -73,7 +75,7 @@ def assemble(source: Source, rows: AnalysedRows, asked: Asked) -> Findings:
     found = Findings(
         doubts=(), verdict=(), not_computed=tuple(missing), call=asked.call, **sections
     )
-    found = replace(found, doubts=doubts_of(found, source, rows))
+    found = replace(found, doubts=doubts_of(found, source, rows, asked.measured_before))
     return replace(found, verdict=verdict_of(found))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
+from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_seed
-from segcate.findings._analysed_rows import read_rows
+from segcate.findings._analysed_rows import AnalysedRows, read_rows
 from segcate.findings._assemble import Asked, assemble
 from segcate.findings._description import Description
 from segcate.findings._findings import Findings
@@ -30,6 +32,7 @@ def collect_findings(
     protected: str | None = None,
     names: dict[Any, str] | None = None,
     cross_check: bool = False,
+    measured_before: Collection[str] = (),
     search: Any = None,
     call: str | None = None,
     random_state: Any = 0,
@@ -59,6 +62,9 @@ def collect_findings(
     cross_check : bool, default=False
         Whether to estimate the effects by SegmentAIPW as well. Without it the second estimates of
         the fit stand there, where it has some.
+    measured_before : collection of str, default=()
+        Covariates of which you know that they were measured before the treatment, however much they
+        tell of the outcome or however late they sound: no doubt is raised of them.
     search : fitted search, default=None
         The search whose best pipeline `estimator` is.
     call : str, default=None
@@ -101,16 +107,32 @@ def collect_findings(
     rows = read_rows(source, X, y, **given)
     if protected is not None:
         protected_position(rows, protected)
+    _check_measured_before(rows, measured_before)
     asked = Asked(
         description=Description() if description is None else description,
         names=check_names(names, rows.labels),
         test=held_out,
         protected=protected,
         cross_check=bool(cross_check),
+        measured_before=frozenset(measured_before),
         call=call or written_call(_given_names(given, test, protected)),
         random_state=random_state,
     )
     return assemble(source, rows, asked)
+
+
+def _check_measured_before(rows: AnalysedRows, names: Collection[str]) -> None:
+    if isinstance(names, str):
+        raise TypeError(
+            f"{OWNER}: `measured_before` must be a list of covariates; got the text {names!r}. Pass [{names!r}]."
+        )
+    known = rows.covariate_names
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(
+            f"{OWNER}: `measured_before` names {listed(unknown)}, and the covariates are {listed(known, 20)}. Name "
+            "some of these."
+        )
 
 
 def _given_names(given: dict[str, Any], test: Any, protected: Any) -> list[str]:

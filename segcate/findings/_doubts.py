@@ -5,13 +5,12 @@ Thresholds stand at the top of the module; the guide lists them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from segcate._covariates.leakage import name_sounds_late
-from segcate._inputs import frames
 from segcate._writing.label_texts import one_line
 from segcate.effects import SegmentMatching
 from segcate.findings._analysed_rows import AnalysedRows
@@ -38,10 +37,15 @@ MOST_IMBALANCES_SPELLED_OUT = 2
 _FOCAL = {"att": "treated rows", "atc": "control rows", "ate": "rows"}
 
 
-def doubts_of(findings: Findings, source: Source, rows: AnalysedRows) -> tuple[Doubt, ...]:
-    """Look for everything that weakens the findings, the gravest first."""
+def doubts_of(
+    findings: Findings, source: Source, rows: AnalysedRows, measured_before: Collection[str] = ()
+) -> tuple[Doubt, ...]:
+    """Look for everything that weakens the findings, the gravest first.
+
+    No doubt is raised of when covariates were measured that the user vouches for, `measured_before`.
+    """
     found: list[Doubt] = []
-    found += _late_covariates(source, rows)
+    found += _late_covariates(source, rows, measured_before)
     found += _choice(findings, source)
     found += _groups(findings, rows)
     for i, segment in enumerate(findings.segments):
@@ -73,17 +77,19 @@ def _shortened(findings: Findings, found: list[Doubt]) -> Iterator[Doubt]:
         )
 
 
-def _late_covariates(source: Source, rows: AnalysedRows) -> Iterator[Doubt]:
+def _late_covariates(
+    source: Source, rows: AnalysedRows, measured_before: Collection[str]
+) -> Iterator[Doubt]:
     """Tell of covariates that look as if they were measured after the treatment."""
-    names = frames.column_names(rows.labelled) or []
-    for name in (str(names[i]) for i in rows.covariates if names):
-        if name_sounds_late(name) and name not in source.model.late_columns_:
+    told = {n: t for n, t in source.model.late_columns_.items() if n not in measured_before}
+    for name in rows.covariate_names:
+        if name_sounds_late(name) and not {name} & {*told, *measured_before}:
             yield Doubt(
                 "covariate to check",
                 f"Covariate {one_line(name)!r} has the name of something measured after the treatment. If it was, all "
                 "effects are wrong: ask when it was measured, and leave it out unless it was before.",
             )
-    for name, text in source.model.late_columns_.items():
+    for name, text in told.items():
         word = one_line(name)
         late = "measured after the treatment? "
         if text.startswith(late):

@@ -28,8 +28,7 @@ def protected_position(rows: AnalysedRows, column: Any) -> int:
     ValueError
         If there is no such column, or it has more than 20 values.
     """
-    names = frames.column_names(rows.labelled)
-    names = [f"x{i}" for i in range(rows.labelled.shape[1])] if names is None else names
+    names = rows.column_names
     if column not in names:
         raise ValueError(
             f"{OWNER}: `protected` is {column!r}, and X has no such column; its columns are {listed(names, 20)}. The "

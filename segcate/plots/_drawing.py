@@ -96,9 +96,9 @@ def name_rows(ax: Any, at: Any, names: list[str], size: float) -> None:
     ax.spines["left"].set_visible(False)
 
 
-def write_beside(ax: Any, x: float, y: float, text: str, size: float, **style: Any) -> None:
-    """Write a text beside row `y`; `x` is a share of the width of the axes."""
-    ax.text(
+def write_beside(ax: Any, x: float, y: float, text: str, size: float, **style: Any) -> Any:
+    """Write a text beside row `y`; `x` is a share of the width of the axes. Return the text."""
+    return ax.text(
         x, y, text, transform=ax.get_yaxis_transform(), fontsize=size, color=INK,
         verticalalignment="center", family=families_for(text), **style,
     )  # fmt: skip
@@ -119,6 +119,14 @@ def write_texts(ax: Any, label: str, notes: list[str], title: str | None, defaul
     heading = _broken(ax, heading, TITLE_FONT, room)
     family = families_for(heading)
     ax.set_title(heading, loc="left", fontsize=TITLE_FONT, color=INK, family=family)
+
+
+def fit_in_room(ax: Any, text: Any) -> None:
+    """Break a text that begins at the left end of laid out axes into two lines at most."""
+    lines = _broken(ax, text.get_text(), text.get_fontsize(), 0.97 * _room(ax)).splitlines()
+    if len(lines) > 2:
+        lines = [lines[0], shortened(" ".join(lines[1:]), len(lines[0]))]
+    text.set_text("\n".join(lines))
 
 
 def measure(ax: Any) -> None:

@@ -10,7 +10,15 @@ import pandas as pd
 from segcate._inputs.parameters import check_in_unit_interval, check_option
 from segcate.plots import _forest_plot
 from segcate.plots._display import Display
-from segcate.plots._drawing import INK, MAIN, fewer_ticks, font_size, name_rows, write_beside
+from segcate.plots._drawing import (
+    INK,
+    MAIN,
+    fewer_ticks,
+    fit_in_room,
+    font_size,
+    name_rows,
+    write_beside,
+)
 from segcate.plots._forest_plot import Row
 from segcate.plots._sources import fitted_with
 
@@ -226,9 +234,13 @@ class SegmentEffectDisplay(Display):
         ax.locator_params(axis="x", nbins=6)
         ax.set_ylim(at[-1] + 0.6, -1.1)
         decimals = _forest_plot.decimals_for(shown)
+        reasons = []
         for row, y in zip(shown, at, strict=True):
             self._draw_row(row, y, limits, size)
-            _write_figures(ax, row, y, decimals, size)
+            if row.has_estimate:
+                _write_figures(ax, row, y, decimals, size)
+            else:
+                reasons.append(_write_reason(ax, row, y, size))
         ax.axvline(0.0, color=INK, linewidth=0.8, zorder=0)
         if overall is not None and overall.has_estimate:
             ax.axvline(overall.effect, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
@@ -238,6 +250,8 @@ class SegmentEffectDisplay(Display):
         noun = "segment" if len(found) == 1 else "segments"
         label = f"{self._estimand} in {self._units} ({self._level} interval)"
         self._write(label, notes, f"{self._estimand} by segment: {len(found):,} {noun}")
+        for text in reasons:
+            fit_in_room(ax, text)
         fewer_ticks(ax)
         return self
 
@@ -281,11 +295,17 @@ class SegmentEffectDisplay(Display):
 
 
 def _write_figures(ax: Any, row: Row, y: float, decimals: int, size: float) -> None:
-    """Write the estimate on the right, or the reason for none into the row."""
+    """Write the estimate on the right."""
     weight = "bold" if row.is_overall else "normal"
-    if row.has_estimate:
-        write_beside(ax, 1.03, y, row.figures(decimals), size, fontweight=weight)
-    else:
-        backing = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
-        style = {"fontstyle": "italic", "fontweight": weight, "bbox": backing}
-        write_beside(ax, 0.01, y, row.reason, size, **style)
+    write_beside(ax, 1.03, y, row.figures(decimals), size, fontweight=weight)
+
+
+def _write_reason(ax: Any, row: Row, y: float, size: float) -> Any:
+    """Write into the row why there is no estimate; the axes keep their width, however long it is."""
+    text = write_beside(
+        ax, 0.01, y, row.reason, size, fontstyle="italic",
+        fontweight="bold" if row.is_overall else "normal",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+    )  # fmt: skip
+    text.set_in_layout(False)
+    return text

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import segcate
 from segcate.effects import SegmentMatching
@@ -48,6 +49,28 @@ def test_a_covariate_measured_after_the_treatment_is_named():
     late = X.assign(visits_after=y + np.random.RandomState(1).normal(0, 0.1, len(y)))
     (text,) = texts(collected(late, y, t), "late covariate")
     assert "'visits_after' may have been measured after the treatment" in text
+
+
+def test_no_doubt_is_raised_of_covariates_that_the_user_vouches_for():
+    X, y, t = experiment()
+    noise = np.random.RandomState(1).normal(0, 0.1, len(y))
+    X = X.assign(metric=y - 3 * t + noise, after=noise)
+    model = SegmentMatching()
+    with pytest.warns(UserWarning, match="measured after the treatment"):
+        model.fit(X, y, treatment=t)
+
+    def doubts(**given):
+        return kinds(collect_findings(model, X, y, treatment=t, **given))
+
+    assert doubts() >= {"late covariate", "covariate to check"}
+    assert not doubts(measured_before=["metric", "after"]) & {
+        "late covariate",
+        "covariate to check",
+    }
+    with pytest.raises(ValueError, match="`measured_before` names 'befor', and the covariates are"):
+        doubts(measured_before=["befor"])
+    with pytest.raises(TypeError, match=r"got the text 'after'. Pass \['after'\]"):
+        doubts(measured_before="after")
 
 
 def test_a_name_that_sounds_late_is_to_be_checked():

@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from segcate._writing.number_texts import write_decimals
 from segcate.plots import SegmentEffectDisplay
+from segcate.plots._drawing import new_sheet
 from segcate.plots._forest_plot import axis_limits, decimals_for, segment_rows
 from tests.helpers.pictures import title_of
 
@@ -102,6 +103,19 @@ def test_segment_without_estimate_says_why_and_gets_no_point():
     assert "no estimate: no control rows (41 treated)" in [t.get_text() for t in display.ax_.texts]
     squares = [line.get_ydata()[0] for line in display.ax_.lines if line.get_marker() == "s"]
     assert squares == [0, 1, 3]
+
+
+@pytest.mark.parametrize("width", [3.4, 4.1, 8.0])
+def test_a_long_reason_leaves_the_axes_their_width(width):
+    """Of two lines, inside the picture; matplotlib warns where axes collapse to nothing."""
+    table = make_table(4)
+    table.loc[2, ["effect", "ci_low", "ci_high"]] = np.nan
+    table.loc[2, "status"] = "52 % of treated have no donor in their level of city"
+    display = SegmentEffectDisplay.from_predictions(table, overall=OVERALL, ax=new_sheet(width))
+    ((reason, box),) = [each for each in boxes_of(display) if each[0].startswith("no estimate")]
+    assert reason.count("\n") <= 1
+    assert box.x1 <= display.figure_.bbox.x1
+    assert display.ax_.get_window_extent().width > 0.15 * display.figure_.bbox.width
 
 
 def test_borrowed_estimate_makes_an_open_square_and_a_line_below():

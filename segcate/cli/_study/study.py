@@ -56,6 +56,7 @@ class Study:
     by : DataFrame of the columns whose groups get effects of their own, or None
     segment : name of the segment column in X, or None
     notes : what was done to the data on the way
+    kept : covariates that the user vouches for as measured before the treatment
     """
 
     X: pd.DataFrame
@@ -73,6 +74,7 @@ class Study:
     units: str | None = None
     source: str = ""
     notes: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
     @property
     def treated_name(self) -> str:
@@ -179,6 +181,7 @@ def _assembled(
         by=table[list(roles.by)] if roles.by else None,
         segment=roles.segment,
         notes=tuple(notes),
+        kept=tuple(name for name in covariates if name in roles.keep),
     )
     return study.take(np.arange(len(table)))
 

@@ -65,7 +65,9 @@ class EffectChange:
     def describe(self) -> str:
         """Say how many segments are compared, whether any changed, and whom `overall` has beside them."""
         n_both = int((np.isfinite(self.before) & np.isfinite(self.after)).sum())
-        text = f"{n_both} of {len(self.labels)} segments have an effect in both fits; none changed: "
+        text = (
+            f"{n_both} of {len(self.labels)} segments have an effect in both fits; none changed: "
+        )
         text += f"p = {self.joint.p_value:.2g}"
         return f"{text}. {self._said_of_everyone()}".rstrip()
 
