@@ -55,12 +55,12 @@ class EffectChange:
     @property
     def only_before(self) -> list[Any]:
         """Labels of the segments that have an effect in the earlier fit only."""
-        return self.labels[np.isfinite(self.before) & ~np.isfinite(self.after)].tolist()
+        return list(self.labels[np.isfinite(self.before) & ~np.isfinite(self.after)].tolist())
 
     @property
     def only_after(self) -> list[Any]:
         """Labels of the segments that have an effect in the later fit only."""
-        return self.labels[np.isfinite(self.after) & ~np.isfinite(self.before)].tolist()
+        return list(self.labels[np.isfinite(self.after) & ~np.isfinite(self.before)].tolist())
 
     def describe(self) -> str:
         """Say how many segments are compared, whether any changed, and whom `overall` has beside them."""
