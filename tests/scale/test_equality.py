@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.scale_equality import (
     CASES,
+    ENGINES,
     RESULTS,
     arrow_table,
     compared,
@@ -40,7 +41,7 @@ def test_spark_gives_the_numbers_in_memory(spark, tmp_path):
         assert_close(row)
 
 
-@pytest.mark.parametrize("engine", ["local"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_the_table_on_record_holds_the_bar(engine):
     rows = [r for r in json.loads(RESULTS.read_text(encoding="utf-8")) if r["engine"] == engine]
     assert {(row["case"], row["parts"]) for row in rows} == {
