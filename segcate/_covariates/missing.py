@@ -88,6 +88,12 @@ class Filling:
     def _columns(self) -> list[tuple[ColumnKind, npt.NDArray[np.int64]]]:
         return list(zip(self.kinds, self.n_missing, strict=True))
 
+    @property
+    def shares_by_arm(self) -> dict[str, list[float]]:
+        """Share of missing values in each arm, by column."""
+        size = np.maximum(self.n_rows, 1)
+        return {kind.name: (n / size).tolist() for kind, n in self._columns}
+
     def records(self, kinds: Sequence[ColumnKind]) -> tuple[ColumnKind, ...]:
         """Add share and treatment of gaps to the records of the columns that models got."""
         total = max(int(self.n_rows.sum()), 1)
@@ -140,7 +146,7 @@ class Filling:
             values = np.asarray(read_again(owner, X, kind), dtype=np.float64)
             gaps.append(np.isnan(values))
             columns[kind.position] = np.where(gaps[-1], fill, values)
-        return _rebuilt(X, columns, self.names, [gaps[j] for j in self.indicators])
+        return rebuilt(X, columns, self.names, [gaps[j] for j in self.indicators])
 
 
 def treat_missing(
@@ -191,7 +197,7 @@ def treat_missing(
     missing = np.isnan(values)
     share = _share_incomplete(data, np.asarray(missing.any(axis=1)))
     if how == "auto":
-        _refuse_many(owner, data, kinds, missing, share, allowed)
+        refuse_many(owner, kinds, missing.sum(axis=0), share, data.segment, allowed)
     return _filled(data, "impute" if how == "impute" else "indicator", kinds, values, empty, share)
 
 
@@ -271,27 +277,28 @@ def _share_incomplete(data: DesignData, incomplete: Bool) -> Float:
     return np.asarray(np.bincount(codes, counts * incomplete, n) / np.maximum(size, 1))
 
 
-def _refuse_many(
+def refuse_many(
     owner: str,
-    data: DesignData,
     kinds: Sequence[ColumnKind],
-    missing: Bool,
+    n_missing: npt.NDArray[Any],
     share: Float,
+    segment: SegmentCodes,
     allowed: Sequence[str],
 ) -> None:
     """Raise where more than 5 % of a segment's rows are incomplete: name the columns and ways on."""
     many = np.flatnonzero(share > MOST_INCOMPLETE)
     if not len(many):
         return
-    columns = [f"{k.name} ({n})" for k, n in zip(kinds, missing.sum(axis=0), strict=True)]
+    columns = [f"{k.name} ({int(n)})" for k, n in zip(kinds, n_missing, strict=True)]
     where = "the rows"
-    if data.segment.position is not None:
-        where = f"the rows of segment {listed([data.segment.labels[many[0]]])}"
+    if segment.position is not None:
+        where = f"the rows of segment {listed([segment.labels[many[0]]])}"
     ways = [
         "missing='indicator' fills in means and adds 0/1 columns (right where the treatment was decided on what "
-        "was seen)",
-        "missing='drop' takes the complete rows (the effect is that of those rows)",
+        "was seen)"
     ]
+    if "drop" in allowed:
+        ways.append("missing='drop' takes the complete rows (the effect is that of those rows)")
     if "impute" in allowed:
         ways.append(
             "missing='impute' makes 5 imputations with treatment and outcome (right in most other cases)"
@@ -377,7 +384,7 @@ def _filled(
     shown: dict[int, Bool] = {}
     if how == "indicator":
         shown = _indicators(data, missing)
-    names = _free_names(data.X, [f"{kinds[j].name}: missing" for j in shown])
+    names = free_names(data.X, [f"{kinds[j].name}: missing" for j in shown])
     columns: dict[int, Float] = dict.fromkeys(empty, np.zeros(data.n_rows))
     for j, kind in enumerate(kinds):
         columns[kind.position] = np.where(missing[:, j], fills[codes, j], values[:, j])
@@ -387,7 +394,7 @@ def _filled(
     )
     if how == "impute":
         columns = {i: columns[i] for i in empty}
-    return replace(data, X=_rebuilt(data.X, columns, names, list(shown.values()))), filling
+    return replace(data, X=rebuilt(data.X, columns, names, list(shown.values()))), filling
 
 
 def _means(data: DesignData, values: Float, missing: Bool) -> tuple[Float, Float]:
@@ -396,17 +403,32 @@ def _means(data: DesignData, values: Float, missing: Bool) -> tuple[Float, Float
     is_there = np.ones(data.n_rows, dtype=bool)
     if data.sample_weight is not None:
         is_there = data.sample_weight > 0
-    fills = np.empty((n_segments, values.shape[1]))
-    overall = np.empty(values.shape[1])
+    n_known, total = np.zeros((2, n_segments, values.shape[1]))
+    largest = np.zeros(values.shape[1])
     for j, (column, gap) in enumerate(zip(values.T, missing.T, strict=True)):
         known = is_there & ~gap
         if not known.any():
             known = ~gap
-        overall[j] = column[known].mean()
-        n_known = np.bincount(codes[known], minlength=n_segments)
-        total = np.bincount(codes[known], column[known], n_segments)
-        fills[:, j] = np.where(n_known > 0, total / np.maximum(n_known, 1), overall[j])
-    return fills, overall
+        n_known[:, j] = np.bincount(codes[known], minlength=n_segments)
+        total[:, j] = np.bincount(codes[known], column[known], n_segments)
+        largest[j] = np.abs(column[known]).max()
+    return rounded_means(total, n_known, largest)
+
+
+def rounded_means(total: Float, n_known: Float, largest: Float) -> tuple[Float, Float]:
+    """Return the means of segments and of all, rounded to a 2**33rd of the largest values.
+
+    Sums in another order then give the same fills to the last bit, and rows the same content.
+
+    Parameters
+    ----------
+    total, n_known : float64 arrays of shape (n_segments, n_columns), sums and counts of known values
+    largest : float64 array of shape (n_columns,), sizes of the largest values
+    """
+    overall = total.sum(axis=0) / n_known.sum(axis=0)
+    means = np.where(n_known > 0, total / np.maximum(n_known, 1), overall)
+    step = 2.0 ** (np.ceil(np.log2(np.maximum(largest, 1e-300))) - 33)
+    return np.round(means / step) * step, np.round(overall / step) * step
 
 
 def _indicators(data: DesignData, missing: Bool) -> dict[int, Bool]:
@@ -426,7 +448,7 @@ def _indicators(data: DesignData, missing: Bool) -> dict[int, Bool]:
     return shown
 
 
-def _free_names(X: Any, names: list[str]) -> tuple[str, ...]:
+def free_names(X: Any, names: list[str]) -> tuple[str, ...]:
     """Return names that no column of X has."""
     taken = set(frames.column_names(X) or [])
     found = []
@@ -438,7 +460,7 @@ def _free_names(X: Any, names: list[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _rebuilt(X: Any, columns: dict[int, Float], names: Sequence[str], extra: Sequence[Bool]) -> Any:
+def rebuilt(X: Any, columns: dict[int, Float], names: Sequence[str], extra: Sequence[Bool]) -> Any:
     """Return X with some columns replaced and some added behind the last one."""
     X = frames.replace_columns(X, columns)
     for name, values in zip(names, extra, strict=True):

@@ -40,7 +40,11 @@ _FOLLOWED = {
     ),
     *("sql", "spill", "resume", "config", "out", "quiet", "debug", "title"),
 }
-_ALSO = {"method": ("auto", "matching"), "segments": ("kmeans",)}
+_ALSO = {
+    "method": ("auto", "matching"),
+    "segments": ("kmeans",),
+    "missing_covariates": ("indicator",),
+}
 _FILES = (
     "effects.csv",
     "overall.csv",
@@ -237,6 +241,7 @@ def _model(options: dict[str, Any]) -> Any:
         confidence_level=options["confidence_level"],
         segment=segment or "segment",
         on_empty="nan",
+        missing=options["missing_covariates"] or "auto",
         random_state=seed,
     )
     if segment is not None:

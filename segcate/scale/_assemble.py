@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcate._covariates.missing import Filling
 from segcate._inputs.arrays import Bool
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.encoding import EncodedColumns
@@ -45,6 +46,7 @@ class Findings:
     outcome : its name
     report : counts and times
     curved : what the curved adjustment found; None for another one
+    filling : what was done about gaps in the covariates; None where there were none
     """
 
     labels: npt.NDArray[Any]
@@ -60,6 +62,7 @@ class Findings:
     outcome: str
     report: dict[str, Any]
     curved: CurvedRun | None = None
+    filling: Filling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +80,15 @@ def assemble(job: Job, found: Findings) -> Any:
         SegmentCodes(np.empty(0, dtype=np.intp), found.labels, found.position),
         found.report["n_rows"],
     )
-    estimator._refuse_empty(owner, data, found.estimates)
-    refuse_segments(owner, found.options.std_error, found.labels.tolist(), found.estimates)
+    by_arm: dict[str, list[float]] = {}
+    if found.filling is not None:
+        by_arm = found.filling.shares_by_arm
+    prepared = Preparation(MergedSegments({}, {}), found.filling, by_arm, False)
+    estimates = prepared.tell(data, found.estimates)
+    estimator._refuse_empty(owner, data, estimates)
+    refuse_segments(owner, found.options.std_error, found.labels.tolist(), estimates)
     table = pool(
-        found.estimates, found.labels, inference=estimator.inference,
+        estimates, found.labels, inference=estimator.inference,
         confidence_level=estimator.confidence_level, estimand=estimator.estimand, outcome=found.outcome,
     )  # fmt: skip
     _keep_matcher(job, found)
@@ -94,8 +102,7 @@ def assemble(job: Job, found: Findings) -> Any:
         with_note(kind, late[kind.name]) if kind.name in late else kind
         for kind in found.encoded.kinds
     )
-    nothing = Preparation(MergedSegments({}, {}), None, {}, False)
-    estimator._store_effects(data, table, nothing, kinds)
+    estimator._store_effects(data, table, prepared, kinds)
     seconds = [None if curved is None else curved.found.second]
     estimator.second_estimate_ = second_estimate(table, seconds)
     estimator.scale_report_ = found.report

@@ -14,11 +14,12 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from segcate._covariates.late_columns import check_late_columns
+from segcate._covariates.missing import Filling
 from segcate._inputs import frames
 from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import EffectData, check_effect_data
 from segcate._inputs.encoding import EncodedColumns, encode_columns, refuse_nothing
-from segcate._inputs.segments import find_segment_column
+from segcate._inputs.segments import SegmentCodes, find_segment_column
 from segcate._inputs.weights import COUNTS_NOTE, SAMPLING_NOTE
 from segcate.effects._matched.abadie_imbens_2016 import ranks_taken, within_budget
 from segcate.effects._matched.estimated_segment import EstimateOptions
@@ -44,6 +45,7 @@ from segcate.scale._curves import Basis, CurvedScore, made_curves
 from segcate.scale._dealing import MatchStep
 from segcate.scale._edges import Edges, EdgesStep
 from segcate.scale._estimate import SegmentFacts, segment_estimate
+from segcate.scale._gaps import GapsStep, filled, gap_places, refuse_how
 from segcate.scale._halo import cuts_between, reach
 from segcate.scale._job import Job, check_job, fit_steps
 from segcate.scale._kept import KeptPasses
@@ -95,7 +97,8 @@ def fit(
     ----------
     estimator : SegmentMatching, or Pipeline that ends in one
         Not fitted, with ``adjustment="auto"`` (the default), "bias" or None and a `PropensityMatcher`
-        with replacement. What cannot be done in parts is refused, with the way out. Transformers before
+        with replacement; ``missing`` is "auto" or "indicator" (with Spark nothing may be missing). What
+        cannot be done in parts is refused, with the way out. Transformers before
         it (a segmenter) are fitted on a sample of the rows.
     source : path, glob, URI, pyarrow Dataset or Table, DuckDB relation, Polars or Spark frame, callable
         Where rows come from: Parquet by default, CSV by the ending; a callable returns a fresh
@@ -237,6 +240,7 @@ class _Run:
     def __init__(self, job: Job, runner: Runner, kept: KeptPasses | None = None) -> None:
         self.job, self.runner, self.reader, self.kept = job, runner, runner.reader, kept
         self.seconds: dict[str, float] = {}
+        self.filling: Filling | None = None
         self._begun = time.perf_counter()
 
     def fitted(self) -> Any:
@@ -280,6 +284,7 @@ class _Run:
             outcome=self.reader.roles.outcome,
             report=report,
             curved=curved,
+            filling=self.filling,
         )
         return assemble(self.job, findings)
 
@@ -306,14 +311,33 @@ class _Run:
         )  # fmt: skip
         late = check_late_columns(owner, data)
         job.estimator.late_columns_ = late
-        telling = reader.transformed(found.telling.X)
-        encoded = encode_columns(telling, data.covariates, owner=owner)
+        encoded = self._encoded(reader.transformed(found.telling.X), list(data.covariates))
         refuse_nothing(owner, encoded)
         reader.encoding = encoding_like(encoded)
         low, high = np.nanmin(encoded.values, axis=0), np.nanmax(encoded.values, axis=0)
         shift = np.append(found.sample.y.mean(), np.nanmean(encoded.values, axis=0))
         plan = job.estimator._plan(owner, data)
         return _Ready(found, data, plan, encoded, Shape(low, high, shift))
+
+    def _encoded(self, X: Any, covariates: list[int]) -> EncodedColumns:
+        """Decide how columns become numbers; where they have gaps, read the source to see how to fill them."""
+        owner, reader = self.reader.owner, self.reader
+        encoded = encode_columns(X, covariates, owner=owner)
+        places = gap_places(encoded)
+        if not places or not isinstance(self.runner, LocalRunner):
+            return encoded
+        how = self.job.estimator.missing
+        refuse_how(how)
+        reader.encoding, reader.allows_gaps = encoding_like(encoded), True
+        found = self.runner.fold(GapsStep(places))
+        reader.allows_gaps = False
+        labels, order = self._labels()
+        segment = SegmentCodes(np.empty(0, dtype=np.intp), labels, reader.position)
+        sums = [found[code] for code in order]
+        reader.filler, self.filling = filled(owner, how, sums, segment, (X, encoded))
+        X = reader.filler.with_both(reader.filler.transform(X))
+        added = range(X.shape[1] - len(reader.filler.names), X.shape[1])
+        return encode_columns(X, [*covariates, *added], owner=owner)
 
     def _moments(self, ready: _Ready) -> tuple[dict[int, Moments], Any, dict[int, LongTail]]:
         """Count and add up every segment; refuse columns that would be taken in another way."""

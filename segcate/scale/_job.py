@@ -63,7 +63,7 @@ class Job:
     @property
     def passes_expected(self) -> str:
         """Say how many passes there are; nothing where a score is fitted pass by pass."""
-        return "6 to 9" if is_curved(self.matcher.estimator) else ""
+        return "6 to 10" if is_curved(self.matcher.estimator) else ""
 
     def again(self) -> Job:
         """Return the same job with nothing fitted."""

@@ -119,10 +119,16 @@ def moments_of(sums: Sums, shape: Shape) -> Moments:
     mass = float(sums["mass"].sum())
     mean = sums["first"] / mass
     covariance = sums["second"] / mass - np.outer(mean, mean)
+    low, high = sums["smallest_"], sums["largest_"]
+    at, plain = shape.shift + mean, shape.shift + sums["plain"] / sums["n"].sum()
+    is_constant = low == high  # it has no mean but itself, to the last bit
+    for values in (at, plain):
+        values[1:][is_constant] = low[is_constant]
+    constant = 1 + np.flatnonzero(is_constant)
+    covariance[constant], covariance[:, constant] = 0.0, 0.0
     return Moments(
-        sums["n"], sums["mass"], sums["mass_squares"], shape.shift + mean, covariance[1:, 1:],
-        shape.shift + sums["plain"] / sums["n"].sum(), sums["smallest_"], sums["largest_"],
-    )  # fmt: skip
+        sums["n"], sums["mass"], sums["mass_squares"], at, covariance[1:, 1:], plain, low, high
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,6 +211,8 @@ class Reader:
     weight_factor : what weights are multiplied by; None where there are none
     labels : labels of the segments in the order in which they were seen
     seen : rows, and sum of their outcomes, of the first pass
+    filler : fills gaps after the other transformers; None where there are none
+    allows_gaps : whether rows with gaps are encoded as they are
     """
 
     owner: str
@@ -222,6 +224,8 @@ class Reader:
     weight_factor: float | None = None
     labels: dict[Any, int] = field(default_factory=dict)
     seen: tuple[int, float] | None = None
+    filler: Any = None
+    allows_gaps: bool = False
 
     def raw(self) -> Iterator[RawRows]:
         """Read the source once, and compare with the pass before."""
@@ -253,17 +257,18 @@ class Reader:
             )
 
     def transformed(self, X: pd.DataFrame) -> Any:
-        """Append the segments."""
+        """Append the segments, and fill gaps."""
         for step in self.steps:
             X = step.transform(X)
-        return X
+        return X if self.filler is None else self.filler.transform(X)
 
     def encoded(self, raw: RawRows) -> Rows:
         """Encode rows, and code their segments."""
         assert self.encoding is not None
         X = self.transformed(raw.X)
         values = self.encoding.encode(self.owner, X)
-        _refuse_gaps(values, self.encoding.names)
+        if not self.allows_gaps:
+            _refuse_gaps(values, self.encoding.names)
         found = code_segments(self.owner, X, self.position, may_look_like_ids=True)
         places = [
             self.labels.setdefault(label, len(self.labels)) for label in found.labels.tolist()

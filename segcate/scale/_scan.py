@@ -40,6 +40,7 @@ class _Columns:
     def __init__(self) -> None:
         self.levels: dict[str, set[str]] = {}
         self.ranges: dict[str, tuple[float, float]] = {}
+        self.gaps: set[str] = set()
 
     def new_rows(self, X: pd.DataFrame) -> list[int]:
         """Return rows that hold a level or an extreme not seen before."""
@@ -70,11 +71,15 @@ class _Columns:
         numbers = values.astype(np.float64)
         if values.dtype.kind == "i":
             numbers[values == np.iinfo(np.int64).min] = np.nan
-        if np.isnan(numbers).all():
-            return set()
+        gap, found = np.isnan(numbers), set()
+        if name not in self.gaps and gap.any():
+            self.gaps.add(name)
+            found.add(int(np.argmax(gap)))
+        if gap.all():
+            return found
         low, high = int(np.nanargmin(numbers)), int(np.nanargmax(numbers))
         known = self.ranges.get(name, (np.inf, -np.inf))
-        out = {
+        out = found | {
             at
             for at, is_new in ((low, numbers[low] < known[0]), (high, numbers[high] > known[1]))
             if is_new

@@ -185,6 +185,18 @@ def test_progress_tells_rows_a_second_and_what_is_left(monkeypatch):
     assert "pass 2 over 400 rows" in lines
 
 
+def test_gaps_are_filled_as_in_memory(users, tmp_path, capsys):
+    holed = users.assign(x0=users["x0"].where(np.arange(len(users)) % 9 > 0))
+    holed[["x0", "x1", "region", "offer", "spend"]].to_parquet(tmp_path / "u.parquet")
+    words = (tmp_path / "u.parquet", *COLUMNS, "--engine", "arrow")
+    told = error_of(capsys, "run", *words)
+    assert "missing='indicator' fills in means" in told
+    assert run("run", *words, "--missing-covariates", "indicator") == 0
+    model = SegmentMatching(segment="region", on_empty="nan", missing="indicator")
+    model.fit(holed[["x0", "x1", "region"]], holed["spend"], treatment=holed["offer"])
+    assert model.summary().split("Missing")[1] in capsys.readouterr().out
+
+
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("engine", ["arrow", "duckdb"])
 @pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
@@ -205,7 +217,7 @@ def test_a_run_that_was_killed_goes_on(engine, folder, users, tmp_path, capsys, 
     capsys.readouterr()
     assert run(*words, "--out", tmp_path / "out") == 0
     told = capsys.readouterr().err
-    assert "note: scale.fit: going on after pass 3 of 6 to 9." in told
+    assert "note: scale.fit: going on after pass 3 of 6 to 10." in told
     assert "pass 4 over" in told
     assert "pass 3 over" not in told
     assert not list(spill.iterdir())

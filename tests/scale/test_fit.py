@@ -254,7 +254,6 @@ def test_what_cannot_be_done_in_parts_is_refused(model, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"age": np.nan}, "covariates have missing values, in the columns age"),
         ({"spend": np.nan}, "`outcome`='spend' is missing|`outcome`='spend' is NaN"),
         ({"mail": 2}, "must hold only 0 and 1; found 1, 0, 2"),
         ({"weight": 0.0}, "must be above 0; 1 rows are not"),

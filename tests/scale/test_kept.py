@@ -95,7 +95,7 @@ def test_a_segmenter_without_a_seed_stays_the_same(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         scale.fit(pipe, Rows(made_table(), 3, interrupt), **options)
     (kept,) = pickle.loads((tmp_path / FOLDER / "fitted.pickle").read_bytes())
-    with pytest.warns(UserWarning, match="going on after pass 2 of 6 to 9"):
+    with pytest.warns(UserWarning, match="going on after pass 2 of 6 to 10"):
         found = scale.fit(pipe, Rows(made_table()), **options)
     np.testing.assert_array_equal(found[0].cluster_centers_, kept.cluster_centers_)
     assert found[0] is not pipe[0]
@@ -224,11 +224,11 @@ def run_all(folder, ends):
 
 
 def check_killed_in_every_pass(folder):
-    dealt = "5 of 6 to 9; the rows of pass 6 are read, too"
+    dealt = "5 of 6 to 10; the rows of pass 6 are read, too"
     # the reading or the part that a process is killed in, and what it says at its start
-    ends = [((2, 0), "")] + [((2, 0), f"{n} of 6 to 9") for n in range(1, 5)]
-    ends += [((0, 3), "5 of 6 to 9"), ((0, 2), dealt), ((1, 0), dealt)]
-    ends += [((0, 5), "6 of 6 to 9"), ((0, 0), "6 of 6 to 9; the rows of pass 7 are read, too")]
+    ends = [((2, 0), "")] + [((2, 0), f"{n} of 6 to 10") for n in range(1, 5)]
+    ends += [((0, 3), "5 of 6 to 10"), ((0, 2), dealt), ((1, 0), dealt)]
+    ends += [((0, 5), "6 of 6 to 10"), ((0, 0), "6 of 6 to 10; the rows of pass 7 are read, too")]
     for name in ("killed", "whole"):
         (folder / name).mkdir()
     assert run_all(folder / "killed", [end for end, _ in ends]) == [said for _, said in ends]

@@ -1,0 +1,82 @@
+"""Gaps in covariates are filled in parts as in memory: means of segments, and 0/1 columns that say where."""
+
+import numpy as np
+import pytest
+
+from segcate.effects import SegmentMatching
+from segcate.scale._rows import _refuse_gaps
+from tests.scale.test_fit import (
+    assert_same,
+    fitted_in_memory,
+    fitted_in_parts,
+    made_table,
+    model_of,
+)
+
+pa = pytest.importorskip("pyarrow")
+
+
+def with_gaps(n=6000, share=0.2, seed=1):
+    """Gaps in two columns of three that go with the outcome, alike in one segment."""
+    frame, rng = made_table(n), np.random.default_rng(seed)
+    gap = rng.random((n, 2)) < share * np.where(frame["mail"], 1.2, 0.8)[:, None]
+    alike = (frame["segment"] == 2).to_numpy()
+    gap[alike, 1] = gap[alike, 0]
+    for j, name in enumerate(["age", "visits"]):
+        frame[name] = np.where(gap[:, j], np.nan, frame[name].round(1))
+    return frame
+
+
+@pytest.mark.parametrize("n_parts", [1, 8])
+@pytest.mark.parametrize("options", [{}, {"bias": True}, {"weight": "weight"}], ids=str)
+def test_numbers_are_those_in_memory(options, n_parts):
+    def model():
+        if "bias" in options:
+            return model_of(missing="indicator")
+        return SegmentMatching(missing="indicator", on_empty="nan")
+
+    frame, weight = with_gaps(), options.get("weight")
+    expected = fitted_in_memory(model(), frame, weight)
+    found = fitted_in_parts(model(), frame, weight, part_size=-(-3600 // n_parts))
+    assert_same(expected, found)
+    assert "age: missing" in found.balance_.index.get_level_values(-1)
+    assert found.summary().split("Missing")[1] == expected.summary().split("Missing")[1]
+    assert found.covariates_.equals(expected.covariates_)
+    assert "% of rows have a covariate filled in" in found.effects_["status"].iloc[0]
+
+
+def test_order_and_batches_do_not_matter(monkeypatch):
+    monkeypatch.setattr("segcate.matching._model_columns.MOST_DECIDING", 2_000)
+    frame = with_gaps()
+    model = SegmentMatching(missing="indicator", on_empty="nan")
+    expected = fitted_in_memory(model, frame)
+    mixed = frame.sample(frac=1.0, random_state=3, ignore_index=True)
+    table = pa.Table.from_pandas(mixed, preserve_index=False)
+    found = fitted_in_parts(
+        model, mixed, source=lambda: iter(table.to_batches(max_chunksize=900)), part_size=500
+    )
+    assert_same(expected, found)
+
+
+def test_few_gaps_need_no_word():
+    frame = with_gaps(share=0.02)
+    expected = fitted_in_memory(SegmentMatching(on_empty="nan"), frame)
+    assert_same(expected, fitted_in_parts(SegmentMatching(on_empty="nan"), frame))
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("auto", r"% of the rows of segment .* are incomplete.* missing='indicator'"),
+        ("drop", "leave the incomplete rows out of the source"),
+        ("impute", "fit a sample in memory"),
+    ],
+)
+def test_what_else_is_asked_for_is_refused(how, message):
+    with pytest.raises(ValueError, match=message):
+        fitted_in_parts(SegmentMatching(missing=how, on_empty="nan"), with_gaps(3000))
+
+
+def test_gaps_that_nobody_fills_are_refused():
+    with pytest.raises(ValueError, match=r"missing values, in the columns b \(1\)"):
+        _refuse_gaps(np.array([[1.0, np.nan], [0.0, 2.0]]), ("a", "b"))
