@@ -10,11 +10,12 @@ import pandas as pd
 
 from segcate.cli._analysis import Analysis, analyse, metadata
 from segcate.cli._by import effects_by
+from segcate.cli._experiment import experiment_notes
 from segcate.cli._plan import Plan
 from segcate.cli._progress import Progress
 from segcate.cli._study import Study
 from segcate.cli._targeting import Prices, Targeting, find_targets
-from segcate.findings import Description, Findings, collect_findings
+from segcate.findings import Description, Doubt, Findings, collect_findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,18 @@ def results_of(study: Study, plan: Plan, wishes: Wishes, progress: Progress) -> 
         if targeting is not None:  # valued on held-out rows of its own
             rest = (entry for entry in findings.not_computed if entry.section != "targeting")
             findings = replace(findings, not_computed=tuple(rest))
+        doubts = _own_doubts(analysis.study, plan, targeting)
+        findings = replace(findings, doubts=(*doubts, *findings.doubts))
         found.append(Result(analysis, plan, findings, by, targeting))
+    return found
+
+
+def _own_doubts(study: Study, plan: Plan, targeting: Targeting | None) -> list[Doubt]:
+    """Tell of arms that were hardly drawn by lot, and of a rule that loses money."""
+    notes = experiment_notes(study) if plan.experiment else []
+    found = [Doubt("not drawn by lot", f"{note}.") for note in notes]
+    if targeting is not None and targeting.is_losing:
+        found.append(Doubt("targeting", f"Whom to treat (targeting.csv): {targeting.advice()}."))
     return found
 
 

@@ -71,7 +71,30 @@ class Targeting:
                 "others",
                 f"Profit a row    {_interval(self.gain)} ({level}) over treating nobody",
                 f"                {_interval(self.over_all)} ({level}) over treating everybody",
+                f"Advice          {self.advice()}",
             ]
+        )
+
+    @property
+    def is_losing(self) -> bool:
+        """Tell whether treating nobody, or everybody, earns more than the rule beyond chance."""
+        return self.gain.ci_high < 0 or self.over_all.ci_high < 0
+
+    def advice(self) -> str:
+        """Say in words what the profit says."""
+        if self.is_losing:
+            over_nobody = self.gain.value - self.over_all.value  # of treating everybody
+            whom, value = ("everybody", self.over_all) if over_nobody > 0 else ("nobody", self.gain)
+            return (
+                f"do not use the rule: treating {whom} earns {write_number(-value.value)} more a row "
+                f"({write_number(-value.ci_high)} to {write_number(-value.ci_low)})"
+            )
+        unproven = {"nobody": self.gain.ci_low, "everybody": self.over_all.ci_low}
+        others = [whom for whom, low in unproven.items() if low <= 0]
+        if not others:
+            return "the rule earns more than treating nobody and than treating everybody"
+        return (
+            f"these rows do not show that the rule earns more than treating {' or '.join(others)}"
         )
 
 

@@ -51,7 +51,7 @@ def doubts_of(
     for i, segment in enumerate(findings.segments):
         found += _segment(findings, segment, rows, i)
     found += _overlap(findings, source)
-    found += _balance(findings, source)
+    found += _balance(findings, source, rows.covariate_names)
     found += _cross_check(findings)
     found += _hidden_bias(findings)
     found += _gaps(findings)
@@ -167,7 +167,8 @@ def _segment(
         yield Doubt(
             "no estimate",
             f"{_begin(segment)} has no estimate of its own: {segment.status} ({segment.n_treated} treated, "
-            f"{segment.n_control} control rows). Merge it with a similar one (min_per_arm=10), or say nothing of it.",
+            f"{segment.n_control} control rows). Merge it with a similar one (min_per_arm=10 in Python), or say "
+            "nothing of it.",
             segment.label,
         )
         return
@@ -268,15 +269,11 @@ def _few_effective(
             )
 
 
-def _balance(findings: Findings, source: Source) -> Iterator[Doubt]:
+def _balance(findings: Findings, source: Source, names: Collection[str]) -> Iterator[Doubt]:
     """Tell of covariates on which the arms still differ, the largest difference first."""
     by_label = {segment.label: segment for segment in findings.segments}
     is_adjusted = isinstance(source.model, SegmentMatching) and source.model.adjustment is not None
-    remedy = (
-        "The regression adjusts for what follows it; set a caliper to make it smaller."
-        if is_adjusted
-        else "Set adjustment='auto', or a caliper."
-    )
+    first = "The regression adjusts for what follows it" if is_adjusted else "Set adjustment='auto'"
     far = [
         entry
         for entry in findings.balance or ()
@@ -284,6 +281,10 @@ def _balance(findings: Findings, source: Source) -> Iterator[Doubt]:
     ]
     for entry in sorted(far, key=lambda entry: -abs(entry.smd_after)):
         n_more = entry.n_over - 1
+        is_level = "=" in entry.worst and entry.worst not in names
+        remedy = (
+            f"{first}; {'group rare levels' if is_level else 'set a caliper'} to make it smaller."
+        )
         more = f"; {n_more} more {_plural('covariate', n_more)} above {LARGEST_DIFFERENCE:g}"
         yield Doubt(
             "imbalance",

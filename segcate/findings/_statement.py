@@ -30,7 +30,7 @@ class Doubt:
     ----------
     kind : what it is about: "segments saw the outcome", "overlap", "few groups", "late covariate",
         "few events", "thin segment", "unmatched rows", "imbalance", "cross-check", "no estimate",
-        "hidden bias"
+        "hidden bias"; on the command line also "not drawn by lot" and "targeting"
     text : what was found, with its numbers, and what to do about it
     segment : label of the segment that it is about; None for all
     """

@@ -54,4 +54,6 @@ def test_an_experiment_is_estimated_by_regression_on_all(file, tmp_path, users, 
     assert "Treatment was drawn by lot" in (out / "report.md").read_text()
     users.to_csv(file, index=False)  # here it was not
     assert run("run", file, *basic, "--segment-column", "region", "--experiment") == 0
-    assert "more than chance allows" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "more than chance allows" in said.err
+    assert "Doubt: --experiment: the arms differ in" in said.out

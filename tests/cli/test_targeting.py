@@ -11,6 +11,7 @@ import pytest
 from segcate.cli import _targeting
 from segcate.cli._plan import Plan
 from segcate.cli._progress import Progress
+from segcate.cli._result import _own_doubts
 from segcate.cli._study import Study
 from segcate.cli._targeting import Prices, find_targets
 from segcate.datasets import make_segmented_users
@@ -39,6 +40,8 @@ def test_the_planted_segment_is_treated_at_its_profit(experiment):
     assert found.over_all.value > 0
     assert found.curve.share[-1] == 1
     assert "learned on 2,000 rows, valued on the 2,000 others" in found.summary()
+    assert not found.is_losing
+    assert "earns more than treating nobody and than treating everybody" in found.summary()
 
 
 def test_the_outcomes_of_the_valued_half_do_not_choose_the_rule(monkeypatch):
@@ -51,6 +54,25 @@ def test_the_outcomes_of_the_valued_half_do_not_choose_the_rule(monkeypatch):
     again = find_targets(other, Plan(experiment=True), Prices(0.5), Progress(True))
     assert again.rows.equals(found.rows)
     assert again.gain.value < 0 < found.gain.value
+    assert "do not use the rule: treating nobody earns" in again.advice()
+
+
+def test_a_rule_that_loses_is_a_doubt():
+    """The rule leaves out one of two segments, whose effect is above the cost in the valued half."""
+    _, rows = study()
+    found = find_targets(rows, Plan(experiment=True), Prices(0.5), Progress(True))
+    better = replace(found.over_all, value=-0.4, std_error=0.1)
+    losing = replace(found, over_all=better)
+    assert losing.is_losing
+    assert losing.advice() == (
+        "do not use the rule: treating everybody earns 0.4 more a row (0.2039 to 0.5961)"
+    )
+    (doubt,) = _own_doubts(rows, Plan(), losing)
+    assert (doubt.kind, doubt.segment) == ("targeting", None)
+    assert losing.advice() in doubt.text
+    unproven = replace(found, over_all=replace(better, std_error=0.3))
+    assert unproven.advice().endswith("earns more than treating everybody")
+    assert _own_doubts(rows, Plan(), unproven) == []
 
 
 def test_a_higher_value_treats_more_and_clusters_stay_whole():

@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 
 import segcate
 from segcate.effects import EffectTable, SegmentMatching, SegmentRegression
+from segcate.exceptions import SegcateWarning
 from segcate.segmentation import GroupSegmenter, KMeansSegmenter, RuleSegmenter
 from tests.helpers.small_studies import small_study
 
@@ -245,7 +246,8 @@ class TestGroups:
             fit(SegmentRegression(adjustment="linear"), study, day == d, groups=study.groups)
             for d in (0, 1)
         ]
-        apart = EffectTable.combine(parts)
+        with pytest.warns(SegcateWarning, match="parts were fitted with groups, and `groups` is"):
+            apart = EffectTable.combine(parts)
         assert apart.n_groups == sum(part.effect_table_.n_groups for part in parts)
         shared = EffectTable.combine(parts, groups=[study.groups[day == d] for d in (0, 1)])
         assert shared.n_groups == 60

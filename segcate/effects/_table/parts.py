@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,7 @@ from segcate._inputs.vectors import as_column
 from segcate.effects._table.effect_table import EffectTable
 from segcate.effects._table.segment_definition import segment_definition
 from segcate.effects._table.segment_estimate import SegmentEstimate
+from segcate.exceptions import SegcateWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,7 @@ def _with_common_groups(owner: str, parts: list[Part], groups: Sequence[Any] | N
     """Give the groups of all parts codes that are the same for the same group only."""
     sizes = [0 if p.table.scores is None else p.table.scores.n_levels for p in parts]
     if groups is None:
+        _warn_of_groups_in_several(owner, parts, sizes)
         starts = np.cumsum([0, *sizes])
         return [
             replace(p, codes=np.arange(a, a + n)) if n else p
@@ -231,6 +234,17 @@ def _with_common_groups(owner: str, parts: list[Part], groups: Sequence[Any] | N
     codes = np.unique(texts, return_inverse=True)[1].astype(np.intp)
     ends = np.cumsum([len(found) for found in levels])[:-1]
     return [replace(p, codes=c) for p, c in zip(parts, np.split(codes, ends), strict=True)]
+
+
+def _warn_of_groups_in_several(owner: str, parts: list[Part], sizes: list[int]) -> None:
+    """Warn where clustered fits are put together as if no group had rows in two of them."""
+    if sum(n > 0 for n in sizes) > 1:
+        warnings.warn(
+            f"{owner}: the parts were fitted with groups, and `groups` is missing here, so no group counts as being "
+            "in two parts. If a store, school or user is in two, standard errors are wrong: pass those of each fit.",
+            SegcateWarning,
+            stacklevel=5,
+        )
 
 
 def _as_keys(levels: npt.NDArray[Any]) -> npt.NDArray[Any]:
