@@ -1,6 +1,7 @@
 """Do the intervals of segments hold the truth, and how wide are they? Known truths, many designs.
 
-Each draw finds six segments by k-means on its own rows and estimates the effect in each. Its truth is the
+Each draw finds six segments by k-means on its own rows (in two cells density clusters, as many as there are) and
+estimates the effect in each. Its truth is the
 mean effect in these segments over 40,000 other rows, weighted by their chance of being in the
 population of the estimand. Run ``python benchmarks/sharper.py`` for all cells; the table goes to
 benchmarks/sharper.json. ``--cells "linear 800" --draws 40`` runs less and only prints.
@@ -25,6 +26,7 @@ from sklearn.cluster import KMeans
 from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
 from segcate.exceptions import SegcateWarning
 from segcate.matching import PropensityMatcher
+from segcate.segmentation import HDBSCANSegmenter
 
 RESULTS = Path(__file__).with_suffix(".json")
 N_SEGMENTS = 6
@@ -151,6 +153,18 @@ def _heavy(rng: np.random.Generator, n: int) -> Population:
     return Population(found.X, found.log_odds, found.base, found.effect, noise)
 
 
+def _blobs(rng: np.random.Generator, n: int) -> Population:
+    """Five crowds of users, for density clusters to find; some rows lie between them."""
+    x = _normal(rng, n)
+    at = rng.integers(0, 5, n)
+    angle = 2 * np.pi * at / 5
+    x[:, 3] += 4 * np.cos(angle)
+    x[:, 4] += 4 * np.sin(angle)
+    log_odds = -0.5 + 0.6 * x[:, 0] + 0.4 * x[:, 1] - 0.15 * x[:, 3]
+    base = np.exp(0.6 * x[:, 0]) + 0.7 * x[:, 1] - 0.3 * x[:, 3]
+    return Population(x, log_odds, base, 0.5 + 0.3 * x[:, 1], rng.normal(size=n))
+
+
 def _money(rng: np.random.Generator, n: int) -> Population:
     """Income, a count, and a city of twelve: long tails and levels."""
     x = _normal(rng, n, 3)
@@ -189,6 +203,7 @@ class Cell:
     groups: int = 0
     inference: str = "population"
     matcher: Any = None
+    is_dense: bool = False
 
 
 def _shifted(shift: float) -> Draw:
@@ -242,6 +257,8 @@ CELLS: dict[str, Cell] = {
     "15 groups, treated whole 1500": Cell(_linear, 1500, groups=15),
     "40 groups, treated whole 3000": Cell(_linear, 3000, groups=40),
     "40 groups, mixed 1500": Cell(_linear, 1500, groups=-40),
+    "HDBSCAN 1500": Cell(_blobs, 1500, is_dense=True),
+    "HDBSCAN 3000": Cell(_blobs, 3000, is_dense=True),
 }
 
 
@@ -271,6 +288,22 @@ def _numbers(cell: Cell, X: np.ndarray) -> np.ndarray:
     return np.column_stack([np.log(X[:, 0]), X[:, 1], X[:, 2]])
 
 
+def _segments(
+    cell: Cell, X: np.ndarray, pool: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Find segments in the rows, by k-means or by density; label the pool's rows likewise.
+
+    Density clusters are as many as there are; rows in none of them are the segment 0.
+    """
+    if not cell.is_dense:
+        kmeans = KMeans(N_SEGMENTS, n_init=1, random_state=int(rng.integers(1 << 31)))
+        segment = kmeans.fit_predict(_numbers(cell, X))
+        return segment, kmeans.predict(_numbers(cell, pool)), N_SEGMENTS
+    dense = HDBSCANSegmenter(min_cluster_size=len(X) // 20, min_samples=10, columns=[3, 4]).fit(X)
+    segment, in_pool = dense.labels_ + 1, dense.predict(pool) + 1
+    return segment, in_pool, int(segment.max()) + 1
+
+
 def make_rows(cell: Cell, rng: np.random.Generator, pool: Population) -> Rows:
     """Draw a data set, find its segments, and work out their true effects."""
     found = cell.draw(rng, cell.n)
@@ -288,8 +321,7 @@ def make_rows(cell: Cell, rng: np.random.Generator, pool: Population) -> Rows:
     y = found.base + t * found.effect + noise
     if found.is_event:
         y = (noise < found.base + t * found.effect).astype(float)
-    kmeans = KMeans(N_SEGMENTS, n_init=1, random_state=int(rng.integers(1 << 31)))
-    segment = kmeans.fit_predict(_numbers(cell, found.X))
+    segment, in_pool, n_segments = _segments(cell, found.X, pool.X, rng)
     weight = None
     chance = expit(pool.log_odds)
     share = {"att": chance, "atc": 1 - chance, "ate": np.ones(N_TRUTH)}[cell.estimand]
@@ -300,10 +332,10 @@ def make_rows(cell: Cell, rng: np.random.Generator, pool: Population) -> Rows:
         where, effect = segment, found.effect
         share = {"att": t, "atc": 1 - t, "ate": np.ones(cell.n)}[cell.estimand]
     else:
-        where, effect = kmeans.predict(_numbers(cell, pool.X)), pool.effect
-    mass = np.bincount(where, share, N_SEGMENTS)
+        where, effect = in_pool, pool.effect
+    mass = np.bincount(where, share, n_segments)
     with np.errstate(invalid="ignore", divide="ignore"):
-        truth = np.bincount(where, share * effect, N_SEGMENTS) / mass
+        truth = np.bincount(where, share * effect, n_segments) / mass
     overall = float(share @ effect / share.sum())
     return Rows(_frame(cell, found.X, segment), y, t, weight, groups, truth, overall)
 
@@ -368,7 +400,7 @@ class Noted:
 
 
 def _noted(model: Any, rows: Rows) -> Noted:
-    table = model.effects_.reindex(range(N_SEGMENTS))
+    table = model.effects_.reindex(range(len(rows.truth)))
     of_effect = ["effect", "ci_low", "ci_high"]
     of_shrunken = ["shrunken_effect", "shrunken_ci_low", "shrunken_ci_high"]
     pairs = model.contrasts().table

@@ -19,6 +19,9 @@ LEARNERS = ("lines", "curves", "trees", "mean")
 # Boosting stops early on a tenth of the rows; with fewer of either class that tenth says nothing.
 _MIN_ROWS_TO_STOP_EARLY = 200
 _MIN_CLASS_TO_STOP_EARLY = 40
+# Rows without a gain that a leaf counts beside its own. A row of 0 and 1 counts as much as it may vary, so
+# that leaves of rare events are not shrunk to nothing.
+_SHRINKAGE, _CHANCE_SHRINKAGE = 5.0, 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +75,31 @@ def predict_by_trees(
 
     Notes
     -----
-    Half as many bins and rounds without a gain as by default take half the time, and trees of 12 leaves
-    follow steps of products better than those of 8. With 63 bins and a learning rate of .2, faster
-    still, errors rose by up to a third.
+    Half as many bins as by default, steps of .15 and 7 rounds without a gain take a third of the time, and
+    trees of 12 leaves follow steps of products better than those of 8. The penalty on leaves makes up for
+    the longer steps. With 63 bins, steps of .2 and no penalty errors rose by up to a tenth.
     """
     if (values == values[0]).all():
         return np.full(len(X_test), values[0])
-    model = _boosting(values, is_binary, seed).fit(X_train, values, sample_weight=weight)
+    share = float(np.average(values, weights=weight))
+    model = _boosting(values, is_binary, share, seed).fit(X_train, values, sample_weight=weight)
     found = model.predict_proba(X_test)[:, 1] if is_binary else model.predict(X_test)
     return np.asarray(found, dtype=np.float64)
 
 
-def _boosting(values: Float, is_binary: bool, seed: int) -> Any:
+def _boosting(values: Float, is_binary: bool, share: float, seed: int) -> Any:
     n = len(values)
     rarer = min(values.sum(), n - values.sum()) if is_binary else n
     stops_early = n >= _MIN_ROWS_TO_STOP_EARLY and rarer >= _MIN_CLASS_TO_STOP_EARLY
     boosting = HistGradientBoostingClassifier if is_binary else HistGradientBoostingRegressor
     return boosting(
-        max_iter=500 if stops_early else 50,
+        max_iter=200 if stops_early else 33,
+        learning_rate=0.15,
         max_leaf_nodes=12,
         max_bins=127,
         min_samples_leaf=10,
+        l2_regularization=_CHANCE_SHRINKAGE * share * (1 - share) if is_binary else _SHRINKAGE,
         early_stopping=bool(stops_early),
-        n_iter_no_change=10,
+        n_iter_no_change=7,
         random_state=seed,
     )

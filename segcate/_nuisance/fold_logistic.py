@@ -21,12 +21,14 @@ __all__ = ["Line", "fit_logistic"]
 # A regression is solved when a step moves the log-odds by no more, in root mean square.
 _TOLERANCE = 1e-6
 _MOST_STEPS = 50
-# Folds whose steps are still this share of those before are solved one by one.
+# Where this many more steps will not do, they are steered by chances of where they have come to, so often
+# at most; where steps are this share of those before even so, folds are solved one by one.
+_FEW_STEPS, _MOST_LOOKS = 3, 6
 _SLOW = 0.5
 # To begin with chances stay away from 0 and 1 by this part of the shares of both, and log-odds nearer
-# to 0 than this.
+# to 0 than this; later only as near as numbers bear.
 _CAUTION = 0.2
-_FARTHEST = 8.0
+_FARTHEST, _OUTERMOST = 8.0, 30.0
 # A step is halved until it lowers the loss by this part of what its slope promises.
 _PROMISE, _SHORTEST = 1e-4, 2.0**-20
 _ALL_ALIKE = 1e-12
@@ -71,9 +73,9 @@ def fit_logistic(
 
     Notes
     -----
-    All folds take Newton's steps together, with one Hessian at chances that folds have on average after
-    the first two. It steers the steps and does not move the solution, so that no fold learns from its
-    own rows. Where it steers badly (few rows, or arms far apart) a fold is solved alone.
+    All folds take Newton's steps together, with one Hessian at chances that folds have on average. It is
+    taken anew where steps stay long. It steers the steps and does not move the solution, so that no fold
+    learns from its own rows. Where it steers badly (few rows, or arms far apart) a fold is solved alone.
     """
     share = np.array([line.level for line in lines])
     penalty = np.array([line.penalty for line in lines]) * share * (1 - share)
@@ -87,20 +89,30 @@ def fit_logistic(
     cells = cells.of_models(active)
     scale = np.column_stack([lines[k].scale for k in active])
     start = [lines[k] for k in active]
-    near = _working_sums(curves, cells, weight, values, _mean_line(start), is_chance=True)
+    near = _working_sums(curves, cells, weight, values, _mean_line(start), None)
     steps = _Steps.begin(near, penalty[active], scale)
-    near = _working_sums(curves, cells, weight, values, steps.mean_line, is_chance=False)
+    near = _working_sums(curves, cells, weight, values, steps.mean_line, _FARTHEST)
     steps = _Steps.begin(near, penalty[active], scale)
-    while steps.go_on:
-        steps.step(curves, cells, weight, values)
+    n_looks = 0
+    while not steps.is_done.all():
+        rate = steps.step(curves, cells, weight, values)
+        if not rate <= 1.0:
+            break
+        if n_looks < _MOST_LOOKS and float(steps.moved.max()) * rate**_FEW_STEPS > _TOLERANCE:
+            near = _working_sums(curves, cells, weight, values, steps.mean_line, _OUTERMOST)
+            steps.steer(near)
+            n_looks += 1
+        elif rate > _SLOW:
+            break
     for j, k in enumerate(active):
-        coef, level, mean = steps.coef[:, j], float(steps.level[j]), near[j].mean
+        coef, level, mean = steps.coef[:, j], float(steps.level[j]), steps.sums[j].mean
         if not steps.is_done[j]:
             rows = np.concatenate(
                 [r for r, serves in zip(cells.rows, cells.serves[:, j], strict=True) if serves]
             )
             problem = _Problem(curves, rows, weight, values, float(penalty[k]), scale[:, j])
-            coef, level, mean = *problem.solve(float(logit(share[k]))), np.zeros_like(mean)
+            coef, level = problem.solve(float(logit(share[k])), coef, level - float(mean @ coef))
+            mean = np.zeros_like(mean)
         out[k] = replace(lines[k], coef=coef, level=level, mean=mean)
     return out
 
@@ -117,21 +129,23 @@ def _working_sums(
     weight: Float | None,
     values: Float,
     line: tuple[Float, float],
-    *,
-    is_chance: bool,
+    farthest: float | None,
 ) -> list[Sums]:
-    """Sum up with the weights and responses of Newton's step from a line of chances, or of log-odds."""
+    """Sum up with the weights and responses of Newton's step from a line of log-odds, or of chances.
+
+    `farthest` is where log-odds are cut off, None for a line of chances.
+    """
     coef, level = line
     share = float(np.mean(np.concatenate([values[rows] for rows in cells.rows])))
     response, working = np.zeros((len(values), 1)), np.zeros(len(values))
     for rows in cells.rows:
         for at, columns in curves.blocks(rows):
             chance = columns @ coef + level
-            if is_chance:
+            if farthest is None:
                 chance = np.clip(chance, _CAUTION * share, 1 - _CAUTION * (1 - share))
                 eta = logit(chance)
             else:
-                eta = np.clip(chance, -_FARTHEST, _FARTHEST)
+                eta = np.clip(chance, -farthest, farthest)
                 chance = expit(eta)
             working[at] = chance * (1 - chance)
             response[at, 0] = eta + (values[at] - chance) / working[at]
@@ -158,15 +172,11 @@ class _Steps:
     level: Float
     moved: Float
     factor: list[tuple[Float, bool]]
-    go_on: bool = True
 
     @classmethod
     def begin(cls, sums: Sequence[Sums], penalty: Float, scale: Float) -> _Steps:
         """Solve for the first step."""
-        factor = [
-            _factor(one.gram * by[:, None] * by, at)
-            for one, at, by in zip(sums, penalty, scale.T, strict=True)
-        ]
+        factor = _factors(sums, penalty, scale)
         coef = [
             by * cho_solve(one, by * s.product)
             for one, s, by in zip(factor, sums, scale.T, strict=True)
@@ -188,22 +198,27 @@ class _Steps:
         """Tell which folds are solved."""
         return np.asarray(self.moved <= _TOLERANCE)
 
-    def step(self, curves: Curves, cells: Cells, weight: Float | None, values: Float) -> None:
-        """Take one step in every fold; stop where none moves far, or none gets nearer soon."""
+    def steer(self, sums: Sequence[Sums]) -> None:
+        """Take other sums to steer by, from where the folds stand."""
+        for j, (old, new) in enumerate(zip(self.sums, sums, strict=True)):
+            self.level[j] += float((new.mean - old.mean) @ self.coef[:, j])
+        self.sums, self.factor = sums, _factors(sums, self.penalty, self.scale)
+        self.moved = np.full(len(sums), np.inf)
+
+    def step(self, curves: Curves, cells: Cells, weight: Float | None, values: Float) -> float:
+        """Take one step in every fold; return the largest share that a step is of the one before."""
         product, total = self._left(curves, cells, weight, values)
-        is_slow = np.zeros(len(self.level), dtype=bool)
+        before = self.moved.copy()
         for j, one in enumerate(self.sums):
             scale = self.scale[:, j]
             shrunken = self.penalty[j] * self.coef[:, j] / np.where(scale > 0, scale, 1.0)
             gradient = scale * (product[:, j] - one.mean * total[j]) - shrunken
             change, rise = scale * cho_solve(self.factor[j], gradient), total[j] / one.mass
             along = max(float(change @ one.gram @ change), 0.0)
-            moved = np.sqrt(along / one.mass + rise**2)
-            is_slow[j] = moved > max(_SLOW * self.moved[j], _TOLERANCE)
             self.coef[:, j] += change
             self.level[j] += rise
-            self.moved[j] = moved
-        self.go_on = not (self.is_done | is_slow).all()
+            self.moved[j] = np.sqrt(along / one.mass + rise**2)
+        return float(np.where(self.is_done, 0.0, self.moved / before).max())
 
     def _left(
         self, curves: Curves, cells: Cells, weight: Float | None, values: Float
@@ -232,10 +247,17 @@ class _Problem:
     penalty: float
     scale: Float
 
-    def solve(self, intercept: float) -> tuple[Float, float]:
-        """Return the slopes and the intercept."""
+    def solve(self, intercept: float, near: Float, level: float) -> tuple[Float, float]:
+        """Return the slopes and the intercept.
+
+        Begin without slopes at `intercept`, or at the slopes `near` and the intercept `level` if these fit
+        better.
+        """
         at = np.append(np.zeros(self.curves.n_columns), intercept)
         loss = self._loss(at)
+        other = np.append(near / np.where(self.scale > 0, self.scale, 1.0), level)
+        if self._loss(other) < loss:
+            at, loss = other, self._loss(other)
         for _ in range(_MOST_STEPS):
             gradient, hessian = self._derivatives(at)
             change = -cho_solve(cho_factor(hessian, lower=True), gradient)
@@ -277,6 +299,9 @@ class _Problem:
         return gradient, hessian
 
 
-def _factor(gram: Float, penalty: float) -> tuple[Float, bool]:
-    factor: tuple[Float, bool] = cho_factor(gram + penalty * np.eye(len(gram)), lower=True)
-    return factor
+def _factors(sums: Sequence[Sums], penalty: Float, scale: Float) -> list[tuple[Float, bool]]:
+    """Factor the Hessian of each fold."""
+    return [
+        cho_factor(one.gram * by[:, None] * by + at * np.eye(len(by)), lower=True)
+        for one, at, by in zip(sums, penalty, scale.T, strict=True)
+    ]

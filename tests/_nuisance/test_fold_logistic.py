@@ -38,7 +38,7 @@ def test_folds_together_and_folds_alone_agree(weight, monkeypatch):
     solved = []
     solve = fold_logistic._Problem.solve
     monkeypatch.setattr(
-        fold_logistic._Problem, "solve", lambda self, at: solved.append(1) or solve(self, at)
+        fold_logistic._Problem, "solve", lambda self, *at: solved.append(1) or solve(self, *at)
     )
     together = fitted(weight=weight)
     assert not solved
@@ -48,6 +48,28 @@ def test_folds_together_and_folds_alone_agree(weight, monkeypatch):
     for one, other in zip(together, alone, strict=True):
         np.testing.assert_allclose(one[0], other[0], atol=1e-5)
         assert one[1] == pytest.approx(other[1], abs=1e-5)
+
+
+def test_steps_that_stay_long_are_steered_anew(monkeypatch):
+    steep = (RNG.random(N) < 1 / (1 + np.exp(-4 * Z[:, 0] - Z[:, 1] ** 2))).astype(float)
+    solved, looks = [], []
+    solve, steer = fold_logistic._Problem.solve, fold_logistic._Steps.steer
+    monkeypatch.setattr(
+        fold_logistic._Problem, "solve", lambda self, *at: solved.append(1) or solve(self, *at)
+    )
+    monkeypatch.setattr(
+        fold_logistic._Steps, "steer", lambda self, sums: looks.append(1) or steer(self, sums)
+    )
+    together = fitted(values=steep)
+    assert looks
+    assert not solved
+    monkeypatch.setattr(fold_logistic, "_MOST_LOOKS", 0)
+    monkeypatch.setattr(fold_logistic, "_SLOW", 1e-300)
+    alone = fitted(values=steep)
+    assert len(solved) == 3
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_allclose(one[0], other[0], atol=1e-4)
+        assert one[1] == pytest.approx(other[1], abs=1e-4)
 
 
 def test_arms_that_can_be_told_apart_have_finite_slopes():
