@@ -45,6 +45,11 @@ def made(kind, table, folder):
         pq.write_table(table.slice(1000 * i, 1000), folder / f"{i}.parquet")
     if kind == "duckdb":
         return pytest.importorskip("duckdb").sql(f"select * from '{folder}/*.parquet'")
+    if kind == "bucket":  # any file system of fsspec is read as S3 is: by its address within
+        fsspec = pytest.importorskip("fsspec")
+        memory = fsspec.filesystem("memory")
+        memory.put(f"{folder}/", f"/{folder.name}/", recursive=True)
+        return ds.dataset(f"/{folder.name}", filesystem=memory)
     return {
         "folder": folder,
         "glob": f"{folder}/*.parquet",
@@ -55,7 +60,8 @@ def made(kind, table, folder):
 
 @pytest.mark.parametrize("columns", [None, ["a", "b c"]])
 @pytest.mark.parametrize(
-    "kind", ["table", "function", "polars", "csv", "duckdb", "folder", "glob", "uri", "dataset"]
+    "kind",
+    ["table", "function", "polars", "csv", "duckdb", "folder", "glob", "uri", "dataset", "bucket"],
 )
 def test_every_source_gives_the_same_rows(kind, columns, table, tmp_path):
     found = read(made(kind, table, tmp_path), columns)
