@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -285,19 +285,23 @@ def _fitted(
     read = [*names, options["outcome"], options["treatment"]]
     control = _control(table, options)
     source = table.frame
+    told: AbstractContextManager[None] = nullcontext()
     if source is None:
         source = CountedPasses(table, list(dict.fromkeys(read)), progress)
-    return scale.fit(
-        model,
-        source,
-        outcome=options["outcome"],
-        treatment=options["treatment"],
-        control=control,
-        columns=names,
-        spill=options["spill"],
-        resume=options["resume"],
-        random_state=options["random_state"],
-    )
+    else:
+        told = progress.during("fitting on Spark")
+    with told:
+        return scale.fit(
+            model,
+            source,
+            outcome=options["outcome"],
+            treatment=options["treatment"],
+            control=control,
+            columns=names,
+            spill=options["spill"],
+            resume=options["resume"],
+            random_state=options["random_state"],
+        )
 
 
 class CountedPasses:

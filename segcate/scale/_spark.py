@@ -42,6 +42,12 @@ _RESULT = "bucket long, at long, found binary"
 _DEALT = "segment long, part long, at long, found binary"
 _BLOCK = "found binary"
 
+_TOO_LARGE = (
+    "scale.fit: what a pass gives is larger than spark.driver.maxResultSize lets through to the driver. Most of it are "
+    "columns with values far out, which are measured whole (8 bytes a row): cap them in the source, or take asinh or "
+    "log. Else take fewer columns or segments, a smaller `sample_size`, or raise that setting."
+)
+
 Batches = Iterable[Any]
 Merge = Callable[[int, Any, Any], Any]
 
@@ -175,6 +181,8 @@ def _collected(results: Any) -> list[Any]:
     try:
         table = results.toArrow()
     except Exception as error:
+        if "spark.driver.maxResultSize" in str(error):
+            raise ValueError(_TOO_LARGE) from error
         missing = re.search(r"No module named '([\w.]+)'", str(error))
         if missing is None:
             raise

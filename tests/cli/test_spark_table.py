@@ -23,7 +23,9 @@ def test_effects_are_those_in_memory(spark, kept, users, tmp_path, capsys):
     out = tmp_path / "out"
     words = [*COLUMNS, "--control", "none", "--engine", "spark", "--out", out]
     assert run("run", path, *words) == 0
-    assert "engine spark" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "engine spark" in told
+    assert "fitting on Spark" in told
     expected = in_memory(users).effects_
     written = pd.read_csv(out / "effects.csv", index_col="segment")
     for name in ("n", "effect", "std_error"):
@@ -51,7 +53,7 @@ def test_what_is_not_there_is_an_error(spark, tmp_path, capsys):
     told = error_of(capsys, "run", tmp_path / "none.parquet", *words)
     assert "--engine spark cannot read" in told
     told = error_of(capsys, "run", "no_table", *words, "--spill", tmp_path)
-    assert "--spill: not with --engine spark" in told
+    assert "--spill, --resume: not with --engine spark" in told
 
 
 def test_the_extra_is_named_where_pyspark_is_missing(monkeypatch, capsys):
@@ -60,3 +62,20 @@ def test_the_extra_is_named_where_pyspark_is_missing(monkeypatch, capsys):
     assert "pip install segcate[spark]" in told
     told = error_of(capsys, "run", "-", *COLUMNS, "--engine", "spark")
     assert "no pipe" in told
+
+
+def test_a_session_that_does_not_start_asks_for_java(monkeypatch, capsys):
+    sql = pytest.importorskip("pyspark.sql")
+
+    class Builder:
+        def appName(self, name):
+            return self
+
+        def getOrCreate(self):
+            raise RuntimeError("[JAVA_GATEWAY_EXITED] Java gateway process exited\nmore lines")
+
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    monkeypatch.setattr(sql.SparkSession, "builder", Builder())
+    told = error_of(capsys, "run", "users.parquet", *COLUMNS, "--engine", "spark")
+    assert "no session starts ([JAVA_GATEWAY_EXITED] Java gateway process exited)" in told
+    assert "Java 17 or newer on the PATH or in JAVA_HOME" in told

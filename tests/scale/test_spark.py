@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 
 from segcate import scale
 from segcate.effects import SegmentMatching
-from segcate.scale._spark import SparkRunner
+from segcate.scale._spark import SparkRunner, _collected
 from segcate.segmentation import KMeansSegmenter
 from tests.helpers.spark import OF_PANDAS
 from tests.scale.test_fit import (
@@ -182,3 +182,23 @@ def test_the_defaults_are_those_in_memory(connected):
     assert_same(expected, found)
     table = expected.second_estimate_.table
     pd.testing.assert_frame_equal(found.second_estimate_.table, table, rtol=1e-9, atol=1e-12)
+
+
+class Failing:
+    """Results that do not come, for a reason that Spark gives."""
+
+    def __init__(self, reason):
+        self.reason = reason
+
+    def toArrow(self):
+        raise RuntimeError(self.reason)
+
+
+def test_what_spark_says_is_told_with_a_way_out():
+    reason = "Total size of serialized results of 8 tasks is bigger than spark.driver.maxResultSize"
+    with pytest.raises(ValueError, match=r"8 bytes a row.* cap them in the source"):
+        _collected(Failing(reason))
+    with pytest.raises(ImportError, match=r"workers has no segcate.* PYSPARK_PYTHON"):
+        _collected(Failing("ModuleNotFoundError: No module named 'segcate'"))
+    with pytest.raises(RuntimeError, match="another reason"):
+        _collected(Failing("another reason"))
