@@ -14,6 +14,7 @@ from segcate.temporal._linear.histories import (
     Histories,
     Widths,
     given_before,
+    level_below,
 )
 from segcate.temporal._linear.step_model import StepModel
 
@@ -181,7 +182,9 @@ class StepRule:
     """A model of the next step, ready to be followed from some starts.
 
     What does not change along a path is worked out once: `fixed` by unit, for no treatment and
-    each treatment (n, 1 + d_a, q), `last` for treatments of the step before (n, d_a, q).
+    each treatment (n, 1 + d_a, q), `last` for treatments of the step before (n, d_a, q), `pairs`
+    for treatments given together (n, n_pairs, q), and `by_level` for each treatment what a level below
+    the mean does (n, d_a, d_y, q).
     """
 
     widths: Widths
@@ -190,6 +193,7 @@ class StepRule:
     earlier: Float
     pairs: Float
     by_state: Float
+    by_level: Float
     by_marks: Float
 
     @classmethod
@@ -208,20 +212,36 @@ class StepRule:
         by_state[0] = block["state"]
         moderated = block["treatment_state"].reshape(d_a, len(widths.moderators), q)
         by_state[1:, widths.moderators] = moderated
+        by_level = np.einsum(
+            "nya,ayq->nayq", start.answers[..., 1:], block["own_level"].reshape(d_a, d_y, q)
+        )
+        pairs = _of_pairs(widths, start.answers, block["pairs"], block["own_pairs"])
         by_marks = start.marks @ block["marks"]
-        return cls(widths, fixed, last, block["earlier"], block["pairs"], by_state, by_marks)
+        return cls(widths, fixed, last, block["earlier"], pairs, by_state, by_level, by_marks)
 
     def next_targets(self, state: Float, now: Float, last: Float, earlier: Float) -> Float:
         """Predict what the next step brings, (n, n_paths, q); treatments may be one for all paths."""
         found: Float = self.fixed[:, 0, None] + state @ self.by_state[0]
+        level = level_below(state[..., : self.widths.outcome])
         for j in range(self.widths.treatment):
             here = self.fixed[:, 1 + j, None] + state @ self.by_state[1 + j]
+            here += level @ self.by_level[:, j]
             found += now[..., j, None] * here
             found += last[..., j, None] * self.last[:, j, None]
         found += earlier @ self.earlier
-        for (i, j), coef in zip(self.widths.pairs, self.pairs, strict=True):
-            found += (now[..., i] * now[..., j])[..., None] * coef
+        for at, (i, j) in enumerate(self.widths.pairs):
+            found += (now[..., i] * now[..., j])[..., None] * self.pairs[:, at, None]
         return found
+
+
+def _of_pairs(widths: Widths, answers: Float, common: Float, own: Float) -> Float:
+    """Return what pairs of treatments do to each unit, (n, n_pairs, q)."""
+    coef = own.reshape(len(widths.pairs), 2, widths.outcome, widths.targets)
+    found = np.repeat(common[None], len(answers), axis=0)
+    for at, pair in enumerate(widths.pairs):
+        for which, j in enumerate(pair):
+            found[:, at] += answers[..., 1 + j] @ coef[at, which]
+    return found
 
 
 _BY_STATIC = ("treatment_static", "before_static")

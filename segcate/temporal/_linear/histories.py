@@ -11,6 +11,8 @@ from segcate._inputs.arrays import Bool, Float, Int
 
 # Changes of the outcome that a state keeps, and rows before of which marks are read.
 N_CHANGES, N_MARKED = 3, 2
+# How far below the mean, in standard deviations, a level still changes own answers.
+_LOWEST = -2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,13 @@ class Widths:
         return list(combinations(range(self.treatment), 2))
 
     @property
-    def own(self) -> int:
-        """Count the columns of a unit's own answers."""
-        return self.outcome * (1 + self.treatment)
+    def features(self) -> int:
+        """Count the features of a row, a unit's own answers among them."""
+        return self.blocks()["own_pairs"].stop
 
     def blocks(self) -> dict[str, slice]:
         """Return where each block of features stands; those of a unit's own come last."""
-        d_a, d_v = self.treatment, self.static
+        d_a, d_v, d_y = self.treatment, self.static, self.outcome
         sizes = {
             "constant": 1,
             "treatment": d_a,
@@ -67,7 +69,9 @@ class Widths:
             "treatment_state": d_a * len(self.moderators),
             "before_static": d_a * d_v,
             "marks": self.marks,
-            "own": self.own,
+            "own": d_y * (1 + d_a),
+            "own_level": d_y * d_a,
+            "own_pairs": d_y * 2 * len(self.pairs),
         }
         ends = np.cumsum(list(sizes.values()))
         return {
@@ -182,20 +186,32 @@ def features(histories: Histories) -> Float:
     return np.concatenate(parts, axis=2)
 
 
-def own_features(answers: Float, treatment: Float) -> Float:
-    """Return a unit's own answers as features: by itself, and under each treatment.
+def level_below(outcome: Float) -> Float:
+    """Return how far scaled outcomes lie below the mean, two standard deviations at most."""
+    found: Float = np.clip(outcome, _LOWEST, 0.0)
+    return found
+
+
+def own_features(answers: Float, treatment: Float, outcome: Float) -> Float:
+    """Return a unit's own answers as features: by itself, under each treatment and each pair.
 
     Parameters
     ----------
     answers : float64 array of shape (n, t, d_y, 1 + d_a)
     treatment : float64 array of shape (n, t, d_a)
+    outcome : float64 array of shape (n, t, d_y)
 
     Returns
     -------
-    float64 array of shape (n, t, (1 + d_a) * d_y)
+    float64 array of shape (n, t, d_y * (1 + d_a + d_a + 2 * n_pairs))
+        Drift; the answer to each treatment given; the same times the level below the mean; the
+        answers to both treatments of each pair that was given together.
     """
-    parts = [answers[..., 0]]
-    parts += [treatment[..., j, None] * answers[..., 1 + j] for j in range(treatment.shape[2])]
+    d_a = treatment.shape[2]
+    given = [treatment[..., j, None] * answers[..., 1 + j] for j in range(d_a)]
+    parts = [answers[..., 0], *given, *(part * level_below(outcome) for part in given)]
+    for i, j in combinations(range(d_a), 2):
+        parts += [given[i] * treatment[..., j, None], given[j] * treatment[..., i, None]]
     return np.concatenate(parts, axis=2)
 
 

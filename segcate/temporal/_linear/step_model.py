@@ -89,7 +89,7 @@ def fit_steps(
         rest = held_out_errors(_of_outcomes(columns, widths), first, fold)
         laws = _fit_laws(histories, rest, weight, laws)
         answers = _filtered(histories, rest, laws[: widths.outcome])
-        own = own_features(answers, histories.treatment) * is_learned[..., None]
+        own = own_features(answers, histories.treatment, histories.outcome) * is_learned[..., None]
         full = _fit_full(sums[i], columns * root, own * root, fold, weight, widths)
         models.append(
             StepModel(

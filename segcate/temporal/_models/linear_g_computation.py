@@ -104,8 +104,10 @@ class LinearGComputation(StoredModel):
     means; static columns; the treatments of the two steps before; products of treatments with static
     columns, z, its last change and running mean, and covariates; products of the last treatments with
     static columns; and the unit's own answers: random coefficients of a constant and of each treatment,
-    their mean given the unit's changes so far (Laird & Ware, 1982). From the origin on they are held
-    fixed. Covariates that are never negative are read as log(1 + x).
+    their mean given the unit's changes so far (Laird & Ware, 1982). Answers to treatments are also multiplied by
+    how far z lies below its mean, where a scale flattens what a treatment does, and by the other treatment of
+    a pair given together. From the origin on own answers are held fixed. Covariates that are never negative
+    are read as log(1 + x).
 
     An outcome that holds 0 and 1 alone is predicted as a probability: the next one by the same linear model,
     cut off at 0 and 1, and paths go on from 0 or 1, thrown with it. `transform_` says "probability".
@@ -404,7 +406,7 @@ class LinearGComputation(StoredModel):
         self._simulation_seed = int(header["simulation_seed"])
         self.coef_ = self._fits["coef"][0]
         self.answer_covariance_ = self._fits["covariance"][0]
-        expected = (self._widths.blocks()["own"].stop, self._widths.targets)
+        expected = (self._widths.features, self._widths.targets)
         if self.coef_.shape != expected:
             raise ValueError(f"coefficients of shape {self.coef_.shape} do not fit {expected}")
 

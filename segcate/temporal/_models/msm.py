@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_in_unit_interval, check_number, check_option
 from segcate._statistics.sandwich import sums_by_group, unit_factor
+from segcate.exceptions import SegcateWarning
 from segcate.temporal._models.average_effects import interval_table
 from segcate.temporal._models.estimator import (
     TemporalEstimator,
@@ -19,10 +21,18 @@ from segcate.temporal._models.estimator import (
     find_transform,
     name_roles,
 )
-from segcate.temporal._models.staying import LEAVING, count_panel, staying_weights
+from segcate.temporal._models.staying import (
+    LEAVING,
+    count_panel,
+    staying_weights,
+    warn_of_leavers,
+)
 from segcate.temporal._models.treatment_weights import history_columns, of_given, step_weights
 from segcate.temporal._panel.coding import check_transform, choose_coding, fit_scaling
 from segcate.temporal._panel.panel import Panel, read_panel
+
+# Share of the units that weights should be worth.
+_LEAST_SHARE = 0.8
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -58,6 +68,8 @@ class MSM(TemporalEstimator):
     coding_, scaling_ : how treatments and numbers were coded
     panel_counts_ : dict of str to int
         Units, rows and steps of the panel, those with gaps, and units that leave before its end.
+    n_effective_ : float64 array of shape (horizon,)
+        How many units the weights of each horizon are worth: (sum w)^2 / sum w^2, weights summed by unit.
 
     Notes
     -----
@@ -84,6 +96,8 @@ class MSM(TemporalEstimator):
     leaving: str | None = None
     clip: float = 0.01
 
+    n_effective_: Float = field(init=False)
+
     def fit(self, panel: Any, y: Any = None) -> MSM:
         """Fit propensities, weights and one regression a horizon.
 
@@ -103,6 +117,12 @@ class MSM(TemporalEstimator):
         ValueError
             If the panel or a parameter is not as it should be, or if a horizon has fewer rows than
             terms.
+
+        Warns
+        -----
+        SegcateWarning
+            If ten or more units leave before the panel ends, after outcomes that differ from those of other
+            rows by more than three standard errors, and `leaving` is None.
         """
         owner = type(self).__name__
         check_transform(owner, self.outcome_transform)
@@ -113,6 +133,8 @@ class MSM(TemporalEstimator):
         data = read_panel(owner, panel, roles, min_steps=2)
         check_treatments(owner, data, roles)
         self.panel_counts_ = count_panel(data)
+        if self.leaving is None:
+            warn_of_leavers(owner, data, roles.outcome, 3)
         self._roles, self._static_names, self._clock = roles, data.static_names, data.clock
         self.coding_ = choose_coding(len(roles.treatment), "flags", has_gaps=data.has_gaps)
         self.scaling_ = fit_scaling(
@@ -123,8 +145,9 @@ class MSM(TemporalEstimator):
         if self.leaving is not None:
             self.weights_ *= staying_weights(data, history, counts)
         fits = [self._fit_horizon(owner, data, history, tau) for tau in range(1, self.horizon + 1)]
-        self.coef_ = [coef for coef, _ in fits]
-        self._covariance = [covariance for _, covariance in fits]
+        self.coef_ = [fit[0] for fit in fits]
+        self._covariance = [fit[1] for fit in fits]
+        self.n_effective_ = np.array([fit[2] for fit in fits])
         return self
 
     def effect_interval(
@@ -153,6 +176,11 @@ class MSM(TemporalEstimator):
         ------
         ValueError
             If the outcome was transformed: effects then differ between units.
+
+        Warns
+        -----
+        SegcateWarning
+            If the weights of a step are worth less than 80 % of the units.
         """
         check_is_fitted(self)
         owner = type(self).__name__
@@ -170,8 +198,24 @@ class MSM(TemporalEstimator):
             for difference, blocks in zip(given, self._covariance, strict=False)
         ]
         std_error = np.sqrt(np.array(variance) * self.scaling_.outcome[1] ** 2)
+        self._warn_of_weights(owner, len(given))
         n, df = found[self._roles.id].nunique(), self.weights_.shape[0] - 1.0
         return interval_table(self._roles.outcome, n, effect, std_error, df, confidence_level)
+
+    def _warn_of_weights(self, owner: str, horizon: int) -> None:
+        """Warn of steps for which few units carry most of the weight."""
+        n_units = len(self.weights_)
+        short = np.flatnonzero(self.n_effective_[:horizon] < _LEAST_SHARE * n_units)
+        if len(short):
+            listed = ", ".join(f"{self.n_effective_[k]:.0f} at step {k + 1}" for k in short)
+            warnings.warn(
+                f"{owner}: of {n_units} units the weights are worth {listed}, as treatment depends much on "
+                "the history. Where they were worth two thirds to four fifths, 68 to 75 % of 95 % intervals held "
+                "the truth in a simulation, through bias. Look at shorter plans, and compare with "
+                "LinearGComputation.",
+                SegcateWarning,
+                stacklevel=3,
+            )
 
     def _plan_contrast(self, panel: Any, plan: Any, reference: Any) -> list[Float]:
         """Return the difference of what the plans give, averaged over units, by step."""
@@ -201,8 +245,11 @@ class MSM(TemporalEstimator):
 
     def _fit_horizon(
         self, owner: str, panel: Panel, history: Float, tau: int
-    ) -> tuple[Float, list[Float]]:
-        """Regress the outcome after `tau` steps; return coefficients and the plan's clustered covariance."""
+    ) -> tuple[Float, list[Float], float]:
+        """Regress the outcome after `tau` steps.
+
+        Returns coefficients, the plan's clustered covariance, and how many units the weights are worth.
+        """
         # All is known of both ends, and what was given between them.
         n_used = max(panel.outcome.shape[1] - tau, 0)
         unknown: Int = np.cumsum(~panel.is_known, axis=1) - ~panel.is_known
@@ -230,10 +277,12 @@ class MSM(TemporalEstimator):
         bread = np.linalg.pinv((design * weight[:, None]).T @ design, hermitian=True)
         coef = bread @ (design.T @ (weight[:, None] * target))
         residual = target - design @ coef
-        return coef, [
+        covariance = [
             _clustered(design * (weight * residual[:, j])[:, None], unit, bread)[-d_g:, -d_g:]
             for j in range(target.shape[1])
         ]
+        by_unit = np.bincount(unit, weight)
+        return coef, covariance, float(by_unit.sum() ** 2 / (by_unit**2).sum())
 
     def _simulate(self, panel: Panel, origins: Int, plans: Float) -> Float:
         history, _ = self._history(panel)

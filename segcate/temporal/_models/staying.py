@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from segcate._inputs.arrays import Bool, Float
+from segcate.exceptions import SegcateWarning
 from segcate.temporal._models.treatment_weights import logistic_chance
 from segcate.temporal._panel.panel import Panel
 
 LEAVING = (None, "weigh")
+# Standard errors by which rows that units leave after must differ from others, and fewest such rows.
+_N_ERRORS, _FEWEST = 3.0, 10
 
 
 def leaves(panel: Panel) -> Bool:
@@ -31,6 +36,33 @@ def count_panel(panel: Panel) -> dict[str, int]:
         "n_steps": int((panel.n_steps - 1).sum()),
         "n_steps_learned": int(panel.is_learned.sum()),
     }
+
+
+def warn_of_leavers(owner: str, panel: Panel, names: tuple[str, ...], stacklevel: int) -> None:
+    """Warn where units leave, and the outcomes after which they do are unlike those of others in that row."""
+    is_last = np.arange(panel.outcome.shape[1]) == (panel.n_steps - 1)[:, None]
+    goes = is_last & leaves(panel)[:, None]
+    stays = panel.is_row & ~is_last
+    if goes.sum() < _FEWEST:
+        return
+    said = []
+    at_risk = goes | stays
+    for j, name in enumerate(names):
+        y = panel.outcome[..., j] * at_risk
+        apart = (y - y.sum(axis=0) / np.maximum(at_risk.sum(axis=0), 1))[goes]
+        if abs(apart.mean()) > _N_ERRORS * apart.std(ddof=1) / np.sqrt(len(apart)):
+            way = "higher" if apart.mean() > 0 else "lower"
+            said.append(f"{name!r} is {way} by {abs(apart.mean()):.3g} on average")
+    if said:
+        warnings.warn(
+            f"{owner}: {int(goes.sum())} of {panel.n_units} units leave before the panel ends, and they are "
+            f"unlike those who stay: when they leave {' and '.join(said)}. Later outcomes are those of who "
+            'stayed, which treatment may have brought about. Set `leaving="weigh"`, or where leaving is '
+            "itself the end (death, recovery), take LinearGComputation, which needs no weights if it describes "
+            "both.",
+            SegcateWarning,
+            stacklevel=stacklevel,
+        )
 
 
 def staying_weights(panel: Panel, history: Float, counts: Float) -> Float:

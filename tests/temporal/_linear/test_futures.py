@@ -40,7 +40,7 @@ def some_model(widths):
         0.2 * rng.normal(size=(blocks["own"].start, widths.outcome)),
         a @ a.transpose(0, 2, 1),
         np.array([0.5, 1.0]),
-        0.2 * rng.normal(size=(blocks["own"].stop, widths.targets)),
+        0.2 * rng.normal(size=(widths.features, widths.targets)),
     )
 
 
@@ -61,7 +61,11 @@ def write_on(model, histories, i, origin, plan, errors, bounds):
         if known.marks is not None:
             known.marks[0, -1, 0] = 0.0  # the plan tells the treatment
         read = np.concatenate(
-            [features(known)[:, -1:], own_features(answers, known.treatment[:, -1:])], axis=2
+            [
+                features(known)[:, -1:],
+                own_features(answers, known.treatment[:, -1:], known.outcome[:, -1:]),
+            ],
+            axis=2,
         )
         found = (read @ model.coef)[0, 0] + errors[k]
         found[:2] += known.outcome[0, -1]

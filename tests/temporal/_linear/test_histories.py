@@ -65,7 +65,13 @@ def test_targets_are_changes_of_outcomes_and_the_next_covariates():
     assert histories.is_learned.sum(axis=1).tolist() == [5, 3]
 
 
-def test_own_answers_enter_by_themselves_and_under_each_treatment():
+def test_own_answers_enter_by_themselves_and_under_treatments():
     answers = np.arange(6.0).reshape(1, 1, 2, 3)  # two outcomes; constant and two treatments
-    found = own_features(answers, np.array([[[1.0, 0.0]]]))
-    np.testing.assert_array_equal(found[0, 0], [0, 3, 1, 4, 0, 0])
+    outcome = np.array([[[-0.5, 1.0]]])
+    found = own_features(answers, np.array([[[1.0, 0.0]]]), outcome)
+    level = [-0.5, 0, 0, 0]
+    np.testing.assert_array_equal(found[0, 0], [0, 3, 1, 4, 0, 0, *level, 0, 0, 0, 0])
+    both = own_features(answers, np.array([[[1.0, 1.0]]]), -9 * np.ones((1, 1, 2)))
+    given = np.array([1, 4, 2, 5])
+    np.testing.assert_array_equal(both[0, 0], [0, 3, *given, *(-2 * given), *given])
+    assert two_units().widths.features == 7 + len(by_hand(two_units(), 0, 0))

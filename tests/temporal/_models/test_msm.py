@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from segcate.exceptions import SegcateWarning
 from segcate.temporal import MSM
 from tests.helpers.small_panels import linear_panel, small_panel
 
@@ -74,6 +75,28 @@ def test_the_interval_speaks_of_the_effect():
     )
     other = model.effect_interval(panel, NEVER, ALWAYS)
     np.testing.assert_allclose(other["effect"], -table["effect"], rtol=1e-12)
+
+
+def test_effective_units_are_counted_by_hand():
+    panel = linear_panel(300)
+    model = MSM("a", "y", horizon=3).fit(panel)
+    assert model.n_effective_[0] == pytest.approx(300, rel=0.02)
+    assert (np.diff(model.n_effective_) < 0).all()
+    plain = MSM("a", "y", horizon=3, clip=0.0).fit(panel)
+    weight = np.column_stack([plain.weights_[:, t : t + 3].prod(axis=1) for t in range(5)])
+    by_unit = weight.sum(axis=1)
+    assert plain.n_effective_[2] == pytest.approx(by_unit.sum() ** 2 / (by_unit**2).sum())
+
+
+def test_weights_worth_few_units_are_told_of():
+    panel = linear_panel(300)
+    model = MSM("a", "y", horizon=3).fit(panel)
+    model.effect_interval(panel, ALWAYS, NEVER)  # warnings are errors
+    model.n_effective_ = np.array([290.0, 239.0, 120.4])
+    with pytest.warns(SegcateWarning, match="239 at step 2, 120 at step 3") as told:
+        model.effect_interval(panel, ALWAYS, NEVER)
+    assert told[0].filename == __file__
+    model.effect_interval(panel, [1], [0])
 
 
 def test_scale_of_the_outcome_scales_effects_and_errors():

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from segcate.exceptions import SegcateWarning
 from segcate.temporal import MSM, LinearGComputation
 from segcate.temporal._models.staying import count_panel, leaves, staying_weights
 from segcate.temporal._models.treatment_weights import history_columns
@@ -28,6 +29,9 @@ def with_leavers(n_units, seed=0, strength=1.5):
     return frame[gone == 0].reset_index(drop=True)
 
 
+TOLD = pytest.mark.filterwarnings("ignore:MSM. .* units leave:segcate.exceptions.SegcateWarning")
+
+
 def weights_of(frame, **options):
     model = MSM("a", "y", horizon=3, **options).fit(frame)
     data = read_panel("test", frame, ROLES)
@@ -46,6 +50,7 @@ def test_units_that_leave_are_counted():
     assert MSM("a", "y", horizon=2).fit(late).panel_counts_ == found
 
 
+@TOLD
 def test_steps_that_units_stayed_for_weigh_one_on_average():
     data, found = weights_of(with_leavers(1500))
     assert leaves(data).mean() > 0.3
@@ -64,6 +69,7 @@ def test_where_nobody_leaves_all_weigh_one():
     np.testing.assert_array_equal(plain.coef_[1], weighed.coef_[1])
 
 
+@TOLD
 def test_weights_bring_back_what_is_found_where_nobody_leaves():
     found = []
     for seed in range(4):
@@ -88,6 +94,7 @@ def test_the_linear_model_takes_weights_and_finds_the_truth():
     assert not np.array_equal(model.set_params(leaving=None).fit(frame).coef_, coef)
 
 
+@TOLD
 def test_open_treatments_of_those_who_leave_are_not_read():
     frame = with_leavers(400)
     last = frame.groupby("id")["t"].transform("max") == frame["t"]
@@ -97,6 +104,20 @@ def test_open_treatments_of_those_who_leave_are_not_read():
     flipped = frame.assign(a=np.where(last, 1 - frame["a"], frame["a"]))
     assert not np.array_equal(weights_of(flipped)[1], weights_of(frame)[1])
     assert np.isfinite(found).all()
+
+
+def test_units_that_leave_after_other_outcomes_are_told_of():
+    frame = with_leavers(300)
+    with pytest.warns(
+        SegcateWarning, match=r"MSM: \d+ of 300 units leave .* 'y' is higher"
+    ) as told:
+        MSM("a", "y", horizon=2).fit(frame)
+    assert 'Set `leaving="weigh"`' in str(told[0].message)
+    assert told[0].filename == __file__
+    MSM("a", "y", horizon=2, leaving="weigh").fit(frame)  # warnings are errors
+    by_chance = linear_panel(300)
+    length = np.random.default_rng(0).integers(4, 9, 300)
+    MSM("a", "y", horizon=2).fit(by_chance[by_chance["t"] < length[by_chance["id"]]])
 
 
 @pytest.mark.parametrize("kind", [MSM, LinearGComputation])
