@@ -51,7 +51,7 @@ class Widths:
     @property
     def features(self) -> int:
         """Count the features of a row, a unit's own answers among them."""
-        return self.blocks()["own_pairs"].stop
+        return int(self.blocks()["own_pairs"].stop)
 
     def blocks(self) -> dict[str, slice]:
         """Return where each block of features stands; those of a unit's own come last."""
