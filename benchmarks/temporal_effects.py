@@ -73,7 +73,7 @@ def run(
 ) -> dict[str, Any]:
     """Fit one model in one world, by its defaults or by a setting."""
     here = world(world_name, n, N_FRESH if setting is None else N_OF_SETTINGS, seed)
-    model, seconds = fit(name, here, seed, **options(setting))
+    model, seconds = fit(name, here, seed, **options(setting, name))
     found = agreement(by_unit(model, here), here.truth)
     record = {"model": name, "world": world_name, "n": n, "seed": seed, "cpu_s": round(seconds, 1)}
     if setting is not None:

@@ -38,16 +38,23 @@ TRAININGS: dict[str, dict[str, Any]] = {
         **BEFORE, **PLAIN, "patience": 60, "learning_rate": 0.003,
     },
     "averaged, no dropout, no balancing": {**BEFORE, **PLAIN, "patience": 20},
+    "averaged, no dropout, reversal at 0.1": {**BEFORE, **PLAIN, "patience": 20},
+    "averaged, no dropout, rate 0.003, to the end, 60 epochs": {
+        **BEFORE, **PLAIN, "learning_rate": 0.003, "early_stopping": False, "n_epochs": 60,
+    },
 }  # fmt: skip
 
 
-def options(name: str | None) -> dict[str, Any]:
-    """Return the parameters of a setting; None: the defaults."""
+def options(name: str | None, model: str = "") -> dict[str, Any]:
+    """Return the parameters of a setting for a model; None: the defaults."""
     from segcate.temporal import Training
 
     if name is None:
         return {}
     found: dict[str, Any] = {"training": Training(**TRAININGS[name])}
-    if name.endswith("no balancing"):
-        found["balancing"] = None
+    if model == "CRN":
+        # Its default when most of these were tried.
+        found["balancing"] = None if name.endswith("no balancing") else "grad_reverse"
+    if name.endswith("reversal at 0.1"):
+        found["alpha"] = 0.1
     return found

@@ -25,8 +25,8 @@ class CausalTransformer(BalancedEstimator):
     Use it on many units seen at equal steps, whose treatment at a step follows from what was seen
     until then. Three streams (treatments, outcomes, covariates) attend to themselves and to each
     other; the representation they make predicts the next outcome and can be kept from telling the
-    treatment. With some hundred units and confounded treatment its effects may have the wrong sign:
-    look at `score_report`, and compare `LinearGComputation`.
+    treatment. Its effects are not stable: on the same kind of data they may be right with one seed and have
+    the wrong sign with another (Notes), and no warning tells; compare `LinearGComputation`.
 
     Parameters
     ----------
@@ -91,6 +91,11 @@ class CausalTransformer(BalancedEstimator):
 
     Notes
     -----
+    Where it works and fails, by the correlation of estimated and true effects with default settings and
+    1,000 units, one or two data sets: 0.76 and 0.89 on confounded tumours, 0.84 on confounded customers;
+    **0.06 and 0.90 on tumours without confounding, 0.75 and 0.49 on customers without**. With 400 tumours
+    it was -0.82. On customers effects differ by a third to a half of what they should.
+
     Assumed: no unseen cause of both treatment and later outcomes, given the history; every plan
     asked for could have happened. What is predicted is a mean: predictions on the scale of a transform
     are turned back with the errors of held-out units added, and averaged (Duan, 1983). Those several

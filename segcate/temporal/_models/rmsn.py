@@ -56,6 +56,13 @@ class RMSN(NeuralEstimator):
     step_weights_ : float array of shape (n_models, n_units, n_steps)
         Stabilised weight of each step, clipped, of mean 1; NaN where a unit has no next row.
 
+    Notes
+    -----
+    Where it works, by the correlation of estimated and true effects with default settings and 1,000 units,
+    one or two data sets: 0.87 to 0.92 on simulated customers with and without confounding, 0.88 on
+    confounded tumours. **Where it fails**: on tumours without confounding it ranks effects (0.97) and
+    overstates them threefold.
+
     References
     ----------
     Lim, B., Alaa, A., & van der Schaar, M. (2018). Forecasting treatment responses over time using

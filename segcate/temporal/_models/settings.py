@@ -153,8 +153,8 @@ class Training(BaseEstimator):  # type: ignore[misc]
         "auto", the default of all models: a GPU where torch finds one.
     compile : bool, default=None
         Compile the networks by `torch.compile` before they learn; False, the default of all models: not.
-        It is for long trainings on a GPU, whose time goes into starting small operations: on a CPU compiling
-        took longer than all that it saved, in every network tried.
+        It is for long trainings of a transformer on a GPU, whose time goes into starting small operations. On
+        a CPU a fit of 2 s took 100, with the same losses; LSTMs are left as they are.
     verbose : bool or "auto", default=None
         Progress on standard error; "auto", the default of all models: on a terminal.
 
