@@ -22,6 +22,7 @@ from segcate._inputs import frames
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.cells import MISSING
 from segcate._inputs.kinds import read_column
+from segcate._inputs.texts import is_number
 
 Sign = Literal["treatment", "gate", "reverse gate", "nearly y", "close to y", "name", "randomised"]
 
@@ -306,7 +307,7 @@ def _row_hashes(X: Any, positions: Sequence[int], y: Float) -> npt.NDArray[np.ui
 
     Columns are read until no two rows are alike, text last.
     """
-    columns = [frames.column_values(X, i) for i in positions]
+    columns = [_as_numbers(X, i) for i in positions]
     columns.sort(key=lambda column: column.dtype.kind not in "iufb")  # stable: numbers first
     hashes = _mixed(np.zeros(len(y), np.uint64), y)
     for n_read, column in enumerate(columns):
@@ -317,6 +318,21 @@ def _row_hashes(X: Any, positions: Sequence[int], y: Float) -> npt.NDArray[np.ui
             column = pd.factorize(column.astype(str), sort=True)[0]
         hashes = _mixed(hashes, column.astype(np.float64))
     return hashes
+
+
+def _as_numbers(X: Any, position: int) -> npt.NDArray[Any]:
+    """Return a column as floats where it holds numbers, of any type or as text, else as it came."""
+    column = frames.column_values(X, position)
+    if column.dtype.kind not in "OUT":
+        return column
+    first = next((cell for cell in column if not frames.is_missing(cell)), None)
+    if isinstance(first, str) and not is_number(first):
+        return column
+    try:
+        kind, content = read_column("", X, position, describe=True)
+    except (TypeError, ValueError):  # it is hashed as text
+        return column
+    return column if content is None or kind.found != "number" else content
 
 
 def _are_distinct(hashes: npt.NDArray[np.uint64]) -> bool:

@@ -121,6 +121,8 @@ _NESTED = frozenset({"List", "Array", "Struct", "Binary"})
 
 def _from_narwhals(name: str, column: nw.Series[Any]) -> Cells:
     kind = column.dtype
+    if kind == nw.Decimal:  # by way of text: Arrow's own cast misses the nearest float
+        column = column.cast(nw.String)
     if kind.is_numeric() or kind == nw.Boolean:
         values = column.cast(nw.Float64).to_numpy()
         return Cells("number", len(column), np.asarray(values, dtype=np.float64))

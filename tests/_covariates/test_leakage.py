@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -240,3 +242,14 @@ def test_names_of_late_things(name):
 )
 def test_names_of_other_things(name):
     assert not name_sounds_late(name)
+
+
+@pytest.mark.parametrize("written", [Decimal, str], ids=["Decimal", "text"])
+def test_the_same_rows_are_screened_however_numbers_are_written(written):
+    rng = np.random.default_rng(0)
+    y, treated = np.ones(9000), rng.random(9000) < 0.5
+    texts = [f"{value:.2f}" for value in rng.exponential(100, 9000)]
+    X = pd.DataFrame({"spend": list(map(float, texts)), "age": rng.integers(18, 90, 9000)})
+    other = X.assign(spend=pd.Series([written(text) for text in texts], dtype=object))
+    rows = _screened_rows(X, [0, 1], y, treated)
+    np.testing.assert_array_equal(_screened_rows(other, [0, 1], y, treated), rows)

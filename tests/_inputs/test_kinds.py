@@ -239,3 +239,18 @@ def test_center_and_scale_are_those_of_the_values_that_are_there():
     (kind,) = column_kinds(pd.DataFrame({"x": [1.0, np.nan, 3.0, 5.0]}))
     assert (kind.center, kind.share_missing) == (3.0, 0.25)
     assert kind.scale == pytest.approx(np.std([1, 3, 5]), rel=1e-15)
+
+
+def test_decimals_are_the_nearest_floats_in_every_container():
+    pa = pytest.importorskip("pyarrow")
+    prices = [Decimal(f"{price:.2f}") for price in np.exp(RNG.normal(5, 2, 2000))]
+    column = pa.array(prices, pa.decimal128(12, 2))
+    frames = (
+        pa.table({"price": column}),
+        pl.DataFrame({"price": prices}),
+        pd.DataFrame({"price": pd.Series(prices, dtype=object)}),
+        pd.DataFrame({"price": pd.array(column, dtype=pd.ArrowDtype(column.type))}),
+    )
+    for frame in frames:
+        found = encode_columns(frame, [0]).values[:, 0]
+        np.testing.assert_array_equal(found, list(map(float, prices)))

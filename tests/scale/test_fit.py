@@ -281,3 +281,15 @@ def test_long_tails_and_rare_levels_are_refused():
     rare = frame.assign(plan=np.where(np.arange(3000) % 700 == 699, "gold", "basic"))
     with pytest.raises(ValueError, match="'plan' has a level with fewer than 5 rows"):
         fitted_in_parts(model_of(), rare, columns=["age", "plan", "segment"])
+
+
+def test_decimals_with_a_long_tail_give_the_numbers_in_memory():
+    frame = made_table(20_000)
+    cents = [f"{np.exp(5 + 2 * stay):.2f}" for stay in frame["stay"]]
+    frame = frame.assign(stay=pd.Series(list(map(Decimal, cents)), dtype=object))
+    in_parts = fitted_in_parts(SegmentMatching(on_empty="nan"), frame)
+    for stay in (frame["stay"], frame["stay"].astype(float)):
+        in_memory = fitted_in_memory(SegmentMatching(on_empty="nan"), frame.assign(stay=stay))
+        np.testing.assert_allclose(
+            in_parts.effects_["effect"], in_memory.effects_["effect"], rtol=0, atol=TOLERANCE
+        )
