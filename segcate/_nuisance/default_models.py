@@ -75,9 +75,9 @@ def predict_by_trees(
 
     Notes
     -----
-    Half as many bins as by default, steps of .15 and 7 rounds without a gain take a third of the time, and
-    trees of 12 leaves follow steps of products better than those of 8. The penalty on leaves makes up for
-    the longer steps. With 63 bins, steps of .2 and no penalty errors rose by up to a tenth.
+    Half as many bins as by default, steps of .15 and 7 rounds without a gain save time, and trees of 12
+    leaves follow steps of products better than those of 8. The penalty on leaves makes up for the longer
+    steps. With 63 bins, steps of .2 and no penalty errors rose by up to 18 %.
     """
     if (values == values[0]).all():
         return np.full(len(X_test), values[0])

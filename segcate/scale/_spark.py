@@ -1,4 +1,4 @@
-"""Passes on Spark: `mapInArrow` and `applyInArrow` alone, so that Connect and serverless computing work.
+"""Passes on Spark: `mapInArrow` and `applyInArrow` alone, so that Connect works, and serverless computing should.
 
 The first pass looks at the rows, the second one encodes them into blocks of many rows, which are kept on the disks
 of the cluster where it can. Whatever a task gives comes from its own rows and from what the driver sent, so
