@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -73,6 +76,15 @@ def test_numbers_of_other_widths_are_one_column(tmp_path):
     pd.DataFrame({"a": [1, 2]}).astype("int32").to_parquet(tmp_path / "x.parquet")
     pd.DataFrame({"a": [3.5]}).to_parquet(tmp_path / "y.parquet")
     assert read_table(str(tmp_path)).columns.table["a"].tolist() == [1, 2, 3.5]
+
+
+@pytest.mark.parametrize("path", ["", "x.parquet"])
+def test_decimals_are_numbers(tmp_path, path):
+    cells = [Decimal("1.10"), None, Decimal("-3.07")]
+    pd.DataFrame({"a": cells, "b": ["x", "y", "z"]}).to_parquet(tmp_path / "x.parquet")
+    table = read_table(str(tmp_path / path)).columns.table
+    np.testing.assert_array_equal(table["a"], [1.1, np.nan, -3.07])
+    assert table["b"].tolist() == ["x", "y", "z"]
 
 
 class TestRefused:

@@ -113,7 +113,8 @@ def read_columns(table: pd.DataFrame, rules: CellRules) -> Columns:
     read, doubts = {}, {}
     for name in table.columns:
         if name not in texts:
-            read[name] = _without_declared(table[name], declared, notes[name])
+            numbers = _without_decimals(table[name])
+            read[name] = _without_declared(numbers, declared, notes[name])
             continue
         taken = _as_something(texts[name], rules, decimal, notes[name])
         read[name] = _text(texts[name], notes[name]) if taken is None else taken
@@ -144,6 +145,13 @@ def read_flags(column: pd.Series) -> pd.Series:
     if not _is_text(column) or not any(set(column.unique()) <= pair for pair in _FLAGS):
         return column
     return column.str.lower() == "true"
+
+
+def _without_decimals(column: pd.Series) -> pd.Series:
+    """Return decimals of Python, as Parquet keeps them, as the nearest floats; any other column as it is."""
+    if column.dtype != object or pd.api.types.infer_dtype(column, skipna=True) != "decimal":
+        return column
+    return column.map(float, na_action="ignore").astype(np.float64)
 
 
 def _is_text(column: pd.Series) -> bool:
