@@ -41,7 +41,9 @@ class MSM(TemporalEstimator):
 
     The classical baseline: right when outcomes are linear in the history and in how often each
     treatment is given, and the chance of treatment follows a logistic regression. Its effects are the
-    same for all units of the same static columns, or with ``interactions=None`` for everyone.
+    same for all units of the same static columns, or with ``interactions=None`` for everyone. **When a
+    treatment is given does not count**: plans ``[1, 0, 0]`` and ``[0, 0, 1]`` have one effect after three
+    steps. Where the last step acts more than the first, compare plans by `LinearGComputation`.
 
     Parameters
     ----------
@@ -56,7 +58,7 @@ class MSM(TemporalEstimator):
         "weigh" multiplies weights by the inverse of the chance that a unit stays, where units leave before the
         panel ends: an outcome is seen of those alone who stay until it, and the treatment may keep them.
     clip : float in [0, 0.5), default=0.01
-        Weights are cut off at this quantile and at its mirror image.
+        Weights are cut off at this quantile and at its mirror image; 0 cuts off none.
 
     Attributes
     ----------
