@@ -66,7 +66,7 @@ NOT_ALIGNED = set(
     labels level low mark matrix max_covariates max_groups max_share measure metadata method metric missing
     n_arms n_bands n_draws n_features n_folds n_groups n_jobs n_patients n_plans n_points n_rows n_samples n_segments
     n_steps n_units name noise normalize notes one order origin other outcome_model overall overlap_loss panel
-    params parts path plan process_seed profiles prognosis propensity_model random_state reference roles rows
+    params parts path plan probe process_seed profiles prognosis propensity_model random_state reference roles rows
     scale score_scale search segment_shares segmenter self separation share sizes source standardize static
     statistic std_dev std_error step strategy text threshold time timeout title treated_share units window
     """.split()  # noqa: SIM905
@@ -278,7 +278,9 @@ def test_the_walk_covers_the_package():
     assert {key.split(".")[0] for key in fits} >= {"effects", "cate", "matching", "segmentation"}
     assert matching.PropensityMatcher.__name__ in {key.split(".")[1] for key in fits}
     displays = {key.split(".")[1] for key in WALKED if key.startswith("plots.")}
-    assert set(plots.__all__) - displays == {"LovePlotDisplay", "SegmentEffectDisplay"}
+    assert set(plots.__all__) - displays == {
+        *("LovePlotDisplay", "RepresentationDisplay", "SegmentEffectDisplay"),
+    }
 
 
 @pytest.mark.parametrize("name", ["treatment", "y"])

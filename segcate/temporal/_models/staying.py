@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+from scipy import stats
 
 from segcate._inputs.arrays import Bool, Float
 from segcate.exceptions import SegcateWarning
@@ -12,8 +13,8 @@ from segcate.temporal._models.treatment_weights import logistic_chance
 from segcate.temporal._panel.panel import Panel
 
 LEAVING = (None, "weigh")
-# Standard errors by which rows that units leave after must differ from others, and fewest such rows.
-_N_ERRORS, _FEWEST = 3.0, 10
+# Chance of a false alarm about rows that units leave after, and fewest such rows.
+_ALARM, _FEWEST = 0.001, 10
 
 
 def leaves(panel: Panel) -> Bool:
@@ -50,7 +51,8 @@ def warn_of_leavers(owner: str, panel: Panel, names: tuple[str, ...], stacklevel
     for j, name in enumerate(names):
         y = panel.outcome[..., j] * at_risk
         apart = (y - y.sum(axis=0) / np.maximum(at_risk.sum(axis=0), 1))[goes]
-        if abs(apart.mean()) > _N_ERRORS * apart.std(ddof=1) / np.sqrt(len(apart)):
+        n_errors = stats.t.isf(_ALARM / 2, len(apart) - 1)
+        if abs(apart.mean()) > n_errors * apart.std(ddof=1) / np.sqrt(len(apart)):
             way = "higher" if apart.mean() > 0 else "lower"
             said.append(f"{name!r} is {way} by {abs(apart.mean()):.3g} on average")
     if said:
