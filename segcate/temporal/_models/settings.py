@@ -86,7 +86,7 @@ class Network(BaseEstimator):  # type: ignore[misc]
     `RMSN(network=)`, the encoder     24
     `RMSN(decoder=)`                  32
     `RMSN(propensity=)`               12
-    `RMSN(numerator=)`                as `propensity`
+    `RMSN(numerator=)`                12
     ================================  ======  ==============  ====  ========  =======  ================
 
     The LSTM of the CRN's decoder has the width of the encoder's representation, from which it starts.
