@@ -39,25 +39,19 @@ def _remove_if_left(folder: Path) -> None:
         return  # another process was faster, or it is somebody else's
 
 
-def _taken(lock: Any) -> bool:
-    """Take a lock; False where another process holds it, or where there are no such locks."""
-    try:
-        import fcntl
-
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (ImportError, OSError):
-        return False
-    return True
-
-
 def is_held_elsewhere(lock: Any) -> bool:
     """Take a lock; True where another process is known to hold it."""
+    return _taken(lock) is False
+
+
+def _taken(lock: Any) -> bool | None:
+    """Take a lock; False where another process holds it, None where there are no such locks."""
     try:
         import fcntl
 
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
-    except (ImportError, OSError):
         return False
-    return False
+    except (ImportError, OSError):
+        return None
+    return True

@@ -12,6 +12,7 @@ import pandas as pd
 
 from segcate._inputs.arrays import Float
 from segcate._inputs.texts import is_date, is_number, microseconds_of, plain_numbers
+from segcate._inputs.vectors import as_numbers
 from segcate.cli._reading.doubts import doubt_of
 from segcate.cli._reading.notation import (
     dates_by_format,
@@ -151,7 +152,8 @@ def _without_decimals(column: pd.Series) -> pd.Series:
     """Return decimals of Python, as Parquet keeps them, as the nearest floats; any other column as it is."""
     if column.dtype != object or pd.api.types.infer_dtype(column, skipna=True) != "decimal":
         return column
-    return column.map(float, na_action="ignore").astype(np.float64)
+    numbers = as_numbers("segcate run", str(column.name), column.to_numpy(), "numbers")
+    return pd.Series(numbers, index=column.index, name=column.name)
 
 
 def _is_text(column: pd.Series) -> bool:

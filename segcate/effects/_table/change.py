@@ -131,8 +131,8 @@ def effect_change(before: Any, after: Any, groups_before: Any, groups: Any) -> E
         mix=_at_one_mix(estimates, both, rows),
         overall=_overall_change(parts, estimates, both),
     )
-    if found._said_of_everyone():
-        warnings.warn(f"{_OWNER}: {found._said_of_everyone()}", SegcateWarning, stacklevel=3)
+    if said := found._said_of_everyone():
+        warnings.warn(f"{_OWNER}: {said}", SegcateWarning, stacklevel=3)
     return found
 
 

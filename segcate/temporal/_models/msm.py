@@ -124,7 +124,7 @@ class MSM(TemporalEstimator):
         -----
         SegcateWarning
             If ten or more units leave before the panel ends, after outcomes that differ from those of other
-            rows by more than three standard errors, and `leaving` is None.
+            rows by more than chance has in one of a thousand panels, and `leaving` is None.
         """
         owner = type(self).__name__
         check_transform(owner, self.outcome_transform)
