@@ -17,7 +17,7 @@ NEEDS = {
     "cards_mlflow": ("skops", "mlflow", "matplotlib"),
     "causalml_econml": ("causalml", "econml"),
     "coming_from": ("causalml", "matplotlib"),
-    "plots": ("matplotlib",),
+    "plots": ("matplotlib", "torch"),
     "report": ("matplotlib",),
     "temporal": ("torch",),
 }
