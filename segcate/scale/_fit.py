@@ -97,9 +97,8 @@ def fit(
     ----------
     estimator : SegmentMatching, or Pipeline that ends in one
         Not fitted, with ``adjustment="auto"`` (the default), "bias" or None and a `PropensityMatcher`
-        with replacement; ``missing`` is "auto" or "indicator" (with Spark nothing may be missing). What
-        cannot be done in parts is refused, with the way out. Transformers before
-        it (a segmenter) are fitted on a sample of the rows.
+        with replacement; ``missing`` is "auto" or "indicator". What cannot be done in parts is
+        refused, with the way out. Transformers before it (a segmenter) are fitted on a sample of the rows.
     source : path, glob, URI, pyarrow Dataset or Table, DuckDB relation, Polars or Spark frame, callable
         Where rows come from: Parquet by default, CSV by the ending; a callable returns a fresh
         iterator of Arrow record batches. A LazyFrame of Polars is read in this process, a DataFrame of
@@ -324,7 +323,7 @@ class _Run:
         owner, reader = self.reader.owner, self.reader
         encoded = encode_columns(X, covariates, owner=owner)
         places = gap_places(encoded)
-        if not places or not isinstance(self.runner, LocalRunner):
+        if not places:
             return encoded
         how = self.job.estimator.missing
         refuse_how(how)

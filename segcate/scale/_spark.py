@@ -116,8 +116,11 @@ class SparkRunner:
 
     def fold(self, step: Step[R]) -> dict[int, R]:
         """Carry out a pass, and return the result of each segment."""
-        task = _folded(self._block_reader(), step, MOST_RESULTS)
-        found = self._together(self._rows().mapInArrow(task, _RESULT), step.merged, self._n_tasks)
+        rows, reader = self._frame, self.reader
+        if not reader.allows_gaps:  # rows with gaps are seen once, and not kept
+            rows, reader = self._rows(), self._block_reader()
+        task = _folded(reader, step, MOST_RESULTS)
+        found = self._together(rows.mapInArrow(task, _RESULT), step.merged, self._n_tasks)
         self.reader.check_same(found.n, found.total)
         self.n_passes += 1
         return found.results
@@ -239,7 +242,11 @@ def _reading(reader: Reader, batches: Batches) -> Reader:
     return replace(reader, opened=opened, labels=dict(reader.labels), seen=None)
 
 
-def _reading_blocks(reader: BlockReader, batches: Batches) -> BlockReader:
+def _reading_rows(reader: Reader, batches: Batches) -> Reader:
+    """Return a reader of encoded rows: from blocks, or from the source."""
+    if not isinstance(reader, BlockReader):
+        return _reading(reader, batches)
+
     def opened() -> Iterator[Any]:
         for batch in batches:
             for block in batch.column(0):
@@ -297,12 +304,12 @@ def _encoded(reader: Reader) -> Any:
     return run
 
 
-def _folded(reader: BlockReader, step: Any, n_a_bucket: int) -> Any:
+def _folded(reader: Reader, step: Any, n_a_bucket: int) -> Any:
     """Make the task of a pass whose results are small."""
 
     def run(batches: Batches) -> Iterator[Any]:
         def fold() -> _Found:
-            own = _reading_blocks(reader, batches)
+            own = _reading_rows(reader, batches)
             out: dict[int, Any] = {}
             for code, rows in own.by_segment():
                 found = step.of(code, rows)
@@ -340,7 +347,7 @@ def _dealt(reader: BlockReader, step: PartStep) -> Any:
     def run(batches: Batches) -> Iterator[Any]:
         held: dict[tuple[int, int], list[Any]] = {}
         n_held, at = 0, _task_number() << 32
-        for code, rows in _reading_blocks(reader, batches).by_segment():
+        for code, rows in _reading_rows(reader, batches).by_segment():
             for part, packed in step.dealt(code, rows):
                 held.setdefault((code, part), []).append(packed)
                 n_held += packed.nbytes

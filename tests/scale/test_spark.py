@@ -24,6 +24,7 @@ from tests.scale.test_fit import (
     model_of,
     pa,
 )
+from tests.scale.test_gaps import with_gaps
 
 pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings(OF_PANDAS)]
 
@@ -148,9 +149,6 @@ def test_errors_are_those_of_other_sources(session, tmp_path):
     no_outcome = on_spark(session, frame.assign(spend=frame["spend"].where(frame.index > 1)))
     with pytest.raises(ValueError, match="`outcome`='spend' is missing in 2 rows"):
         scale.fit(model_of(), no_outcome, **roles)
-    gaps = on_spark(session, frame.assign(age=frame["age"].where(frame.index != 5)))
-    with pytest.raises(ValueError, match="covariates have missing values, in the columns age"):
-        scale.fit(model_of(), gaps, **roles)
     with pytest.raises(ValueError, match="`source` has no rows"):
         scale.fit(model_of(), source.limit(0), **roles)
 
@@ -182,6 +180,17 @@ def test_the_defaults_are_those_in_memory(connected):
     assert_same(expected, found)
     table = expected.second_estimate_.table
     pd.testing.assert_frame_equal(found.second_estimate_.table, table, rtol=1e-9, atol=1e-12)
+
+
+def test_gaps_are_filled_as_in_memory(spark):
+    frame = with_gaps(3000).drop(columns="weight")
+    source = on_spark(spark, frame)
+    found = fitted_in_parts(model_of(missing="indicator"), frame, source=source, part_size=600)
+    assert_same(fitted_in_memory(model_of(missing="indicator"), frame), found)
+    assert "age: missing" in found.balance_.index.get_level_values(-1)
+    with pytest.raises(ValueError, match=r"% of the rows of segment .* are incomplete"):
+        fitted_in_parts(model_of(), frame, source=source)
+    assert not spark.sparkContext._jsc.getPersistentRDDs()
 
 
 class Failing:
