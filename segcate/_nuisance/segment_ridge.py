@@ -207,18 +207,48 @@ class Ridge:
         return out
 
 
-def ridge(curves: Curves, sums: SegmentSums, penalty: Sequence[float]) -> Ridge:
-    """Solve for the slopes: penalties of lines, bends and products, slopes and curvature by segment."""
-    of_shared, of_own = sums.penalties(penalty)
+@dataclass(frozen=True, slots=True)
+class _Eliminated:
+    """What is left of the shared columns once each segment's own have given way to them.
+
+    Attributes
+    ----------
+    own_inverse, reach : as in `Ridge`
+    taken : float64 array of shape (n_shared, n_shared), what is to be taken off the shared cross products
+    product : float64 array of shape (n_shared,)
+    """
+
+    own_inverse: Float
+    reach: Float
+    taken: Float
+    product: Float
+
+
+def _eliminated(sums: SegmentSums, of_own: Float) -> _Eliminated:
     own_inverse = np.asarray(np.linalg.inv(sums.own_gram + np.diag(of_own)), np.float64)
     reach = own_inverse @ sums.cross_gram
     crossed = np.swapaxes(sums.cross_gram, 1, 2)
-    gram = sums.shared_gram + np.diag(of_shared) - (crossed @ reach).sum(axis=0)
+    taken = (crossed @ reach).sum(axis=0)
     product = sums.shared_product - np.einsum("kos,ko->s", reach, sums.own_product)
+    return _Eliminated(own_inverse, reach, taken, product)
+
+
+def ridge(
+    curves: Curves, sums: SegmentSums, penalty: Sequence[float], rest: _Eliminated | None = None
+) -> Ridge:
+    """Solve for the slopes: penalties of lines, bends and products, slopes and curvature by segment.
+
+    `rest` spares the elimination to whoever has it: it depends on the last two penalties alone.
+    """
+    of_shared, of_own = sums.penalties(penalty)
+    rest = _eliminated(sums, of_own) if rest is None else rest
+    own_inverse, reach = rest.own_inverse, rest.reach
+    gram = sums.shared_gram + np.diag(of_shared) - rest.taken
     shared_inverse = np.empty((0, 0))
     if len(gram):
-        shared_inverse = cho_solve(cho_factor(gram, lower=True), np.eye(len(gram)))
-    shared = shared_inverse @ product
+        factor = cho_factor(gram, lower=True, check_finite=False)
+        shared_inverse = cho_solve(factor, np.eye(len(gram)), check_finite=False)
+    shared = shared_inverse @ rest.product
     own = np.einsum("kab,kb->ka", own_inverse, sums.own_product) - reach @ shared
     fitted = float(shared @ sums.shared_product) + float((own * sums.own_product).sum())
     shrunken = float(of_shared @ shared**2) + float((own**2 @ of_own).sum())
@@ -237,8 +267,14 @@ def choose_penalties(curves: Curves, sums: SegmentSums, gamma: float = _GAMMA) -
     """Minimise generalised cross-validation over `PENALTIES`, one block at a time."""
     free = float(sums.mass.sum()) - int((sums.mass > 0).sum())
 
+    eliminated: dict[tuple[int, ...], _Eliminated] = {}
+
     def criterion(at: Sequence[int]) -> float:
-        fit = ridge(curves, sums, [PENALTIES[place] for place in at])
+        penalty = [PENALTIES[place] for place in at]
+        of_own = tuple(at[2:])
+        if of_own not in eliminated:
+            eliminated[of_own] = _eliminated(sums, sums.penalties(penalty)[1])
+        fit = ridge(curves, sums, penalty, eliminated[of_own])
         spare = free - gamma * fit.n_parameters
         return fit.left / spare**2 if spare > 0 else np.inf
 

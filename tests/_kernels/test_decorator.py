@@ -6,6 +6,7 @@ import ast
 import inspect
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -233,15 +234,20 @@ def test_compiling_takes_a_few_seconds(tmp_path, adjustment):
     assert run.first - run.second < run.allows(5.0)  # importing numba among them
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("damage", ["none", "cut index", "cut code", "noise", "gone", "no folder"])
-def test_a_fit_stands_whatever_the_cache_holds(tmp_path, damage):
-    if damage == "no folder":
-        assert finish(start(25_000, "/proc/nowhere")).effect > 0
-        return
-    first, other = start(25_000, tmp_path), start(25_000, tmp_path)  # two that compile together
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """Return a cache that two processes made together, and the effect that they found."""
+    folder = tmp_path_factory.mktemp("cache")
+    first, other = start(25_000, folder), start(25_000, folder)
     effect = finish(first).effect
     assert finish(other).effect == effect
+    return folder, effect
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["none", "cut index", "cut code", "noise", "gone"])
+def test_a_fit_stands_whatever_the_cache_holds(tmp_path, compiled, damage):
+    shutil.copytree(compiled[0], tmp_path, dirs_exist_ok=True)
     kind = "*.nbi" if damage == "cut index" else "*.nbc"
     files = sorted(tmp_path.rglob(kind))
     assert files
@@ -253,4 +259,9 @@ def test_a_fit_stands_whatever_the_cache_holds(tmp_path, damage):
             path.write_bytes(np.random.default_rng(0).bytes(len(content)))
         elif damage == "gone":
             path.unlink()
-    assert finish(start(25_000, tmp_path)).effect == effect
+    assert finish(start(25_000, tmp_path)).effect == compiled[1]
+
+
+@pytest.mark.slow
+def test_a_fit_stands_where_no_cache_can_be_written():
+    assert finish(start(25_000, "/proc/nowhere")).effect > 0
