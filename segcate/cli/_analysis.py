@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from segcate import matching as matching_package
+from segcate._kernels import are_few
 from segcate.cli._plan import MOST_FIT_SAMPLES, Plan, check_plan, effect_estimator, segmenter
 from segcate.cli._problems import UserError
 from segcate.cli._progress import Progress
@@ -134,7 +135,7 @@ def fit_arm(study: Study, plan: Plan, progress: Progress, found: Any = None) -> 
         model = effect_estimator(plan, study.segment)
         labels = study.X[study.segment]
         where = f"{labels.nunique()} segments of column {study.segment!r}"
-        with progress.during(f"{_doing(plan)} in {where}{_first_time()}"):
+        with progress.during(f"{_doing(plan)} in {where}{_first_time(len(study.X))}"):
             model.fit(study.X, study.y, **metadata(study))
         X = study.X.drop(columns=study.segment)
         return Analysis(study, model, model, X, labels.to_numpy(), study.treatment, model.summary())
@@ -142,7 +143,7 @@ def fit_arm(study: Study, plan: Plan, progress: Progress, found: Any = None) -> 
         return _tuned(study, plan, progress)
     model = effect_estimator(plan, "segment")
     X = found.transform(study.X)
-    with progress.during(f"{_doing(plan)} in {found.n_segments_} segments{_first_time()}"):
+    with progress.during(f"{_doing(plan)} in {found.n_segments_} segments{_first_time(len(X))}"):
         model.fit(X, study.y, **metadata(study))
     pipeline = Pipeline([("segment", found), ("effects", model)])
     labels = X["segment"].to_numpy()
@@ -186,9 +187,8 @@ def _tuned(study: Study, plan: Plan, progress: Progress) -> Analysis:
         scoring=_Counted(qini_scorer, _N_FOLDS * len(candidates), progress),
         cv=kind(_N_FOLDS, shuffle=True, random_state=plan.random_state),
     )
-    progress(
-        f"searching on half of the rows: {step} in {candidates}, {_N_FOLDS} folds{_first_time()}"
-    )
+    first = _first_time(len(study.X) // 2)
+    progress(f"searching on half of the rows: {step} in {candidates}, {_N_FOLDS} folds{first}")
     honest = honest_effects(
         search, study.X, study.y, **metadata(study), random_state=plan.random_state
     )
@@ -246,10 +246,12 @@ def _candidates(study: Study, plan: Plan) -> tuple[str, list[int]]:
     return "min_cluster_size", sorted(sizes)
 
 
-def _first_time() -> str:
-    """Warn of the wait when kernels are not compiled yet; later runs find them on disk."""
+def _first_time(n_rows: int) -> str:
+    """Warn of the wait when so many rows need kernels that are not on disk yet."""
     cache = Path(matching_package.__file__).parent / "__pycache__"
-    return "" if any(cache.glob("*.nbi")) else " (compiling first, about half a minute, once)"
+    if are_few(n_rows) or any(cache.glob("*.nbi")):
+        return ""
+    return " (compiling first, some seconds, once)"
 
 
 def metadata(study: Study) -> dict[str, Any]:

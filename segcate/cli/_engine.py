@@ -152,6 +152,8 @@ def _arrow_table(options: dict[str, Any]) -> Table:
             f"--engine arrow reads Parquet, and {path!r} is not. Convert it, or read it with --engine duckdb --sql "
             "\"select * from read_csv('users.csv')\"."
         )
+    from segcate.scale._sources import dataset_batches
+
     found = open_parquet_files(path)
     schema = found.dataset.schema
     types = dict(zip(schema.names, schema.types, strict=True))
@@ -159,7 +161,7 @@ def _arrow_table(options: dict[str, Any]) -> Table:
         path,
         types,
         found.n_rows,
-        lambda names: iter(found.dataset.to_batches(columns=names)),
+        lambda names: dataset_batches(found.dataset, list(names)),
         found.dataset,
     )
 

@@ -52,7 +52,7 @@ def _reader(pa: Any, source: Any, columns: list[str] | None) -> Opened:
     if isinstance(source, str | Path):
         source = _dataset(ds, str(source))
     if isinstance(source, ds.Dataset):
-        return lambda: source.to_batches(columns=columns)
+        return lambda: dataset_batches(source, columns)
     if isinstance(source, pa.Table):
         table = source if columns is None else source.select(columns)
         return lambda: iter(table.to_batches())
@@ -77,6 +77,16 @@ def _reader(pa: Any, source: Any, columns: list[str] | None) -> Opened:
         f"scale.fit: `source` must be {_KINDS}; got a {type(source).__name__}, which {why}. Pass a function that "
         "makes a new one, or write the rows to Parquet; data in memory go to the estimator's own fit."
     )
+
+
+def dataset_batches(source: Any, columns: list[str] | None) -> Iterator[Any]:
+    """Start reading a dataset anew; of a Parquet file a scan would hold all it has read, until the file ends."""
+    import pyarrow.dataset as ds
+
+    options = None
+    if isinstance(getattr(source, "format", None), ds.ParquetFileFormat):
+        options = ds.ParquetFragmentScanOptions(pre_buffer=False)
+    return iter(source.to_batches(columns=columns, fragment_scan_options=options))
 
 
 def _dataset(ds: Any, path: str) -> Any:

@@ -132,3 +132,9 @@ def test_segment_without_controls_is_shown_not_lost(users, tmp_path, capsys):
     assert east["n_treated"] == 12
     assert not east["status"].startswith("ok")
     assert len(analysis.effects) == 3
+
+
+@pytest.mark.parametrize(("n_rows", "said"), [(5_000, False), (50_000, True)])
+def test_compiling_is_announced_for_so_many_rows_as_need_it(n_rows, said, tmp_path, monkeypatch):
+    monkeypatch.setattr(_analysis.matching_package, "__file__", str(tmp_path / "__init__.py"))
+    assert ("compiling" in _analysis._first_time(n_rows)) == said

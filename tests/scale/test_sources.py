@@ -70,6 +70,18 @@ def test_every_source_gives_the_same_rows(kind, columns, table, tmp_path):
     assert len(found.columns) == len(wanted.columns)
 
 
+def test_a_parquet_file_is_not_held_while_it_is_read(tmp_path):
+    rng, path = np.random.default_rng(0), tmp_path / "rows.parquet"
+    part = pa.table({"a": rng.random(100_000), "b": rng.random(100_000)})
+    with pq.ParquetWriter(path, part.schema) as writer:
+        for _ in range(100):
+            writer.write_table(part)
+    before, held = pa.total_allocated_bytes(), []
+    for _ in open_source(path, None)():
+        held.append(pa.total_allocated_bytes() - before)
+    assert max(held) < 0.5 * path.stat().st_size
+
+
 def test_batches_are_brought_to_one_size():
     big = pa.table({"a": np.arange(3 * ROWS_AT_ONCE + 5)})
     for source in (big, lambda: iter(big.to_batches(max_chunksize=1000))):
