@@ -185,17 +185,27 @@ def _read_levels(
     return _category("" if describe else where, kind, levels, codes, float(share), found.note)
 
 
+def has_free_levels(n_levels: int, n_rows: int) -> bool:
+    """Tell whether a category has too many levels for its rows."""
+    return n_levels > max(_MOST_LEVELS, n_rows / 2)
+
+
+def looks_like_free_text(n_levels: int, n_rows: int) -> str:
+    """Say that a category has too many levels for its rows, to follow "Column 'x' of X "."""
+    return (
+        f"has {n_levels} different values in {n_rows} rows: it looks like an id or free text, not like a category. "
+        "Drop it, or group its values."
+    )
+
+
 def _category(
     where: str, kind: ColumnKind, levels: tuple[str, ...], codes: Int, share: float, note: str
 ) -> tuple[ColumnKind, Content]:
     n = len(codes)
     if len(levels) == 1:
         return _left_out(replace(kind, levels=levels), "category", "constant", share), codes
-    if where and len(levels) > max(_MOST_LEVELS, n / 2):
-        raise ValueError(
-            f"{where} has {len(levels)} different values in {n} rows: it looks like an id or free text, not like a "
-            "category. Drop it, or group its values."
-        )
+    if where and has_free_levels(len(levels), n):
+        raise ValueError(f"{where} {looks_like_free_text(len(levels), n)}")
     notes = [note, f"{len(levels)} levels" if len(levels) > _MOST_LEVELS else "", _gaps(share)]
     treatment = (
         f"0/1: 1 is {levels[1]!r}"

@@ -25,6 +25,8 @@ _DEMO = {"n_clusters": 4, "out": "segcate-output"}
 
 def merged(command: Callable[..., Any], given: Mapping[str, Any]) -> Options:
     """Return the options of a call: as typed, else as in `--config`, else as they are by default."""
+    if command is combine:
+        return {"out": None, "quiet": False, **given}
     options = defaults_of(_DEMO if command is demo else {})
     if given.get("config") is not None:
         from segcate.cli._config import read_config
@@ -117,6 +119,16 @@ def card(options: Options, words: Sequence[str], progress: Progress) -> None:
         with progress.during("writing the card"):
             effect_card(result.findings, estimator=fitted).save(place, model=True)
         progress(f"wrote {place}")
+
+
+def combine(options: Options, words: Sequence[str], progress: Progress) -> None:
+    """Put the effects of several runs together, and compare two."""
+    from segcate.cli._combine import combine_runs
+
+    text, files = combine_runs(options["runs"], options["out"], progress)
+    print(text)
+    if files:
+        progress(f"wrote {', '.join(files)} to {options['out']}")
 
 
 def _study(options: Options, progress: Progress) -> Study:
@@ -217,9 +229,14 @@ def _print_and_write(
     progress("done")
 
 
-COMMANDS: dict[str, tuple[str, Callable[..., None], bool]] = {
-    "run": ("analyse a CSV or Parquet file", run, True),
-    "report": ("write the HTML report of a file or of --config alone", report, True),
-    "card": ("write the model card of a file or of --config, with the model", card, True),
-    "demo": ("analyse NHEFS: quitting smoking and weight", demo, False),
+COMMANDS: dict[str, tuple[str, Callable[..., None], str]] = {
+    "run": ("analyse a CSV or Parquet file", run, "DATA"),
+    "report": ("write the HTML report of a file or of --config alone", report, "DATA"),
+    "card": ("write the model card of a file or of --config, with the model", card, "DATA"),
+    "combine": (
+        "put the effects of several runs together, and test how two differ",
+        combine,
+        "RUN",
+    ),
+    "demo": ("analyse NHEFS: quitting smoking and weight", demo, ""),
 }

@@ -14,7 +14,6 @@ from typing import Any
 from sklearn.pipeline import make_pipeline
 
 from segcate._inputs.listing import listed
-from segcate._writing.label_texts import csv_table
 from segcate._writing.whole_files import whole_folder
 from segcate.cli._options import OPTIONS, defaults_of
 from segcate.cli._problems import UserError
@@ -22,7 +21,9 @@ from segcate.cli._progress import Progress
 from segcate.cli._reading.memory import memory_needed, size_text
 from segcate.cli._reading.parquet_files import are_many, open_parquet_files
 from segcate.cli._spark_table import spark_frame
+from segcate.cli._tables import TABLE_FILE, Facts, frames_of, write_frames, write_table
 from segcate.effects import SegmentMatching
+from segcate.effects._table.segment_definition import segment_definition
 from segcate.matching import PropensityMatcher
 from segcate.segmentation import KMeansSegmenter
 
@@ -50,7 +51,7 @@ _FILES = (
     "overall.csv",
     "contrasts.csv",
     "balance.csv",
-    "effects.json",
+    TABLE_FILE,
     "summary.txt",
     "config.toml",
 )
@@ -58,7 +59,6 @@ _FILES = (
 _NOTES = (
     "columns are not screened for what was measured after the treatment: name --covariates that were known before it",
 )
-_MOST_CONTRASTS = 200
 _SECONDS_BETWEEN = 5.0
 _BATCH = 131_072
 
@@ -117,11 +117,12 @@ def run_engine(options: dict[str, Any], progress: Progress) -> None:
     for note in _NOTES:
         progress(f"note: {note}")
     with stopped_by_signals():
-        fitted = _fitted(model, table, names, options, progress)
+        control = _control(table, options)
+        fitted = _fitted(model, table, names, control, options, progress)
     last = fitted[-1] if hasattr(fitted, "steps") else fitted
     print(last.summary())
     if options["out"] is not None:
-        files = _write(last, options)
+        files = _write(last, _facts(fitted, control, options), options)
         progress(f"wrote {', '.join(files)} to {options['out']}")
         progress("note: a report shows single rows; run it on a sample of them in memory")
     progress("done")
@@ -280,12 +281,16 @@ def _control(table: Table, options: dict[str, Any]) -> Any:
 
 
 def _fitted(
-    model: Any, table: Table, names: list[str], options: dict[str, Any], progress: Progress
+    model: Any,
+    table: Table,
+    names: list[str],
+    control: Any,
+    options: dict[str, Any],
+    progress: Progress,
 ) -> Any:
     from segcate import scale
 
     read = [*names, options["outcome"], options["treatment"]]
-    control = _control(table, options)
     source = table.frame
     told: AbstractContextManager[None] = nullcontext()
     if source is None:
@@ -361,24 +366,24 @@ def stopped_by_signals() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _write(model: Any, options: dict[str, Any]) -> list[str]:
+def _facts(fitted: Any, control: Any, options: dict[str, Any]) -> Facts:
+    """Say what was analysed, in the words of an analysis in memory."""
+    name = options["treatment"]
+    return Facts(
+        treated=f"{name} = 1" if control is None else "",
+        control=f"{name} = {0 if control is None else control}",
+        segment_column=options["segment_column"] or "",
+        found_segments=segment_definition(fitted),
+    )
+
+
+def _write(model: Any, facts: Facts, options: dict[str, Any]) -> list[str]:
     """Write the tables into a folder, all or none."""
     from segcate.cli._config import config_text
 
-    tables = {
-        "effects": model.effects_,
-        "overall": model.overall_.to_frame("all").T,
-        "balance": model.balance_,
-    }
-    n_pairs = len(model.effects_) * (len(model.effects_) - 1) // 2
-    if 0 < n_pairs <= _MOST_CONTRASTS:
-        tables["contrasts"] = model.contrasts().table
     with whole_folder(Path(options["out"]), _FILES) as part:
-        for name, table in tables.items():
-            csv_table(table).to_csv(
-                part / f"{name}.csv", errors="backslashreplace", encoding="utf-8"
-            )
-        (part / "effects.json").write_text(model.effect_table_.to_json(), encoding="utf-8")
+        write_frames(frames_of(model.effect_table_) | {"balance": model.balance_}, part)
+        write_table(model.effect_table_, facts, part)
         (part / "summary.txt").write_text(model.summary() + "\n", encoding="utf-8")
         (part / "config.toml").write_text(config_text(options, None), encoding="utf-8")
         names = {file.name for file in part.iterdir()}

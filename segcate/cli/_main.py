@@ -1,4 +1,4 @@
-"""The command line: `segcate run FILE ...`, `segcate report`, `segcate card` and `segcate demo`."""
+"""The command line: `segcate run FILE ...`, `segcate report`, `card`, `combine` and `demo`."""
 
 from __future__ import annotations
 

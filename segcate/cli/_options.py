@@ -20,6 +20,7 @@ _EPILOG = """examples:
   segcate run 's3://bucket/users/*.parquet' --outcome spend --treatment got_mail --memory 8GB
   zcat users.csv.gz | segcate run - --outcome spend --treatment got_mail --tune --out report
   segcate run --config report/config.toml --out again
+  segcate combine january february --out both
   segcate demo
 """
 
@@ -163,7 +164,13 @@ OPTIONS = (
 _OUT = {
     "report": ("file to write, or several with -arm-1 ... (default: report.html)", "FILE"),
     "card": ("folder of the card and its model (default: card)", "DIR"),
+    "combine": ("folder for the tables (default: print only)", "DIR"),
 }
+
+
+_USAGE = {"DATA": "DATA ", "RUN": "RUN RUN ... ", "": ""}
+_RUNS = "folders that `segcate run --out` wrote, of the same segments or of others; the earlier one first"
+_OF_TABLES = ("out", "quiet", "debug")
 
 
 def defaults_of(changed: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -190,13 +197,13 @@ def _meant(unknown: Sequence[str]) -> str:
 
 
 def build_parser(
-    commands: Mapping[str, tuple[str, Callable[..., Any], bool]],
+    commands: Mapping[str, tuple[str, Callable[..., Any], str]],
 ) -> argparse.ArgumentParser:
     """Make the parser.
 
     Parameters
     ----------
-    commands : by name their help, what runs them, and whether they read a file
+    commands : by name their help, what runs them, and what they read: DATA, a file, RUN, folders of runs, or ""
     """
     parser = _Parser(
         prog="segcate",
@@ -207,18 +214,20 @@ def build_parser(
     )
     parser.add_argument("--version", action="version", version=f"segcate {__version__}")
     added = parser.add_subparsers(required=True, metavar="|".join(commands))
-    for name, (text, function, reads_file) in commands.items():
+    for name, (text, function, reads) in commands.items():
         command = added.add_parser(
             name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False,
-            formatter_class=_wide, usage=f"segcate {name} {'DATA ' if reads_file else ''}[options]",
+            formatter_class=_wide, usage=f"segcate {name} {_USAGE[reads]}[options]",
         )  # fmt: skip
         command.set_defaults(command=function)
-        if reads_file:
+        if reads == "RUN":
+            command.add_argument("runs", metavar="RUN", nargs="+", help=_RUNS)
+        if reads == "DATA":
             what = "CSV (.csv, .tsv, .txt, also .gz), Parquet (also DIR, 'users/*.parquet', s3://...), or - for a pipe"
             command.add_argument(
                 "data", metavar="DATA", help=what, nargs="?", default=argparse.SUPPRESS
             )
-        _add_options(command, reads_file, _OUT.get(name))
+        _add_options(command, reads, _OUT.get(name))
     return parser
 
 
@@ -226,11 +235,11 @@ def _wide(prog: str) -> argparse.HelpFormatter:
     return argparse.HelpFormatter(prog, max_help_position=30, width=110)
 
 
-def _add_options(
-    parser: argparse.ArgumentParser, reads_file: bool, out: tuple[str, str] | None
-) -> None:
+def _add_options(parser: argparse.ArgumentParser, reads: str, out: tuple[str, str] | None) -> None:
     for group, options in _grouped():
-        if not reads_file and group in ("columns", "reading"):
+        if reads == "RUN":
+            options = [option for option in options if option.key in _OF_TABLES]
+        if not options or (not reads and group in ("columns", "reading")):
             continue
         add = parser.add_argument_group(group).add_argument
         for option in options:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from segcate._writing.label_texts import csv_table
 from segcate._writing.whole_files import whole_folder
 from segcate.cli._report import added_sections, notes_of
 from segcate.cli._result import Result
+from segcate.cli._tables import TABLE_FILE, facts_of, write_frames, write_table
 from segcate.plots import ProfitCurveDisplay
 from segcate.plots._drawing import WIDTH, new_sheet
 from segcate.reports import report_html, report_markdown
@@ -27,6 +27,7 @@ _FILES = (
     "by.csv",
     "targeting.csv",
     "profit_curve.csv",
+    TABLE_FILE,
     "summary.txt",
     *(f"{name}.png" for name in _PICTURES),
     "report.md",
@@ -55,7 +56,7 @@ def write_results(results: Sequence[Result], folder: Path, config: str) -> list[
             for arm, result in zip(arms, results, strict=False):
                 (part / arm).mkdir()
                 _write_arm(result, part / arm)
-            _write(_of_all_arms(results), part / "effects.csv")
+            write_frames({"effects": _of_all_arms(results)}, part)
         (part / "config.toml").write_text(config, encoding="utf-8")
         names = {file.relative_to(part).as_posix() for file in part.rglob("*") if file.is_file()}
     return [name for name in kept if name in names]
@@ -78,9 +79,8 @@ def _write_arm(result: Result, folder: Path) -> None:
     if targeting is not None:
         rows = targeting.rows
         tables["targeting"] = rows.set_index(rows.columns[0])
-    for name, table in tables.items():
-        if table is not None:
-            _write(table, folder / f"{name}.csv")
+    write_frames({name: table for name, table in tables.items() if table is not None}, folder)
+    write_table(analysis.model.effect_table_, facts_of(result), folder)
     (folder / "summary.txt").write_text(analysis.summary + "\n", encoding="utf-8")
     pictures = draw_pictures(result)
     for name, picture in pictures.items():
@@ -94,10 +94,6 @@ def _write_arm(result: Result, folder: Path) -> None:
     )
     (folder / "report.md").write_text(page, encoding="utf-8")
     (folder / "report.html").write_text(report_html(result.findings, **more), encoding="utf-8")
-
-
-def _write(table: pd.DataFrame, path: Path) -> None:
-    csv_table(table).to_csv(path, errors="backslashreplace", encoding="utf-8")
 
 
 def draw_pictures(result: Result) -> dict[str, Any]:

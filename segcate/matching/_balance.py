@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Means and deviations closer than this share of the mean differ by rounding only.
 _ROUNDING = 1e-12
+# One row has all the weight where the others have less than about this share of it.
+_ALONE = 1e-14
 # Values looked at before a column is compared with 0 and 1 as a whole.
 _GLANCE = 64
 # The fields of `Balance` that are a number for each segment and column, before and after.
@@ -273,11 +275,14 @@ def _moments(z: Float, weight: Float, bounds: npt.NDArray[np.int64]) -> tuple[Fl
 
 
 def weighted_variance(mean: Float, spread: Float, mass: Float, squares: Float) -> Float:
-    """Return variances of sums: of squared gaps, of weights and of their squares; 0 for rounding."""
+    """Return variances of sums: of squared gaps, of weights and of their squares.
+
+    0 for rounding, and where one row has all the weight, or all but rounding.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         left = 1 - squares / mass**2
-        variance = np.where((mass > 0) & (left > 1e-15), spread / mass / left, np.nan)
-        variance[spread <= mass * (_ROUNDING * mean) ** 2] = 0.0
+        variance = spread / mass / left
+        variance[(left <= _ALONE) | (spread <= mass * (_ROUNDING * mean) ** 2)] = 0.0
     return np.where(mass > 0, variance, np.nan)
 
 

@@ -63,7 +63,7 @@ from segcate.scale._moments import (
 )
 from segcate.scale._rows import RawRows, Reader, Roles, Rows, SourceChanged, encoding_like
 from segcate.scale._runner import Runner
-from segcate.scale._scan import Scan
+from segcate.scale._scan import Scan, refuse_free_levels
 from segcate.scale._score import RowScore, Score, ScoreOptions, ScorePasses
 from segcate.scale._sources import Opened, open_source, source_mark
 from segcate.scale._spark import SparkRunner, is_spark
@@ -310,7 +310,8 @@ class _Run:
         )  # fmt: skip
         late = check_late_columns(owner, data)
         job.estimator.late_columns_ = late
-        encoded = self._encoded(reader.transformed(found.telling.X), list(data.covariates))
+        telling = reader.transformed(found.telling.X)
+        encoded = self._encoded(telling, list(data.covariates), found.n_rows)
         refuse_nothing(owner, encoded)
         reader.encoding = encoding_like(encoded)
         low, high = np.nanmin(encoded.values, axis=0), np.nanmax(encoded.values, axis=0)
@@ -318,10 +319,11 @@ class _Run:
         plan = job.estimator._plan(owner, data)
         return _Ready(found, data, plan, encoded, Shape(low, high, shift))
 
-    def _encoded(self, X: Any, covariates: list[int]) -> EncodedColumns:
+    def _encoded(self, X: Any, covariates: list[int], n_rows: int) -> EncodedColumns:
         """Decide how columns become numbers; where they have gaps, read the source to see how to fill them."""
         owner, reader = self.reader.owner, self.reader
         encoded = encode_columns(X, covariates, owner=owner)
+        refuse_free_levels(owner, encoded.kinds, n_rows)
         places = gap_places(encoded)
         if not places:
             return encoded

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from segcate._inputs.cells import read_cells
+from segcate._inputs.cells import MISSING, read_cells
+from segcate._inputs.kinds import ColumnKind, has_free_levels, looks_like_free_text
+from segcate._inputs.texts import is_date, is_number, microseconds_of, numbers_of, text_kind
 from segcate.scale._rows import RawRows, joined
 
-# A column of text has at most so many values.
+# A category has at most so many levels.
 MOST_LEVELS = 1_000
+# Texts that are values: what tells one, how they are read, and a gap among them.
+_VALUES: dict[str, tuple[Any, Any, Any]] = {
+    "number": (is_number, numbers_of, np.nan),
+    "date": (is_date, microseconds_of, np.iinfo(np.int64).min),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,7 @@ class _Columns:
 
     def __init__(self) -> None:
         self.levels: dict[str, set[str]] = {}
+        self.written: dict[str, str] = {}  # columns of many numbers or dates written as text
         self.ranges: dict[str, tuple[float, float]] = {}
         self.gaps: set[str] = set()
 
@@ -55,17 +65,26 @@ class _Columns:
 
     def _new_levels(self, name: str, codes: np.ndarray, levels: tuple[str, ...]) -> set[int]:
         known = self.levels.setdefault(name, set())
-        out = set()
+        out: set[int] = set()
         for place, level in enumerate(levels):
+            if name in self.written:
+                return out | self._new_values(name, codes, levels)
             if level not in known and (codes == place).any():
                 known.add(level)
                 out.add(int(np.argmax(codes == place)))
-        if len(known) > MOST_LEVELS:
-            raise ValueError(
-                f"scale.fit: column {name!r} of `source` has more than {MOST_LEVELS:,} different texts. Group them, "
-                "or leave the column out: columns=[...]."
-            )
+                if len(known) > MOST_LEVELS:
+                    self.written[name] = _kind_of_many(name, known)
         return out
+
+    def _new_values(self, name: str, codes: np.ndarray, levels: tuple[str, ...]) -> set[int]:
+        """Look at many texts as the numbers or dates that they are; any other text is told."""
+        values, others = _values_of(self.written[name], levels)
+        known = self.levels[name]
+        found = {int(np.argmax(codes == place)) for place in others if levels[place] not in known}
+        known |= {levels[place] for place in others}
+        if len(known) > 2 * MOST_LEVELS:
+            raise ValueError(_too_many(name))
+        return found | self._new_extremes(name, values[codes])
 
     def _new_extremes(self, name: str, values: np.ndarray) -> set[int]:
         numbers = values.astype(np.float64)
@@ -89,6 +108,46 @@ class _Columns:
             max(known[1], float(numbers[high])),
         )
         return out
+
+
+def _kind_of_many(name: str, texts: set[str]) -> str:
+    """Tell what a column of very many texts holds, or refuse it in the words of a fit in memory."""
+    found = text_kind(sorted(texts - {MISSING}))
+    if found.is_misread:
+        raise ValueError(f"scale.fit: Column {name!r} of X {found.problem}")
+    if found.kind not in _VALUES:
+        raise ValueError(_too_many(name))
+    return found.kind
+
+
+def _values_of(kind: str, levels: tuple[str, ...]) -> tuple[np.ndarray, list[int]]:
+    """Read texts as numbers or dates; gaps stand for others, whose places come second."""
+    is_value, read, gap = _VALUES[kind]
+    n = len(levels) - (levels[-1] == MISSING)
+    try:
+        values, others = read(levels[:n]), []
+    except ValueError:
+        others = [place for place in range(n) if not is_value(levels[place])]
+        fits = np.delete(np.arange(n), others)
+        known = read([levels[place] for place in fits])
+        values = np.full(n, gap, dtype=known.dtype)
+        values[fits] = known
+    return np.append(values, np.full(len(levels) - n, gap, dtype=values.dtype)), others
+
+
+def _too_many(name: str) -> str:
+    return (
+        f"scale.fit: Column {name!r} of X has more than {MOST_LEVELS:,} different values: it looks like an id or free "
+        "text, not like a category. Drop it, columns=[...], or group its values."
+    )
+
+
+def refuse_free_levels(owner: str, kinds: Sequence[ColumnKind], n_rows: int) -> None:
+    """Refuse categories that a fit in memory refuses, which sees how many rows there are."""
+    for kind in kinds:
+        if kind.kind == "category" and has_free_levels(len(kind.levels), n_rows):
+            problem = looks_like_free_text(len(kind.levels), n_rows)
+            raise ValueError(f"{owner}: Column {kind.name!r} of X {problem}")
 
 
 class _Weights:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from segcate.cli import main
 
 PICTURES = ["balance.png", "effects.png", "overlap.png", "profile.png"]
-TABLES = ["balance.csv", "config.toml", "effects.csv", "profile.csv", "report.html", "report.md",
+TABLES = ["balance.csv", "config.toml", "effects.csv", "effects.json", "profile.csv", "report.html", "report.md",
           "summary.txt"]  # fmt: skip
 FILES = sorted([*PICTURES, *TABLES])
 BASIC = ("--outcome", "spend", "--treatment", "offer", "--ignore", "school,score")

@@ -43,12 +43,8 @@ def summary_text(model: Any, above: Described, below: Described) -> str:
     name, method = above[-1]
     head = [*above[:-1], (name, f"{method}; intervals {level}; p adjusted by Holm")]
     tail = [
-        (
-            "Overall",
-            f"{write_number(overall['effect'])} (std. error {write_number(overall['std_error'])}, {level} interval "
-            f"{write_number(overall['ci_low'])} to {write_number(overall['ci_high'])})",
-        ),
-        ("Heterogeneity", _heterogeneity(test)),
+        ("Overall", describe_overall(overall, model.confidence_level)),
+        ("Heterogeneity", describe_heterogeneity(test)),
         *below,
     ]
     shown = _most_telling(effects)[_SHOWN]
@@ -97,7 +93,16 @@ def describe_adjustment(adjustment: Any) -> str:
     return adjustment if isinstance(adjustment, str) else type(adjustment).__name__
 
 
-def _heterogeneity(test: Any) -> str:
+def describe_overall(row: Any, confidence_level: float) -> str:
+    """Write an effect with its standard error and interval."""
+    return (
+        f"{write_number(row['effect'])} (std. error {write_number(row['std_error'])}, {100 * confidence_level:g} % "
+        f"interval {write_number(row['ci_low'])} to {write_number(row['ci_high'])})"
+    )
+
+
+def describe_heterogeneity(test: Any) -> str:
+    """Say what the test of equal effects found."""
     if test.n_segments < 2:
         return "not tested (fewer than two segments with at least 20 matched rows)"
     return (

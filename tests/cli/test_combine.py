@@ -1,0 +1,146 @@
+"""`segcate combine`: runs as one table, the change between two, and runs that do not go together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from segcate.cli._tables import Facts, write_table
+from segcate.datasets import make_segmented_users
+from segcate.effects import EffectTable, SegmentRegression
+from tests.helpers.command_line import error_of, run
+
+BASIC = ("--outcome", "spend", "--treatment", "offer", "--method", "regression", "--quiet")
+
+
+def users_of(seed):
+    data = make_segmented_users(600, n_segments=2, n_features=2, n_groups=60, random_state=seed)
+    region = np.where(data.segment == 0, "north", "south")
+    return data.X.assign(region=region, offer=data.treatment, spend=data.y, school=data.groups)
+
+
+def fitted(users, adjustment="auto", **given):
+    X = users[["x0", "x1", "region"]]
+    model = SegmentRegression(estimand="att", segment="region", adjustment=adjustment)
+    return model.fit(X, users["spend"], treatment=users["offer"], **given).effect_table_
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two months by segment column and groups; the same by k-means."""
+    folder = tmp_path_factory.mktemp("runs")
+    for seed, month in enumerate(("january", "february")):
+        file = folder / f"{month}.csv"
+        users_of(seed).to_csv(file, index=False)
+        given = ("--segment-column", "region", "--groups", "school", "--out", folder / month)
+        assert run("run", file, *BASIC, *given) == 0
+        given = ("--n-clusters", 2, "--ignore", "region,school", "--out", folder / f"{month}-found")
+        assert run("run", file, *BASIC, *given) == 0
+    return folder
+
+
+def test_two_runs_are_one_table_and_a_change(runs, tmp_path, capsys):
+    out = tmp_path / "both"
+    assert run("combine", runs / "january", runs / "february", "--out", out) == 0
+    told = capsys.readouterr()
+    assert "wrote effects.csv, overall.csv, contrasts.csv, change.csv, effects.json" in told.err
+    assert "note: " not in told.err
+    assert "Change from january to february" in told.out
+    users = [users_of(0), users_of(1)]
+    groups = [one["school"] for one in users]
+    tables = [fitted(one, groups=g) for one, g in zip(users, groups, strict=True)]
+    expected = EffectTable.combine(tables, groups=groups)
+    read = pd.read_csv(out / "effects.csv", index_col="segment")
+    pd.testing.assert_frame_equal(
+        read.select_dtypes("number"), expected.frame().select_dtypes("number"), rtol=1e-9
+    )
+    change = tables[1].change_from(tables[0], groups=groups[1], groups_before=groups[0])
+    read = pd.read_csv(out / "change.csv", index_col="segment")
+    pd.testing.assert_frame_equal(read, change.table, rtol=1e-9)
+    assert (out / "summary.txt").read_text(encoding="utf-8") == told.out
+
+
+def test_segments_that_runs_found_do_not_go_together(runs, capsys):
+    places = (runs / "january-found", runs / "february-found")
+    text = error_of(capsys, "combine", *places)
+    assert "'january-found' and 'february-found' found segments on rows of their own" in text
+    assert "segment 0 of one is not segment 0 of another" in text
+    assert "--segment-column" in text
+    text = error_of(capsys, "combine", runs / "january-found", runs / "january-found")
+    assert "a folder is named twice" in text
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """Write three months straight away: the table, what it was about, and the folder's name."""
+    facts = Facts("offer = 1", "offer = 0", "EUR", "region")
+
+    def write(name, seed, table_says=None, **said):
+        folder = tmp_path / name
+        folder.mkdir()
+        table = replace(fitted(users_of(seed)), outcome="spend", **(table_says or {}))
+        write_table(table, replace(facts, **said), folder)
+        return folder
+
+    return write
+
+
+def test_all_that_differs_is_said_at_once(parts, capsys):
+    one = parts("a", 0)
+    other = parts(
+        "b", 1, {"estimand": "ate", "confidence_level": 0.9}, treated="mail = 1", units="USD"
+    )
+    assert run("combine", one, other) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "segcate: error: unit of the outcome: 'a' has 'EUR', 'b' has 'USD'. Convert it, and give all runs one --units.",
+        "segcate: error: treated arm: 'a' has 'offer = 1', 'b' has 'mail = 1'. If it is one, give column and label one "
+        "name in all files.",
+        "segcate: error: estimand: 'a' has 'att', 'b' has 'ate'. Give all runs one --estimand.",
+        "segcate: error: confidence level: 'a' has '95 %', 'b' has '90 %'. Give all runs one --confidence-level.",
+    ]
+    third = parts("c", 2, segment_column="", found_segments="0a")
+    text = error_of(capsys, "combine", one, third)
+    assert "'c' found segments on rows of their own" in text
+
+
+def test_more_than_two_combine_again(parts, tmp_path, capsys):
+    folders = [parts(name, seed) for seed, name in enumerate("abc")]
+    assert run("combine", *folders[:2], "--out", tmp_path / "ab") == 0
+    assert run("combine", tmp_path / "ab", folders[2], "--out", tmp_path / "abc") == 0
+    capsys.readouterr()
+    assert run("combine", *folders, "--out", tmp_path / "at-once") == 0
+    told = capsys.readouterr()
+    assert "note: how effects changed is told of two runs" in told.err
+    assert "Change" not in told.out
+    read = [pd.read_csv(tmp_path / name / "effects.csv") for name in ("abc", "at-once")]
+    names = ["segment", "n", "n_treated", "effect"]
+    pd.testing.assert_frame_equal(read[0][names], read[1][names], rtol=1e-9)
+
+
+def test_workers_with_segments_of_their_own(parts, tmp_path, capsys):
+    whole = fitted(users_of(0), "linear")
+    for label in ("north", "south"):
+        users = users_of(0)
+        table = fitted(users[users["region"] == label].reset_index(drop=True), "linear")
+        (tmp_path / label).mkdir()
+        write_table(table, Facts(segment_column="region"), tmp_path / label)
+    given = (tmp_path / "north", tmp_path / "south")
+    assert run("combine", *given, "--out", tmp_path / "all") == 0
+    assert "no segment has an effect in both runs" in capsys.readouterr().err
+    found = pd.read_csv(tmp_path / "all" / "overall.csv", index_col=0).loc["all"]
+    assert found["effect"] == pytest.approx(whole.overall_row()["effect"], rel=1e-12)
+    assert found["std_error"] == pytest.approx(whole.overall_row()["std_error"], rel=1e-12)
+
+
+def test_calls_that_cannot_work(parts, tmp_path, capsys):
+    one, other = parts("a", 0), parts("b", 1)
+    assert "two or more runs" in error_of(capsys, "combine", one)
+    assert "'a' is one of the runs" in error_of(
+        capsys, "combine", one, other, "--out", one
+    ).replace(str(tmp_path) + "/", "")
+    same = parts("again", 0)
+    assert "the same rows would count twice" in error_of(capsys, "combine", one, same)
