@@ -52,7 +52,8 @@ class Filling:
     indicators : columns (of `kinds`) with a 0/1 column "x: missing" after the last one of X
     names : names of these
     share_incomplete : float64 array of shape (n_segments,), rows that had a gap
-    complete : positions of the rows that were kept by "drop"; None where none were left out
+    complete : positions of the rows that were kept by "drop"; None where none were left out, or not known
+    n_complete : how many rows "drop" kept
     """
 
     how: str
@@ -66,6 +67,7 @@ class Filling:
     names: tuple[str, ...]
     share_incomplete: Float
     complete: Int | None = None
+    n_complete: int = 0
 
     def describe(self) -> str:
         """Say which columns had gaps, and what was done, in one line."""
@@ -73,9 +75,9 @@ class Filling:
         share = [f"{k.name} {100 * n.sum() / total:.2g} %" for k, n in self._columns]
         columns = first_few(share)
         if self.how == "drop":
-            kept = 0 if self.complete is None else len(self.complete)
+            n_left_out = total - self.n_complete
             return (
-                f"{columns}; {total - kept} of {total} rows left out, effects are those of the rest"
+                f"{columns}; {n_left_out} of {total} rows left out, effects are those of the rest"
             )
         if self.how == "impute":
             return (
@@ -318,19 +320,26 @@ def _drop(owner: str, data: Data, gaps: dict[int, Bool]) -> tuple[Data, Filling 
         return data, None
     incomplete = np.logical_or.reduce(list(told.values()))
     rows = np.flatnonzero(~incomplete)
-    for arm, word in ((1, "treated"), (0, "control")):
-        if data.treatment.dtype.kind != "f" and not (data.treatment[rows] == arm).any():
-            raise ValueError(
-                f"{owner}: with missing='drop' no {word} row is left ({len(rows)} of {data.n_rows} rows are "
-                "complete). Use missing='indicator' or 'impute', or leave out the columns with most gaps."
-            )
+    if data.treatment.dtype.kind != "f":
+        left = [int((data.treatment[rows] == arm).sum()) for arm in (0, 1)]
+        refuse_no_rows(owner, left, data.n_rows, len(rows))
     kinds = tuple(ColumnKind(_name(data.X, i), i, "number", "number") for i in told)
     n_missing, n_rows = _by_arm(data, np.column_stack(list(told.values())))
     filling = Filling(
         "drop", kinds, n_missing, n_rows, np.empty((0, len(kinds))), np.full(len(kinds), np.nan),
-        (), (), (), _share_incomplete(data, incomplete), rows,
+        (), (), (), _share_incomplete(data, incomplete), rows, len(rows),
     )  # fmt: skip
     return _rows_of(data, rows), filling
+
+
+def refuse_no_rows(owner: str, left: Sequence[int], n_rows: int, n_complete: int) -> None:
+    """Raise where "drop" leaves no row of an arm: rows left of controls, and of the treated."""
+    for n, word in zip(reversed(left), ("treated", "control"), strict=True):
+        if n == 0:
+            raise ValueError(
+                f"{owner}: with missing='drop' no {word} row is left ({n_complete} of {n_rows} rows are complete). "
+                "Use missing='indicator' or 'impute', or leave out the columns with most gaps."
+            )
 
 
 def _name(X: Any, position: int) -> str:

@@ -19,6 +19,7 @@ from segcate._inputs import frames
 from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import EffectData, check_effect_data
 from segcate._inputs.encoding import EncodedColumns, encode_columns, refuse_nothing
+from segcate._inputs.listing import listed
 from segcate._inputs.segments import SegmentCodes, find_segment_column
 from segcate._inputs.weights import COUNTS_NOTE, SAMPLING_NOTE
 from segcate.effects._matched.abadie_imbens_2016 import ranks_taken, within_budget
@@ -45,7 +46,7 @@ from segcate.scale._curves import Basis, CurvedScore, made_curves
 from segcate.scale._dealing import MatchStep
 from segcate.scale._edges import Edges, EdgesStep
 from segcate.scale._estimate import SegmentFacts, segment_estimate
-from segcate.scale._gaps import GapsStep, filled, gap_places, refuse_how
+from segcate.scale._gaps import GapsStep, dropped, dropping, filled, gap_places, refuse_how
 from segcate.scale._halo import cuts_between, reach
 from segcate.scale._job import Job, check_job, fit_steps
 from segcate.scale._kept import KeptPasses
@@ -97,7 +98,7 @@ def fit(
     ----------
     estimator : SegmentMatching, or Pipeline that ends in one
         Not fitted, with ``adjustment="auto"`` (the default), "bias" or None and a `PropensityMatcher`
-        with replacement; ``missing`` is "auto" or "indicator". What cannot be done in parts is
+        with replacement; ``missing`` is "auto", "indicator" or "drop". What cannot be done in parts is
         refused, with the way out. Transformers before it (a segmenter) are fitted on a sample of the rows.
     source : path, glob, URI, pyarrow Dataset or Table, DuckDB relation, Polars or Spark frame, callable
         Where rows come from: Parquet by default, CSV by the ending; a callable returns a fresh
@@ -264,6 +265,7 @@ class _Run:
         report = {
             "n_rows": ready.scan.n_rows,
             "n_passes": self.runner.n_passes,
+            **self._left_out(),
             **({} if self.kept is None else {"n_passes_before": self.kept.n_before}),
             "n_parts": int(sum(edge.halo.n_parts for edge in edges.values())),
             **counted,
@@ -287,6 +289,13 @@ class _Run:
         )
         return assemble(self.job, findings)
 
+    def _left_out(self) -> dict[str, int]:
+        """Count the rows with gaps that were left out."""
+        filling = self.filling
+        if filling is None or filling.how != "drop":
+            return {}
+        return {"n_rows_left_out": int(filling.n_rows.sum()) - filling.n_complete}
+
     def _note(self, stage: str) -> None:
         now = time.perf_counter()
         self.seconds[stage] = round(now - self._begun, 3)
@@ -304,10 +313,11 @@ class _Run:
         reader.weight_factor = found.weight_factor
         owner = reader.owner
         reader.position = find_segment_column(owner, X, job.estimator.segment)
-        data = check_effect_data(
-            job.estimator, X, found.sample.y, treatment=found.sample.treatment,
-            segment=job.estimator.segment, allow_missing=True,
-        )  # fmt: skip
+        data = self._checked(found.sample)
+        complete = self._complete(found, list(data.covariates))
+        if complete is not found:
+            found, data = complete, self._checked(complete.sample)
+            reader.weight_factor = found.weight_factor
         late = check_late_columns(owner, data)
         job.estimator.late_columns_ = late
         telling = reader.transformed(found.telling.X)
@@ -318,6 +328,37 @@ class _Run:
         shift = np.append(found.sample.y.mean(), np.nanmean(encoded.values, axis=0))
         plan = job.estimator._plan(owner, data)
         return _Ready(found, data, plan, encoded, Shape(low, high, shift))
+
+    def _checked(self, raw: RawRows) -> EffectData:
+        """Check the sample as a fit in memory checks its rows."""
+        estimator = self.job.estimator
+        return check_effect_data(
+            estimator, self.reader.transformed(raw.X), raw.y, treatment=raw.treatment,
+            segment=estimator.segment, allow_missing=True,
+        )  # fmt: skip
+
+    def _complete(self, found: Scan, covariates: list[int]) -> Scan:
+        """Under "drop", count the rows with gaps, and look at the others anew; else return what was seen."""
+        job, reader = self.job, self.reader
+        told = None
+        if job.estimator.missing == "drop":
+            told = dropping(reader.owner, reader.transformed(found.telling.X), covariates)
+        if told is None:
+            return found
+        marks, kinds = told
+        made = [name for name in marks.names if name not in found.sample.X.columns]
+        if made:
+            raise ValueError(
+                f"scale.fit: missing='drop' looks at columns of `source`, and a transformer makes {listed(made)} with "
+                "gaps. Make these columns in the source, or use missing='indicator'."
+            )
+        reader.encoding, reader.allows_gaps = marks, True
+        sums = self.runner.fold(GapsStep(list(range(len(kinds)))))
+        reader.allows_gaps, reader.dropping = False, marks
+        _, order = self._labels()
+        self.filling = dropped(reader.owner, [sums[code] for code in order], kinds)
+        reader.labels = {}  # segments of complete rows come next
+        return self.runner.scan(job.sample_size, job.random_state)
 
     def _encoded(self, X: Any, covariates: list[int], n_rows: int) -> EncodedColumns:
         """Decide how columns become numbers; where they have gaps, read the source to see how to fill them."""

@@ -14,13 +14,16 @@ from segcate._covariates.missing import (
     free_names,
     rebuilt,
     refuse_many,
+    refuse_no_rows,
     rounded_means,
 )
+from segcate._inputs import frames
 from segcate._inputs.arrays import Bool, Float
+from segcate._inputs.cells import read_cells
 from segcate._inputs.encoding import EncodedColumns, read_again
 from segcate._inputs.kinds import ColumnKind
 from segcate._inputs.segments import SegmentCodes, code_segments
-from segcate.scale._rows import Rows
+from segcate.scale._rows import GapMarks, Rows
 from segcate.scale._sums import Sums, merged
 
 
@@ -45,7 +48,7 @@ class GapsStep:
             "n": np.array([float(len(at)) for at in arms]),
             "together": np.array([at.T @ at for at in arms]),
             "total": known.sum(axis=0),
-            "incomplete": np.array([float(gap.any(axis=1).sum())]),
+            "incomplete": np.array([float(at.any(axis=1).sum()) for at in arms]),
             "largest_": np.abs(known).max(axis=0),
         }
 
@@ -107,15 +110,45 @@ def gap_places(encoded: EncodedColumns) -> list[int]:
 
 def refuse_how(how: str) -> None:
     """Refuse what is not done with gaps in parts."""
-    if how in ("drop", "impute"):
-        way = {
-            "drop": "leave the incomplete rows out of the source",
-            "impute": "it needs the rows several times over; fit a sample in memory",
-        }[how]
+    if how == "impute":
         raise ValueError(
-            f"scale.fit: missing={how!r} is not done in parts: {way}, or use missing='indicator', which fills in means "
-            "and adds 0/1 columns."
+            "scale.fit: missing='impute' is not done in parts: it draws values row by row, five times over. Fit a "
+            "sample in memory, or use missing='indicator', which fills in means and adds 0/1 columns, or 'drop'."
         )
+
+
+def dropping(
+    owner: str, X: Any, covariates: Sequence[int]
+) -> tuple[GapMarks, tuple[ColumnKind, ...]] | None:
+    """Find the covariates for whose gaps rows are left out; None where there are none.
+
+    Parameters
+    ----------
+    owner : class that messages name
+    X : rows that show every level and gap, as the estimator sees them
+    covariates : positions
+    """
+    names = frames.column_names(X) or []
+    gaps = {i: read_cells(owner, X, i).is_missing for i in covariates}
+    told = [i for i, gap in gaps.items() if gap.any() and not gap.all()]
+    if not told:
+        return None
+    kinds = tuple(ColumnKind(names[i], i, "number", "number") for i in told)
+    return GapMarks(tuple(kind.name for kind in kinds)), kinds
+
+
+def dropped(owner: str, found: Sequence[Sums], kinds: tuple[ColumnKind, ...]) -> Filling:
+    """Say which rows are left out, from what the pass found in each segment, in the order of the labels."""
+    n = np.array([sums["n"] for sums in found])
+    counts = np.array([np.einsum("ajj->aj", sums["together"]) for sums in found])
+    incomplete = np.array([sums["incomplete"] for sums in found])
+    left = (n - incomplete).sum(axis=0).astype(np.int64)
+    refuse_no_rows(owner, left.tolist(), int(n.sum()), int(left.sum()))
+    share = incomplete.sum(axis=1) / n.sum(axis=1)
+    return Filling(
+        "drop", kinds, counts.sum(axis=0).T.astype(np.int64), n.sum(axis=0).astype(np.int64),
+        np.empty((0, len(kinds))), np.full(len(kinds), np.nan), (), (), (), share, None, int(left.sum()),
+    )  # fmt: skip
 
 
 def filled(
@@ -133,7 +166,7 @@ def filled(
     n = np.array([sums["n"] for sums in found])
     together = np.array([sums["together"] for sums in found])  # segment, arm, column, column
     counts = np.einsum("sajj->saj", together)
-    share = np.array([sums["incomplete"][0] for sums in found]) / n.sum(axis=1)
+    share = np.array([sums["incomplete"].sum() for sums in found]) / n.sum(axis=1)
     if how == "auto":
         refuse_many(owner, kinds, counts.sum(axis=(0, 1)), share, segment, ("auto", "indicator"))
     n_known = n.sum(axis=1)[:, None] - counts.sum(axis=1)

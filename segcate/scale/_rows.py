@@ -193,6 +193,26 @@ class Rows:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class GapMarks:
+    """Stands for the encoding where gaps are all that is looked at: NaN marks one.
+
+    Attributes
+    ----------
+    names : of the columns
+    """
+
+    names: tuple[str, ...]
+
+    def of(self, X: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Mark the gaps."""
+        return np.column_stack([pd.isna(X[name]).to_numpy() for name in self.names])
+
+    def encode(self, owner: str, X: pd.DataFrame) -> Float:
+        """Mark the gaps as rows are encoded."""
+        return np.where(self.of(X), np.nan, 0.0)
+
+
 class SourceChanged(ValueError):  # noqa: N818 - users see a ValueError
     """Raise when a pass reads other rows than the one before."""
 
@@ -214,19 +234,21 @@ class Reader:
     seen : rows, and sum of their outcomes, of the first pass
     filler : fills gaps after the other transformers; None where there are none
     allows_gaps : whether rows with gaps are encoded as they are
+    dropping : columns for whose gaps rows are left out; None where none are
     """
 
     owner: str
     opened: Opened
     roles: Roles
     steps: list[Any] = field(default_factory=list)
-    encoding: ColumnEncoding | None = None
+    encoding: ColumnEncoding | GapMarks | None = None
     position: int | None = None
     weight_factor: float | None = None
     labels: dict[Any, int] = field(default_factory=dict)
     seen: tuple[int, float] | None = None
     filler: Any = None
     allows_gaps: bool = False
+    dropping: GapMarks | None = None
 
     def raw(self) -> Iterator[RawRows]:
         """Read the source once, and compare with the pass before."""
@@ -235,7 +257,10 @@ class Reader:
             if table.num_rows:
                 rows = raw_rows(table, self.roles)
                 n, total = n + len(rows.y), total + float(rows.y.sum())
-                yield rows
+                if self.dropping is not None:
+                    rows = rows.taken(np.flatnonzero(~self.dropping.of(rows.X).any(axis=1)))
+                if len(rows.y):
+                    yield rows
         self.check_same(n, total)
 
     def learned(self) -> tuple[dict[Any, int], tuple[int, float] | None]:

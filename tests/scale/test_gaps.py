@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from sklearn.pipeline import make_pipeline
 
+import segcate
 from segcate.effects import SegmentMatching
 from segcate.scale._rows import _refuse_gaps
+from segcate.segmentation import KMeansSegmenter
 from tests.scale.test_fit import (
     assert_same,
     fitted_in_memory,
@@ -68,13 +71,65 @@ def test_few_gaps_need_no_word():
     ("how", "message"),
     [
         ("auto", r"% of the rows of segment .* are incomplete.* missing='indicator'"),
-        ("drop", "leave the incomplete rows out of the source"),
-        ("impute", "fit a sample in memory"),
+        ("impute", "sample in memory"),
     ],
 )
 def test_what_else_is_asked_for_is_refused(how, message):
     with pytest.raises(ValueError, match=message):
         fitted_in_parts(SegmentMatching(missing=how, on_empty="nan"), with_gaps(3000))
+
+
+def with_gaps_in_levels(n=4000):
+    """Gaps in numbers and in a category, a level and a segment that only incomplete rows have."""
+    frame, rng = with_gaps(n), np.random.default_rng(2)
+    plan = rng.choice(["basic", "plus", None], n, p=[0.5, 0.4, 0.1])
+    plan[frame["segment"].isin([7, 8, 9]).to_numpy()] = "basic"
+    plan[frame["age"].isna() & (rng.random(n) < 0.3)] = "old"
+    frame.loc[:20, "segment"], frame.loc[:20, "visits"] = 11, np.nan
+    return frame.assign(plan=plan)
+
+
+@pytest.mark.parametrize("weight", [None, "weight", "count"])
+@pytest.mark.parametrize("bias", [False, True])
+def test_complete_rows_are_those_in_memory(bias, weight):
+    def model():
+        options = {"adjustment": "bias"} if bias else {}
+        return SegmentMatching(missing="drop", on_empty="nan", **options)
+
+    frame, names = with_gaps_in_levels(), ["age", "visits", "stay", "plan", "segment"]
+    given = {} if weight is None else {"sample_weight": frame[weight]}
+    with segcate.routing():
+        expected = model().fit(frame[names], frame["spend"], treatment=frame["mail"], **given)
+    found = fitted_in_parts(model(), frame, weight, columns=names, part_size=500)
+    assert_same(expected, found)
+    assert 11 not in found.effects_.index
+    assert found.summary().split("Missing")[1] == expected.summary().split("Missing")[1]
+    assert found.covariates_.equals(expected.covariates_)
+    complete = frame[names].notna().all(axis=1)
+    assert found.scale_report_["n_rows"] == complete.sum() == len(expected.complete_rows_)
+    assert found.scale_report_["n_rows_left_out"] == (~complete).sum()
+
+
+def test_complete_rows_after_a_segmenter():
+    frame = with_gaps(3000)
+    pipe = make_pipeline(
+        KMeansSegmenter(3, columns=["stay"], random_state=0), SegmentMatching(missing="drop")
+    )
+    found = fitted_in_parts(pipe, frame, columns=["age", "visits", "stay"])
+    X = found[:-1].transform(frame[["age", "visits", "stay"]])
+    expected = SegmentMatching(missing="drop").fit(X, frame["spend"], treatment=frame["mail"])
+    assert_same(expected, found[-1])
+
+
+def test_drop_needs_both_arms_and_nothing_where_nothing_is_missing():
+    frame = with_gaps(600)
+    none_left = frame.assign(age=frame["age"].where(frame["mail"] == 0))
+    with pytest.raises(ValueError, match=r"missing='drop' no treated row is left \(\d+ of 600"):
+        fitted_in_parts(SegmentMatching(missing="drop", on_empty="nan"), none_left)
+    whole = made_table(2000)
+    found = fitted_in_parts(SegmentMatching(missing="drop", on_empty="nan"), whole)
+    assert_same(fitted_in_memory(SegmentMatching(on_empty="nan"), whole), found)
+    assert "n_rows_left_out" not in found.scale_report_
 
 
 def test_gaps_that_nobody_fills_are_refused():

@@ -182,12 +182,16 @@ def test_the_defaults_are_those_in_memory(connected):
     pd.testing.assert_frame_equal(found.second_estimate_.table, table, rtol=1e-9, atol=1e-12)
 
 
-def test_gaps_are_filled_as_in_memory(spark):
+@pytest.mark.parametrize("how", ["indicator", "drop"])
+def test_gaps_are_treated_as_in_memory(spark, how):
     frame = with_gaps(3000).drop(columns="weight")
     source = on_spark(spark, frame)
-    found = fitted_in_parts(model_of(missing="indicator"), frame, source=source, part_size=600)
-    assert_same(fitted_in_memory(model_of(missing="indicator"), frame), found)
-    assert "age: missing" in found.balance_.index.get_level_values(-1)
+    found = fitted_in_parts(model_of(missing=how), frame, source=source, part_size=600)
+    assert_same(fitted_in_memory(model_of(missing=how), frame), found)
+    is_said = "age: missing" in found.balance_.index.get_level_values(-1)
+    assert is_said == (how == "indicator")
+    if how == "drop":
+        return
     with pytest.raises(ValueError, match=r"% of the rows of segment .* are incomplete"):
         fitted_in_parts(model_of(), frame, source=source)
     assert not spark.sparkContext._jsc.getPersistentRDDs()
