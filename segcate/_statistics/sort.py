@@ -12,6 +12,9 @@ from segcate._kernels import are_few, kernel
 _DIGIT_BITS = 11
 _N_BUCKETS = 1 << _DIGIT_BITS
 _N_DIGITS = 6
+# Leading digits (sign, exponent and 21 bits) tell most scores apart; beyond this share of rows they do not.
+_N_LEADING = 3
+_MOST_UNSETTLED = 0.1
 # So many slices are sorted one by one by numpy; more of them in one go.
 _FEW_SLICES = 64
 # Rows whose slices are sorted together.
@@ -87,17 +90,52 @@ def _ascending_keys(values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
 
 
 def _order_of_keys(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
-    """Sort keys stably by least significant digits; passes with one bucket are skipped."""
+    """Sort keys stably by their leading digits, and put right the few that those leave unsorted.
+
+    Where they leave many, least significant digits come first; passes with one bucket are skipped.
+    """
     counts = np.zeros(_N_DIGITS * _N_BUCKETS, np.int64)
     _count_digits(keys, counts)
     by_digit = counts.reshape(_N_DIGITS, _N_BUCKETS)
     starts = np.cumsum(by_digit, axis=1) - by_digit
-    place, spare = np.arange(len(keys), dtype=np.int32), np.empty(len(keys), np.int32)
-    spare_keys = np.empty_like(keys)
-    for digit in np.flatnonzero(by_digit.max(axis=1) < len(keys)).tolist():
-        _deal_places(keys, place, starts[digit], np.uint64(digit * _DIGIT_BITS), spare_keys, spare)
-        keys, spare_keys, place, spare = spare_keys, keys, spare, place
+    telling = np.flatnonzero(by_digit.max(axis=1) < len(keys)).tolist()
+    leading = [digit for digit in telling if digit >= _N_DIGITS - _N_LEADING]
+    ordered, place = _dealt(keys, leading, starts.copy())
+    if len(leading) == len(telling):
+        return place
+    unsettled = _unsettled(ordered)
+    if len(unsettled) > _MOST_UNSETTLED * len(keys):
+        return _dealt(keys, telling, starts)[1]
+    rows = place[unsettled]
+    place[unsettled] = rows[np.argsort(ordered[unsettled], kind="stable")]
     return place
+
+
+def _dealt(
+    keys: npt.NDArray[np.uint64], digits: list[int], starts: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
+    """Deal keys and their places by one digit after the other."""
+    place, spare = np.arange(len(keys), dtype=np.int32), np.empty(len(keys), np.int32)
+    dealt, spare_keys = keys, np.empty_like(keys)
+    for digit in digits:
+        _deal_places(dealt, place, starts[digit], np.uint64(digit * _DIGIT_BITS), spare_keys, spare)
+        used = np.empty_like(keys) if dealt is keys else dealt
+        dealt, spare_keys, place, spare = spare_keys, used, spare, place
+    return dealt, place
+
+
+def _unsettled(ordered: npt.NDArray[np.uint64]) -> npt.NDArray[np.intp]:
+    """Return the positions of keys that share their leading digits with a smaller key behind them."""
+    descends = np.flatnonzero(ordered[1:] < ordered[:-1])
+    if not len(descends):
+        return descends
+    leading = ordered >> np.uint64(_DIGIT_BITS * (_N_DIGITS - _N_LEADING))
+    first = np.searchsorted(leading, leading[descends], side="left")
+    stop = np.searchsorted(leading, leading[descends], side="right")
+    ends = np.zeros(len(ordered) + 1, dtype=np.int64)
+    ends[np.unique(first)] = 1
+    ends[np.unique(stop)] -= 1
+    return np.flatnonzero(np.cumsum(ends[:-1]))
 
 
 @kernel

@@ -18,15 +18,20 @@ def draw_scores(rng, n, kind):
         return np.full(n, 0.25)
     if kind == "both zeros":
         return np.where(rng.random(n) < 0.5, 0.0, -0.0) * rng.integers(0, 2, n)
+    if kind in ("close", "some close"):  # leading digits do not tell them apart
+        share = 1.0 if kind == "close" else 0.02
+        return np.where(
+            rng.random(n) < share, 1 + 1e-12 * rng.integers(0, 999, n), rng.normal(size=n)
+        )
     # magnitudes from denormal to the largest, both signs
     return rng.choice([-1.0, 1.0], n) * 10.0 ** rng.uniform(-320, 308, n)
 
 
-KINDS = ["normal", "ties", "constant", "both zeros", "all magnitudes"]
+KINDS = ["normal", "ties", "constant", "both zeros", "all magnitudes", "close", "some close"]
 
 
 # below and above the sizes from which slices are merged, and sorted by digits
-@pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 400, 512, 513, 3000])
+@pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 400, 512, 513, 3000, 40_000])
 @pytest.mark.parametrize("kind", KINDS)
 def test_order_is_that_of_lexsort(n, kind):
     rng = np.random.default_rng(n)

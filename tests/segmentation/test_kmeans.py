@@ -163,23 +163,33 @@ def test_starts_on_a_sample_end_as_well_as_starts_on_all_rows(scale):
 
 
 def test_a_sample_is_drawn_from_many_rows_and_as_large_as_asked_for(monkeypatch):
-    seen = []
+    seen, single = [], []
 
     def watched(self, rows, *args, **kwargs):
         seen.append((len(rows), self.n_init))
+        single.append(rows.dtype == np.float32)
         return original(self, rows, *args, **kwargs)
 
     original = KMeans.fit
     monkeypatch.setattr(KMeans, "fit", watched)
     X = clouds(120_000)
     KMeansSegmenter(3, n_init=2, random_state=0).fit(X)
-    assert seen == [(20_000, 2), (120_000, 1)]
+    assert seen == [(20_000, 2), (120_000, 1), (120_000, 1)]
+    assert single == [False, True, False]
     seen.clear()
     KMeansSegmenter(3, n_init=2, max_fit_samples=120_000, random_state=0).fit(X)
     KMeansSegmenter(3, n_init=2, max_fit_samples=400, random_state=0).fit(X[:5000])
     KMeansSegmenter(3, n_init=2, random_state=0).fit(X[:5000])
     KMeansSegmenter(3, init=X[:3], max_fit_samples=400).fit(X[:5000])
     assert seen == [(120_000, 2), (400, 2), (5000, 1), (5000, 2), (5000, 1)]
+
+
+@pytest.mark.parametrize("scale", [True, False])
+def test_single_precision_on_the_way_costs_no_digits_far_from_zero(scale):
+    X = clouds(120_000) + [1e9, 0, 0, 0]
+    model = KMeansSegmenter(6, scale=scale, n_init=2, random_state=0).fit(X)
+    centre = [X[model.labels_ == k].mean(axis=0) for k in range(6)]
+    assert np.abs((model.cluster_centers_ - centre) / X.std(axis=0)).max() < 0.01
 
 
 def test_a_sample_with_too_few_different_rows_is_not_used():

@@ -128,8 +128,9 @@ def _add_up(
         if len(rows) == 0:
             continue
         directions, start = arm.fit.directions(code, gaps), 0
+        middle = arm.sums.mean[code] @ directions
         for at, values in curves.blocks(rows):
-            gap = (values - arm.sums.mean[code]) @ directions
+            gap = values @ directions - middle
             if comparison.weight is not None:
                 gap *= comparison.weight[at][:, None]
             if move is not None:

@@ -249,10 +249,11 @@ def _donor_part(
         if len(rows) == 0:
             continue
         directions = arm.fit.directions(code, gaps)
+        middle = arm.sums.mean[code] @ directions
         own = comparison.donor_weight(rows) if known[code] else np.zeros(len(rows))
         start = 0
         for at, values in curves.blocks(rows):
-            exact = (values - arm.sums.mean[code]) @ directions
+            exact = values @ directions - middle
             if comparison.weight is not None:
                 exact *= comparison.weight[at][:, None]
             exact[:, code] += own[start : start + len(at)]
