@@ -186,7 +186,7 @@ def test_a_sample_is_drawn_from_many_rows_and_as_large_as_asked_for(monkeypatch)
 
 @pytest.mark.parametrize("scale", [True, False])
 def test_single_precision_on_the_way_costs_no_digits_far_from_zero(scale):
-    X = clouds(120_000) + [1e9, 0, 0, 0]
+    X = clouds(120_000) + np.array([1e9, 0, 0, 0])
     model = KMeansSegmenter(6, scale=scale, n_init=2, random_state=0).fit(X)
     centre = [X[model.labels_ == k].mean(axis=0) for k in range(6)]
     assert np.abs((model.cluster_centers_ - centre) / X.std(axis=0)).max() < 0.01
