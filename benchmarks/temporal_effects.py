@@ -90,11 +90,14 @@ def cover(world_name: str, n: int, seed: int) -> dict[str, Any]:
     data = model._read(here.fresh)
     origins, _ = model._origins(data, here.origin)
     effects = model._replicates(data, origins, here.plan, here.reference)[:, :, 0, -1:, :1]
+    second = model._second_contrast(data, origins, here.plan, here.reference)[:, 0, -1:, :1]
     record: dict[str, Any] = {"model": "coverage", "world": world_name, "n": n, "seed": seed,
                               "cpu_s": round(seconds, 1), "intervals": []}  # fmt: skip
     for group in ("all", *np.unique(here.group)):
         rows = np.ones(len(here.truth), dtype=bool) if group == "all" else here.group == group
-        table = average_effects("coverage", effects[:, rows], ("y",), 0.95, is_resampled=True)
+        table = average_effects(
+            "coverage", effects[:, rows], ("y",), 0.95, is_resampled=True, second=second[rows]
+        )
         low, high = float(table["ci_low"].iloc[0]), float(table["ci_high"].iloc[0])
         truth, found = float(here.truth[rows].mean()), float(table["effect"].iloc[0])
         record["intervals"].append(

@@ -14,6 +14,7 @@ from segcate.temporal._linear.histories import (
     Histories,
     Widths,
     given_before,
+    level_above,
     level_below,
 )
 from segcate.temporal._linear.step_model import StepModel
@@ -184,7 +185,8 @@ class StepRule:
     What does not change along a path is worked out once: `fixed` by unit, for no treatment and
     each treatment (n, 1 + d_a, q), `last` for treatments of the step before (n, d_a, q), `pairs`
     for treatments given together (n, n_pairs, q), and `by_level` for each treatment what a level below
-    the mean does (n, d_a, d_y, q).
+    the mean does (n, d_a, d_y, q); where treatments bend, `high` is what a level high above the mean does, without and
+    with each treatment (1 + d_a, d_y, q), and `after` what each does after each (d_a, d_a, q).
     """
 
     widths: Widths
@@ -195,6 +197,8 @@ class StepRule:
     by_state: Float
     by_level: Float
     by_marks: Float
+    high: Float
+    after: Float
 
     @classmethod
     def of(cls, model: StepModel, widths: Widths, start: Start) -> StepRule:
@@ -217,7 +221,11 @@ class StepRule:
         )
         pairs = _of_pairs(widths, start.answers, block["pairs"], block["own_pairs"])
         by_marks = start.marks @ block["marks"]
-        return cls(widths, fixed, last, block["earlier"], pairs, by_state, by_level, by_marks)
+        high = block["high"].reshape(-1, d_y, q)
+        after = block["after"].reshape(-1, d_a, q)
+        return cls(
+            widths, fixed, last, block["earlier"], pairs, by_state, by_level, by_marks, high, after
+        )
 
     def next_targets(self, state: Float, now: Float, last: Float, earlier: Float) -> Float:
         """Predict what the next step brings, (n, n_paths, q); treatments may be one for all paths."""
@@ -231,7 +239,15 @@ class StepRule:
         found += earlier @ self.earlier
         for at, (i, j) in enumerate(self.widths.pairs):
             found += (now[..., i] * now[..., j])[..., None] * self.pairs[:, at, None]
+        if self.widths.is_bent:
+            self._bend(found, level_above(state[..., : self.widths.outcome]), now, last)
         return found
+
+    def _bend(self, found: Float, level: Float, now: Float, last: Float) -> None:
+        """Add what levels high above the mean do, and treatments that follow others."""
+        found += level @ self.high[0]
+        for j in range(self.widths.treatment):
+            found += now[..., j, None] * (level @ self.high[1 + j] + last @ self.after[j])
 
 
 def _of_pairs(widths: Widths, answers: Float, common: Float, own: Float) -> Float:

@@ -13,17 +13,23 @@ from segcate._inputs.arrays import Bool, Float, Int
 N_CHANGES, N_MARKED = 3, 2
 # How far below the mean, in standard deviations, a level still changes own answers.
 _LOWEST = -2.0
+# From where, and how far, a level bends what treatments do, in standard deviations above the mean.
+_BEND, _HIGHEST = 1.0, 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Widths:
-    """Count the columns: outcomes, covariates, treatments, static, marks of what was missing."""
+    """Count the columns: outcomes, covariates, treatments, static, marks of what was missing.
+
+    `is_bent` adds those by which treatments bend: levels high above the mean, and treatments just before.
+    """
 
     outcome: int
     covariates: int
     treatment: int
     static: int
     marks: int = 0
+    is_bent: bool = False
 
     @property
     def targets(self) -> int:
@@ -69,6 +75,8 @@ class Widths:
             "treatment_state": d_a * len(self.moderators),
             "before_static": d_a * d_v,
             "marks": self.marks,
+            "high": d_y * (1 + d_a) * self.is_bent,
+            "after": d_a**2 * self.is_bent,
             "own": d_y * (1 + d_a),
             "own_level": d_y * d_a,
             "own_pairs": d_y * 2 * len(self.pairs),
@@ -95,6 +103,8 @@ class Histories:
         Rows of whose step all is known; None: all.
     marks : float64 array of shape (n, t, 2), or None
         1 where the row's treatments, and where its outcomes or covariates, are missing.
+    is_bent : bool
+        Whether features hold what bends treatments.
     """
 
     outcome: Float
@@ -104,6 +114,7 @@ class Histories:
     n_steps: Int
     known: Bool | None = None
     marks: Float | None = None
+    is_bent: bool = False
 
     @property
     def widths(self) -> Widths:
@@ -114,6 +125,7 @@ class Histories:
             self.treatment.shape[2],
             self.static.shape[1],
             0 if self.marks is None else N_MARKED * self.marks.shape[2],
+            self.is_bent,
         )
 
     @property
@@ -183,12 +195,21 @@ def features(histories: Histories) -> Float:
         _times(last, static),
         marks_before(histories),
     ]
+    if widths.is_bent:
+        high = level_above(histories.outcome)
+        parts += [high, _times(now, high), _times(now, last)]
     return np.concatenate(parts, axis=2)
 
 
 def level_below(outcome: Float) -> Float:
     """Return how far scaled outcomes lie below the mean, two standard deviations at most."""
     found: Float = np.clip(outcome, _LOWEST, 0.0)
+    return found
+
+
+def level_above(outcome: Float) -> Float:
+    """Return how far scaled outcomes lie beyond a standard deviation above the mean, two at most."""
+    found: Float = np.clip(outcome - _BEND, 0.0, _HIGHEST)
     return found
 
 

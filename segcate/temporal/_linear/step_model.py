@@ -9,7 +9,7 @@ import numpy as np
 
 from segcate._inputs.arrays import Bool, Float, Int
 from segcate.temporal._linear.histories import Histories, Widths, features, own_features
-from segcate.temporal._linear.own_answers import AnswerLaw, filter_answers, fit_answers
+from segcate.temporal._linear.own_answers import AnswerLaw, are_long, filter_answers, fit_answers
 from segcate.temporal._linear.ridge import RidgeFit, fit_ridge, held_out_errors, sums_by_fold
 
 # Steps of EM: from scratch, and for a resample, which begins at the law of all units.
@@ -83,11 +83,16 @@ def fit_steps(
     sums = sums_by_fold(columns * root, fold, weights)
     models: list[StepModel] = []
     laws: list[AnswerLaw] | None = None
+    has_tails = np.zeros(widths.outcome, dtype=bool)
     penalty, errors = np.empty(0), np.empty(0)
     for i, weight in enumerate(weights):
         first = _fit_pooled(sums[i], widths)
         rest = held_out_errors(_of_outcomes(columns, widths), first, fold)
-        laws = _fit_laws(histories, rest, weight, laws)
+        if laws is None:
+            has_tails = _find_tails(
+                histories, rest, _fit_laws(histories, rest, weight, None, has_tails)
+            )
+        laws = _fit_laws(histories, rest, weight, laws, has_tails)
         answers = _filtered(histories, rest, laws[: widths.outcome])
         own = own_features(answers, histories.treatment, histories.outcome) * is_learned[..., None]
         full = _fit_full(sums[i], columns * root, own * root, fold, weight, widths)
@@ -135,7 +140,11 @@ def _fit_pooled(sums: Float, widths: Widths) -> RidgeFit:
 
 
 def _fit_laws(
-    histories: Histories, errors: Float, weight: Float, start: list[AnswerLaw] | None
+    histories: Histories,
+    errors: Float,
+    weight: Float,
+    start: list[AnswerLaw] | None,
+    has_tails: Bool,
 ) -> list[AnswerLaw]:
     regressors = _regressors(histories.treatment)
     return [
@@ -143,9 +152,18 @@ def _fit_laws(
             errors[..., j], regressors, histories.is_learned, weight,
             n_steps=_EM_STEPS if start is None else _EM_STEPS_AGAIN,
             start=None if start is None else start[j],
+            has_tails=bool(has_tails[j]),
         )
         for j in range(errors.shape[2])
     ]  # fmt: skip
+
+
+def _find_tails(histories: Histories, errors: Float, laws: list[AnswerLaw]) -> Bool:
+    """Tell the outcomes whose errors, given what was known of the unit, have long tails."""
+    known = _filtered(histories, errors, laws)
+    expected = (known * _regressors(histories.treatment)[:, :, None]).sum(axis=3)
+    left = (errors - expected)[histories.is_learned]
+    return np.array([are_long(left[:, j]) for j in range(left.shape[1])])
 
 
 def _filtered(histories: Histories, errors: Float, laws: list[AnswerLaw]) -> Float:

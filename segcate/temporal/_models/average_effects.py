@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from segcate._inputs.arrays import Float, Int
 from segcate._statistics.intervals import Law
+from segcate.exceptions import SegcateWarning
+
+# Chance at which a difference between an estimate and a second model is told of.
+_ALARM = 0.01
 
 
 def check_n_models(owner: str, n_models: int) -> None:
@@ -26,6 +33,7 @@ def average_effects(
     fold: Int | None = None,
     *,
     is_resampled: bool = False,
+    second: Float | None = None,
 ) -> pd.DataFrame:
     """Average effects over units, with an interval for each step.
 
@@ -38,6 +46,9 @@ def average_effects(
     is_resampled : bool, default=False
         True where the first model is the estimate and the others are fits to resampled units: their
         variance counts once, as it is the estimate's own.
+    second : float64 array of shape (n_units, horizon, n_outcomes), default=None
+        Effects by a second model. How far its average lies from the estimate counts as a bias that may be:
+        its square is added to the variance.
     """
     n, horizon, d = effects.shape[1:]
     estimate = effects[0] if is_resampled else effects.mean(axis=0)
@@ -50,8 +61,52 @@ def average_effects(
     )
     between, df = _between(effects, np.zeros(n, dtype=np.intp) if fold is None else fold)
     share = 1.0 if is_resampled else 1.0 + 1.0 / n_models
-    std_error = np.sqrt(within + share * between)
+    std_error = np.sqrt(within + share * between + _gap(estimate, second) ** 2)
     return interval_table(outcomes, n, effect, std_error, df, confidence_level)
+
+
+def _gap(estimate: Float, second: Float | None) -> Float | float:
+    """Return how far the average of the second model lies from the estimate's, (horizon, d)."""
+    if second is None or len(second) == 0:
+        return 0.0
+    found: Float = second.mean(axis=0) - estimate.mean(axis=0)
+    return found
+
+
+def warn_of_second(
+    owner: str,
+    effects: Float,
+    second: Float,
+    outcomes: tuple[str, ...],
+    first_step: int = 1,
+    stacklevel: int = 3,
+) -> None:
+    """Warn where the average effect by a second model lies further away than resamples do.
+
+    Parameters
+    ----------
+    effects : float64 array of shape (1 + n_resamples, n_units, horizon, n_outcomes), the estimate first
+    second : float64 array of shape (n_units, horizon, n_outcomes)
+    first_step : the step that stands first
+    """
+    gap = np.asarray(_gap(effects[0], second))
+    if len(effects) < 3:
+        return
+    error = effects[1:].mean(axis=1).std(axis=0, ddof=1)
+    n_errors = stats.t.isf(_ALARM / 2, len(effects) - 2)
+    step, which = np.nonzero(np.abs(gap) > n_errors * error)
+    if len(step) == 0:
+        return
+    k, j = step[-1], which[-1]
+    estimate = float(effects[0][:, k, j].mean())
+    warnings.warn(
+        f"{owner}: the average effect on {outcomes[j]!r} at step {first_step + k} is {estimate:.3g}, and "
+        f"{estimate + gap[k, j]:.3g} by a second model in which treatments may wear off and act otherwise on high "
+        "outcomes. The two differ by more than chance would have it: believe neither. Intervals are as much wider. "
+        "Compare with GNet, or ask about shorter plans.",
+        SegcateWarning,
+        stacklevel=stacklevel,
+    )
 
 
 def interval_table(

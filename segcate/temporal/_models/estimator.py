@@ -19,7 +19,7 @@ from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_in_unit_interval, is_whole
 from segcate.exceptions import SegcateWarning
 from segcate.temporal._linear.choose_scale import choose_scales
-from segcate.temporal._models.average_effects import average_effects
+from segcate.temporal._models.average_effects import average_effects, warn_of_second
 from segcate.temporal._models.calibration import calibrate, report
 from segcate.temporal._models.treatment_weights import (
     future_weights,
@@ -185,14 +185,18 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         data = self._read(panel)
         origins, rows = self._origins(data, origin)
         effects = self._replicates(data, origins, plan, reference)
-        by_unit = np.where(rows[None, :, :, None, None], effects, 0.0).sum(axis=2)
-        by_unit /= rows.sum(axis=1)[None, :, None, None]
+        by_unit = _over_origins(effects, rows)
+        second = self._second_contrast(data, origins, plan, reference)
+        if second is not None:
+            second = _over_origins(second[None], rows)[0]
+            warn_of_second(owner, by_unit, second, self._roles.outcome)
         return average_effects(
             owner,
             by_unit,
             self._roles.outcome,
             confidence_level,
             is_resampled=self._is_resampled,
+            second=second,
         )
 
     def score(self, panel: Any, y: Any = None) -> float:
@@ -350,6 +354,12 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         """Return the contrast by every model, or by the estimate and then every resample."""
         return self._contrast(panel, origins, plan, reference)
 
+    def _second_contrast(
+        self, panel: Panel, origins: Int, plan: Any, reference: Any
+    ) -> Float | None:
+        """Return the contrast by a second, less simple model, (n, n_origins, horizon, d), where there is one."""
+        return None
+
     def _effect_names(self) -> tuple[str, ...]:
         names = self._roles.outcome
         return ("effect",) if len(names) == 1 else tuple(f"effect_{name}" for name in names)
@@ -366,6 +376,13 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         unit, which = np.nonzero(rows)
         times = panel.times(unit, origins[unit, which])
         return steps_frame(self._roles.id, panel.ids[unit], times, named(names, values))
+
+
+def _over_origins(effects: Float, rows: npt.NDArray[np.bool_]) -> Float:
+    """Average the effects on each unit over its origins: (n_models, n, horizon, d)."""
+    total = np.where(rows[None, :, :, None, None], effects, 0.0).sum(axis=2)
+    found: Float = total / rows.sum(axis=1)[None, :, None, None]
+    return found
 
 
 def name_roles(owner: str, estimator: Any) -> Roles:

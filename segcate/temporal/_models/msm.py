@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._inputs.arrays import Float, Int
+from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_in_unit_interval, check_number, check_option
 from segcate._statistics.sandwich import sums_by_group, unit_factor
 from segcate.exceptions import SegcateWarning
@@ -43,7 +44,8 @@ class MSM(TemporalEstimator):
     treatment is given, and the chance of treatment follows a logistic regression. Its effects are the
     same for all units of the same static columns, or with ``interactions=None`` for everyone. **When a
     treatment is given does not count**: plans ``[1, 0, 0]`` and ``[0, 0, 1]`` have one effect after three
-    steps. Where the last step acts more than the first, compare plans by `LinearGComputation`.
+    steps, and a contrast of such plans warns. Where the last step acts more than the first, compare plans by
+    `LinearGComputation`.
 
     Parameters
     ----------
@@ -130,7 +132,9 @@ class MSM(TemporalEstimator):
         check_transform(owner, self.outcome_transform)
         check_option(owner, "interactions", self.interactions, (None, "static"))
         check_option(owner, "leaving", self.leaving, LEAVING)
-        check_number(owner, "clip", self.clip, least=0, below=0.5)
+        check_number(
+            owner, "clip", self.clip, least=0, below=0.5, advice="With 0 no weight is cut off."
+        )
         roles = name_roles(owner, self)
         data = read_panel(owner, panel, roles, min_steps=2)
         check_treatments(owner, data, roles)
@@ -203,6 +207,30 @@ class MSM(TemporalEstimator):
         self._warn_of_weights(owner, len(given))
         n, df = found[self._roles.id].nunique(), self.weights_.shape[0] - 1.0
         return interval_table(self._roles.outcome, n, effect, std_error, df, confidence_level)
+
+    def _contrast(self, panel: Panel, origins: Int, plan: Any, reference: Any) -> Float:
+        found = super()._contrast(panel, origins, plan, reference)
+        self._warn_of_order(panel, plan, reference)
+        return found
+
+    def _warn_of_order(self, panel: Panel, plan: Any, reference: Any) -> None:
+        """Warn of steps by which both plans have given as many treatments, in another order."""
+        ours, theirs = (
+            self._plan_flags(panel, p, what)
+            for p, what in ((plan, "plan"), (reference, "reference"))
+        )
+        differs = (ours != theirs).any(axis=(0, 2))
+        has_differed = np.maximum.accumulate(differs)
+        are_as_many = (np.cumsum(ours - theirs, axis=1) == 0).all(axis=(0, 2))
+        steps = np.flatnonzero(has_differed & are_as_many) + 1
+        if len(steps):
+            warnings.warn(
+                f"{type(self).__name__}: by step {listed(steps)} both plans give each treatment as often, in "
+                "another order. Here treatments are counted and it does not matter when they are given, so that "
+                "the effect is 0 whatever the truth. Compare such plans by LinearGComputation.",
+                SegcateWarning,
+                stacklevel=4,
+            )
 
     def _warn_of_weights(self, owner: str, horizon: int) -> None:
         """Warn of steps for which few units carry most of the weight."""

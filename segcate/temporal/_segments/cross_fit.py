@@ -326,7 +326,9 @@ def _gather(parts: list[UnitEffects], fold: Int) -> UnitEffects:
     effects = np.concatenate([part.effects for part in parts], axis=1)[:, order]
     followed = np.concatenate([part.followed for part in parts])[order]
     kinds = tuple(_gather(list(kind), fold) for kind in zip(*(p.kinds for p in parts), strict=True))
-    return UnitEffects(effects, followed, parts[0].is_resampled, kinds)
+    seconds = [part.second for part in parts if part.second is not None]
+    second = np.concatenate(seconds)[order] if seconds else None
+    return UnitEffects(effects, followed, parts[0].is_resampled, kinds, second)
 
 
 def _count_folds(labels: Int64, fold: Int, segments: Int64) -> pd.Series[int]:

@@ -12,7 +12,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from segcate._inputs.arrays import Bool, Float, Int
 from segcate._inputs.parameters import check_count, check_in_unit_interval
-from segcate.temporal._models.average_effects import average_effects, mean_of_intervals
+from segcate.temporal._models.average_effects import (
+    average_effects,
+    mean_of_intervals,
+    warn_of_second,
+)
 from segcate.temporal._panel.panel import Panel
 from segcate.temporal._panel.plan import TreatmentPlan
 from segcate.temporal._segments.trajectories import TrajectorySegmenter
@@ -32,12 +36,15 @@ class UnitEffects:
         Whether the first model is the estimate and the others are fits to resamples.
     kinds : tuple of UnitEffects
         Those of every estimator of a `TemporalMean`, whose means `effects` holds; else empty.
+    second : float64 array of shape (n_units, n_outcomes), or None
+        Effects by a second model, where the estimator has one.
     """
 
     effects: Float
     followed: Float
     is_resampled: bool = False
     kinds: tuple[UnitEffects, ...] = ()
+    second: Float | None = None
 
     @property
     def estimate(self) -> Float:
@@ -66,6 +73,7 @@ class UnitEffects:
             confidence_level,
             None if fold is None else fold[rows],
             is_resampled=self.is_resampled,
+            second=None if self.second is None else self.second[rows, None],
         )
 
 
@@ -183,8 +191,15 @@ def follow_plans(
     origins, _ = estimator._origins(data, origin)
     effects = estimator._replicates(data, origins, plan, reference)[:, :, 0]
     at = check_step(owner, step, effects.shape[2]) - 1
+    second = estimator._second_contrast(data, origins, plan, reference)
+    if second is not None:
+        second = second[:, 0, at]
+        outcomes = estimator._roles.outcome
+        warn_of_second(owner, effects[:, :, [at]], second[:, None], outcomes, at + 1, stacklevel=4)
     followed = [_followed(estimator, data, origins, treatments) for treatments in (plan, reference)]
-    return UnitEffects(effects[:, :, at], np.column_stack(followed), estimator._is_resampled)
+    return UnitEffects(
+        effects[:, :, at], np.column_stack(followed), estimator._is_resampled, second=second
+    )
 
 
 def effects_by_segment(

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segcate.temporal._linear.own_answers import AnswerLaw, filter_answers, fit_answers
+from segcate.temporal._linear.own_answers import (
+    AnswerLaw,
+    are_long,
+    filter_answers,
+    fit_answers,
+)
 
 COVARIANCE = np.array([[0.4, 0.1], [0.1, 0.2]])
 NOISE = 0.5
@@ -24,6 +29,24 @@ def test_em_finds_the_law():
     law = fit_answers(errors, regressors, is_learned, np.ones(2000))
     np.testing.assert_allclose(law.covariance, COVARIANCE, rtol=0.2)
     assert law.noise == pytest.approx(NOISE, rel=0.05)
+
+
+def test_errors_far_out_do_not_blow_up_the_noise():
+    errors, regressors, is_learned = simulated(1000, 20)
+    errors[:, ::10] += 6.0 * np.random.default_rng(1).normal(size=(1000, 2))
+    plain, robust = (
+        fit_answers(errors, regressors, is_learned, np.ones(1000), has_tails=has_tails)
+        for has_tails in (False, True)
+    )
+    assert plain.noise > 4.0
+    assert robust.noise < 2 * NOISE
+    np.testing.assert_allclose(robust.covariance, COVARIANCE, atol=0.1)
+
+
+def test_long_tails_are_told_from_normal_errors():
+    rng = np.random.default_rng(0)
+    assert not any(are_long(rng.normal(size=2000)) for _ in range(20))
+    assert all(are_long(rng.standard_t(4, size=2000)) for _ in range(20))
 
 
 def test_a_weight_is_as_many_copies_of_a_unit():

@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 
 from segcate.exceptions import SegcateWarning
 from segcate.temporal import MSM, LinearGComputation
-from segcate.temporal._models.average_effects import average_effects
+from segcate.temporal._models.average_effects import average_effects, warn_of_second
 from tests.helpers.small_panels import binary_panel, linear_panel, small_panel
 
 PLAN = {"a0": [1, 1, 0], "a1": [0, 1, 1]}
@@ -155,6 +155,30 @@ def test_intervals_from_resamples_by_hand():
     assert row["effect"] == pytest.approx(6.0)
     assert row["std_error"] == pytest.approx(np.sqrt((2 / 2 + 2 / 2 + 8 / 2) / 3 + 7.0))
     assert row["df"] == 2
+
+
+def test_a_second_model_that_disagrees_widens_the_interval_by_hand():
+    effects = np.array([[5.0, 7.0], [0.0, 2.0], [1.0, 3.0], [4.0, 8.0]])[:, :, None, None]
+    second = np.array([9.0, 11.0])[:, None, None]  # 4 above the estimate, 6
+    (row,) = average_effects("M", effects, ("y",), 0.95, is_resampled=True, second=second).to_dict(
+        "records"
+    )
+    assert row["effect"] == pytest.approx(6.0)
+    assert row["std_error"] == pytest.approx(np.sqrt((2 / 2 + 2 / 2 + 8 / 2) / 3 + 7.0 + 16.0))
+
+
+def test_a_second_model_is_told_of_beyond_chance():
+    rng = np.random.default_rng(0)
+    effects = np.concatenate(
+        [np.ones((1, 5, 2, 1)), 1 + 0.1 * rng.normal(size=(50, 1, 2, 1)) + np.zeros((1, 5, 1, 1))]
+    )
+    near, far = np.full((5, 2, 1), 1.1), np.full((5, 2, 1), 1.1)
+    far[:, 1] = 2.0
+    warn_of_second("M", effects, near, ("y",))
+    with pytest.warns(
+        SegcateWarning, match=r"'y' at step 2 is 1, and 2 by a second model.*believe neither"
+    ):
+        warn_of_second("M", effects, far, ("y",))
 
 
 def test_intervals_of_several_outcomes_name_them():

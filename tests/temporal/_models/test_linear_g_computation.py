@@ -10,6 +10,7 @@ import pytest
 from sklearn.base import clone
 
 from benchmarks.temporal_cells.customers import ROLES, customers
+from segcate.exceptions import SegcateWarning
 from segcate.temporal import (
     LinearGComputation,
     TrajectorySegmenter,
@@ -60,6 +61,31 @@ def test_where_a_treatment_does_nothing_nothing_is_found():
     table = model.effect_interval(panel, {"b": [1, 1, 1]}, {"b": [0, 0, 0]})
     assert (table["effect"].abs() < 3 * table["std_error"]).all()
     assert (table["std_error"] < 0.15).all()
+
+
+def wearing_off(n=400, t=12, seed=0):
+    """Make a panel in which a treatment does the less, the more was given; and the truth after three steps."""
+    rng = np.random.default_rng(seed)
+    y, a, dose = np.zeros((n, t)), np.zeros((n, t), dtype=int), np.zeros(n)
+    for s in range(t - 1):
+        a[:, s] = rng.random(n) < 1 / (1 + np.exp(0.4 + y[:, s]))
+        y[:, s + 1] = 0.7 * y[:, s] + a[:, s] * np.exp(-dose) + 0.5 * rng.normal(size=n)
+        dose = 0.5 * dose + a[:, s]
+    effect = np.zeros(n)
+    for _ in range(3):
+        effect, dose = 0.7 * effect + np.exp(-dose), 0.5 * dose + 1
+    ids, times = np.repeat(np.arange(n), t), np.tile(np.arange(t), n)
+    frame = pd.DataFrame({"id": ids, "t": times, "y": y.ravel(), "a": a.ravel()})
+    return frame, effect.mean()
+
+
+def test_an_effect_that_wears_off_is_doubted_and_its_interval_wide():
+    panel, truth = wearing_off()
+    model = LinearGComputation("a", "y", horizon=3, random_state=0).fit(panel)
+    with pytest.warns(SegcateWarning, match="by a second model in which treatments may wear off"):
+        last = model.effect_interval(panel, ALWAYS, NEVER).iloc[-1]
+    assert last["effect"] > truth + 0.1
+    assert last["ci_low"] < truth < last["ci_high"]
 
 
 def test_means_are_those_of_the_outcome_and_not_of_its_logarithm():

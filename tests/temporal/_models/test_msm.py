@@ -179,3 +179,19 @@ def test_a_treatment_that_does_not_vary_is_refused(value, word):
     panel = small_panel().assign(a1=value)
     with pytest.raises(ValueError, match=f"MSM: treatment 'a1' is {word} given in .* steps"):
         MSM(["a0", "a1"], "y", horizon=2).fit(panel)
+
+
+def test_plans_that_differ_in_order_alone_are_warned_of():
+    panel = linear_panel(200)
+    model = MSM("a", "y", horizon=3).fit(panel)
+    first, last = {"a": [1, 0, 0]}, {"a": [0, 0, 1]}
+    with pytest.warns(SegcateWarning, match="by step 3 both plans give each treatment as often"):
+        found = model.effect(panel, first, last)
+    assert (found.loc[found["step"] == 3, "effect"] == 0).all()
+    model.effect(panel, first, {"a": [0, 0, 0]})  # as many by no step
+    model.effect(panel, first, first)
+
+
+def test_how_weights_are_left_as_they_are_is_told():
+    with pytest.raises(ValueError, match=r"`clip` must .*With 0 no weight is cut off"):
+        MSM("a", "y", clip=None).fit(linear_panel(50))
