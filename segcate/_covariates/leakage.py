@@ -24,7 +24,10 @@ from segcate._inputs.cells import MISSING
 from segcate._inputs.kinds import read_column
 from segcate._inputs.texts import is_number
 
-Sign = Literal["treatment", "gate", "reverse gate", "nearly y", "close to y", "name", "randomised"]
+Sign = Literal[
+    "treatment", "treated only", "gate", "reverse gate", "nearly y", "treated level", "close to y",
+    "name", "randomised",
+]  # fmt: skip
 
 N_BINS = 20
 # A value that more than this share of the rows have is a bin of its own.
@@ -35,6 +38,7 @@ FEWEST_TO_DECIDE = 10
 FEWEST_ROWS_A_BIN = 5
 FEWEST_EXPECTED = 10.0
 GATE_SHARE = 0.1
+TREATED_SHARE = 0.1
 DECIDES_AUC = 0.999
 NEARLY_R2, CLOSE_R2 = 0.8, 0.4
 NEARLY_AUC, CLOSE_AUC = 0.95, 0.85
@@ -74,7 +78,7 @@ class Leak:
     @property
     def is_strong(self) -> bool:
         """Tell whether the sign is strong enough to ask before the column is used."""
-        return self.sign in ("gate", "reverse gate", "nearly y")
+        return self.sign in ("treated only", "gate", "reverse gate", "nearly y")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,8 @@ class _Outcome:
             return True
         if self.arms and self.mostly_zero and self._gates(column, 1.0, 0.0):
             return True
+        if self._of_treated_only(column, 1.0, 0.0):
+            return True
         slack = 0.1
         near = CLOSE_AUC if self.is_binary else CLOSE_R2
         return any(arm.told_by(column.codes) > near - slack for arm in self.arms) or self._is_copy(
@@ -196,8 +202,11 @@ class _Outcome:
         auc = self._auc_of_treatment(column)
         if auc >= DECIDES_AUC:
             return "treatment", f"it tells who was treated (AUC {auc:.4g})"
+        treated_only = self._of_treated_only(column, FEWEST_EXPECTED, TREATED_SHARE)
+        if treated_only and treated_only[0] == "treated only":
+            return treated_only
         if not self.arms:
-            return None
+            return treated_only
         if self.mostly_zero:
             gates = self._gates(column, FEWEST_EXPECTED, GATE_SHARE)
             if gates:
@@ -211,7 +220,34 @@ class _Outcome:
             return "nearly y", "it puts the rows in nearly the same order as the outcome"
         if told > close:
             return "close to y", f"it is close to the outcome ({word} {told:.3g} within an arm)"
-        return None
+        return treated_only
+
+    def _of_treated_only(
+        self, column: _Column, fewest: float, share: float
+    ) -> tuple[Sign, str] | None:
+        """Find a value that many of the treated have, and no control row: a click, a redeemed coupon.
+
+        Where a column has two values, or a value and nothing, the treatment may have made it.
+        """
+        n_bins, n_treated = len(column.labels), int(self.treated.sum())
+        size = np.bincount(column.codes, minlength=n_bins)
+        treated = np.bincount(column.codes[self.treated], minlength=n_bins)
+        expected = size * (1.0 - n_treated / len(self.treated))
+        only = (treated == size) & (expected >= fewest) & (treated >= share * n_treated)
+        gap = np.array([label == MISSING for label in column.labels])
+        if gap.any() and (treated == size)[~gap].all() and expected[~gap].sum() >= fewest:
+            n, what = int(size[~gap].sum()), "it is known"
+            if n >= share * n_treated:
+                return "treated only", self._all_treated(n, what)
+        only &= column.is_value
+        if not only.any():
+            return None
+        i = int(np.argmax(only * size))
+        sign: Sign = "treated only" if np.count_nonzero(size) == 2 else "treated level"
+        return sign, self._all_treated(int(size[i]), f"it is {column.labels[i]}")
+
+    def _all_treated(self, n: int, where: str) -> str:
+        return f"all {n:,} rows where {where} were treated ({n / self.treated.sum():.0%} of the treated)"
 
     def _auc_of_treatment(self, column: _Column) -> float:
         n_treated = int(self.treated.sum())

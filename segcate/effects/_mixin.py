@@ -39,6 +39,7 @@ from segcate.effects._thin_segments import (
     merge_thin,
     with_remark,
 )
+from segcate.effects._ways_out import ways_out
 from segcate.exceptions import EmptySegmentError, SegcateWarning
 
 ESTIMANDS = ("att", "atc", "ate")
@@ -116,7 +117,7 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         Positions in X of the rows that were used.
     """
 
-    # What else may fill a segment that has no estimate, for the error message.
+    # What else may help a segment of too few rows, for the error message.
     _remedy: ClassVar[str] = ""
     # Whether `compare_estimators` asks what each row adds to the errors.
     _keeps_row_scores = False
@@ -428,16 +429,17 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         self, owner: str, data: EffectData, estimates: Sequence[SegmentEstimate]
     ) -> None:
         """Raise where segments have no estimate and `on_empty`, or their number, does not allow it."""
-        gaps = [
-            f"segment {label!r}: {e.status}" + _counted_arms(e)
+        empty = [
+            (label, e)
             for label, e in zip(data.segment.labels.tolist(), estimates, strict=True)
             if not e.is_estimated
         ]
+        gaps = [f"segment {label!r}: {e.status}" + _counted_arms(e) for label, e in empty]
         if gaps and (self.on_empty == "raise" or len(gaps) == len(estimates)):
+            ways = ways_out(owner, [e.status for _, e in empty], len(estimates), self._remedy)
             raise EmptySegmentError(
                 f"{owner}: {len(gaps)} of {len(estimates)} segments have no estimate: "
-                f"{first_few(gaps, separator='; ')} (n_samples={data.n_rows}). "
-                f"{_ways_out(owner, len(gaps), len(estimates))}. It may also help to {self._remedy}."
+                f"{first_few(gaps, separator='; ')} (n_samples={data.n_rows}). {ways}."
             )
 
     def _store_effects(
@@ -479,22 +481,6 @@ def _counted_arms(estimate: SegmentEstimate) -> str:
     if " treated, " in estimate.status:
         return ""
     return f" ({estimate.n_treated} treated, {estimate.n_control} control)"
-
-
-def _ways_out(owner: str, n_empty: int, n_segments: int) -> str:
-    """Say what to do about segments without an estimate."""
-    if n_segments == 1:
-        return "All rows are one segment, so an estimate needs more rows of both arms"
-    merge = (
-        f"thin segments into their nearest neighbours, {owner}(min_per_arm=10), or by rows in the segmenter, "
-        "KMeansSegmenter(min_size=50); or make fewer segments, KMeansSegmenter(n_clusters=3)"
-    )
-    if n_empty == n_segments:  # nothing would be left to go on with
-        return f"Merge {merge}"
-    return (
-        f"Keep going without them, {owner}(on_empty='nan'), or with everyone's effect in their place, "
-        f"on_empty='overall'; or merge {merge}"
-    )
 
 
 def _warn_of_few_groups(owner: str, groups: npt.NDArray[np.intp]) -> None:

@@ -203,7 +203,6 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     2        389    0.98       0.07
     """
 
-    _remedy = "widen the caliper"
     _children: ClassVar[dict[str, str]] = {"matcher": "SegmentMatching(PropensityMatcher())"}
 
     matcher_: Matcher

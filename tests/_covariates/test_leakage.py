@@ -18,7 +18,7 @@ from segcate._covariates.leakage import (
 from segcate.datasets import load_nhefs, load_nsw, make_segmented_users, make_uplift
 from tests.helpers.shared import shared_path
 
-STRONG = {"treatment", "gate", "reverse gate", "nearly y"}
+STRONG = {"treatment", "treated only", "gate", "reverse gate", "nearly y"}
 
 
 def signs(X, y, treatment, **options):
@@ -70,6 +70,28 @@ def test_a_column_that_names_the_arm_decides_the_treatment(screen):
     X, y, t, *_ = shop()
     named = X.assign(arm=np.where(t == 1, np.where(y > 0, "mail", "mail2"), "none"), dose=t * 3.5)
     assert signs(named, y, t, screen=screen) == {"arm": "treatment", "dose": "treatment"}
+
+
+@pytest.mark.parametrize("screen", [False, True])
+def test_what_the_treated_alone_can_have_is_found_in_any_dress(screen):
+    X, y, t, *_ = shop()
+    y = y + np.random.default_rng(6).normal(size=len(y))
+    clicked = (t == 1) & (np.random.default_rng(7).random(len(X)) < 0.4)
+    had = X.assign(
+        clicked=clicked,
+        opened=np.where(clicked, "yes", "no"),
+        rating=np.where(clicked, np.arange(len(X)) % 900, np.nan),
+        channel=np.where(clicked, "mail", X["city"]),
+        few=clicked & (np.arange(len(X)) % 10 == 0),
+    )
+    assert signs(had, y, t, screen=screen) == {
+        "clicked": "treated only", "opened": "treated only", "rating": "treated only",
+        "channel": "treated level",
+    }  # fmt: skip
+    assert signs(had[["clicked", "channel"]], y, 1 - t, screen=screen) == {}
+    few_controls = np.flatnonzero((t == 1) | (np.cumsum(t == 0) <= 5))
+    taken = had.iloc[few_controls]
+    assert "clicked" not in signs(taken, y[few_controls], t[few_controls])
 
 
 @pytest.mark.parametrize("size", [1.0, 1e-150, 1e150])

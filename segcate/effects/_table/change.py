@@ -66,9 +66,9 @@ class EffectChange:
         """Say how many segments are compared, whether any changed, and whom `overall` has beside them."""
         n_both = int((np.isfinite(self.before) & np.isfinite(self.after)).sum())
         text = (
-            f"{n_both} of {len(self.labels)} segments have an effect in both fits; none changed: "
+            f"{n_both} of {len(self.labels)} segments have an effect in both fits; "
+            f"test that none of them changed: p = {self.joint.p_value:.2g}"
         )
-        text += f"p = {self.joint.p_value:.2g}"
         return f"{text}. {self._said_of_everyone()}".rstrip()
 
     def _said_of_everyone(self) -> str:
