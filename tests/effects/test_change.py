@@ -101,7 +101,9 @@ def test_segments_of_one_period_only_have_no_change(study, day):
     with pytest.warns(UserWarning, match="3 only before, 1 only after. `overall` compares"):
         found = after.effect_table_.change_from(before)
     assert (found.only_before, found.only_after) == ([3], [1])
-    assert found.describe().startswith("3 of 5 segments have an effect in both fits; test that none of")
+    assert found.describe().startswith(
+        "3 of 5 segments have an effect in both fits; test that none of"
+    )
     assert found.describe() in repr(found)
     assert found.table.index.tolist() == [0, 1, 2, 3, 4]
     assert found.table["change"].isna().tolist() == [False, True, False, True, False]
