@@ -63,7 +63,7 @@ NOT_ALIGNED = set(
     difference download effect_shape effects estimand estimate estimator estimators fill_overall filling func gamma
     groups_before
     greater_is_better group_sd has_propensity heterogeneity high horizon id input_features is_rare k kind kwargs
-    labels level low mark matrix max_covariates max_groups max_share measure metadata method metric missing
+    labels level low mark matrix max_covariates max_groups max_share measure metadata method metric missing more
     n_arms n_bands n_draws n_features n_folds n_groups n_jobs n_patients n_plans n_points n_rows n_samples n_segments
     n_steps n_units name noise normalize notes one order origin other outcome_model overall overlap_loss panel
     params parts path plan probe process_seed profiles prognosis propensity_model random_state reference roles rows

@@ -59,6 +59,15 @@ def how_to_pass(name: str) -> str:
     return text + "."
 
 
+def refuse_positional(owner: str, more: tuple[Any, ...]) -> None:
+    """Refuse arguments of `fit` after X and y that came without a name."""
+    if more:
+        raise TypeError(
+            f"{owner}.fit takes X and y by position and all else by name; {len(more)} more came without "
+            "one. Pass the treatment as `treatment=`, weights as `sample_weight=`, clusters as `groups=`."
+        )
+
+
 class RoutedScorer:
     """A scikit-learn scorer that compares the indexes of all that it is given before it scores.
 

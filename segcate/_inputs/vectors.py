@@ -164,6 +164,19 @@ def as_numbers(owner: str, name: str, values: npt.NDArray[Any], allowed: str) ->
             f"{owner}: {name} must be {allowed}; found {listed(np.unique(values.astype(str)))}. "
             "Recode it to numbers."
         )
+    return _floats(values)
+
+
+def as_hashed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return what a column is hashed by: numbers of any type as floats (one zero, one NaN), all else as it is."""
+    if not are_numbers(values):
+        return values
+    numbers = _floats(values) + 0.0
+    numbers[np.isnan(numbers)] = np.nan
+    return numbers
+
+
+def _floats(values: npt.NDArray[Any]) -> Float:
     if values.dtype.kind == "O":
         values = np.where(pd.isna(values), np.nan, values)
     return values.astype(np.float64)

@@ -19,16 +19,20 @@ from segcate._nuisance.fold_sums import Cells, Sums, sums_of
 __all__ = ["Line", "fit_logistic"]
 
 # A regression is solved when a step moves the log-odds by no more, in root mean square.
-_TOLERANCE = 1e-6
+_TOLERANCE = 1e-5
 _MOST_STEPS = 50
-# Where this many more steps will not do, they are steered by chances of where they have come to, so often
-# at most; where steps are this share of those before even so, folds are solved one by one.
-_FEW_STEPS, _MOST_LOOKS = 3, 6
-_SLOW = 0.5
+# Where a step is more than this share of the one before, folds are steered by chances of where they have come
+# to: after so many steps at the least, and so often at most. A sum of cross products takes as long as ten steps.
+_SLOW, _FEW_STEPS, _MOST_LOOKS = 0.5, 3, 3
+# So many steps together before folds are solved one by one; at once where a step is so much longer than
+# the shortest.
+_MOST_TOGETHER, _ASTRAY = 40, 10.0
+# Steps before the present one that it is extrapolated from.
+_MEMORY = 8
 # To begin with chances stay away from 0 and 1 by this part of the shares of both, and log-odds nearer
-# to 0 than this; later only as near as numbers bear.
+# to 0 than this.
 _CAUTION = 0.2
-_FARTHEST, _OUTERMOST = 8.0, 30.0
+_FARTHEST = 8.0
 # A step is halved until it lowers the loss by this part of what its slope promises.
 _PROMISE, _SHORTEST = 1e-4, 2.0**-20
 _ALL_ALIKE = 1e-12
@@ -75,7 +79,9 @@ def fit_logistic(
     -----
     All folds take Newton's steps together, with one Hessian at chances that folds have on average. It is
     taken anew where steps stay long. It steers the steps and does not move the solution, so that no fold
-    learns from its own rows. Where it steers badly (few rows, or arms far apart) a fold is solved alone.
+    learns from its own rows. Steps are extrapolated from those before (Anderson 1965, Journal of the ACM
+    12:547-560), so that a Hessian that fits a fold badly costs steps, and a step costs little. Where even
+    that does not do (few rows, or arms far apart) a fold is solved alone.
     """
     share = np.array([line.level for line in lines])
     penalty = np.array([line.penalty for line in lines]) * share * (1 - share)
@@ -91,19 +97,13 @@ def fit_logistic(
     start = [lines[k] for k in active]
     near = _working_sums(curves, cells, weight, values, _mean_line(start), None)
     steps = _Steps.begin(near, penalty[active], scale)
-    near = _working_sums(curves, cells, weight, values, steps.mean_line, _FARTHEST)
-    steps = _Steps.begin(near, penalty[active], scale)
     n_looks = 0
-    while not steps.is_done.all():
+    while not steps.is_done.all() and not steps.are_astray:
         rate = steps.step(curves, cells, weight, values)
-        if not rate <= 1.0:
-            break
-        if n_looks < _MOST_LOOKS and float(steps.moved.max()) * rate**_FEW_STEPS > _TOLERANCE:
-            near = _working_sums(curves, cells, weight, values, steps.mean_line, _OUTERMOST)
+        if n_looks < _MOST_LOOKS and steps.n_steps >= _FEW_STEPS and rate > _SLOW:
+            near = _working_sums(curves, cells, weight, values, steps.mean_line, _FARTHEST)
             steps.steer(near)
             n_looks += 1
-        elif rate > _SLOW:
-            break
     for j, k in enumerate(active):
         coef, level, mean = steps.coef[:, j], float(steps.level[j]), steps.sums[j].mean
         if not steps.is_done[j]:
@@ -153,6 +153,25 @@ def _working_sums(
     return sums_of(curves, cells, weighted, response, [0] * cells.serves.shape[1])
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where one regression stands: scaled slopes and level, the step from there, and the gradient."""
+
+    at: Float
+    change: Float
+    gradient: Float
+
+    def extrapolated(self, past: Sequence[_Place]) -> Float:
+        """Return where the steps so far, of here and of places before, would have no length."""
+        if not past:
+            return np.asarray(self.at + self.change)
+        moves = np.column_stack([one.at - self.at for one in past])
+        bends = np.column_stack([one.change - self.change for one in past])
+        slopes = np.column_stack([one.gradient - self.gradient for one in past])
+        share = np.linalg.lstsq(slopes.T @ bends, -slopes.T @ self.change, rcond=1e-12)[0]
+        return np.asarray(self.at + self.change + (moves + bends) @ share)
+
+
 @dataclass(slots=True)
 class _Steps:
     """Where the regressions of all folds stand, and how they are steered.
@@ -163,6 +182,8 @@ class _Steps:
     penalty, level, moved : float64 arrays of shape (n_folds,)
     scale, coef : float64 arrays of shape (n_columns, n_folds)
     factor : Cholesky factor of each fold's ``gram + penalty``
+    past : places that each fold came by, with the same factor
+    n_steps, shortest : steps with the same factor, and the longest of a fold where they were shortest
     """
 
     sums: Sequence[Sums]
@@ -172,6 +193,9 @@ class _Steps:
     level: Float
     moved: Float
     factor: list[tuple[Float, bool]]
+    past: list[list[_Place]]
+    n_steps: int = 0
+    shortest: float = np.inf
 
     @classmethod
     def begin(cls, sums: Sequence[Sums], penalty: Float, scale: Float) -> _Steps:
@@ -182,7 +206,9 @@ class _Steps:
             for one, s, by in zip(factor, sums, scale.T, strict=True)
         ]
         level, moved = np.array([one.response_mean for one in sums]), np.full(len(sums), np.inf)
-        return cls(sums, penalty, scale, np.column_stack(coef), level, moved, factor)
+        return cls(
+            sums, penalty, scale, np.column_stack(coef), level, moved, factor, [[] for _ in sums]
+        )
 
     @property
     def mean_line(self) -> tuple[Float, float]:
@@ -198,26 +224,42 @@ class _Steps:
         """Tell which folds are solved."""
         return np.asarray(self.moved <= _TOLERANCE)
 
+    @property
+    def are_astray(self) -> bool:
+        """Tell whether steps grow longer, or do not end."""
+        longest = float(self.moved.max())
+        is_long = self.n_steps > 0 and not longest <= _ASTRAY * self.shortest
+        return is_long or self.n_steps >= _MOST_TOGETHER
+
     def steer(self, sums: Sequence[Sums]) -> None:
         """Take other sums to steer by, from where the folds stand."""
         for j, (old, new) in enumerate(zip(self.sums, sums, strict=True)):
             self.level[j] += float((new.mean - old.mean) @ self.coef[:, j])
         self.sums, self.factor = sums, _factors(sums, self.penalty, self.scale)
         self.moved = np.full(len(sums), np.inf)
+        self.past = [[] for _ in sums]
+        self.n_steps, self.shortest = 0, np.inf
 
     def step(self, curves: Curves, cells: Cells, weight: Float | None, values: Float) -> float:
         """Take one step in every fold; return the largest share that a step is of the one before."""
         product, total = self._left(curves, cells, weight, values)
         before = self.moved.copy()
+        self.n_steps += 1
         for j, one in enumerate(self.sums):
             scale = self.scale[:, j]
-            shrunken = self.penalty[j] * self.coef[:, j] / np.where(scale > 0, scale, 1.0)
-            gradient = scale * (product[:, j] - one.mean * total[j]) - shrunken
-            change, rise = scale * cho_solve(self.factor[j], gradient), total[j] / one.mass
-            along = max(float(change @ one.gram @ change), 0.0)
-            self.coef[:, j] += change
-            self.level[j] += rise
-            self.moved[j] = np.sqrt(along / one.mass + rise**2)
+            at = self.coef[:, j] / np.where(scale > 0, scale, 1.0)
+            gradient = scale * (product[:, j] - one.mean * total[j]) - self.penalty[j] * at
+            change = cho_solve(self.factor[j], gradient)
+            now = _Place(
+                np.append(at, self.level[j]),
+                np.append(change, total[j] / one.mass),
+                np.append(gradient, total[j]),
+            )
+            goal = now.extrapolated(self.past[j])
+            self.past[j] = [*self.past[j][1 - _MEMORY :], now]
+            self.coef[:, j], self.level[j] = scale * goal[:-1], goal[-1]
+            self.moved[j] = np.sqrt(max(float(now.change @ now.gradient), 0.0) / one.mass)
+        self.shortest = min(self.shortest, float(self.moved.max()))
         return float(np.where(self.is_done, 0.0, self.moved / before).max())
 
     def _left(

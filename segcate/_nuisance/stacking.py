@@ -1,7 +1,7 @@
 """Averages of learners with the weights that predict best out of fold (short-stacking).
 
 Ahrens, Hansen, Schaffer & Wiemann (2025), Journal of Applied Econometrics 40(3):249-269. Where rows are
-many a race on some of them says first which learners need not run on all.
+many a race on some of them says whether trees add to what curves predict.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from segcate._statistics.row_sample import row_keys, sampled
 
 __all__ = ["predict_stacked", "stack_shares"]
 
-# With more rows than this learners race on this part of them, in two folds. Those with a smaller share
-# of the average are left out. Chances, of which 0 and 1 say little, need twice as many rows: on 6,000
-# the loss hardly rose without trees, and on 50,000 it was trees that followed the steps.
+# With more rows than this trees are grown in all folds only where they win a race: grown once, on so many rows,
+# to what the other learners leave, they predict it in the rows that are left.
 FEW_ROWS = 20_000
 _IN_RACE = 6_000
-_LEAST_SHARE = 0.1
-# A race needs so many rows of the rarer value of 0 and 1; it is not worth it on a large part of the rows.
-_RARER_IN_RACE = 600
+# A race is won where what they predict goes along with what is left by so many standard errors.
+_CLEAR = 2.5
+# A race needs so many rows of the rarer value of 0 and 1, and leaves so large a part of the rows.
+_RARER_IN_RACE = 100
 _MOST_IN_RACE = 0.5
 
 
@@ -56,56 +56,50 @@ def predict_stacked(
     n = len(covariates.values)
     there = np.ones(n, dtype=bool) if weight is None else weight > 0
     curves = covariates.curves(np.flatnonzero(there), weight)
-    learners: list[tuple[str, ...]] = [LEARNERS] * len(responses)
+    columns = _smooth(curves, responses, folds, weight)
+    rivals = list(range(len(responses)))
     if n > FEW_ROWS:
-        learners = _race(covariates, curves, responses, folds, weight, seeds, n_jobs)
-    found = _run(covariates, curves, responses, learners, folds, weight, seeds, n_jobs)
-    return [_averaged(table, one, weight) for table, one in zip(found, responses, strict=True)]
-
-
-def _averaged(table: Float, response: Response, weight: Float | None) -> Float:
-    rows = response.rows
-    share = stack_shares(table[rows], response.values[rows], _part(weight, rows))
-    return np.asarray(table @ share, dtype=np.float64)
-
-
-def _run(
-    covariates: Covariates,
-    curves: Curves,
-    responses: Sequence[Response],
-    learners: Sequence[tuple[str, ...]],
-    folds: Folds,
-    weight: Float | None,
-    seeds: Sequence[int],
-    n_jobs: int | None,
-) -> list[Float]:
-    """Return the predictions of the learners of each response, one column each."""
-    columns: list[dict[str, Float]] = [{} for _ in responses]
-    for learner, n_needed in (("lines", 1), ("curves", curves.n_lines + 1)):
-        ones = [place for place, names in enumerate(learners) if learner in names]
-        if ones and curves.n_columns >= n_needed:
-            parts = [responses[place] for place in ones]
-            predicted = predict_by_curves(learner, curves, parts, folds, weight)
-            for place, values in zip(ones, predicted, strict=True):
-                columns[place][learner] = values
-    jobs = [
-        (place, fold)
-        for place, names in enumerate(learners)
-        if "trees" in names
-        for fold in range(len(folds.test))
-    ]
+        keys = row_keys(covariates.values, weight)
+        rivals = [
+            place
+            for place, one in enumerate(responses)
+            if _trees_win(
+                covariates.values,
+                keys,
+                one,
+                _averaged(columns[place], one, weight),
+                weight,
+                seeds[place],
+            )
+        ]
+    jobs = [(place, fold) for place in rivals for fold in range(len(folds.test))]
     predicted = Parallel(n_jobs=n_jobs)(
         delayed(_grow)(covariates.values, responses[i], folds, k, weight, seeds[i] + k)
         for i, k in jobs
     )
     for (place, fold), values in zip(jobs, predicted, strict=True):
-        column = columns[place].setdefault("trees", np.empty(len(covariates.values)))
-        column[folds.test[fold]] = values
-    for place, one in enumerate(responses):
-        columns[place]["mean"] = predict_by_means(one, folds, weight)
-    return [
-        np.column_stack([found[name] for name in LEARNERS if name in found]) for found in columns
-    ]
+        columns[place].setdefault("trees", np.empty(n))[folds.test[fold]] = values
+    return [_averaged(found, one, weight) for found, one in zip(columns, responses, strict=True)]
+
+
+def _averaged(found: dict[str, Float], response: Response, weight: Float | None) -> Float:
+    rows = response.rows
+    table = np.column_stack([found[name] for name in LEARNERS if name in found])
+    share = stack_shares(table[rows], response.values[rows], _part(weight, rows))
+    return np.asarray(table @ share, dtype=np.float64)
+
+
+def _smooth(
+    curves: Curves, responses: Sequence[Response], folds: Folds, weight: Float | None
+) -> list[dict[str, Float]]:
+    """Predict every response by lines, by curves and by means."""
+    columns = [{"mean": predict_by_means(one, folds, weight)} for one in responses]
+    for learner, n_needed in (("lines", 1), ("curves", curves.n_lines + 1)):
+        if curves.n_columns >= n_needed:
+            predicted = predict_by_curves(learner, curves, responses, folds, weight)
+            for found, values in zip(columns, predicted, strict=True):
+                found[learner] = values
+    return columns
 
 
 def _grow(
@@ -119,52 +113,42 @@ def _grow(
     )  # fmt: skip
 
 
-def _race(
-    covariates: Covariates,
-    curves: Curves,
-    responses: Sequence[Response],
-    folds: Folds,
+def _trees_win(
+    X: Float,
+    keys: npt.NDArray[np.uint64],
+    response: Response,
+    smooth: Float,
     weight: Float | None,
-    seeds: Sequence[int],
-    n_jobs: int | None,
-) -> list[tuple[str, ...]]:
-    """Name the learners of each response that are worth fitting on all rows."""
-    keys = row_keys(covariates.values, weight)
-    late = np.zeros(len(keys), dtype=bool)
-    late[np.concatenate(folds.test[len(folds.test) // 2 :])] = True
-    out: list[tuple[str, ...]] = []
-    for response, seed in zip(responses, seeds, strict=True):
-        rows = _racing_rows(response, keys, late)
-        if rows is None:
-            out.append(LEARNERS)
-            continue
-        halves = late[rows]
-        part = Response(response.values[rows], np.ones(len(rows), dtype=bool), response.is_chance)
-        two = Folds((~halves, halves), (np.flatnonzero(halves), np.flatnonzero(~halves)))
-        inputs = covariates.take(rows), curves.take(rows)
-        w = _part(weight, rows)
-        (table,) = _run(*inputs, [part], [LEARNERS], two, w, [seed], n_jobs)
-        names = [name for name in LEARNERS if name != "curves" or curves.n_columns > curves.n_lines]
-        share = stack_shares(table, part.values, w)
-        kept = [name for name, s in zip(names, share, strict=True) if s >= _LEAST_SHARE]
-        out.append(tuple(dict.fromkeys([*kept, "mean"])))
-    return out
+    seed: int,
+) -> bool:
+    """Tell whether trees are worth growing in all folds, beside learners that predict `smooth`."""
+    rows = _racing_rows(response, keys)
+    if rows is None:
+        return True
+    others = response.rows.copy()
+    others[rows] = False
+    left = response.values - smooth
+    found = predict_by_trees(
+        X[rows], left[rows], X[others], weight=_part(weight, rows), is_binary=False,
+        seed=seed % 2**31,
+    )  # fmt: skip
+    along = found * left[others] if weight is None else found * left[others] * weight[others]
+    return bool(along.sum() > _CLEAR * np.sqrt((along**2).sum()))
 
 
-def _racing_rows(
-    response: Response, keys: npt.NDArray[np.uint64], late: npt.NDArray[np.bool_]
-) -> Int | None:
-    """Choose rows of both halves by their content; None where a race is not worth it."""
+def _racing_rows(response: Response, keys: npt.NDArray[np.uint64]) -> Int | None:
+    """Choose rows by their content; None where a race is not worth it."""
     known = np.flatnonzero(response.rows)
-    most = float(_IN_RACE)
+    if len(known) < _IN_RACE:
+        return None
+    most = _MOST_IN_RACE * len(known)
+    size = min(float(_IN_RACE), most)
     if response.is_chance:
         share = float(response.values[known].mean())
-        most = max(2 * most, _RARER_IN_RACE / max(min(share, 1 - share), 1e-12))
-    if most > _MOST_IN_RACE * len(known):
+        size = max(size, _RARER_IN_RACE / max(min(share, 1 - share), 1e-12))
+    if size > most:
         return None
-    rows: Int = known[sampled(keys[known], int(most))]
-    halves = late[rows]
-    return rows if 0 < halves.sum() < len(rows) else None
+    return np.asarray(known[sampled(keys[known], int(size))], dtype=np.intp)
 
 
 def _part(weight: Float | None, rows: Int | npt.NDArray[np.bool_]) -> Float | None:

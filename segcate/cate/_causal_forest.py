@@ -17,6 +17,7 @@ from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import takes_missing
 from segcate._inputs.parameters import check_seed
 from segcate._inputs.present_rows import present_rows
+from segcate._inputs.routing import refuse_positional
 from segcate._inputs.vectors import is_zero_one
 from segcate._nuisance.cross_fit import check_models
 from segcate._nuisance.nuisances import NuisanceModels, warn_of_clipped
@@ -228,7 +229,7 @@ class CausalForest(CATEEstimator):
         self,
         X: Any,
         y: Any,
-        *,
+        *more: Any,
         treatment: Any = None,
         sample_weight: Any = None,
         groups: Any = None,
@@ -243,6 +244,8 @@ class CausalForest(CATEEstimator):
             of outcome and treatment take it, as the default ones do.
         y : array-like of shape (n_samples,)
             Outcome, 0/1 or measured.
+        *more
+            Nothing. Arguments after y go by name, as `treatment=`; others are refused.
         treatment : array-like of shape (n_samples,)
             0/1 or bool, or doses.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -277,6 +280,7 @@ class CausalForest(CATEEstimator):
             measured after the treatment.
         """
         owner = type(self).__name__
+        refuse_positional(owner, more)
         check_forest_parameters(owner, self)
         kind = treatment_kind_of(owner, self.treatment_kind, treatment)
         data = self._check_rows(

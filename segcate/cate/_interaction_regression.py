@@ -15,6 +15,7 @@ from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import check_features, takes_missing
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_in_unit_interval, check_number, check_option
+from segcate._inputs.routing import refuse_positional
 from segcate._statistics.intervals import Law
 from segcate.cate._children import (
     check_child,
@@ -166,7 +167,7 @@ class InteractionRegression(CATEEstimator):
         self,
         X: Any,
         y: Any,
-        *,
+        *more: Any,
         treatment: Any = None,
         sample_weight: Any = None,
         groups: Any = None,
@@ -180,6 +181,8 @@ class InteractionRegression(CATEEstimator):
             Covariates, all of them; a segment column counts as one.
         y : array-like of shape (n_samples,)
             Outcome, 0/1 or measured.
+        *more
+            Nothing. Arguments after y go by name, as `treatment=`; others are refused.
         treatment : array-like of shape (n_samples,)
             0/1 or bool; integer codes of arms, 0 the control; or doses.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -213,6 +216,7 @@ class InteractionRegression(CATEEstimator):
             columns that were probably measured after the treatment.
         """
         owner = type(self).__name__
+        refuse_positional(owner, more)
         self._check_parameters(owner)
         kind = treatment_kind_of(owner, self.treatment_kind, treatment)
         data = self._check_rows(

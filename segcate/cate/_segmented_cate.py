@@ -23,6 +23,7 @@ from segcate._inputs.parameters import (
 )
 from segcate._inputs.part_of_rows import part_of_rows
 from segcate._inputs.present_rows import present_rows
+from segcate._inputs.routing import refuse_positional
 from segcate._inputs.segments import Segment, code_segments
 from segcate._nuisance.nuisances import check_cross_fitting
 from segcate.cate._children import check_child
@@ -176,7 +177,7 @@ class SegmentedCATE(CATEEstimator):
         self,
         X: Any,
         y: Any,
-        *,
+        *more: Any,
         treatment: Any = None,
         sample_weight: Any = None,
         groups: Any = None,
@@ -190,6 +191,8 @@ class SegmentedCATE(CATEEstimator):
             Covariates and the segment column.
         y : array-like of shape (n_samples,)
             Outcome, 0/1 or measured.
+        *more
+            Nothing. Arguments after y go by name, as `treatment=`; others are refused.
         treatment : array-like of shape (n_samples,)
             0/1 or bool; integer codes of arms, 0 the control; or doses.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -224,6 +227,7 @@ class SegmentedCATE(CATEEstimator):
             If X has columns that were probably measured after the treatment.
         """
         owner = type(self).__name__
+        refuse_positional(owner, more)
         estimator = self._check_parameters(owner)
         kind = treatment_kind_of(owner, self.treatment_kind, treatment)
         data = self._check_rows(

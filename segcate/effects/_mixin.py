@@ -22,6 +22,7 @@ from segcate._inputs.kinds import ColumnKind, with_note
 from segcate._inputs.listing import first_few, listed
 from segcate._inputs.parameters import check_count, check_in_unit_interval, check_option
 from segcate._inputs.present_rows import present_rows
+from segcate._inputs.routing import refuse_positional
 from segcate._inputs.segments import Segment, code_segments
 from segcate.base import EffectEstimatorMixin
 from segcate.effects._curved.reweighted import Reweighted
@@ -139,7 +140,7 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         self,
         X: Any,
         y: Any,
-        *,
+        *more: Any,
         treatment: Any = None,
         sample_weight: Any = None,
         groups: Any = None,
@@ -154,6 +155,8 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
             encode or impute in a pipeline; what we fit ourselves does with strings.
         y : array-like of shape (n_samples,)
             Outcome, 0/1 or measured.
+        *more
+            Nothing. Arguments after y go by name, as `treatment=`; others are refused.
         treatment : array-like of shape (n_samples,), values in {0, 1} or bool
             Arm of each row; 1 is treated.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -191,6 +194,7 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
             If modelled chances of treatment were clipped, there are fewer than 30 `groups`, or X has
             columns that were probably measured after the treatment.
         """
+        refuse_positional(type(self).__name__, more)
         return self._fit_effects(
             X, y, treatment=treatment, sample_weight=sample_weight, groups=groups,
             propensity=propensity,

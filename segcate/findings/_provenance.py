@@ -14,6 +14,7 @@ import pandas as pd
 
 import segcate
 from segcate._inputs import frames
+from segcate._inputs.vectors import as_hashed
 from segcate._writing.label_texts import one_line, shortened
 from segcate.findings._source import OWNER, Source
 
@@ -53,7 +54,7 @@ def version_texts(source: Source) -> dict[str, str]:
 def row_hashes(X: Any, vectors: dict[str, Any]) -> npt.NDArray[np.uint64]:
     """Hash names and values of the columns of each row; the order of columns does not matter.
 
-    Whole numbers equal floats of the same value; a missing value is one, however written.
+    Whole numbers and decimals equal floats of the same value; a missing value is one, however written.
     """
     names = frames.column_names(X) or [f"x{i}" for i in range(X.shape[1])]
     mixed = np.zeros(frames.n_rows(X), dtype=np.uint64)
@@ -72,10 +73,8 @@ def data_hash(hashes: npt.NDArray[np.uint64]) -> str:
 
 def _hashed(name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
     """Hash the values of a column together with its name."""
-    if values.dtype.kind in "iufb":
-        values = values.astype(np.float64) + 0.0
-        values[np.isnan(values)] = np.nan
-    else:
+    values = as_hashed(values)
+    if values.dtype.kind != "f":
         series = pd.Series(values)
         values = series.astype(object).where(series.notna(), "").map(str).to_numpy()
     key = hashlib.sha256(name.encode()).hexdigest()[:16]

@@ -1,12 +1,13 @@
 """Row-aligned arguments: which indexes agree, and what an error says of those that do not."""
 
 import re
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from segcate._inputs.vectors import check_same_index, check_vector
+from segcate._inputs.vectors import as_hashed, check_same_index, check_vector
 
 FRAME = pd.DataFrame({"x": range(6)})
 TURNED = pd.Series([0, 1, 0, 1, 0, 1], index=[5, 4, 3, 2, 1, 0])
@@ -70,3 +71,13 @@ def test_the_same_index_object_costs_no_comparison(monkeypatch):
 def test_a_vector_of_another_length_is_refused():
     with pytest.raises(ValueError, match=r"F: `cost` has 2 values for 6 rows"):
         check_vector("F", "cost", [1.0, 2.0], FRAME)
+
+
+def test_numbers_of_any_type_are_hashed_alike_and_text_as_it_is():
+    whole = np.array([0, 3, 7])
+    for same in (whole.astype(float) * -1 * -1, np.array([Decimal("-0.0"), Decimal("3.00"), Decimal(7)])):
+        assert as_hashed(same).tobytes() == as_hashed(whole).tobytes()
+    gaps = as_hashed(np.array([None, Decimal("0.1"), np.nan], dtype=object))
+    assert gaps.tobytes() == np.array([np.nan, 0.1, np.nan]).tobytes()
+    text = np.array(["3", None], dtype=object)
+    assert as_hashed(text) is text

@@ -42,7 +42,7 @@ def test_folds_together_and_folds_alone_agree(weight, monkeypatch):
     )
     together = fitted(weight=weight)
     assert not solved
-    monkeypatch.setattr(fold_logistic, "_SLOW", 1e-300)
+    monkeypatch.setattr(fold_logistic, "_MOST_TOGETHER", 1)
     alone = fitted(weight=weight)
     assert len(solved) == 3
     for one, other in zip(together, alone, strict=True):
@@ -64,7 +64,7 @@ def test_steps_that_stay_long_are_steered_anew(monkeypatch):
     assert looks
     assert not solved
     monkeypatch.setattr(fold_logistic, "_MOST_LOOKS", 0)
-    monkeypatch.setattr(fold_logistic, "_SLOW", 1e-300)
+    monkeypatch.setattr(fold_logistic, "_MOST_TOGETHER", 1)
     alone = fitted(values=steep)
     assert len(solved) == 3
     for one, other in zip(together, alone, strict=True):
@@ -89,3 +89,14 @@ def test_a_strong_penalty_leaves_the_share():
 
 def test_one_value_is_a_constant():
     assert [constant for _, _, constant in fitted(values=np.ones(N))] == [1, 1, 1]
+
+
+def test_extrapolated_steps_solve_a_linear_problem_in_as_many_as_it_has_unknowns():
+    root = np.random.default_rng(4).normal(size=(5, 5))
+    slope, goal = root @ root.T + np.eye(5), np.arange(5.0)
+    at, past = np.zeros(5), []
+    for _ in range(6):
+        gradient = slope @ (goal - at)
+        place = fold_logistic._Place(at, gradient / 10, gradient)
+        at, past = place.extrapolated(past), [*past, place]
+    np.testing.assert_allclose(at, goal, atol=1e-8)

@@ -55,61 +55,79 @@ def study(n, kind):
     return X, signal + rng.normal(size=n), signal
 
 
-def stacked(X, y, *, seed=0, is_chance=False, n_jobs=None):
+def stacked(X, y, *, is_chance=False, n_jobs=None, weight=None, known=None):
     fold = np.arange(len(y)) % 3
     folds = Folds(
         tuple(fold != k for k in range(3)), tuple(np.flatnonzero(fold == k) for k in range(3))
     )
-    response = Response(y, np.ones(len(y), dtype=bool), is_chance)
+    known = np.ones(len(y), dtype=bool) if known is None else known
+    response = Response(y, known, is_chance)
     covariates = Covariates(X, np.full(X.shape[1], -1))
-    return predict_stacked(covariates, [response], folds, None, [seed], n_jobs)[0]
+    return predict_stacked(covariates, [response], folds, weight, [0], n_jobs)[0]
 
 
 @pytest.fixture
-def ran(monkeypatch):
-    """Note on how many rows which learners run, and let 3,000 of more than 4,000 race."""
+def grown(monkeypatch):
+    """Note on how many rows trees are grown, and let 2,000 of more than 4,000 race."""
     monkeypatch.setattr(stacking, "FEW_ROWS", 4_000)
-    monkeypatch.setattr(stacking, "_IN_RACE", 3_000)
-    monkeypatch.setattr(stacking, "_RARER_IN_RACE", 100)
-    seen, run = [], stacking._run
+    monkeypatch.setattr(stacking, "_IN_RACE", 2_000)
+    seen, predict = [], stacking.predict_by_trees
 
-    def noted(covariates, curves, responses, learners, *more):
-        seen.append((len(covariates.values), *learners))
-        return run(covariates, curves, responses, learners, *more)
+    def noted(X, *more, **options):
+        seen.append(len(X))
+        return predict(X, *more, **options)
 
-    monkeypatch.setattr(stacking, "_run", noted)
+    monkeypatch.setattr(stacking, "predict_by_trees", noted)
     return seen
 
 
 @pytest.mark.parametrize(("kind", "has_trees"), [("line", False), ("steps", True)])
-def test_learners_that_lose_the_race_do_not_run_on_all_rows(ran, kind, has_trees):
-    X, y, signal = study(7_000, kind)
-    predicted = stacked(X, y)
-    race, whole = ran
-    assert race == (3_000, stacking.LEARNERS)
-    assert whole[0] == 7_000
-    assert ("trees" in whole[1]) == has_trees
-    assert np.corrcoef(predicted, signal)[0, 1] > 0.9
+@pytest.mark.parametrize("is_chance", [False, True], ids=["measured", "chance"])
+def test_trees_are_grown_in_all_folds_where_they_win_a_race(grown, kind, has_trees, is_chance):
+    X, y, signal = study(6_000, kind)
+    if is_chance:
+        y = (y > 0.5).astype(float)
+    predicted = stacked(X, y, is_chance=is_chance)
+    assert grown == [2_000, *[4_000] * 3 * has_trees]
+    assert np.corrcoef(predicted, signal)[0, 1] > 0.8
 
 
-def test_few_rows_do_not_race(ran):
+def test_few_rows_do_not_race(grown):
     X, y, _ = study(1_500, "line")
     stacked(X, y)
-    assert ran == [(1_500, stacking.LEARNERS)]
+    assert grown == [1_000] * 3
 
 
-def test_a_rare_outcome_does_not_race(ran):
-    """The part would hold too few events to tell learners apart."""
-    X, y, _ = study(7_000, "line")
-    stacked(X, (y > np.quantile(y, 0.98)).astype(float), is_chance=True)
-    assert ran == [(7_000, stacking.LEARNERS)]
+def test_a_rare_outcome_does_not_race(grown):
+    """The part would hold too few events to learn from."""
+    X, y, _ = study(6_000, "line")
+    stacked(X, (y > np.quantile(y, 0.99)).astype(float), is_chance=True)
+    assert grown == [4_000] * 3
 
 
-def test_who_races_does_not_depend_on_jobs(ran):
-    X, y, _ = study(7_000, "steps")
+def test_an_arm_of_few_rows_does_not_race(grown):
+    """Its trees take little time."""
+    X, y, _ = study(6_000, "line")
+    stacked(X, y, known=np.arange(6_000) < 900)
+    assert grown == [600] * 3
+
+
+def test_who_races_does_not_depend_on_jobs(grown):
+    X, y, _ = study(6_000, "steps")
     np.testing.assert_array_equal(stacked(X, y), stacked(X, y, n_jobs=2))
 
 
-def test_nothing_is_predicted_by_nearly_the_mean(ran):
+def test_rows_without_weight_do_not_race(grown):
+    X, y, _ = study(6_000, "steps")
+    weight = np.ones(6_000)
+    weight[5_000:] = 0
+    y[5_000:] = 1e6
+    known = weight > 0
+    predicted = stacked(X, y, weight=weight, known=known)
+    assert grown[0] == 2_000
+    assert np.abs(predicted[known]).max() < 10
+
+
+def test_nothing_is_predicted_by_nearly_the_mean(grown):
     X, y, _ = study(7_000, "nothing")
     assert stacked(X, y + 5).std() < 0.1

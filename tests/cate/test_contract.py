@@ -122,3 +122,9 @@ def test_routing_off_in_a_pipeline_says_how_to_pass_the_treatment(X, users):
     pipe = make_pipeline(StandardScaler(), InteractionRegression())
     with pytest.raises(ValueError, match=r"(?s)needs `treatment`.*segcate\.routing"):
         pipe.fit(users.X, users.y)
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_a_treatment_without_a_name_is_refused_by_the_class_that_was_asked(model, X, users):
+    with pytest.raises(TypeError, match=rf"^{type(model).__name__}\.fit .*`treatment=`"):
+        clone(model).fit(X, users.y, users.treatment)

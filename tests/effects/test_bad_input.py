@@ -344,3 +344,9 @@ def test_no_more_than_five_offenders_are_listed():
     with pytest.raises(ValueError, match=r"and 115 more") as error:
         SegmentMatching().fit(X, Y.astype(str), treatment=T)
     assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize("kind", [SegmentMatching, SegmentRegression, SegmentAIPW])
+def test_a_treatment_without_a_name_is_refused_by_the_class_that_was_asked(kind):
+    with pytest.raises(TypeError, match=rf"^{kind.__name__}\.fit takes X and y.*`treatment=`"):
+        kind().fit(X, Y, T)

@@ -19,6 +19,7 @@ from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import takes_missing
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_seed
+from segcate._inputs.routing import refuse_positional
 from segcate._inputs.vectors import is_zero_one
 from segcate._nuisance.cross_fit import check_models
 from segcate._nuisance.nuisances import (
@@ -171,7 +172,7 @@ class CausalMLEstimator(WrappingEstimator):
         self,
         X: Any,
         y: Any,
-        *,
+        *more: Any,
         treatment: Any = None,
         sample_weight: Any = None,
         groups: Any = None,
@@ -185,6 +186,8 @@ class CausalMLEstimator(WrappingEstimator):
             Covariates; every column counts.
         y : array-like of shape (n_samples,)
             Outcome; 0/1 for a classifier or uplift tree.
+        *more
+            Nothing. Arguments after y go by name, as `treatment=`; others are refused.
         treatment : array-like of shape (n_samples,)
             Codes of arms 0, 1, ..., 0 the control.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -224,6 +227,7 @@ class CausalMLEstimator(WrappingEstimator):
             measured after the treatment.
         """
         owner = type(self).__name__
+        refuse_positional(owner, more)
         family = _family_of(owner, self.model)
         _refuse_used(owner, self.model)
         check_cross_fitting(owner, self.cv, self.clip)

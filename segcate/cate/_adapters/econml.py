@@ -11,6 +11,7 @@ import numpy as np
 from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.parameters import check_in_unit_interval, check_seed
+from segcate._inputs.routing import refuse_positional
 from segcate._inputs.treatment import TreatmentKind
 from segcate.cate._adapters.wrapping import WrappingEstimator, fit_arguments, library_of
 from segcate.cate._estimator import treated_arms
@@ -98,7 +99,7 @@ class EconMLEstimator(WrappingEstimator):
         self,
         X: Any,
         y: Any,
-        *,
+        *more: Any,
         treatment: Any = None,
         sample_weight: Any = None,
         groups: Any = None,
@@ -112,6 +113,8 @@ class EconMLEstimator(WrappingEstimator):
             Covariates; every column counts.
         y : array-like of shape (n_samples,)
             Outcome.
+        *more
+            Nothing. Arguments after y go by name, as `treatment=`; others are refused.
         treatment : array-like of shape (n_samples,)
             Codes of arms 0, 1, ..., 0 the control; numbers if the model takes the treatment so.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -148,6 +151,7 @@ class EconMLEstimator(WrappingEstimator):
             If X has columns that were probably measured after the treatment.
         """
         owner = type(self).__name__
+        refuse_positional(owner, more)
         _check_model(owner, self.model)
         check_in_unit_interval(owner, "confidence_level", self.confidence_level)
         kind: TreatmentKind = "arms"
