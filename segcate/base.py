@@ -17,7 +17,7 @@ from segcate._inputs.features import check_features
 from segcate._inputs.kinds import ColumnKind
 from segcate._inputs.listing import listed
 from segcate._inputs.records import RecordedColumns
-from segcate._inputs.routing import FIT_REQUEST, SCORE_REQUEST
+from segcate._inputs.routing import FIT_REQUEST, SCORE_REQUEST, how_to_pass
 from segcate._inputs.vectors import check_prediction, check_same_index, check_vector
 from segcate._inputs.weights import check_weights
 from segcate._publishing import publish
@@ -107,7 +107,8 @@ class EffectEstimatorMixin(RecordedColumns):
                 f"{type(self).__name__}.score needs `pseudo_outcome`: effects are never observed, so predictions are "
                 "scored on effect scores. Make them once, `psi = segcate.metrics.effect_scores(X, y, "
                 "treatment=treatment)`, and pass `pseudo_outcome=psi`; for a randomised experiment use "
-                "`scoring=segcate.metrics.qini_experiment_scorer`, which needs the treatment alone."
+                "`scoring=segcate.metrics.qini_experiment_scorer`, which needs the treatment alone. "
+                f"{how_to_pass('pseudo_outcome')}"
             )
         owner = f"{type(self).__name__}.score"
         check_same_index(

@@ -75,7 +75,10 @@ def test_a_vector_of_another_length_is_refused():
 
 def test_numbers_of_any_type_are_hashed_alike_and_text_as_it_is():
     whole = np.array([0, 3, 7])
-    for same in (whole.astype(float) * -1 * -1, np.array([Decimal("-0.0"), Decimal("3.00"), Decimal(7)])):
+    for same in (
+        whole.astype(float) * -1 * -1,
+        np.array([Decimal("-0.0"), Decimal("3.00"), Decimal(7)]),
+    ):
         assert as_hashed(same).tobytes() == as_hashed(whole).tobytes()
     gaps = as_hashed(np.array([None, Decimal("0.1"), np.nan], dtype=object))
     assert gaps.tobytes() == np.array([np.nan, 0.1, np.nan]).tobytes()
