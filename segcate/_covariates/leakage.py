@@ -247,7 +247,8 @@ class _Outcome:
         return sign, self._all_treated(int(size[i]), f"it is {column.labels[i]}")
 
     def _all_treated(self, n: int, where: str) -> str:
-        return f"all {n:,} rows where {where} were treated ({n / self.treated.sum():.0%} of the treated)"
+        share = f"{100 * n / self.treated.sum():.0f} % of the treated"
+        return f"all {n:,} rows where {where} were treated ({share})"
 
     def _auc_of_treatment(self, column: _Column) -> float:
         n_treated = int(self.treated.sum())

@@ -93,9 +93,10 @@ def fit_all_rows(
     # A level with rows of one arm has no finite log-odds.
     curves = replace(curves, free=curves.free[:0]).held()
     linear = segment_sums(curves, rows_of, treatment, weight)
-    mass = max(float(linear.mass.sum()), 1e-300)
     chosen = choose_penalties(curves, linear, gamma=1.0)
-    penalty = [one * linear.square / mass for one in chosen]
+    # Without rows of both arms in any segment there is nothing to scale by, and nothing to fit.
+    noise = linear.square / float(linear.mass.sum()) if linear.square > 0 else 1.0
+    penalty = [one * noise for one in chosen]
     eta = np.zeros(len(treatment))
     for code, rows in enumerate(rows_of):
         if len(rows):

@@ -41,7 +41,7 @@ def ways_out(owner: str, statuses: Sequence[str], n_segments: int, remedy: str) 
         ways.append("ask for fewer exact columns, or coarser ones")
     if any(not _any([status], _ENOUGH) for status in statuses):
         ways.append(_more_rows(owner, n_segments))
-        if remedy:
+        if remedy and _any(statuses, ["too few"]):
             ways.append(remedy)
     text = "; or ".join(ways) or "look at the weights"
     return text[0].upper() + text[1:]

@@ -56,3 +56,19 @@ def test_where_a_column_tells_the_arms_apart_that_column_is_the_way_out(estimato
     assert "min_per_arm" not in str(caught.value)
     found = estimator(on_empty="nan").fit(X, X["age"] + rng.normal(size=n), treatment=t).effects_
     assert found["effect"].isna().tolist() == [False, True]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("estimator", [SegmentMatching, SegmentRegression, SegmentAIPW])
+@pytest.mark.parametrize("late", [False, True])
+def test_where_no_segment_can_be_fitted_the_reason_is_told(estimator, late):
+    """Nothing is left for the models of all segments; they are not asked."""
+    rng = np.random.default_rng(1)
+    n = 400
+    X = pd.DataFrame({"age": rng.normal(size=n), "segment": rng.integers(0, 2, n)})
+    t = rng.integers(0, 2, n) if late else X["segment"].to_numpy()
+    if late:
+        X["clicked"] = np.where((t == 1) & (rng.random(n) < 0.7), "yes", "no")
+    what = "no donor in their level of clicked" if late else "no treated rows"
+    with pytest.raises(EmptySegmentError, match=what):
+        estimator(estimand="att", on_empty="nan").fit(X, rng.normal(size=n), treatment=t)
