@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcate._inputs.arrays import Float
-from segcate._kernels import are_few, kernel
+from segcate._statistics.columns import BLOCK
 
 NOTE = "long tail: enters our own models as asinh(z) and z clipped at 10 robust SD"
 # Distance from the median, in robust standard deviations, that makes a long tail.
@@ -125,17 +125,10 @@ def short_by_counts(counts: npt.NDArray[np.int64], n_rows: int) -> bool:
 def _count_in_bins(values: Float, low: float, width: float) -> npt.NDArray[np.int64]:
     """Count the values in bins of equal width from the smallest value on."""
     counts = np.zeros(N_BINS, np.int64)
-    if are_few(len(values)):
-        place = np.minimum(((values - low) / width).astype(np.intp), N_BINS - 1)
-        return counts + np.bincount(place, minlength=N_BINS)
-    _add_to_bins(values, low, width, counts)
+    for begin in range(0, len(values), BLOCK):
+        place = ((values[begin : begin + BLOCK] - low) / width).astype(np.intp)
+        counts += np.bincount(np.minimum(place, N_BINS - 1), minlength=N_BINS)
     return counts
-
-
-@kernel
-def _add_to_bins(values, low, width, counts):  # type: ignore[no-untyped-def]
-    for i in range(len(values)):
-        counts[min(int((values[i] - low) / width), len(counts) - 1)] += 1
 
 
 def _common_value(values: Float) -> float | None:

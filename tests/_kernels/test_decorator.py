@@ -27,13 +27,12 @@ from segcate.matching import (
     _balance,
     _cell_order,
     _greedy,
-    _long_tails,
     _nearest,
     _window_sums,
 )
 
 ROOT = Path(decorator.__file__).parents[2]
-MODULES = (_balance, _cell_order, _long_tails, _nearest, _window_sums, curves)
+MODULES = (_balance, _cell_order, _nearest, _window_sums, curves)
 # Of these modules some: the others serve order="closest", which keeps a heap, and rankings.
 NAMED = {
     sort: ("_count_digits", "_deal_places", "_deal_to_slices"),

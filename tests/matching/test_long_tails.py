@@ -8,7 +8,7 @@ import pytest
 
 from segcate.effects import SegmentMatching, SegmentRegression
 from segcate.matching import _long_tails
-from segcate.matching._long_tails import tamed_columns
+from segcate.matching._long_tails import N_BINS, _count_in_bins, tamed_columns
 
 
 def study(seed, n=300):
@@ -106,3 +106,13 @@ def test_counts_in_bins_pass_no_column_that_the_exact_test_would_change(seed, mo
                     exact.setattr(_long_tails, "_is_plainly_short", lambda values: False)
                     assert tamed_columns(values) is None
     assert n_passed >= 8
+
+
+@pytest.mark.parametrize("n", [1, 4096, 10_000])
+def test_values_are_counted_in_bins_of_equal_width(n):
+    values = np.random.default_rng(n).integers(0, 300, n) / 4.0
+    wanted = [
+        np.count_nonzero(np.minimum(np.floor(values / 0.25), N_BINS - 1) == k)
+        for k in range(N_BINS)
+    ]
+    np.testing.assert_array_equal(_count_in_bins(values, 0.0, 0.25), wanted)

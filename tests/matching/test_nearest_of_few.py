@@ -8,7 +8,6 @@ import pytest
 from segcate._kernels import decorator
 from segcate.matching._balance import _largest_gap
 from segcate.matching._cell_order import sort_rows
-from segcate.matching._long_tails import _count_in_bins
 from segcate.matching._nearest import SharedWindows, match_with_replacement, same_arm_windows
 from segcate.matching._nearest_of_few import Slices
 
@@ -60,8 +59,6 @@ def test_orders_windows_and_counts_are_equal(monkeypatch, seed):
     )
     gaps = on_both_paths(monkeypatch, lambda: _largest_gap(ascending, np.ones(len(order)), bounds))
     np.testing.assert_allclose(*gaps, rtol=1e-12, atol=1e-14)
-    bins = on_both_paths(monkeypatch, lambda: _count_in_bins(score, float(score.min()), 0.05))
-    np.testing.assert_array_equal(*bins, strict=True)
 
 
 def test_many_rows_are_sorted_in_batches(monkeypatch):
