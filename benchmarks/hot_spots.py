@@ -3,7 +3,8 @@
     python benchmarks/hot_spots.py [--parts first_fit fits growth kmeans hdbscan] [--size smoke|full]
 
 Seconds differ from machine to machine, so that each part has a yardstick of the same run, and the ratio
-to it is what to compare. Run alone; the table goes to benchmarks/hot_spots.json.
+to it is what to compare. Run alone: beside other processes CPU seconds grow by half and more, so that the
+load is written down. The table goes to benchmarks/hot_spots.json.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ def row(part: str, seconds: float, yardstick: str, of_yardstick: float, **more: 
     found = {
         "part": part, **more, "cpu_seconds": round(seconds, 3), "yardstick": yardstick,
         "yardstick_seconds": round(of_yardstick, 3), "ratio": round(seconds / of_yardstick, 2),
+        "load_average": round(os.getloadavg()[0], 1),
     }  # fmt: skip
     print("  ".join(f"{k}={v}" for k, v in found.items()), flush=True)
     return found
