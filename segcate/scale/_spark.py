@@ -106,12 +106,14 @@ class SparkRunner:
         found = _collected(self._frame.mapInArrow(task, _RESULT))
         self.n_passes += 1
         self._n_tasks = len(found)
-        look, total = Look(sample_size, random_state), 0.0
-        for version, seen, (_, outcomes) in found:
+        look, n, total = Look(sample_size, random_state), 0, 0.0
+        for version, seen, (n_read, outcomes) in found:
             _check_version(version)
             look.join(seen)
-            total += outcomes
-        self.reader.check_same(look.n_rows, total)
+            n, total = n + n_read, total + outcomes
+        self.reader.check_same(n, total)
+        if self.reader.dropping is not None:  # blocks hold the other rows alone
+            self.reader.seen = None
         return look.found()
 
     def fold(self, step: Step[R]) -> dict[int, R]:
