@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from segcate.cli._problems import UserError
 from segcate.cli._progress import Progress
 from segcate.cli._reading.memory import memory_needed, size_text
 from segcate.cli._reading.parquet_files import are_many, open_parquet_files
-from segcate.cli._spark_table import spark_frame
+from segcate.cli._spark_table import spark_frame, stop_jobs
 from segcate.cli._tables import TABLE_FILE, Facts, frames_of, write_frames, write_table
 from segcate.effects import SegmentMatching
 from segcate.effects._table.segment_definition import segment_definition
@@ -116,7 +117,8 @@ def run_engine(options: dict[str, Any], progress: Progress) -> None:
     )
     for note in _NOTES:
         progress(f"note: {note}")
-    with stopped_by_signals():
+    leave = None if table.frame is None else partial(stop_jobs, table.frame.sparkSession)
+    with stopped_by_signals(leave):
         control = _control(table, options)
         fitted = _fitted(model, table, names, control, options, progress)
     last = fitted[-1] if hasattr(fitted, "steps") else fitted
@@ -350,20 +352,35 @@ class CountedPasses:
 
 
 @contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """Leave as after Ctrl-C when the process is told to end, so that files in between are removed."""
+def stopped_by_signals(leave: Callable[[], None] | None = None) -> Iterator[None]:
+    """Leave as after Ctrl-C when the process is told to end, so that files in between are removed.
+
+    Parameters
+    ----------
+    leave : called first, to end what goes on elsewhere; an error that this causes is not told
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    is_told = threading.Event()
 
     def stop(number: int, _: Any) -> None:
+        if leave is not None and not is_told.is_set():
+            is_told.set()
+            leave()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    numbers = (signal.SIGTERM,) if leave is None else (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, stop) for number in numbers]
     try:
         yield
+    except Exception as error:
+        if is_told.is_set():
+            raise KeyboardInterrupt from error
+        raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _facts(fitted: Any, control: Any, options: dict[str, Any]) -> Facts:

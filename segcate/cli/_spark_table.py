@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 from segcate.cli._problems import UserError
 
+# Then the process ends without waiting for Spark.
+_SECONDS_TO_CANCEL = 10.0
 _TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 
 
@@ -23,6 +28,26 @@ def spark_frame(data: str) -> Any:
         return _opened(session, data)
     except Exception as error:
         raise UserError(f"--engine spark cannot read {data!r}: {_first_line(error)}") from error
+
+
+def stop_jobs(session: Any) -> None:
+    """Cancel all that Spark does, and have it say nothing of that: the command says in one line that it was stopped.
+
+    By another thread: this one may be in the middle of a call of Java, whose connection belongs to it.
+    """
+    logging.disable(logging.CRITICAL)  # of py4j, whose calls are cut off; the process ends
+
+    def cancel() -> None:
+        with contextlib.suppress(Exception):  # it may be gone already
+            if type(session).__module__.startswith("pyspark.sql.connect"):
+                session.interruptAll()
+            else:
+                session.sparkContext.setLogLevel("OFF")
+                session.sparkContext.cancelAllJobs()
+
+    thread = threading.Thread(target=cancel, daemon=True)
+    thread.start()
+    thread.join(_SECONDS_TO_CANCEL)
 
 
 def _session() -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segcate.cli._engine import CountedPasses, Table
+from segcate.cli._engine import CountedPasses, Table, stopped_by_signals
 from segcate.effects import EffectTable, SegmentMatching
 from segcate.matching import PropensityMatcher
 from tests.helpers.command_line import error_of, run
@@ -249,3 +249,25 @@ def test_a_run_that_is_told_to_end_leaves_no_files_in_between(tmp_path):
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 130
     assert not list((tmp_path / "spill").iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_error_that_stopping_causes_is_not_told(number):
+    """Spark answers a signal by an error of its own; the user hears of the signal alone, and jobs end once."""
+    calls, before = [], signal.getsignal(number)
+
+    def cancelled():
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+        finally:
+            raise RuntimeError("job cancelled")
+
+    with pytest.raises(KeyboardInterrupt), stopped_by_signals(lambda: calls.append("left")):
+        cancelled()
+    assert calls == ["left"]
+    assert signal.getsignal(number) == before
+    with pytest.raises(RuntimeError, match="of another kind"), stopped_by_signals(calls.clear):
+        raise RuntimeError("of another kind")
+    assert calls == ["left"]

@@ -1,6 +1,9 @@
 """`segcate run --engine spark`: the effects in memory from paths and tables, and what is said where Spark lacks."""
 
+import logging
 import sys
+import threading
+import time
 
 import pandas as pd
 import pytest
@@ -45,6 +48,39 @@ def test_parquet_and_tables_are_read(spark, kept, tmp_path):
     assert frame.count() == len(kept)
     frame.createOrReplaceTempView("some_users")
     assert spark_frame("some_users").columns == frame.columns
+
+
+def made_slowly(batches):
+    time.sleep(30)
+    yield from batches
+
+
+@pytest.mark.spark
+@pytest.mark.filterwarnings(OF_PANDAS)
+def test_jobs_are_cancelled_without_a_word(spark, caplog):
+    """What goes on in Spark ends when the command is told to, long before it is done."""
+    from segcate.cli._spark_table import stop_jobs
+
+    found = []
+
+    def wait():
+        try:
+            spark.range(3).mapInArrow(made_slowly, "id long").toArrow()
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    try:
+        while not spark.sparkContext.statusTracker().getActiveJobsIds():
+            time.sleep(0.05)
+        stop_jobs(spark)
+        thread.join(25)
+    finally:
+        spark.sparkContext.setLogLevel("ERROR")
+        logging.disable(logging.NOTSET)
+    assert found
+    assert not caplog.records
 
 
 @pytest.mark.spark
