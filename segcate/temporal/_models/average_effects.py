@@ -13,7 +13,7 @@ from segcate._statistics.intervals import Law
 from segcate.exceptions import SegcateWarning
 
 # Chance at which a difference between an estimate and a second model is told of.
-_ALARM = 0.01
+_ALARM = 0.001
 
 
 def check_n_models(owner: str, n_models: int) -> None:
@@ -81,7 +81,7 @@ def warn_of_second(
     first_step: int = 1,
     stacklevel: int = 3,
 ) -> None:
-    """Warn where the average effect by a second model lies further away than resamples do.
+    """Warn where the average effect by a second model lies further away than the estimate's error explains.
 
     Parameters
     ----------
@@ -90,9 +90,10 @@ def warn_of_second(
     first_step : the step that stands first
     """
     gap = np.asarray(_gap(effects[0], second))
-    if len(effects) < 3:
+    if len(effects) < 3 or effects.shape[1] < 2:
         return
-    error = effects[1:].mean(axis=1).std(axis=0, ddof=1)
+    within = effects[1:].var(axis=1, ddof=1).mean(axis=0) / effects.shape[1]
+    error = np.sqrt(within + effects[1:].mean(axis=1).var(axis=0, ddof=1))
     n_errors = stats.t.isf(_ALARM / 2, len(effects) - 2)
     step, which = np.nonzero(np.abs(gap) > n_errors * error)
     if len(step) == 0:

@@ -153,7 +153,7 @@ class LinearGComputation(StoredModel):
     >>> model.transform_.startswith("log(1 + y /")
     True
     >>> chemo, radio = {"chemo": [1, 1, 1]}, {"radio": [1, 1, 1]}
-    >>> list(model.effect_interval(sim.panel, radio, chemo, origin=2).columns)
+    >>> list(model.effect_interval(sim.panel, radio, chemo).columns)
     ['step', 'n', 'effect', 'std_error', 'ci_low', 'ci_high', 'df']
     """
 
