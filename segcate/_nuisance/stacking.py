@@ -29,7 +29,8 @@ from segcate._statistics.row_sample import row_keys, sampled
 __all__ = ["predict_stacked", "stack_shares"]
 
 # With more rows than this trees are grown in all folds only where they win a race: grown once, on so many rows,
-# to what the other learners leave, they predict it in the rows that are left.
+# to what the other learners leave, they predict it in the rows that are left. Chances, of which 0 and 1 say little,
+# take twice as many: on 6,000 of 50,000 rows trees missed steps of the treatment in one of two draws.
 FEW_ROWS = 20_000
 _IN_RACE = 6_000
 # A race is won where what they predict goes along with what is left by so many standard errors.
@@ -145,7 +146,7 @@ def _racing_rows(response: Response, keys: npt.NDArray[np.uint64]) -> Int | None
     size = min(float(_IN_RACE), most)
     if response.is_chance:
         share = float(response.values[known].mean())
-        size = max(size, _RARER_IN_RACE / max(min(share, 1 - share), 1e-12))
+        size = max(min(2 * size, most), _RARER_IN_RACE / max(min(share, 1 - share), 1e-12))
     if size > most:
         return None
     return np.asarray(known[sampled(keys[known], int(size))], dtype=np.intp)

@@ -88,7 +88,7 @@ def test_trees_are_grown_in_all_folds_where_they_win_a_race(grown, kind, has_tre
     if is_chance:
         y = (y > 0.5).astype(float)
     predicted = stacked(X, y, is_chance=is_chance)
-    assert grown == [2_000, *[4_000] * 3 * has_trees]
+    assert grown == [3_000 if is_chance else 2_000, *[4_000] * 3 * has_trees]  # half at most
     assert np.corrcoef(predicted, signal)[0, 1] > 0.8
 
 
