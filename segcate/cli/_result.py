@@ -110,6 +110,7 @@ def _findings(analysis: Analysis, plan: Plan, wishes: Wishes) -> Findings:
         protected=wishes.protected,
         cross_check=wishes.cross_check,
         measured_before=study.kept,
+        design="experiment" if plan.experiment else "observational",
         call=wishes.call,
         random_state=plan.random_state,
     )

@@ -43,7 +43,8 @@ class Asked:
 
     Attributes
     ----------
-    description, names, test, protected, cross_check, measured_before, call, random_state
+    description, names, test, protected, cross_check, measured_before, design, call,
+    random_state
         Of `collect_findings`.
     """
 
@@ -53,6 +54,7 @@ class Asked:
     protected: str | None
     cross_check: bool
     measured_before: frozenset[str]
+    design: str
     call: str
     random_state: Any
 
@@ -92,6 +94,7 @@ def _words(source: Source, rows: AnalysedRows, asked: Asked) -> dict[str, Any]:
         "method": method_words(source),
         "inference": getattr(model, "inference", "population"),
         "confidence_level": float(model.confidence_level),
+        "design": asked.design,
         "outcome_is_binary": is_binary,
         "parameters": parameters,
         "seeds": seeds_of(parameters),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
 from segcate._inputs.listing import listed
-from segcate._inputs.parameters import check_seed
+from segcate._inputs.parameters import check_option, check_seed
 from segcate.findings._analysed_rows import AnalysedRows, read_rows
 from segcate.findings._assemble import Asked, assemble
 from segcate.findings._description import Description
@@ -33,6 +33,7 @@ def collect_findings(
     names: dict[Any, str] | None = None,
     cross_check: bool = False,
     measured_before: Collection[str] = (),
+    design: Literal["observational", "experiment"] = "observational",
     search: Any = None,
     call: str | None = None,
     random_state: Any = 0,
@@ -65,6 +66,9 @@ def collect_findings(
     measured_before : collection of str, default=()
         Covariates of which you know that they were measured before the treatment, however much they
         tell of the outcome or however late they sound: no doubt is raised of them.
+    design : {"observational", "experiment"}, default="observational"
+        Whether the treatment was drawn by lot: no cause can then stand behind treatment and outcome,
+        and no doubt of one is raised.
     search : fitted search, default=None
         The search whose best pipeline `estimator` is.
     call : str, default=None
@@ -108,6 +112,7 @@ def collect_findings(
     if protected is not None:
         protected_position(rows, protected)
     _check_measured_before(rows, measured_before)
+    check_option(OWNER, "design", design, ("observational", "experiment"))
     asked = Asked(
         description=Description() if description is None else description,
         names=check_names(names, rows.labels),
@@ -115,6 +120,7 @@ def collect_findings(
         protected=protected,
         cross_check=bool(cross_check),
         measured_before=frozenset(measured_before),
+        design=design,
         call=call or written_call(_given_names(given, test, protected)),
         random_state=random_state,
     )

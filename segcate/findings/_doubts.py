@@ -54,7 +54,7 @@ def doubts_of(
     found += _balance(findings, source, rows.covariate_names)
     found += _cross_check(findings)
     found += _hidden_bias(findings)
-    found += _gaps(findings)
+    found += _gaps(findings, source)
     return tuple(_shortened(findings, found))
 
 
@@ -327,7 +327,9 @@ def _cross_check(findings: Findings) -> Iterator[Doubt]:
 
 
 def _hidden_bias(findings: Findings) -> Iterator[Doubt]:
-    """Tell of effects that a weak hidden cause would explain."""
+    """Tell of effects that a weak hidden cause would explain; a lot has no cause."""
+    if findings.design == "experiment":
+        return
     for s in findings.segments:
         if not (s.is_estimated and s.p_value <= 1.0 - findings.confidence_level):
             continue
@@ -335,28 +337,37 @@ def _hidden_bias(findings: Findings) -> Iterator[Doubt]:
             yield Doubt(
                 "hidden bias",
                 f"{_begin(s)}: a hidden cause that makes one row of a pair {s.rosenbaum_gamma:.2f} times as likely to "
-                "be treated as the other (in odds) would explain the effect. In an experiment there is none; elsewhere "
-                "do not build on it.",
+                "be treated as the other (in odds) would explain the effect. Do not build on it. "
+                "If treatment was drawn by lot, say so: design='experiment', --experiment.",
                 s.label,
             )
         elif 1 <= s.e_value_limit < WEAK_E_VALUE:
             yield Doubt(
                 "hidden bias",
                 f"{_begin(s)}: a hidden cause that goes with treatment and outcome by risk ratios of "
-                f"{s.e_value_limit:.2f} each would bring the interval to no effect. In an experiment there is none; "
-                "elsewhere do not build on it.",
+                f"{s.e_value_limit:.2f} each would bring the interval to no effect. Do not build on it. "
+                "If treatment was drawn by lot, say so: design='experiment', --experiment.",
                 s.label,
             )
 
 
-def _gaps(findings: Findings) -> Iterator[Doubt]:
+def _gaps(findings: Findings, source: Source) -> Iterator[Doubt]:
     """Tell of covariates with many missing values."""
+    if getattr(source.model, "missing", None) == "impute":
+        holds = (
+            "The effect is right only if rows with and without it are alike given the rest; compare missing='drop' "
+            "(--drop-missing)."
+        )
+    else:
+        holds = (
+            "Those rows are not adjusted for it, so that the effect is off where it drives treatment and outcome: "
+            "compare missing='impute' (--missing-covariates impute), and missing='drop' (--drop-missing)."
+        )
     for kind in findings.population.covariates:
         if kind.is_used and kind.share_missing > MOST_MISSING:
             yield Doubt(
                 "missing values",
-                f"Covariate {one_line(kind.name)!r} is missing in {percent(kind.share_missing)} of the rows. The "
-                "effect is right only if rows with and without it are alike given the rest; compare missing='drop'.",
+                f"Covariate {one_line(kind.name)!r} is missing in {percent(kind.share_missing)} of the rows. {holds}",
             )
 
 

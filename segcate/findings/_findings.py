@@ -38,6 +38,7 @@ class Findings:
     method : str, how the effects were estimated
     inference : {"population", "sample"}
     confidence_level : float
+    design : {"observational", "experiment"}
     outcome_is_binary : bool
     population : Population
     segments : tuple of SegmentFinding, in the order of `effects_`
@@ -71,6 +72,7 @@ class Findings:
     method: str
     inference: str
     confidence_level: float
+    design: str
     outcome_is_binary: bool
     population: Population
     segments: tuple[SegmentFinding, ...]

@@ -221,9 +221,12 @@ def _about_targeting(findings: Findings) -> list[Statement]:
 
 def _condition(findings: Findings) -> list[Statement]:
     rule = "always, as no computation can check it"
+    if findings.design == "experiment":
+        first = "the treatment was drawn by lot"
+    else:
+        first = "nothing beside the covariates moved both the treatment and the outcome"
     text = (
-        "All of this holds if nothing beside the covariates moved both the treatment and the outcome, and if one row's "
-        "treatment did not touch another's outcome. In an experiment the first is so by design."
+        f"All of this holds if {first}, and if one row's treatment did not touch another's outcome."
     )
     return [Statement(text, rule, "condition", False)]
 

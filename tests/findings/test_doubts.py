@@ -25,11 +25,11 @@ def texts(findings, kind):
     return [doubt.text for doubt in findings.doubts if doubt.kind == kind]
 
 
-def collected(X, y, t, estimator=None, **given):
+def collected(X, y, t, estimator=None, design="observational", **given):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = (estimator or SegmentMatching()).fit(X, y, treatment=t, **given)
-        return collect_findings(model, X, y, treatment=t, **given)
+        return collect_findings(model, X, y, treatment=t, design=design, **given)
 
 
 def experiment(n=4000, seed=0):
@@ -173,6 +173,20 @@ def test_a_weak_hidden_bias_is_named_where_an_effect_is_found():
             d for d in findings.doubts if d.kind == "hidden bias" and d.segment == segment.label
         ]
         assert bool(said) == (segment.p_value <= 0.05 and segment.e_value_limit < 1.25)
+    assert texts(findings, "hidden bias")
+    assert "nothing beside the covariates" in findings.verdict[-1].text
+
+
+def test_a_lot_has_no_hidden_cause():
+    X, _, t = experiment()
+    y = np.random.RandomState(5).normal(size=4000) + 0.12 * t
+    findings = collected(X, y, t, design="experiment")
+    assert not texts(findings, "hidden bias")
+    assert "drawn by lot" in findings.verdict[-1].text
+    with pytest.raises(
+        ValueError, match=r"`design` must be one of \['observational', 'experiment'\]"
+    ):
+        collected(X, y, t, design="lot")
 
 
 def test_gaps_are_named():
@@ -181,7 +195,11 @@ def test_gaps_are_named():
         np.arange(4000) % 3 == 0, np.nan, np.random.RandomState(2).normal(size=4000)
     )
     findings = collected(X, y, t, SegmentMatching(missing="indicator"))
-    assert "'income' is missing in 33 % of the rows" in texts(findings, "missing values")[0]
+    said = texts(findings, "missing values")[0]
+    assert "'income' is missing in 33 % of the rows" in said
+    assert "not adjusted for it" in said
+    imputed = collected(X, y, t, SegmentMatching(missing="impute"))
+    assert "alike given the rest" in texts(imputed, "missing values")[0]
 
 
 def test_labels_are_plain_text_in_doubts():
