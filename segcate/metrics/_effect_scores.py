@@ -159,9 +159,9 @@ def effect_scores(
     those that predict best out of fold (short-stacking). So small samples lean on the mean and the
     lines, large ones on curves or trees, without a setting. With more than 20,000 rows trees race
     first: grown once on 6,000 rows (12,000 for chances) to what the others leave, they are grown in
-    all folds where they predict it in the rows left by more than 2.5 standard errors. Curves look at X of all rows and at y
-    of the other folds only. Strings and categories become 0/1 columns; a missing number is the median
-    plus an indicator, and has its own branch in trees.
+    all folds where they predict it in the rows left by more than 2.5 standard errors. Curves look at X
+    of all rows and at y of the other folds only. Strings and categories become 0/1 columns; a missing
+    number is the median plus an indicator, and has its own branch in trees.
 
     Raw inverse-propensity scores are never made: adding a constant to y would change the ranking
     that wins. In an experiment stratified by blocks hand in the blocks' `propensity`.
