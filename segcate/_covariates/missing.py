@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import bdtrc
 from sklearn.utils import check_random_state
 
 from segcate._covariates.imputation import impute
@@ -197,9 +198,9 @@ def treat_missing(
     kinds = tuple(kind for kind, _ in numbers)
     values = np.column_stack([v for _, v in numbers]) if numbers else np.empty((data.n_rows, 0))
     missing = np.isnan(values)
-    share = _share_incomplete(data, np.asarray(missing.any(axis=1)))
+    size, share = _share_incomplete(data, np.asarray(missing.any(axis=1)))
     if how == "auto":
-        refuse_many(owner, kinds, missing.sum(axis=0), share, data.segment, allowed)
+        refuse_many(owner, kinds, missing.sum(axis=0), share, size, data.segment, allowed)
     return _filled(data, "impute" if how == "impute" else "indicator", kinds, values, empty, share)
 
 
@@ -269,14 +270,23 @@ def _has_finite_sum(values: npt.NDArray[Any]) -> bool:
         return bool(np.isfinite(values.sum()))
 
 
-def _share_incomplete(data: DesignData, incomplete: Bool) -> Float:
-    """Share of the rows of each segment with a gap; rows of weight 0 are not there."""
+def _share_incomplete(data: DesignData, incomplete: Bool) -> tuple[Float, Float]:
+    """Count the rows of each segment, and the share with a gap; rows of weight 0 are not there."""
     counts = np.ones(data.n_rows)
     if data.sample_weight is not None:
         counts = (data.sample_weight > 0).astype(np.float64)
     codes, n = data.segment.codes, data.segment.n_segments
     size = np.bincount(codes, counts, n)
-    return np.asarray(np.bincount(codes, counts * incomplete, n) / np.maximum(size, 1))
+    return size, np.bincount(codes, counts * incomplete, n) / np.maximum(size, 1)
+
+
+def _has_many(share: Float, size: Float) -> Bool:
+    """Mark segments with more than 5 % of incomplete rows, beyond chance unless all rows together have."""
+    is_above = np.asarray(share > MOST_INCOMPLETE)
+    if share @ size > MOST_INCOMPLETE * size.sum():
+        return is_above
+    by_chance = bdtrc(np.rint(share * size) - 1, size.astype(np.int64), MOST_INCOMPLETE)
+    return np.asarray(is_above & (by_chance < MOST_INCOMPLETE))
 
 
 def refuse_many(
@@ -284,11 +294,16 @@ def refuse_many(
     kinds: Sequence[ColumnKind],
     n_missing: npt.NDArray[Any],
     share: Float,
+    size: Float,
     segment: SegmentCodes,
     allowed: Sequence[str],
 ) -> None:
-    """Raise where more than 5 % of a segment's rows are incomplete: name the columns and ways on."""
-    many = np.flatnonzero(share > MOST_INCOMPLETE)
+    """Raise where more than 5 % of the rows are incomplete: name the columns and ways on.
+
+    In one of several segments they are too many where chance does not explain them: 2 of 30 rows are
+    filled, and the status says so.
+    """
+    many = np.flatnonzero(_has_many(share, size))
     if not len(many):
         return
     columns = [f"{k.name} ({int(n)})" for k, n in zip(kinds, n_missing, strict=True)]
@@ -327,7 +342,7 @@ def _drop(owner: str, data: Data, gaps: dict[int, Bool]) -> tuple[Data, Filling 
     n_missing, n_rows = _by_arm(data, np.column_stack(list(told.values())))
     filling = Filling(
         "drop", kinds, n_missing, n_rows, np.empty((0, len(kinds))), np.full(len(kinds), np.nan),
-        (), (), (), _share_incomplete(data, incomplete), rows, len(rows),
+        (), (), (), _share_incomplete(data, incomplete)[1], rows, len(rows),
     )  # fmt: skip
     return _rows_of(data, rows), filling
 

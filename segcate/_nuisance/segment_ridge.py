@@ -8,8 +8,9 @@ eliminated segment by segment.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -23,6 +24,7 @@ __all__ = [
     "Ridge",
     "SegmentSums",
     "choose_penalties",
+    "outcome_penalties",
     "raw_sums",
     "ridge",
     "segment_sums",
@@ -31,6 +33,7 @@ __all__ = [
 # Penalties of lines, of bends and products, of slopes by segment, and of curvature by segment.
 PENALTIES = tuple(10.0**power for power in range(-1, 6))
 _START = 2
+_GRIDS = (len(PENALTIES),) * 4
 # Of slopes that are as good as free; above 0, as a level may have no rows in a segment.
 _FREE = 1e-3
 # A parameter counts as so many in cross-validation (Kim & Gu 2004, JRSS-B 66:337-356).
@@ -265,22 +268,53 @@ def ridge(
 
 def choose_penalties(curves: Curves, sums: SegmentSums, gamma: float = _GAMMA) -> tuple[float, ...]:
     """Minimise generalised cross-validation over `PENALTIES`, one block at a time."""
+    criterion = _criterion(curves, sums, gamma)
+    return _at(walk_grids(criterion, _GRIDS, _first(criterion)))
+
+
+def outcome_penalties(curves: Curves, sums: SegmentSums) -> tuple[float, ...]:
+    """Choose the penalties of an outcome, whose bends are followed more closely than predictions ask for.
+
+    The criterion has valleys: curvature of each segment's own stands in for bends that all share.
+    So a second walk begins where segments share everything, and the lower of both ends counts. From
+    there the penalty of bends and products goes down one place, because an average over many rows
+    has less noise than a prediction and the same bias.
+    """
+    criterion = cache(_criterion(curves, sums, _GAMMA))
+    start = _first(criterion)
+    last = len(PENALTIES) - 1
+    begins = (start, (*start[:2], last, last))
+    ends = [walk_grids(criterion, _GRIDS, begin) for begin in begins]
+    best = min(ends, key=criterion)
+    closer = (best[0], max(best[1] - 1, 0), *best[2:])
+    return _at(closer if np.isfinite(criterion(closer)) else best)
+
+
+def _criterion(
+    curves: Curves, sums: SegmentSums, gamma: float
+) -> Callable[[tuple[int, ...]], float]:
+    """Return generalised cross-validation as a function of four places in `PENALTIES`."""
     free = float(sums.mass.sum()) - int((sums.mass > 0).sum())
 
     eliminated: dict[tuple[int, ...], _Eliminated] = {}
 
-    def criterion(at: Sequence[int]) -> float:
-        penalty = [PENALTIES[place] for place in at]
-        of_own = tuple(at[2:])
+    def criterion(at: tuple[int, ...]) -> float:
+        penalty, of_own = _at(at), at[2:]
         if of_own not in eliminated:
             eliminated[of_own] = _eliminated(sums, sums.penalties(penalty)[1])
         fit = ridge(curves, sums, penalty, eliminated[of_own])
         spare = free - gamma * fit.n_parameters
         return fit.left / spare**2 if spare > 0 else np.inf
 
-    start = next(
-        (place for place in range(_START, len(PENALTIES)) if np.isfinite(criterion([place] * 4))),
-        len(PENALTIES) - 1,
-    )
-    at = walk_grids(criterion, (len(PENALTIES),) * 4, (start,) * 4)
-    return tuple(PENALTIES[place] for place in at)
+    return criterion
+
+
+def _first(criterion: Callable[[tuple[int, ...]], float]) -> tuple[int, ...]:
+    """Return where a walk begins: the least penalties from 10 on that leave rows to judge by."""
+    places = range(_START, len(PENALTIES))
+    start = next((p for p in places if np.isfinite(criterion((p,) * 4))), places[-1])
+    return (start,) * 4
+
+
+def _at(places: Sequence[int]) -> tuple[float, ...]:
+    return tuple(PENALTIES[place] for place in places)

@@ -59,8 +59,8 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     Parameters
     ----------
     matcher : Matcher, default=None
-        How to match. None is ``PropensityMatcher("auto", n_neighbors="auto")``: twice the root of the
-        donors, with replacement, on a penalised and curved score of all segments. With another
+        How to match. None is ``PropensityMatcher("auto", n_neighbors="auto")``: twice the root
+        of the donors (more of few), with replacement, on a penalised and curved score of all segments. With another
         `adjustment` it is ``PropensityMatcher()``: three neighbours on the log-odds of a logistic
         regression fitted in the segment. Its own `segment` is ignored.
     estimand : {"att", "atc", "ate"}, default="att"

@@ -168,7 +168,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
     >>> print(table.to_string(index_names=False))
        n_treated  effect  std_error
     0        406   -0.03       0.06
-    1        422    0.56       0.06
+    1        422    0.55       0.06
     2        389    1.00       0.07
     """
 

@@ -15,6 +15,8 @@ from segcate.matching._calipers import check_caliper
 from segcate.matching._greedy import ORDERS
 
 FEWEST_NEIGHBORS = 3
+# As many as rest a mean on enough rows, where there are no more than a few hundred donors.
+WIDE_ENOUGH = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,16 @@ def is_auto(n_neighbors: Any) -> bool:
 
 
 def neighbors_for(n_donors: float) -> int:
-    """Return how many neighbours to take among so many donors: twice the root, at least three.
+    """Return how many neighbours to take among so many donors: twice the root, more of few donors.
 
     A regression takes out what differs within a set, so that wide sets cost little bias; one row
     then serves less often, and the variance falls (Lin, Ding & Han 2023: the number is to grow).
+    It is at least 36, or four fifths of fewer than 45 donors, and at least three. Twice the root of 25 to
+    100 donors made intervals 1.18 times as wide as those of the regression alone; ten times the cube
+    root of more than 400 left squares unlike between the arms in one segment of thirteen.
     """
-    return max(FEWEST_NEIGHBORS, round(2 * math.sqrt(n_donors)))
+    wide = max(2 * math.sqrt(n_donors), min(0.8 * n_donors, WIDE_ENOUGH))
+    return max(FEWEST_NEIGHBORS, round(wide))
 
 
 def check_neighbors(owner: str, matcher: Any) -> None:

@@ -166,9 +166,12 @@ def filled(
     n = np.array([sums["n"] for sums in found])
     together = np.array([sums["together"] for sums in found])  # segment, arm, column, column
     counts = np.einsum("sajj->saj", together)
-    share = np.array([sums["incomplete"].sum() for sums in found]) / n.sum(axis=1)
+    size = n.sum(axis=1)
+    share = np.array([sums["incomplete"].sum() for sums in found]) / size
     if how == "auto":
-        refuse_many(owner, kinds, counts.sum(axis=(0, 1)), share, segment, ("auto", "indicator"))
+        refuse_many(
+            owner, kinds, counts.sum(axis=(0, 1)), share, size, segment, ("auto", "indicator")
+        )
     n_known = n.sum(axis=1)[:, None] - counts.sum(axis=1)
     total = np.array([sums["total"] for sums in found])
     largest = np.max([sums["largest_"] for sums in found], axis=0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from segcate._nuisance.segment_ridge import (
     SegmentSums,
-    choose_penalties,
+    outcome_penalties,
     raw_sums,
     ridge,
 )
@@ -94,5 +94,5 @@ def fitted_arm(
         mass, mean, centre, shared_gram, own_gram, cross_gram,
         products[:, :n_shared].sum(axis=0), products[:, own], square, curves.n_lines, curves.free,
     )  # fmt: skip
-    fit = ridge(curves, sums_of, choose_penalties(curves, sums_of))
+    fit = ridge(curves, sums_of, outcome_penalties(curves, sums_of))
     return ArmFit(arm, sums_of, fit, _NONE, _NONE)

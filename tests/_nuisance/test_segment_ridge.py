@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from segcate._nuisance.curves import curves_of
-from segcate._nuisance.segment_ridge import PENALTIES, choose_penalties, ridge, segment_sums
+from segcate._nuisance.segment_ridge import (
+    PENALTIES,
+    choose_penalties,
+    outcome_penalties,
+    ridge,
+    segment_sums,
+)
+from tests.helpers import naive_curves
 from tests.helpers.naive_curves import basis, demeaned, penalties
 
 RNG = np.random.default_rng(1)
@@ -64,6 +71,29 @@ def test_penalties_are_those_of_the_walk_written_out(kind):
     curves = curves_of(Z, weight)
     found = choose_penalties(curves, segment_sums(curves, ROWS, Y, weight))
     np.testing.assert_allclose(found, penalties(A, r, v, block, v.sum() - S))
+
+
+@pytest.mark.parametrize("kind", WEIGHTS)
+def test_outcome_penalties_are_those_of_two_walks_written_out(kind):
+    weight = WEIGHTS[kind]
+    A, r, v, block = dense(weight)
+    curves = curves_of(Z, weight)
+    found = outcome_penalties(curves, segment_sums(curves, ROWS, Y, weight))
+    np.testing.assert_allclose(found, naive_curves.outcome_penalties(A, r, v, block, v.sum() - S))
+
+
+def test_a_curve_that_segments_share_is_not_left_to_each_of_them():
+    # One walk ends at curvature of each segment's own, a second one at shared bends.
+    rng = np.random.default_rng(9)
+    z = rng.normal(size=(900, 5))
+    rows = np.split(np.arange(900), 6)
+    y = np.exp(0.6 * z[:, 0]) + rng.normal(size=900)
+    curves = curves_of(z)
+    sums = segment_sums(curves, rows, y, None)
+    assert choose_penalties(curves, sums)[3] < PENALTIES[-1]
+    _, bends, _, curvature = outcome_penalties(curves, sums)
+    assert bends <= 100
+    assert curvature == PENALTIES[-1]
 
 
 def test_few_rows_start_at_a_penalty_that_leaves_some_to_spare():

@@ -115,6 +115,19 @@ def test_one_segment_with_many_gaps_is_enough_for_the_error(make):
 
 
 @every_model
+def test_two_gaps_in_a_thin_segment_are_filled_and_told_eight_are_an_error(make):
+    X, y, t = study(n_segments=4)
+    X["segment"] = np.r_[np.zeros(60, dtype=int), X["segment"].to_numpy()[60:] + 1]
+    few, many = X.copy(), X.copy()
+    few.loc[:3, "c"] = np.nan
+    many.loc[:15, "c"] = np.nan
+    status = make().fit(few, y, treatment=t).effects_["status"]
+    assert "7 % of rows have a covariate filled in" in status.loc[0]
+    with pytest.raises(ValueError, match="27 % of the rows of segment 0 are incomplete"):
+        make().fit(many, y, treatment=t)
+
+
+@every_model
 def test_drop_is_the_complete_rows_exactly(make):
     X, y, t = study()
     bad = holed(X, 0.2)

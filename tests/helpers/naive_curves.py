@@ -90,14 +90,32 @@ def gcv(A, r, v, penalty, n_free, gamma):
 
 def penalties(A, r, v, block, n_free, gamma=1.4):
     """Walk over the grid, one block at a time, a step while the criterion falls, two sweeps."""
+    value = criterion_at(A, r, v, block, n_free, gamma)
+    return np.array([GRID[i] for i in walked(value, [first_place(value)] * 4)])
 
-    def value(at):
-        return gcv(A, r, v, np.array([GRID[i] for i in at])[block], n_free, gamma)
 
+def outcome_penalties(A, r, v, block, n_free):
+    """The lower end of two walks, the second from segments that share all; bends one place less."""
+    value = criterion_at(A, r, v, block, n_free, 1.4)
+    start = first_place(value)
+    ends = [walked(value, [start] * 4), walked(value, [start, start, 6, 6])]
+    at = min(ends, key=value)
+    closer = [at[0], max(at[1] - 1, 0), *at[2:]]
+    return np.array([GRID[i] for i in (closer if np.isfinite(value(closer)) else at)])
+
+
+def criterion_at(A, r, v, block, n_free, gamma):
+    return lambda at: gcv(A, r, v, np.array([GRID[i] for i in at])[block], n_free, gamma)
+
+
+def first_place(value):
     start = 2
     while not np.isfinite(value([start] * 4)) and start < 6:
         start += 1
-    at = [start] * 4
+    return start
+
+
+def walked(value, at):
     for _ in range(2):
         for b in range(4):
             for step in (1, -1):
@@ -110,7 +128,7 @@ def penalties(A, r, v, block, n_free, gamma=1.4):
                     at, moved = trial, True
                 if moved:
                     break
-    return np.array([GRID[i] for i in at])
+    return at
 
 
 @dataclass
@@ -137,7 +155,7 @@ def effects(Z, segment, y, treated, own, uses, weight, estimand, given=None):
         x, r = demeaned(X, segment, at, weight), demeaned(y, segment, at, weight)
         A, v = x[at], weight[at]
         n_free = v.sum() - len(set(segment[at]))
-        lam = (penalties(A, r[at], v, block, n_free) if given is None else given)[block]
+        lam = (outcome_penalties(A, r[at], v, block, n_free) if given is None else given)[block]
         inverse = np.linalg.inv(A.T @ (A * v[:, None]) + np.diag(lam))
         e = r - x @ (inverse @ (A.T @ (v * r[at])))
         s = np.zeros(len(y))

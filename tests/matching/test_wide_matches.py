@@ -27,7 +27,12 @@ def test_the_score_is_the_penalised_logit():
 
 
 def test_the_number_of_neighbours_is_twice_the_root_of_the_donors():
-    assert [neighbors_for(n) for n in (1, 2, 4, 100, 101, 110)] == [3, 3, 4, 20, 20, 21]
+    assert [neighbors_for(n) for n in (400, 441, 1_000_000)] == [40, 42, 2_000]
+
+
+def test_of_few_donors_more_are_taken_but_not_all():
+    assert [neighbors_for(n) for n in (1, 2, 4, 10, 40)] == [3, 3, 4, 8, 32]
+    assert [neighbors_for(n) for n in (45, 100, 324)] == [36, 36, 36]
 
 
 @pytest.mark.parametrize("estimand", ["att", "atc", "ate"])
@@ -80,7 +85,8 @@ def test_it_is_what_a_curved_adjustment_matches_with():
     model = SegmentMatching(adjustment="auto", on_empty="nan").fit(X, Y, treatment=T)
     text = model.summary()
     assert (
-        "2 sqrt(donors) nearest on the logit score, penalised and curved, of all segments" in text
+        "2 sqrt(donors) (of few 36, or 80 %) nearest on the logit score, penalised and curved, of all segments"
+        in text
     )
     same = SegmentMatching(WIDE, adjustment="auto", on_empty="nan").fit(X, Y, treatment=T)
     pd.testing.assert_frame_equal(model.effects_, same.effects_)

@@ -13,7 +13,7 @@ from segcate._nuisance.curves import Curves
 from segcate._nuisance.segment_ridge import (
     Ridge,
     SegmentSums,
-    choose_penalties,
+    outcome_penalties,
     ridge,
     segment_sums,
 )
@@ -55,7 +55,7 @@ def fit_arm(
 ) -> ArmFit:
     """Regress the outcomes of one arm; penalties are chosen unless handed in."""
     sums = segment_sums(curves, comparison.arm_rows(arm), comparison.y, comparison.weight)
-    fit = ridge(curves, sums, choose_penalties(curves, sums) if penalty is None else penalty)
+    fit = ridge(curves, sums, outcome_penalties(curves, sums) if penalty is None else penalty)
     residual = np.full(len(comparison.y), np.nan)
     leverage, noise = np.zeros(len(comparison.y)), np.zeros(len(comparison.y))
     in_arm = comparison.is_treated == bool(arm)

@@ -24,6 +24,8 @@ MOST_OF_LINES, MOST_OF_CURVES = 0.1, 0.35
 LEVEL = 0.05
 # Where all segments together leave something unlike, those are named that leave this many errors.
 _TOGETHER = 3.0
+# A column of standard deviation 1 that varies less than this in a segment is constant there.
+_CONSTANT = 1e-9
 # Columns beyond which pairs are not looked at.
 MOST_PAIRED = 100
 _BLOCK = 4_096
@@ -59,7 +61,7 @@ class Imbalance:
         n_features = self.features.shape[1]
         most = np.where(self.features[1] < 0, MOST_OF_LINES, MOST_OF_CURVES)
         with np.errstate(invalid="ignore"):
-            is_large = np.abs(self.difference) > most * self.scale
+            is_large = (np.abs(self.difference) > most * self.scale) & (self.scale > _CONSTANT)
             size = np.abs(self.difference) / np.where(self.std_error > 0, self.std_error, np.inf)
         df = np.fmax(self.df, 1.0)
         alone = Law(df).quantile(1.0 - LEVEL / max(n_segments * n_features, 1))
