@@ -276,7 +276,7 @@ def _share_incomplete(data: DesignData, incomplete: Bool) -> tuple[Float, Float]
     if data.sample_weight is not None:
         counts = (data.sample_weight > 0).astype(np.float64)
     codes, n = data.segment.codes, data.segment.n_segments
-    size = np.bincount(codes, counts, n)
+    size = np.bincount(codes, counts, n).astype(np.float64)
     return size, np.bincount(codes, counts * incomplete, n) / np.maximum(size, 1)
 
 
