@@ -12,7 +12,7 @@ import pandas as pd
 from segcate._statistics.intervals import Law, freedom_of_rows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class MetricEstimate:
     """A metric of predicted effects, and how sure it is.
 
@@ -35,6 +35,11 @@ class MetricEstimate:
     std_error: float
     n_units: int
     confidence_level: float = 0.95
+
+    def __repr__(self) -> str:
+        """Return the value with its interval, and what else there is, by name."""
+        cells = ", ".join(f"{name}={value!r}" for name, value in self._cells().items())
+        return f"{type(self).__name__}({cells})"
 
     def __float__(self) -> float:
         """Return the value."""
@@ -59,9 +64,13 @@ class MetricEstimate:
 
     def frame(self) -> pd.DataFrame:
         """Return a table of one row."""
+        return pd.DataFrame([self._cells()])
+
+    def _cells(self) -> dict[str, object]:
+        """Return the value, its errors and all else by name."""
         shown = [f.name for f in fields(self) if f.repr]
         names = [*shown[:2], "ci_low", "ci_high", "p_value", *shown[2:]]
-        return pd.DataFrame([{name: getattr(self, name) for name in names}])
+        return {name: getattr(self, name) for name in names}
 
     @property
     def _law(self) -> Law:
@@ -69,7 +78,7 @@ class MetricEstimate:
         return Law(self.n_units - 1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RankScore(MetricEstimate):
     """How well a prediction ranks rows by their effect.
 

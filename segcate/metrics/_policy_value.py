@@ -20,7 +20,7 @@ from segcate.metrics._scored_rows import check_rows, estimate_mean
 _OWNER = "policy_value"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PolicyValue(MetricEstimate):
     """What a policy gains per row, and whom it treats.
 

@@ -70,8 +70,8 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     by : {"user", "segment"}, default="user"
         Decide for each row, or for whole segments, by the mean predicted effect of the segment.
     segment : "auto", str, int or None, default="auto"
-        Column of X with the segments, for `by="segment"`; "auto" is the column `segment`. The
-        effect estimator is given X as it is.
+        Column of X with the segments, for `by="segment"`; "auto" is the one that the effect
+        estimator names, or else the column `segment`. The effect estimator is given X as it is.
     threshold : {"cost", "profit"}, default="cost"
         "cost": treat where value times predicted effect exceeds the cost. "profit": treat down to
         the predicted effect where the profit on effect scores is largest, which helps when
@@ -474,7 +474,13 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     def _code_segments(self, owner: str, X: Any) -> SegmentCodes | None:
         if self.by == "user":
             return None
-        return code_segments(owner, X, find_segment_column(owner, X, self.segment))
+        return code_segments(owner, X, find_segment_column(owner, X, self._segment_asked()))
+
+    def _segment_asked(self) -> Any:
+        """Return the column asked for, here or by the estimator of effects."""
+        own = getattr(self.effect_estimator, "segment", None)
+        is_auto = isinstance(self.segment, str) and self.segment == "auto"
+        return own if is_auto and own is not None else self.segment
 
     def _scores(
         self,
@@ -535,7 +541,7 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         if self.by == "user":
             return self._predicted(X)
         owner = type(self).__name__
-        position = find_segment_column(owner, X, self.segment)
+        position = find_segment_column(owner, X, self._segment_asked())
         found = code_segments(owner, X, position, may_look_like_ids=True)
         known = {label: i for i, label in enumerate(self.segment_labels_.tolist())}
         new = [label for label in found.labels.tolist() if label not in known]

@@ -305,8 +305,8 @@ def _check_comparable(node: ast.expr, left: Operand, right: Operand, scope: Scop
     if not (len(kinds) == 1 or "nothing" in kinds or kinds == {"number", "truth"}):
         scope.refuse(
             node,
-            f"cannot be evaluated on X: it compares {_CALLED[left.kind]} with {_CALLED[right.kind]}. Compare numbers "
-            "with numbers and text with text",
+            f"cannot be evaluated on X: it compares {_CALLED[left.kind]} with {_CALLED[right.kind]} (numbers stand "
+            "without quotes, text and dates within)",
         )
     if kinds == {"date"}:
         _check_zones(node, scope, left, right)

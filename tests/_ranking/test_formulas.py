@@ -281,6 +281,8 @@ def test_confidence_interval_follows_t_below_a_hundred_units(n_units, quantile):
     result = RankScore(0.7, 0.2, n_units, confidence_level=0.9)
     assert (result.ci_low + result.ci_high) / 2 == pytest.approx(0.7)
     assert (result.ci_high - result.ci_low) / 2 == pytest.approx(quantile * 0.2)
+    assert repr(result).startswith("RankScore(value=0.7, std_error=0.2, ci_low=")
+    assert "influence" not in repr(result)
     assert RankScore(quantile * 0.2, 0.2, n_units).p_value == pytest.approx(0.1)
 
 

@@ -327,6 +327,16 @@ def test_takes_a_pipeline_as_effect_estimator_without_routing():
     assert policy.get_params()["effect_estimator__segmentmatching__on_empty"] == "overall"
 
 
+def test_the_segments_are_those_of_the_column_that_the_estimator_names():
+    users = make_segmented_users(600, n_segments=2, effects=[0, 1], confounding=0, random_state=0)
+    X, psi = users.X.assign(plan=users.segment), scores(users.y, users.treatment)
+    given = {"cost": 0.5, "by": "segment", "cv": None}
+    policy = TargetingPolicy(SegmentMatching(segment="plan"), **given)
+    policy.fit(X, users.y, treatment=users.treatment, pseudo_outcome=psi)
+    assert policy.segment_labels_.tolist() == [0, 1]
+    assert policy.predict(X).tolist() == X["plan"].tolist()
+
+
 def test_survives_clone_pickle_and_skops():
     users = make_segmented_users(600, n_segments=2, effects=[0, 1], confounding=0, random_state=0)
     X = users.X.assign(segment=users.segment)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -40,10 +40,10 @@ class TreatmentProbe:
         Of `explained`, over units.
     """
 
-    ids: npt.NDArray[np.object_]
-    representation: Float
-    treatment: npt.NDArray[np.object_]
-    outcome: Float
+    ids: npt.NDArray[np.object_] = field(repr=False)
+    representation: Float = field(repr=False)
+    treatment: npt.NDArray[np.object_] = field(repr=False)
+    outcome: Float = field(repr=False)
     explained: float
     std_error: float
 
