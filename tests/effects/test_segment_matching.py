@@ -101,7 +101,7 @@ def test_a_segment_without_an_estimate_says_why(data, X, status):
 
 
 def test_exact_cells_without_both_arms_say_so(data, X):
-    cell = np.where(data.segment == 2, data.treatment, 0)
+    cell = np.where(data.segment == 2, 1 - data.treatment, 0)
     matcher = PropensityMatcher(exact="arm")
     found = SegmentMatching(matcher, on_empty="nan").fit(
         X.assign(arm=cell), data.y, treatment=data.treatment, propensity=data.score
