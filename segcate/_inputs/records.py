@@ -21,7 +21,8 @@ class RecordedColumns:
 
         One row a column, in the order of X, with its name (`column`), `kind` (number, category, date,
         duration, time, left out), `treatment` (what is done to it), `note` and `share_missing`;
-        where the fit knew a treatment, also the share missing in each arm.
+        where the fit knew a treatment, also the share missing in each arm (NaN for categories of a fit in
+        parts, which does not count them).
         """
         check_is_fitted(self)
         if not hasattr(self, "_columns"):

@@ -80,10 +80,7 @@ def assemble(job: Job, found: Findings) -> Any:
         SegmentCodes(np.empty(0, dtype=np.intp), found.labels, found.position),
         found.report["n_rows"],
     )
-    by_arm: dict[str, list[float]] = {}
-    if found.filling is not None:
-        by_arm = found.filling.shares_by_arm
-    prepared = Preparation(MergedSegments({}, {}), found.filling, by_arm, False)
+    prepared = Preparation(MergedSegments({}, {}), found.filling, _missing_by_arm(found), False)
     estimates = prepared.tell(data, found.estimates)
     estimator._refuse_empty(owner, data, estimates)
     refuse_segments(owner, found.options.std_error, found.labels.tolist(), estimates)
@@ -107,6 +104,17 @@ def assemble(job: Job, found: Findings) -> Any:
     estimator.second_estimate_ = second_estimate(table, seconds)
     estimator.scale_report_ = found.report
     return job.model
+
+
+def _missing_by_arm(found: Findings) -> dict[str, list[float]]:
+    """Return the share of missing values in each arm; NaN for categories, of which none is counted."""
+    by_arm = {} if found.filling is None else found.filling.shares_by_arm
+    for kind in found.encoded.kinds:
+        if kind.found == "nothing":
+            by_arm.setdefault(kind.name, [1.0, 1.0])
+        elif kind.is_category and kind.share_missing > 0:
+            by_arm.setdefault(kind.name, [float("nan")] * 2)
+    return by_arm
 
 
 def _keep_matcher(job: Job, found: Findings) -> None:

@@ -48,6 +48,20 @@ def test_numbers_are_those_in_memory(options, n_parts):
     assert "% of rows have a covariate filled in" in found.effects_["status"].iloc[0]
 
 
+def test_gaps_that_are_not_counted_are_no_zeros():
+    """Categories have a level for missing; nobody counts it by arm."""
+    frame = with_gaps().assign(nothing=np.nan)
+    frame["channel"] = np.where(np.arange(len(frame)) % 7 == 0, None, "mail")
+    model = SegmentMatching(missing="indicator", on_empty="nan")
+    columns = ["age", "visits", "channel", "nothing", "segment"]
+    found = fitted_in_parts(model, frame, columns=columns).covariates_.set_index("column")
+    shares = found[["share_missing_control", "share_missing_treated"]]
+    assert shares.loc["channel"].isna().all()
+    assert (shares.loc["nothing"] == 1.0).all()
+    expected = fitted_in_memory(model, frame).covariates_.set_index("column")
+    assert shares.loc["age"].tolist() == expected.loc["age", shares.columns].tolist()
+
+
 def test_order_and_batches_do_not_matter(monkeypatch):
     monkeypatch.setattr("segcate.matching._model_columns.MOST_DECIDING", 2_000)
     frame = with_gaps()
