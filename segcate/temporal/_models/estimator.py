@@ -34,7 +34,7 @@ from segcate.temporal._panel.coding import (
 )
 from segcate.temporal._panel.factual import factual_plans
 from segcate.temporal._panel.long_frame import named, steps_frame
-from segcate.temporal._panel.panel import Panel, Roles, read_panel
+from segcate.temporal._panel.panel import Panel, Roles, read_panel, with_steps
 from segcate.temporal._panel.plan import TreatmentPlan, check_same_length, read_plan
 from segcate.temporal._panel.times import Clock
 
@@ -205,7 +205,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         panel : frame
-            As in `predict`; units need two rows.
+            As in `predict`; units with one row have no score, and are named in a warning.
         y : None
             Unused; present for scikit-learn.
 
@@ -215,7 +215,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
             In units of the outcome, over all outcomes; larger is better.
         """
         check_is_fitted(self)
-        data = self._read(panel, min_steps=2)
+        data = with_steps(type(self).__name__, self._read(panel))
         n_origins = data.outcome.shape[1] - 1
         origins = np.tile(np.arange(n_origins), (data.n_units, 1))
         # The factual treatment of each origin is a plan of one step.
@@ -231,7 +231,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         panel : frame
-            As in `predict`; best of units that `fit` has not seen. Units need two rows.
+            As in `predict`; best of units that `fit` has not seen. Those with one row are left out.
 
         Returns
         -------
@@ -252,7 +252,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         not weighted.
         """
         check_is_fitted(self)
-        data = self._read(panel, min_steps=2)
+        data = with_steps(type(self).__name__, self._read(panel))
         origins, plans, is_there = factual_plans(data, self.horizon)
         found = self._simulate(data, origins, plans).mean(axis=0)
         unit = np.arange(data.n_units)[:, None, None]
@@ -271,13 +271,12 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return self.scaling_.name
 
-    def _read(self, panel: Any, min_steps: int = 1) -> Panel:
+    def _read(self, panel: Any) -> Panel:
         owner = type(self).__name__
         data = read_panel(
             owner,
             panel,
             self._roles,
-            min_steps=min_steps,
             static_names=self._static_names,
             clock=self._clock,
         )

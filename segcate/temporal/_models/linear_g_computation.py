@@ -34,7 +34,7 @@ from segcate.temporal._panel.coding import (
     fit_scaling,
     missing_marks,
 )
-from segcate.temporal._panel.panel import Panel, read_panel
+from segcate.temporal._panel.panel import Panel, read_panel, with_steps
 from segcate.temporal._panel.plan import check_same_length
 from segcate.temporal._panel.simulated_state import Rule, SimulatedState, ask_rule
 
@@ -195,7 +195,7 @@ class LinearGComputation(StoredModel):
         self._check_parameters(owner)
         check_transform(owner, self.outcome_transform)
         roles = name_roles(owner, self)
-        data = read_panel(owner, panel, roles, min_steps=2)
+        data = with_steps(owner, read_panel(owner, panel, roles))
         check_treatments(owner, data, roles)
         self.panel_counts_ = count_panel(data)
         if data.n_units < N_FOLDS:

@@ -30,7 +30,7 @@ from segcate.temporal._models.staying import (
 )
 from segcate.temporal._models.treatment_weights import history_columns, of_given, step_weights
 from segcate.temporal._panel.coding import check_transform, choose_coding, fit_scaling
-from segcate.temporal._panel.panel import Panel, read_panel
+from segcate.temporal._panel.panel import Panel, read_panel, with_steps
 
 # Share of the units that weights should be worth.
 _LEAST_SHARE = 0.8
@@ -136,7 +136,7 @@ class MSM(TemporalEstimator):
             owner, "clip", self.clip, least=0, below=0.5, advice="With 0 no weight is cut off."
         )
         roles = name_roles(owner, self)
-        data = read_panel(owner, panel, roles, min_steps=2)
+        data = with_steps(owner, read_panel(owner, panel, roles))
         check_treatments(owner, data, roles)
         self.panel_counts_ = count_panel(data)
         if self.leaving is None:

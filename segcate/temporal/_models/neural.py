@@ -60,7 +60,7 @@ from segcate.temporal._networks.tensors import PanelTensors, panel_tensors
 from segcate.temporal._networks.training import Learner, TrainingSettings, train
 from segcate.temporal._panel.coding import check_transform, choose_coding, fit_scaling
 from segcate.temporal._panel.factual import factual_plans
-from segcate.temporal._panel.panel import Panel, read_panel
+from segcate.temporal._panel.panel import Panel, read_panel, with_steps
 
 # Training and validation units of each model, and the epochs of a training.
 Units = tuple[torch.Tensor, torch.Tensor | None]
@@ -151,14 +151,14 @@ class NeuralEstimator(StoredNetwork):
         Raises
         ------
         ValueError
-            If times repeat or are irregular, if a unit has one row, if a column has no value in a unit, if a
+            If times repeat or are irregular, if no unit has two rows, if a column has no value in a unit, if a
             treatment is never or always given, if the transform does not take an outcome, if a
             parameter is out of range, or if the checkpoint was written by another fit.
         """
         owner = type(self).__name__
         self._check_parameters(owner)
         roles = name_roles(owner, self)
-        data = read_panel(owner, panel, roles, min_steps=2)
+        data = with_steps(owner, read_panel(owner, panel, roles))
         check_treatments(owner, data, roles)
         self.panel_counts_ = count_panel(data)
         rng = check_seed(owner, self.random_state)

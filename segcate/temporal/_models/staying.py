@@ -29,6 +29,7 @@ def count_panel(panel: Panel) -> dict[str, int]:
     is_row = panel.is_row
     return {
         "n_units": panel.n_units,
+        "n_units_left_out": panel.n_units_left_out,
         "n_units_leaving": int(leaves(panel).sum()),
         "n_rows": int(panel.n_steps.sum()),
         "n_rows_left_out": panel.n_left_out,

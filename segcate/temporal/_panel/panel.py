@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from segcate._inputs.containers import refuse_no_table
 from segcate._inputs.encoding import encode_columns, read_again
 from segcate._inputs.kinds import ColumnKind
 from segcate._inputs.listing import listed
+from segcate.exceptions import SegcateWarning
 from segcate.temporal._panel.gaps import Filled, fill_gaps
 from segcate.temporal._panel.times import Clock, check_steps, read_times
 
@@ -72,6 +74,8 @@ class Panel:
         Whether a treatment of the unit's last row is missing.
     n_left_out : int
         Rows left out at the beginning of units, before every column had a value.
+    n_units_left_out : int
+        Units left out, as they have one row.
     """
 
     ids: npt.NDArray[Any]
@@ -88,6 +92,7 @@ class Panel:
     is_known: Bool
     is_open: Bool
     n_left_out: int = 0
+    n_units_left_out: int = 0
 
     @property
     def n_units(self) -> int:
@@ -259,6 +264,29 @@ def _as_frame(owner: str, panel: Any, roles: Roles) -> pd.DataFrame:
     if len(frame) == 0:
         raise ValueError(f"{owner}: `panel` has no rows; at least one unit is needed.")
     return frame
+
+
+def with_steps(owner: str, panel: Panel) -> Panel:
+    """Leave out units with one row, from which no step is learned, and say how many.
+
+    Warns
+    -----
+    SegcateWarning
+        If there are such units; the caller's caller is `fit`.
+    """
+    short = panel.n_steps < 2
+    if not short.any() or short.all():
+        _check_lengths(owner, panel.ids, panel.n_steps, 2)
+        return panel
+    warnings.warn(
+        f"{owner}: {int(short.sum())} of {panel.n_units} units have one row ({listed(panel.ids[short])}) and are left "
+        "out: a step from one row to the next is what is learned from and scored. If they left, what is found "
+        "holds for those that stayed for a second row.",
+        SegcateWarning,
+        stacklevel=3,
+    )
+    kept = panel.take(np.flatnonzero(~short))
+    return replace(kept, n_left_out=panel.n_left_out, n_units_left_out=int(short.sum()))
 
 
 def _check_lengths(owner: str, ids: npt.NDArray[Any], n_steps: Int, min_steps: int) -> None:

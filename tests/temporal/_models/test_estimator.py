@@ -118,6 +118,23 @@ def test_order_of_rows_does_not_matter_to_fit(model, panel):
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.parametrize("estimator", [MSM, LinearGComputation])
+def test_units_with_one_row_change_nothing_and_are_counted(estimator):
+    panel = small_panel(n_covariates=1)
+    ids = panel["id"].unique()[:4]
+    is_first = panel["t"] == panel.groupby("id")["t"].transform("min")
+    with_short, others = (panel[~panel["id"].isin(ids) | (is_first & a)] for a in (True, False))
+    given = {"covariates": ["x0"], "static": ["kind"], "horizon": 3}
+    given |= {"random_state": 0} if estimator is LinearGComputation else {}
+    expected = estimator(["a0", "a1"], "y", **given).fit(others)
+    with pytest.warns(SegcateWarning, match=r"4 of 30 units have one row \(.*\) and are left out"):
+        found = estimator(["a0", "a1"], "y", **given).fit(with_short)
+    assert found.panel_counts_["n_units_left_out"] == 4
+    pd.testing.assert_frame_equal(found.predict(others, PLAN), expected.predict(others, PLAN))
+    with pytest.warns(SegcateWarning, match="and are left out"):
+        assert found.score(with_short) == expected.score(others)
+
+
 def test_searches_split_by_unit():
     panel = linear_panel(120)
     search = GridSearchCV(

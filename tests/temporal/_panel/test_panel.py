@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from segcate.exceptions import SegcateWarning
 from segcate.temporal import MSM
-from segcate.temporal._panel.panel import Roles, read_panel
+from segcate.temporal._panel.panel import Roles, read_panel, with_steps
 from tests.helpers.small_panels import small_panel
 
 ROLES = Roles(("a0", "a1"), ("y",), ("x0",), ("kind", "age"), "id", "t")
@@ -182,6 +183,19 @@ def test_units_with_one_row_are_counted_where_two_are_needed():
     assert read(short).n_steps[:2].tolist() == [1, 1]
     with pytest.raises(ValueError, match=r"2 of 9 units have fewer than 2 rows \(0, 1\)"):
         read(short, min_steps=2)
+
+
+def test_units_with_one_row_are_left_out_of_a_fit_and_counted():
+    frame = panel()
+    data = read(frame[(frame["id"] > 1) | (frame["t"] == 0)])
+    message = r"Model: 2 of 9 units have one row \(0, 1\) and are left out"
+    with pytest.warns(SegcateWarning, match=message):
+        kept = with_steps("Model", data)
+    assert kept.ids.tolist() == list(range(2, 9))
+    assert kept.n_units_left_out == 2
+    assert with_steps("Model", kept) is kept
+    with pytest.raises(ValueError, match="9 of 9 units have fewer than 2 rows"):
+        with_steps("Model", read(frame[frame["t"] == 0]))
 
 
 def test_new_units_are_read_in_the_columns_of_the_fit():
