@@ -180,7 +180,7 @@ def _told_change(runs: Sequence[Run], change: EffectChange) -> list[str]:
         "",
         shown_table(change.table[_CHANGES]).to_string(float_format=write_number),
         "",
-        f"None changed    p = {change.joint.p_value:.2g}",
+        f"Any change      joint test p = {change.joint.p_value:.2g}",
         f"Same segments   {describe_overall(mix.rename({'estimate': 'effect'}), level)}, p = {mix['p_value']:.2g}",
         f"Everyone        {describe_overall(everyone.rename({'change': 'effect'}), level)}, "
         f"p = {everyone['p_value']:.2g}",
