@@ -439,6 +439,7 @@ def test_clipped_chances_are_counted(study):
         small(clip=0, propensity_model=certain).fit(X, study.y, treatment=study.treatment)
 
 
+@pytest.mark.filterwarnings("ignore:.*measured after the treatment")
 def test_rows_without_variation_of_treatment_get_nan_and_a_warning():
     X = np.repeat([[-1.0], [1.0]], 100, axis=0)
     treatment = np.where(X[:, 0] < 0, 1, np.arange(200) % 2)

@@ -9,7 +9,7 @@ from segcate.reports import AddedSection, report_html, report_markdown
 from segcate.reports._figures import Picture
 
 COSTS = pd.DataFrame(
-    {"cost": [0.5, 1234.5], "<b>": ["a|b", "c"]}, index=pd.Index(["mail", "call"], name="arm")
+    {"cost": [0.5, 1234.5], "<b>": ["a|b", "kiosk"]}, index=pd.Index(["mail", "call"], name="arm")
 )
 SECTION = AddedSection(
     "What it <i>costs</i>", "costs", "In euros.", "total   2\n", tables={"by arm": COSTS}
@@ -21,9 +21,10 @@ def test_sections_and_notes_stand_in_the_report_as_text(plain_findings, write):
     options = {"figures": False} if write is report_html else {}
     before = write(plain_findings, **options)
     text = write(plain_findings, notes=["41 left <out>"], added=[SECTION], **options)
-    for said in ("In euros.", "total   2", "by arm", "1234", "41 left &lt;out&gt;"):
+    for said in ("In euros.", "total   2", "by arm", "kiosk", "41 left &lt;out&gt;"):
         assert said in text
         assert said not in before
+    assert "1234" in text
     assert "<i>costs" not in text
     assert text.index("In euros.") < text.rindex("What this rests on")
 
