@@ -38,10 +38,6 @@ class Covariates:
         levels = np.full(member.shape[1], new, dtype=np.intp)
         return Covariates(np.hstack([self.values, member]), np.concatenate([self.category, levels]))
 
-    def take(self, rows: Int) -> Covariates:
-        """Return some of the rows."""
-        return replace(self, values=self.values[rows])
-
     def curves(self, rows: Int, weight: Float | None) -> Curves:
         """Choose curves by some rows (their weights); make them for all.
 

@@ -334,21 +334,23 @@ def _hidden_bias(findings: Findings) -> Iterator[Doubt]:
         if not (s.is_estimated and s.p_value <= 1.0 - findings.confidence_level):
             continue
         if s.rosenbaum_gamma < WEAK_GAMMA:
-            yield Doubt(
-                "hidden bias",
-                f"{_begin(s)}: a hidden cause that makes one row of a pair {s.rosenbaum_gamma:.2f} times as likely to "
-                "be treated as the other (in odds) would explain the effect. Do not build on it. "
-                "If treatment was drawn by lot, say so: design='experiment', --experiment.",
-                s.label,
+            cause = (
+                f"makes one row of a pair {s.rosenbaum_gamma:.2f} times as likely to be treated as the other (in odds) "
+                "would explain the effect"
             )
         elif 1 <= s.e_value_limit < WEAK_E_VALUE:
-            yield Doubt(
-                "hidden bias",
-                f"{_begin(s)}: a hidden cause that goes with treatment and outcome by risk ratios of "
-                f"{s.e_value_limit:.2f} each would bring the interval to no effect. Do not build on it. "
-                "If treatment was drawn by lot, say so: design='experiment', --experiment.",
-                s.label,
+            cause = (
+                f"goes with treatment and outcome by risk ratios of {s.e_value_limit:.2f} each would bring the "
+                "interval to no effect"
             )
+        else:
+            continue
+        yield Doubt(
+            "hidden bias",
+            f"{_begin(s)}: a hidden cause that {cause}. Do not build on it. If treatment was drawn by lot, say so: "
+            "design='experiment', --experiment.",
+            s.label,
+        )
 
 
 def _gaps(findings: Findings, source: Source) -> Iterator[Doubt]:
