@@ -14,7 +14,7 @@ import numpy as np
 from segcate._inputs.arrays import Float
 from segcate._writing.whole_files import whole_file
 from segcate.scale._runner import Place
-from segcate.scale._stale import new_folder
+from segcate.scale._stale import folder_to_make, make_folder
 from segcate.scale._sums import Sums
 
 # Bytes kept in memory before they are written.
@@ -31,9 +31,8 @@ class Spill:
     """
 
     def __init__(self, folder: str | None) -> None:
-        self._parent, self._folder = folder, Path()
+        self._folder = folder_to_make(folder)
         self._lock: Any = None
-        self._is_open = False
         self._held: dict[Place, list[Float]] = {}
         self._n_held = 0
         self._widths: dict[Place, int] = {}
@@ -49,8 +48,8 @@ class Spill:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        if self._is_open:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._lock is not None:
             self._lock.close()
 
     def hold(self, place: Place, packed: Float) -> None:
@@ -74,9 +73,8 @@ class Spill:
 
     def _open(self) -> None:
         """Make the folder, if there is none yet."""
-        if not self._is_open:
-            self._folder, self._lock = new_folder(self._parent)
-            self._is_open = True
+        if self._lock is None:
+            self._lock = make_folder(self._folder)
 
     @property
     def is_complete(self) -> bool:
@@ -94,7 +92,7 @@ class Spill:
         for place in sorted(self._widths):
             parts = self._held.pop(place, [])
             file = self._file(place)
-            if self._is_open and file.exists():
+            if file.exists():
                 parts.insert(0, self._read(place))
                 file.unlink()
             rows = parts[0] if len(parts) == 1 else np.concatenate(parts)

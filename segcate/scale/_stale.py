@@ -6,28 +6,37 @@ import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 PREFIX = "segcate-"
 _LOCK = "lock"
 
 
-def new_folder(parent: str | None) -> tuple[Path, Any]:
+def folder_to_make(parent: str | None) -> Path:
+    """Choose the path of a new folder; its owner knows it before it is there, and removes it whenever it ends."""
+    root = Path(tempfile.gettempdir() if parent is None else parent)
+    return root / f"{PREFIX}{uuid4().hex[:12]}"
+
+
+def make_folder(folder: Path) -> Any:
     """Make a folder with a lock in it, and remove those that killed processes left beside it.
 
     Returns
     -------
-    folder : its path
     lock : open file; the lock is held until it is closed or the process ends
     """
-    root = Path(tempfile.gettempdir() if parent is None else parent)
-    for folder in root.glob(f"{PREFIX}*/{_LOCK}"):
-        _remove_if_left(folder.parent)
-    made = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-    lock = (made / "making").open("wb")
-    # named once it is held, so that nobody finds it free in between
-    if _taken(lock):
-        (made / "making").rename(made / _LOCK)
-    return made, lock
+    for found in folder.parent.glob(f"{PREFIX}*/{_LOCK}"):
+        _remove_if_left(found.parent)
+    folder.mkdir(mode=0o700)
+    lock = (folder / "making").open("wb")
+    try:
+        # named once it is held, so that nobody finds it free in between
+        if _taken(lock):
+            (folder / "making").rename(folder / _LOCK)
+    except BaseException:
+        lock.close()
+        raise
+    return lock
 
 
 def _remove_if_left(folder: Path) -> None:
