@@ -60,8 +60,7 @@ class SegmentMatching(SegmentEffectsMixin, BaseEstimator):
     ----------
     matcher : Matcher, default=None
         How to match. None is ``PropensityMatcher("auto", n_neighbors="auto")``: twice the root
-        of the donors (more of few, and where overlap is poor), with replacement, on a penalised and
-        curved score of all segments. With another
+        of the donors (more of few), with replacement, on a penalised and curved score of all segments. With another
         `adjustment` it is ``PropensityMatcher()``: three neighbours on the log-odds of a logistic
         regression fitted in the segment. Its own `segment` is ignored.
     estimand : {"att", "atc", "ate"}, default="att"

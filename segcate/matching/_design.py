@@ -21,14 +21,9 @@ from segcate.matching._calipers import (
 )
 from segcate.matching._cell_order import sort_rows
 from segcate.matching._cells import cells_of, exact_codes, exact_positions
-from segcate.matching._matched_sets import (
-    PositionedRows,
-    matched_sets,
-    point_ranks,
-    wanted_neighbors,
-)
+from segcate.matching._matched_sets import PositionedRows, matched_sets, point_ranks
 from segcate.matching._model_columns import ModelColumns, model_columns, noted
-from segcate.matching._options import MatchingOptions
+from segcate.matching._options import MatchingOptions, neighbors_for
 from segcate.matching._propensity import (
     PropensityFit,
     ScoreOptions,
@@ -208,14 +203,8 @@ def nearest_design(covariates: Covariates, space: Space, options: MatchingOption
     if points is not None:
         tolerance = np.full(len(cell_segment), options.tie_tolerance)
     places = None if weight is None else _places(data, weight, order)
-    log_odds = None
-    if options.n_neighbors is None and space.propensity is not None:
-        log_odds = space.propensity.linear[order]
-    sets = PositionedRows(
-        score, points, order, bounds, caliper[cell_segment], tolerance, places, log_odds
-    )
-    wanted = wanted_neighbors(sets, options)
-    start, stop, donors = matched_sets(sets, options, wanted)
+    sets = PositionedRows(score, points, order, bounds, caliper[cell_segment], tolerance, places)
+    start, stop, donors = matched_sets(sets, options)
     own = _NONE if weight is None else weight
     uses, squares = count_uses(
         start, stop, _NO_DONORS if donors is None else donors, own, own, len(order)
@@ -226,10 +215,17 @@ def nearest_design(covariates: Covariates, space: Space, options: MatchingOption
     )  # fmt: skip
     sample = MatchedSample(
         order, bounds, cell_segment, None if space.score is None else score, start, stop, donors,
-        uses, squares, status, int(wanted.max(initial=1)), options.replacement, caliper, tolerance, weight,
+        uses, squares, status, _most_neighbors(options, bounds), options.replacement, caliper, tolerance, weight,
         _row_ids(data.X), covariates.support.names, points,
     )  # fmt: skip
     return Design(options.estimand, covariates, sample, space.propensity, space.notes)
+
+
+def _most_neighbors(options: MatchingOptions, bounds: npt.NDArray[np.int64]) -> int:
+    """Return the neighbours asked for; of a number that follows from the donors the largest."""
+    if options.n_neighbors is not None:
+        return options.n_neighbors
+    return neighbors_for(float(np.diff(bounds).max(initial=1)))
 
 
 def _first_status(

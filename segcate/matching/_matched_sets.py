@@ -29,7 +29,6 @@ class PositionedRows:
     bounds : int64 array of shape (2 * n_cells + 1,)
     caliper, tie_tolerance : float64 arrays of shape (n_cells,)
     places : float64 array of shape (n_positions,), None where every row fills one place
-    log_odds : float64 array of shape (n_positions,), None where nobody asks for it
     """
 
     score: Float
@@ -39,7 +38,6 @@ class PositionedRows:
     caliper: Float
     tie_tolerance: Float
     places: Float | None
-    log_odds: Float | None = None
 
     @property
     def sorted_score(self) -> Float:
@@ -59,42 +57,15 @@ def point_ranks(points: Float, score: Float) -> Float:
     return ranks
 
 
-def wanted_neighbors(rows: PositionedRows, options: MatchingOptions) -> npt.NDArray[np.intp]:
-    """Return how many neighbours are wanted in each cell among its controls, and among its treated.
-
-    Returns
-    -------
-    int array of shape (n_cells, 2)
-    """
-    shape = (len(rows.caliper), 2)
-    if options.n_neighbors is not None or rows.log_odds is None:
-        return np.full(shape, options.n_neighbors, dtype=np.intp)
-    wanted = np.ones(shape, dtype=np.intp)
-    for cell, arm in np.ndindex(shape):
-        donors = slice(*rows.bounds[2 * cell + arm : 2 * cell + arm + 2].tolist())
-        odds = rows.log_odds[donors]
-        places = np.ones(len(odds)) if rows.places is None else rows.places[donors]
-        if len(odds):
-            wanted[cell, arm] = neighbors_for(float(places.sum()), _spread(odds, places))
-    return wanted
-
-
-def _spread(values: Float, weight: Float) -> float:
-    """Return the variance of values; NaN where one is infinite."""
-    with np.errstate(invalid="ignore"):
-        gap = values - weight @ values / weight.sum()
-    return float(weight @ gap**2 / weight.sum())
-
-
 def matched_sets(
-    rows: PositionedRows, options: MatchingOptions, wanted: npt.NDArray[np.intp]
+    rows: PositionedRows, options: MatchingOptions
 ) -> tuple[Index, Index, Index | None]:
-    """Return `start`, `stop` and `donors` as `MatchedSample` keeps them; `wanted` as `wanted_neighbors` has it."""
+    """Return `start`, `stop` and `donors` as `MatchedSample` keeps them."""
     if rows.points is not None:
         return _sets_of_points(rows, rows.points, options)
     focal_arms = FOCAL_ARMS[options.estimand]
     if options.n_neighbors is None:
-        return *_wide_windows(rows, focal_arms, wanted), None
+        return *_wide_windows(rows, focal_arms), None
     if options.replacement:
         start, stop = match_with_replacement(
             rows.score,
@@ -118,10 +89,8 @@ def matched_sets(
     )
 
 
-def _wide_windows(
-    rows: PositionedRows, focal_arms: tuple[bool, bool], wanted: npt.NDArray[np.intp]
-) -> tuple[Index, Index]:
-    """Match within each cell and arm with as many neighbours as are wanted there."""
+def _wide_windows(rows: PositionedRows, focal_arms: tuple[bool, bool]) -> tuple[Index, Index]:
+    """Match within each cell and arm with as many neighbours as its number of donors says."""
     start, stop = np.zeros(len(rows.score), np.int32), np.zeros(len(rows.score), np.int32)
     for cell, arm in np.ndindex(len(rows.caliper), 2):
         first, middle, last = rows.bounds[2 * cell : 2 * cell + 3].tolist()
@@ -131,11 +100,12 @@ def _wide_windows(
         if not focal_arms[arm] or donors.start == donors.stop:
             continue
         places = None if rows.places is None else rows.places[first:last]
+        n_donors = donors.stop - donors.start if rows.places is None else rows.places[donors].sum()
         low, high = match_with_replacement(
             rows.score[first:last],
             np.array([0, middle - first, last - first]),
             focal_arms=(arm == 0, arm == 1),
-            n_neighbors=int(wanted[cell, 1 - arm]),
+            n_neighbors=neighbors_for(n_donors),
             caliper=rows.caliper[cell : cell + 1],
             tie_tolerance=rows.tie_tolerance[cell : cell + 1],
             weight=places,

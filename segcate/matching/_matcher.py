@@ -41,9 +41,8 @@ class PropensityMatcher(Matcher):
         "auto" is one logistic regression for all segments on lines, bends, products and each
         segment's own slopes and squares, penalised as far as the data say.
     n_neighbors : int or "auto", default=3
-        Matches wanted for each focal row. "auto" takes twice the root of the donors of the cell,
-        times ``exp(1.25 v)`` (four at most) with v the variance of their log odds of treatment, at least
-        36, and at most four fifths of them; it is for use with an outcome regression
+        Matches wanted for each focal row. "auto" takes twice the root of the donors of the cell, at
+        least 36 or four fifths of fewer than 45, for use with an outcome regression
         (``SegmentMatching(adjustment="auto")``). With replacement, all rows tied with the last are kept.
     replacement : bool, default=True
         Whether a row may serve as a match more than once.
@@ -205,7 +204,7 @@ class PropensityMatcher(Matcher):
 
     def describe(self) -> str:
         """Say in one line how rows were matched."""
-        n = "2 sqrt(donors) or more" if is_auto(self.n_neighbors) else self.n_neighbors
+        n = "2 sqrt(donors) (of few 36, or 80 %)" if is_auto(self.n_neighbors) else self.n_neighbors
         score = f"{self.score_scale} score"
         if is_curved(self.estimator):
             score += ", penalised and curved, of all segments together"

@@ -34,7 +34,7 @@ class Edges:
     counts: npt.NDArray[np.int64] = field(init=False)
     _near: dict[int, tuple[Near, Near]] = field(default_factory=dict)
     _trend: Float = field(default_factory=lambda: np.zeros((2, 5)))
-    _weighed: Float = field(default_factory=lambda: np.zeros((2, 3)))
+    _weighed: Float = field(default_factory=lambda: np.zeros(3))
     low: Float = field(default_factory=lambda: np.full(2, np.inf))
     high: Float = field(default_factory=lambda: np.full(2, -np.inf))
 
@@ -49,12 +49,12 @@ class Edges:
         )
         gap = score - self.centre[1]
         w = np.ones(len(gap)) if rows.weight is None else rows.weight
+        self._weighed += [w.sum(), w @ gap, w @ gap**2]
         for arm in (0, 1):
             at = rows.treatment == arm
             self.low[arm] = min(self.low[arm], score[at].min(initial=np.inf))
             self.high[arm] = max(self.high[arm], score[at].max(initial=-np.inf))
-            y, s = rows.y[at] - self.centre[0], gap[at]
-            self._weighed[arm] += [w[at].sum(), w[at] @ s, w[at] @ s**2]
+            y, s = rows.y[at] - self.centre[0], score[at] - self.centre[1]
             self._trend[arm] += [len(y), y.sum(), s.sum(), s @ s, s @ y]
             if len(self.cuts):
                 self._add_near(arm, score[at], None if rows.weight is None else rows.weight[at])
@@ -104,22 +104,14 @@ class Edges:
         """Return the standard deviation of the score over rows that weigh `total`."""
         if total <= 1:
             return 0.0
-        return float(np.sqrt(_variance(self._weighed.sum(axis=0)) * total / (total - 1)))
-
-    def spread(self, arm: int) -> float:
-        """Return the variance of the score over the rows of an arm, as many as they weigh."""
-        return _variance(self._weighed[arm])
+        mass, first, second = self._weighed
+        spread = max(second / mass - (first / mass) ** 2, 0.0)
+        return float(np.sqrt(spread * total / (total - 1)))
 
     @property
     def offsets(self) -> npt.NDArray[np.int64]:
         """Rows of each arm before each part."""
         return np.vstack([np.zeros(2, np.int64), np.cumsum(self.counts, axis=0)[:-1]])
-
-
-def _variance(weighed: Float) -> float:
-    """Return the variance from the sums of the weights, of the values and of their squares."""
-    mass, first, second = weighed.tolist()
-    return float(max(second / mass - (first / mass) ** 2, 0.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from segcate.effects._matched.estimated_segment import is_curved as has_curves
 from segcate.effects._table.segment_estimate import SegmentEstimate
 from segcate.matching import PropensityMatcher
 from segcate.matching._long_tails import LongTail
-from segcate.matching._options import is_auto, most_neighbors_for, neighbors_for
+from segcate.matching._options import is_auto, neighbors_for
 from segcate.matching._propensity import is_curved
 from segcate.scale._assemble import Findings, assemble
 from segcate.scale._balance import bins_of
@@ -451,20 +451,11 @@ class _Run:
             is_detrended = plan.inference == "sample" and not options.as_published
             plans[code] = replace(
                 plan,
-                n_neighbors=self._neighbors(ready, moments[code], edges[code]),
                 caliper=self._caliper(ready, moments[code], edges[code]),
                 offsets=edges[code].offsets,
                 trends=edges[code].trends if is_detrended else plan.trends,
             )
         return plans, edges, fits
-
-    def _neighbors(self, ready: _Ready, m: Moments, edges: Edges) -> tuple[int, int]:
-        """Return how many neighbours are wanted among the controls, and among the treated."""
-        if not is_auto(self.job.matcher.n_neighbors):
-            return _most_neighbors(self.job.matcher, m.n)
-        n_donors = m.mass if ready.scan.are_counts else m.n
-        wanted = [neighbors_for(float(n_donors[arm]), edges.spread(arm)) for arm in (0, 1)]
-        return wanted[0], wanted[1]
 
     def _caliper(self, ready: _Ready, m: Moments, edges: Edges) -> float:
         """Return the width of the caliper of a segment; infinite for none."""
@@ -492,7 +483,7 @@ class _Run:
         columns = np.empty((0, len(m.low))) if sampled is None else sampled.columns
         plan = SegmentPlan(
             estimand=options.estimand,
-            n_neighbors=_most_neighbors(matcher, n_places),
+            n_neighbors=_neighbors(matcher, n_places),
             n_variance_neighbors=options.n_variance_neighbors,
             inference=options.inference,
             shift=np.concatenate([centre, m.plain_mean[1:]]),
@@ -565,10 +556,10 @@ class _Run:
         return labels, order.tolist()
 
 
-def _most_neighbors(matcher: PropensityMatcher, n_donors: Float) -> tuple[int, int]:
-    """Return how many neighbours are wanted at most among the controls, and among the treated."""
+def _neighbors(matcher: PropensityMatcher, n_donors: Float) -> tuple[int, int]:
+    """Return how many neighbours are wanted among the controls, and among the treated."""
     if is_auto(matcher.n_neighbors):
-        return most_neighbors_for(float(n_donors[0])), most_neighbors_for(float(n_donors[1]))
+        return neighbors_for(float(n_donors[0])), neighbors_for(float(n_donors[1]))
     return int(matcher.n_neighbors), int(matcher.n_neighbors)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from segcate.effects import SegmentMatching
 from segcate.matching import MahalanobisMatcher, PropensityMatcher
-from segcate.matching._options import most_neighbors_for, neighbors_for
+from segcate.matching._options import neighbors_for
 from tests.helpers.naive_curves import log_odds
 
 RNG = np.random.default_rng(8)
@@ -27,24 +27,12 @@ def test_the_score_is_the_penalised_logit():
 
 
 def test_the_number_of_neighbours_is_twice_the_root_of_the_donors():
-    assert [neighbors_for(n, 0.0) for n in (400, 441, 1_000_000)] == [40, 42, 2_000]
-
-
-def test_where_log_odds_of_donors_spread_more_are_taken_up_to_four_times():
-    assert [neighbors_for(10_000, v) for v in (0.0, 0.4, 0.8, 1.2, 30.0)] == [
-        200,
-        330,
-        544,
-        800,
-        800,
-    ]
-    assert most_neighbors_for(10_000) == neighbors_for(10_000, float("nan")) == 800
+    assert [neighbors_for(n) for n in (400, 441, 1_000_000)] == [40, 42, 2_000]
 
 
 def test_of_few_donors_more_are_taken_but_not_all():
-    assert [neighbors_for(n, 0.0) for n in (1, 2, 4, 10, 40)] == [3, 3, 3, 8, 32]
-    assert [neighbors_for(n, 0.0) for n in (45, 100, 324)] == [36, 36, 36]
-    assert [most_neighbors_for(n) for n in (10, 45)] == [8, 36]
+    assert [neighbors_for(n) for n in (1, 2, 4, 10, 40)] == [3, 3, 4, 8, 32]
+    assert [neighbors_for(n) for n in (45, 100, 324)] == [36, 36, 36]
 
 
 @pytest.mark.parametrize("estimand", ["att", "atc", "ate"])
@@ -59,9 +47,8 @@ def test_each_segment_is_matched_as_with_that_number_alone(estimand, weight):
         if estimand == ("att", "atc")[arm]:
             continue
         here = (k == SEGMENT) & (1 - arm == T)
-        mass = np.ones(here.sum()) if weight is None else weight[here]
-        spread = np.cov(np.log(chance / (1 - chance))[here], ddof=0, fweights=mass.astype(int))
-        one = PropensityMatcher(n_neighbors=neighbors_for(mass.sum(), spread))
+        n_donors = here.sum() if weight is None else weight[here].sum()
+        one = PropensityMatcher(n_neighbors=neighbors_for(n_donors))
         narrow = SegmentMatching(one, **options).fit(
             X, Y, treatment=T, propensity=chance, sample_weight=weight
         )
@@ -98,23 +85,8 @@ def test_it_is_what_a_curved_adjustment_matches_with():
     model = SegmentMatching(adjustment="auto", on_empty="nan").fit(X, Y, treatment=T)
     text = model.summary()
     assert (
-        "2 sqrt(donors) or more nearest on the logit score, penalised and curved, of all segments"
+        "2 sqrt(donors) (of few 36, or 80 %) nearest on the logit score, penalised and curved, of all segments"
         in text
     )
     same = SegmentMatching(WIDE, adjustment="auto", on_empty="nan").fit(X, Y, treatment=T)
     pd.testing.assert_frame_equal(model.effects_, same.effects_)
-
-
-def test_the_spread_is_that_of_log_odds_on_either_scale():
-    """Matches on the probability count as many neighbours; chances of 0 and 1 spread without end."""
-    chance = np.clip(RNG.beta(0.7, 0.9, N), 0.001, 0.999)
-    by = {}
-    for scale in ("logit", "probability"):
-        matcher = PropensityMatcher(n_neighbors="auto", score_scale=scale)
-        by[scale] = matcher.fit(X, treatment=T, propensity=chance).matched_.n_neighbors
-    chance[:20] = 0.0
-    certain = PropensityMatcher(n_neighbors="auto", score_scale="probability")
-    assert certain.fit(
-        X, treatment=T, propensity=chance
-    ).matched_.n_neighbors == most_neighbors_for(np.bincount(SEGMENT[T == 0]).max())
-    assert by["logit"] == by["probability"] > neighbors_for(np.bincount(SEGMENT[T == 0]).max(), 0.0)
