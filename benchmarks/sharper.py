@@ -14,7 +14,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,20 @@ def _slopes_by_side(rng: np.random.Generator, n: int) -> Population:
     x[:, -1] += 4 * np.where(rng.random(n) < 0.5, 1.0, -1.0)
     log_odds = -0.3 + 0.7 * _side(x) * x[:, 0]
     base = _side(x) * (x[:, 0] + 0.6 * x[:, 1])
+    return Population(x, log_odds, base, 0.5 + 0.2 * x[:, 1], rng.normal(size=n))
+
+
+def _poor_slopes_by_side(rng: np.random.Generator, n: int) -> Population:
+    """Slopes with a sign by segment, and few controls where the treated are."""
+    found = _slopes_by_side(rng, n)
+    return replace(found, log_odds=-0.3 + 1.5 * _side(found.X) * found.X[:, 0])
+
+
+def _poor_products_by_side(rng: np.random.Generator, n: int) -> Population:
+    """A product with a sign by segment, and few controls where the treated are."""
+    x = _slopes_by_side(rng, n).X
+    log_odds = -0.5 + 1.3 * x[:, 0] + 0.9 * x[:, 1] - 0.7 * x[:, 2]
+    base = _side(x) * x[:, 0] * x[:, 1] + x[:, 2]
     return Population(x, log_odds, base, 0.5 + 0.2 * x[:, 1], rng.normal(size=n))
 
 
@@ -226,6 +240,9 @@ CELLS: dict[str, Cell] = {
     "squares, no overlap 3000": Cell(_squares_no_overlap, 3000),
     "squares, sign by segment 3000": Cell(_squares_by_side, 3000),
     "slopes, sign by segment 800": Cell(_slopes_by_side, 800),
+    "poor overlap, slopes by segment 800": Cell(_poor_slopes_by_side, 800),
+    "poor overlap, slopes by segment 3000": Cell(_poor_slopes_by_side, 3000),
+    "poor overlap, products by segment 3000": Cell(_poor_products_by_side, 3000),
     "waves 3000": Cell(_waves, 3000),
     "steps 3000": Cell(_steps, 3000),
     "80 % treated 800": Cell(_shifted(1.6), 800),

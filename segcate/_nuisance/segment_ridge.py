@@ -273,12 +273,12 @@ def choose_penalties(curves: Curves, sums: SegmentSums, gamma: float = _GAMMA) -
 
 
 def outcome_penalties(curves: Curves, sums: SegmentSums) -> tuple[float, ...]:
-    """Choose the penalties of an outcome, whose bends are followed more closely than predictions ask for.
+    """Choose the penalties of an outcome, which is followed more closely than predictions ask for.
 
     The criterion has valleys: curvature of each segment's own stands in for bends that all share.
     So a second walk begins where segments share everything, and the lower of both ends counts. From
-    there the penalty of bends and products goes down one place, because an average over many rows
-    has less noise than a prediction and the same bias.
+    there the penalties of bends and products, and of slopes by segment, go down one place, because an
+    average over many rows has less noise than a prediction and the same bias.
     """
     criterion = cache(_criterion(curves, sums, _GAMMA))
     start = _first(criterion)
@@ -286,7 +286,7 @@ def outcome_penalties(curves: Curves, sums: SegmentSums) -> tuple[float, ...]:
     begins = (start, (*start[:2], last, last))
     ends = [walk_grids(criterion, _GRIDS, begin) for begin in begins]
     best = min(ends, key=criterion)
-    closer = (best[0], max(best[1] - 1, 0), *best[2:])
+    closer = (best[0], max(best[1] - 1, 0), max(best[2] - 1, 0), best[3])
     return _at(closer if np.isfinite(criterion(closer)) else best)
 
 

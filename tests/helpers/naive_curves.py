@@ -95,12 +95,12 @@ def penalties(A, r, v, block, n_free, gamma=1.4):
 
 
 def outcome_penalties(A, r, v, block, n_free):
-    """The lower end of two walks, the second from segments that share all; bends one place less."""
+    """The lower end of two walks, the second from segments that share all; bends and own slopes one place less."""
     value = criterion_at(A, r, v, block, n_free, 1.4)
     start = first_place(value)
     ends = [walked(value, [start] * 4), walked(value, [start, start, 6, 6])]
     at = min(ends, key=value)
-    closer = [at[0], max(at[1] - 1, 0), *at[2:]]
+    closer = [at[0], max(at[1] - 1, 0), max(at[2] - 1, 0), at[3]]
     return np.array([GRID[i] for i in (closer if np.isfinite(value(closer)) else at)])
 
 
