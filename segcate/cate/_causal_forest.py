@@ -75,7 +75,8 @@ class CausalForest(CATEEstimator):
         Trees grown on one half-sample, at least 2. Intervals compare these bags of trees.
     min_balance : float in [0, 0.5), default=0.1
         Smallest share of a node's weight, and of its treatment variation, on either side of a
-        split. Lower it where categories rarer than that matter.
+        split. For a column of two values, such as a level of a category, a tenth of it: such a
+        column has one border only, so that noise cannot choose one near the edge.
     trend : {"auto", "linear"} or None, default="auto"
         Line of the effect that is subtracted before the trees grow and added to their prediction.
         "auto": the slopes that leaves cannot follow; "linear": the whole line, sharper where the

@@ -58,6 +58,31 @@ def confounded(n, seed):
 # --- what it is for -------------------------------------------------------------------------------
 
 
+def with_rare_level(n, share, seed):
+    """Draw an experiment in groups of ten whose effect is 2 at one rare level and 0 elsewhere."""
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame(
+        {"age": rng.normal(size=n), "plan": np.where(rng.random(n) < share, "vip", "a")}
+    )
+    treatment, is_vip = rng.integers(0, 2, n), (X["plan"] == "vip").to_numpy()
+    y = X["age"].to_numpy() + 2.0 * is_vip * treatment + rng.normal(size=n)
+    return X, y, treatment, is_vip
+
+
+@pytest.mark.parametrize("by_weight", [False, True])
+def test_a_level_of_few_rows_or_little_weight_keeps_its_effect(by_weight):
+    # 6 % of the rows, or 20 % of them with 6 % of the weight: less than `min_balance` of either.
+    X, y, treatment, is_vip = with_rare_level(4000, 0.2 if by_weight else 0.06, 0)
+    weight = np.where(is_vip, 0.25, 1.0) if by_weight else None
+    forest = CausalForest(100, trend=None, shrink=False, cv=2, random_state=0).fit(
+        X, y, treatment=treatment, sample_weight=weight, propensity=np.full(4000, 0.5)
+    )
+    effect = forest.predict(X)
+    # Standard errors are about .15 and .08.
+    assert abs(effect[is_vip].mean() - 2.0) < 0.5
+    assert abs(effect[~is_vip].mean()) < 0.2
+
+
 def test_confounding_is_adjusted_for_and_would_show_without_centring():
     """True effect 1, difference in means 1.82: a forest that does not centre comes out near it."""
     X, y, treatment, effect = confounded(3000, 0)

@@ -124,3 +124,21 @@ def test_without_variation_of_treatment_near_a_row_there_is_no_effect():
     np.testing.assert_array_equal(np.isnan(effect), X[:, 0] < 0)
     np.testing.assert_array_equal(np.isnan(variance), X[:, 0] < 0)
     assert np.abs(effect[75:] - 1).max() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("n_rare", "n_values", "splits"), [(100, 2, True), (8, 2, False), (100, 3, False)]
+)
+def test_a_column_of_two_values_needs_a_tenth_of_the_balance(n_rare, n_values, splits):
+    # min_balance is .2: a border of two values needs .02 of the weight, other borders all of it.
+    rng = np.random.default_rng(0)
+    is_rare = np.arange(1000) < n_rare
+    t = rng.permutation(np.tile([-0.5, 0.5], 500))
+    y = t * np.where(is_rare, 3.0, 0.0) + 0.1 * rng.normal(size=1000)
+    column = is_rare + (0.0 if n_values == 2 else 2.0 * (np.arange(1000) == 999))
+    rows = CentredRows(column[:, None], t, y, np.ones(1000), np.arange(1000))
+    shape = ForestShape(
+        n_trees=4, bag_size=2, subsample=0.5, honest=False, max_features=1, min_samples_leaf=1,
+        max_depth=1, min_balance=0.2,
+    )  # fmt: skip
+    assert (grow_forest(rows, shape, seed=0, n_jobs=None).feature.max() == 0) == splits

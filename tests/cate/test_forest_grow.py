@@ -27,7 +27,7 @@ def rows(seed, n=60, n_columns=3, n_values=12, missing=0.0, weighted=False):
 def grow(data, *, fewest=3, depth=NO_DEPTH_LIMIT, share=0.05, max_features=None, seed=0):
     return grow_tree(
         data["codes"], data["t"], data["y"], data["w"], data["half"],
-        np.array([fewest, depth, share], dtype=np.float64),
+        np.array([fewest, depth], dtype=np.float64), np.full(len(data["codes"]), share),
         max_features or len(data["codes"]), np.random.default_rng(seed),
     )  # fmt: skip
 

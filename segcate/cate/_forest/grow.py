@@ -24,7 +24,7 @@ _IMPORTANCE_DEPTH = 4
 
 
 @kernel
-def grow_tree(codes, t, y, w, half, limits, max_features, rng):  # type: ignore[no-untyped-def]
+def grow_tree(codes, t, y, w, half, limits, shares, max_features, rng):  # type: ignore[no-untyped-def]
     """Grow a tree on one half of the rows, and take the moments of its leaves from the other.
 
     Parameters
@@ -35,9 +35,11 @@ def grow_tree(codes, t, y, w, half, limits, max_features, rng):  # type: ignore[
         Treatment and outcome, both centred, and weight, > 0.
     half : int8 array of shape (n_rows,)
         0: chooses splits; 1: fills leaves; 2: both.
-    limits : float64 array of shape (3,)
-        Fewest rows of either half in a leaf; largest depth; smallest share of a node's weight, and
-        of its treatment variation, on either side of a split.
+    limits : float64 array of shape (2,)
+        Fewest rows of either half in a leaf; largest depth.
+    shares : float64 array of shape (n_columns,)
+        Smallest share of a node's weight, and of its treatment variation, on either side of a split
+        by the column.
     max_features : int
         Columns tried at a split, drawn anew at each.
     rng : numpy Generator
@@ -81,7 +83,16 @@ def grow_tree(codes, t, y, w, half, limits, max_features, rng):  # type: ignore[
             _draw_columns(columns, max_features, rng)
             tried = columns[:max_features]
             found, at, is_left, gain = _best_split(
-                codes, chooses[a:b], fills[c:d], scores, total, limits, tried, sums, counts
+                codes,
+                chooses[a:b],
+                fills[c:d],
+                scores,
+                total,
+                limits[0],
+                shares,
+                tried,
+                sums,
+                counts,
             )
         if found < 0:
             _fill_leaf(fills[c:d], t, y, w, moments[n_leaves])
@@ -166,16 +177,22 @@ def _score_rows(rows, a, b, t, y, w, scores, total):  # type: ignore[no-untyped-
 
 
 @kernel
-def _best_split(codes, chooses, fills, scores, total, limits, columns, sums, counts):  # type: ignore[no-untyped-def]
+def _best_split(  # type: ignore[no-untyped-def]
+    codes, chooses, fills, scores, total, fewest, shares, columns, sums, counts
+):
     """Return column, last bin on the left, side of missing values, and gain; column -1 for no split."""
     found, at, is_left, best = -1, 0, False, 0.0
     total[FILLS] = len(fills)
     for j in columns:
         low, high = _count_bins(codes[j], chooses, fills, scores, sums, counts)
         if counts[MISSING, 0] + counts[MISSING, 1] > 0:
-            position, side, gain = _scan_with_missing(low, high, sums, counts, total, limits)
+            position, side, gain = _scan_with_missing(
+                low, high, sums, counts, total, fewest, shares[j]
+            )
         else:
-            position, gain = _scan(low, high, sums, counts, 0.0, 0.0, 0.0, 0, 0, total, limits)
+            position, gain = _scan(
+                low, high, sums, counts, 0.0, 0.0, 0.0, 0, 0, total, fewest, shares[j]
+            )
             side = False
         if gain > best * _BETTER:
             found, at, is_left, best = j, position, side, gain
@@ -209,13 +226,13 @@ def _count_bins(codes, chooses, fills, scores, sums, counts):  # type: ignore[no
 
 
 @kernel
-def _scan_with_missing(low, high, sums, counts, total, limits):  # type: ignore[no-untyped-def]
+def _scan_with_missing(low, high, sums, counts, total, fewest, share):  # type: ignore[no-untyped-def]
     """Try every border with missing values on the right, on the left, and on a side of their own."""
     score, weight, information = sums[MISSING]
     rows, fills = counts[MISSING]
-    at, gain = _scan(low, high, sums, counts, 0.0, 0.0, 0.0, 0, 0, total, limits)
+    at, gain = _scan(low, high, sums, counts, 0.0, 0.0, 0.0, 0, 0, total, fewest, share)
     left_at, left_gain = _scan(
-        low, high, sums, counts, score, weight, information, rows, fills, total, limits
+        low, high, sums, counts, score, weight, information, rows, fills, total, fewest, share
     )
     alone = _gain(
         total[SCORE] - score,
@@ -224,7 +241,8 @@ def _scan_with_missing(low, high, sums, counts, total, limits):  # type: ignore[
         total[ROWS] - rows,
         total[FILLS] - fills,
         total,
-        limits,
+        fewest,
+        share,
     )
     if alone > max(gain, left_gain) * _BETTER:
         return max(high, 0), False, alone
@@ -235,7 +253,7 @@ def _scan_with_missing(low, high, sums, counts, total, limits):  # type: ignore[
 
 @kernel
 def _scan(  # type: ignore[no-untyped-def]
-    low, high, sums, counts, score, weight, information, rows, fills, total, limits
+    low, high, sums, counts, score, weight, information, rows, fills, total, fewest, share
 ):
     """Try every border between occupied bins; between bins with a gap, the middle of the gap.
 
@@ -247,7 +265,9 @@ def _scan(  # type: ignore[no-untyped-def]
         if counts[b, 0] > 0:
             if last >= 0:
                 middle = (last + b - 1) // 2
-                gain = _gain(score, weight, information, rows, reached[middle], total, limits)
+                gain = _gain(
+                    score, weight, information, rows, reached[middle], total, fewest, share
+                )
                 if gain > best * _BETTER:
                     at, best = middle, gain
             score += sums[b, SCORE]
@@ -261,9 +281,10 @@ def _scan(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _gain(score, weight, information, rows, fills, total, limits):  # type: ignore[no-untyped-def]
+def _gain(  # type: ignore[no-untyped-def]
+    score, weight, information, rows, fills, total, fewest, share
+):
     """Return the heterogeneity between two children, 0 where a limit forbids the split."""
-    fewest, share = limits[0], limits[2]
     if min(rows, total[ROWS] - rows) < fewest or min(fills, total[FILLS] - fills) < fewest:
         return 0.0
     if min(weight, total[WEIGHT] - weight) * _BETTER < share * total[WEIGHT]:

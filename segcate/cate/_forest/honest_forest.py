@@ -20,6 +20,8 @@ Half = npt.NDArray[np.int8]
 # Rows read, and bags grown, in one task.
 _ROWS_AT_ONCE = 1024
 _BAGS_AT_ONCE = 8
+# A column of two values has one border only, which noise cannot choose: a tenth of the share will do.
+_OF_TWO_VALUES = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +137,10 @@ def grow_forest(
 
     edges = bin_edges(rows.X, np.random.default_rng([seed, 0]))
     codes = bin_columns(rows.X, edges)
+    shares = _smallest_shares(edges, shape.min_balance)
     n_bags = shape.n_trees // shape.bag_size
     grown = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_grow_bags)(codes, rows, shape, seed, bags, trend)
+        delayed(_grow_bags)(codes, rows, shape, shares, seed, bags, trend)
         for bags in np.array_split(np.arange(n_bags), -(-n_bags // _BAGS_AT_ONCE))
     )
     mean = np.average(rows.t, weights=rows.weight)
@@ -147,10 +150,17 @@ def grow_forest(
     return _lay_end_to_end(trees, edges, shape, variation, slopes)
 
 
+def _smallest_shares(edges: list[Float], min_balance: float) -> Float:
+    """Return the smallest share on a side of a split by each column, smaller for two values."""
+    has_two = np.array([len(borders) == 1 for borders in edges])
+    return np.where(has_two, _OF_TWO_VALUES * min_balance, min_balance)
+
+
 def _grow_bags(
     codes: npt.NDArray[np.uint8],
     rows: CentredRows,
     shape: ForestShape,
+    shares: Float,
     seed: int,
     bags: Int,
     trend: TrendRows | None,
@@ -159,7 +169,7 @@ def _grow_bags(
     from segcate.cate._forest.grow import grow_tree
 
     depth = np.inf if shape.max_depth is None else shape.max_depth
-    limits = np.array([shape.min_samples_leaf, depth, shape.min_balance], dtype=np.float64)
+    limits = np.array([shape.min_samples_leaf, depth], dtype=np.float64)
     trees = []
     slopes = np.zeros((len(bags), 0 if trend is None else trend.columns.shape[1]))
     for i, bag in enumerate(bags):
@@ -171,7 +181,7 @@ def _grow_bags(
             left = rows.y - rows.t * (trend.columns @ slopes[i])
         for at, part in draw_trees(rng, rows.unit, half, shape):
             own = codes[:, at], rows.t[at], left[at], rows.weight[at]
-            trees.append(grow_tree(*own, part, limits, shape.max_features, rng))
+            trees.append(grow_tree(*own, part, limits, shares, shape.max_features, rng))
     return trees, slopes
 
 
