@@ -44,6 +44,18 @@ def write_number(value: Any, digits: int = 4) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def write_count(n: int, one: str, many: str | None = None) -> str:
+    """Write a count with its noun; `many` where an s at the end is not the plural.
+
+    Examples
+    --------
+    >>> from segcate._writing.number_texts import write_count
+    >>> write_count(1, "segment"), write_count(2000, "segment"), write_count(0, "city", "cities")
+    ('1 segment', '2000 segments', '0 cities')
+    """
+    return f"{write_number(n)} {one if n == 1 else many or one + 's'}"
+
+
 def write_decimals(value: float, decimals: int) -> str:
     """Write a number for a plot: so many decimals, a real minus sign, no negative zero."""
     text = _grouped(value, decimals)

@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from segcate import matching as matching_package
 from segcate._kernels import are_few
+from segcate._writing.number_texts import write_count
 from segcate.cli._plan import MOST_FIT_SAMPLES, Plan, check_plan, effect_estimator, segmenter
 from segcate.cli._problems import UserError
 from segcate.cli._progress import Progress
@@ -134,7 +135,7 @@ def fit_arm(study: Study, plan: Plan, progress: Progress, found: Any = None) -> 
     if study.segment is not None:
         model = effect_estimator(plan, study.segment)
         labels = study.X[study.segment]
-        where = f"{labels.nunique()} segments of column {study.segment!r}"
+        where = f"{write_count(labels.nunique(), 'segment')} of column {study.segment!r}"
         with progress.during(f"{_doing(plan)} in {where}{_first_time(len(study.X))}"):
             model.fit(study.X, study.y, **metadata(study))
         X = study.X.drop(columns=study.segment)
@@ -143,7 +144,9 @@ def fit_arm(study: Study, plan: Plan, progress: Progress, found: Any = None) -> 
         return _tuned(study, plan, progress)
     model = effect_estimator(plan, "segment")
     X = found.transform(study.X)
-    with progress.during(f"{_doing(plan)} in {found.n_segments_} segments{_first_time(len(X))}"):
+    with progress.during(
+        f"{_doing(plan)} in {write_count(found.n_segments_, 'segment')}{_first_time(len(X))}"
+    ):
         model.fit(X, study.y, **metadata(study))
     pipeline = Pipeline([("segment", found), ("effects", model)])
     labels = X["segment"].to_numpy()

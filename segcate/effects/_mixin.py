@@ -311,6 +311,12 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         ------
         EmptySegmentError
             If a row's segment was not seen in `fit`, or has no estimate, and ``on_empty="raise"``.
+
+        Warns
+        -----
+        SegcateWarning
+            If a row's segment was not seen in `fit`: it gets NaN with ``on_empty="nan"``, everyone's
+            effect with ``on_empty="overall"``.
         """
         check_is_fitted(self)
         owner = type(self).__name__
@@ -328,14 +334,29 @@ class SegmentEffectsMixin(EffectEstimatorMixin):
         place |= {label: place[into] for label, into in self.merged_segments_.items()}
         at = np.array([place.get(label, -1) for label in found.labels.tolist()], dtype=np.intp)
         unseen = [label for label, i in zip(found.labels.tolist(), at, strict=True) if i < 0]
-        if unseen and self.on_empty == "raise":
-            raise EmptySegmentError(
-                f"{owner}.predict: segments {listed(unseen)} were not seen in fit, which knew "
-                f"{listed(place)}. Set on_empty='nan' or 'overall', or fit on rows of every segment."
-            )
+        if unseen:
+            self._tell_unseen(at[found.codes] < 0, unseen, place)
         beyond = self._table.overall.effect if self.on_empty == "overall" else np.nan
         effects = np.append(self._filled_effects(), beyond)
         return np.asarray(effects[at][found.codes])
+
+    def _tell_unseen(
+        self, is_unseen: npt.NDArray[np.bool_], unseen: Sequence[Any], known: Any
+    ) -> None:
+        """Refuse rows of segments that the fit did not see, or warn of what they get."""
+        owner = f"{type(self).__name__}.predict"
+        if self.on_empty == "raise":
+            raise EmptySegmentError(
+                f"{owner}: segments {listed(unseen)} were not seen in fit, which knew "
+                f"{listed(known)}. Set on_empty='nan' or 'overall', or fit on rows of every segment."
+            )
+        gets = "everyone's effect" if self.on_empty == "overall" else "NaN"
+        warnings.warn(
+            f"{owner}: {int(is_unseen.sum())} of {len(is_unseen)} rows get {gets}: segments "
+            f"{listed(unseen)} were not seen in fit, which knew {listed(known)}.",
+            SegcateWarning,
+            stacklevel=3,
+        )
 
     def summary(self) -> str:
         """Describe design, effects, heterogeneity and weak points as text."""

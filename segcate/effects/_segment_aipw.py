@@ -21,6 +21,7 @@ from segcate._inputs.vectors import is_zero_one
 from segcate._nuisance.cross_fit import check_models
 from segcate._nuisance.folds import check_splits, has_splits
 from segcate._nuisance.nuisances import NuisanceModels, check_cross_fitting, warn_of_clipped
+from segcate._writing.number_texts import write_count
 from segcate.effects._curved.reweighted import ALONE
 from segcate.effects._curved.weighted_effects import refuse_many_segments
 from segcate.effects._curved.words import describe_curves, std_error_words
@@ -377,7 +378,7 @@ class SegmentAIPW(SegmentEffectsMixin, BaseEstimator):
         return nothing
 
     def _describe(self) -> tuple[Described, Described]:
-        below = [("Clipped", f"{self.n_clipped_} propensities")]
+        below = [("Clipped", write_count(self.n_clipped_, "propensity", "propensities"))]
         if self._is_curved:
             chance = "penalised and curved, of all segments together"
             return [

@@ -14,8 +14,9 @@ from segcate._covariates.leakage import name_sounds_late
 from segcate._writing.label_texts import one_line
 from segcate.effects import SegmentMatching
 from segcate.findings._analysed_rows import AnalysedRows
+from segcate.findings._evidence import CrossCheck, CrossCheckRow
 from segcate.findings._phrases import amount, listing, percent, segment_phrase
-from segcate.findings._segment_findings import SegmentFinding
+from segcate.findings._segment_findings import OverallFinding, SegmentFinding
 from segcate.findings._source import Source
 from segcate.findings._statement import Doubt
 
@@ -50,7 +51,7 @@ def doubts_of(
     found += _groups(findings, rows)
     for i, segment in enumerate(findings.segments):
         found += _segment(findings, segment, rows, i)
-    found += _overlap(findings, source)
+    found += _overlap(findings)
     found += _balance(findings, source, rows.covariate_names)
     found += _cross_check(findings)
     found += _hidden_bias(findings)
@@ -222,14 +223,11 @@ def _few_events(segment: SegmentFinding, rows: AnalysedRows, code: int) -> Itera
         )
 
 
-def _overlap(findings: Findings, source: Source) -> Iterator[Doubt]:
+def _overlap(findings: Findings) -> Iterator[Doubt]:
     """Tell of rows that nobody in the other arm is like, and of estimates that rest on few rows."""
     by_label = {segment.label: segment for segment in findings.segments}
     focal = _FOCAL[findings.estimand]
-    has_caliper = getattr(getattr(source.model, "matcher_", None), "caliper", None) is not None
-    remedy = (
-        "Widen the caliper, or say" if has_caliper else "Merge rare levels of text columns, or say"
-    )
+    remedy = _ways_to_match_more(findings) or "Say"
     for entry in findings.overlap or ():
         segment = by_label[entry.segment]
         if not segment.is_estimated:
@@ -253,6 +251,31 @@ def _overlap(findings: Findings, source: Source) -> Iterator[Doubt]:
         yield from _few_effective(
             findings, segment, entry.effective_treated, entry.effective_control
         )
+
+
+_NO_DONOR_IN = "no donor in level of "
+_WAYS_TO_MATCH_MORE = {
+    "no row within the caliper": "Widen the caliper",
+    "outside common support": "Match without common_support",
+    "rows of the other arm used up": "Match with replacement",
+}
+
+
+def _ways_to_match_more(findings: Findings) -> str:
+    """Say what would find matches for most rows without one, "" for nothing."""
+    reasons = findings.population.unmatched_because
+    most = max(reasons, key=lambda why: reasons[why], default="")
+    if most in _WAYS_TO_MATCH_MORE:
+        return f"{_WAYS_TO_MATCH_MORE[most]}, or say"
+    if not most.startswith(_NO_DONOR_IN):
+        return ""
+    name = most.removeprefix(_NO_DONOR_IN)
+    kinds = {column.name: column.kind for column in findings.population.covariates}
+    if kinds.get(name) == "category":
+        return f"Merge rare levels of {name!r}, or say"
+    return (
+        f"One arm alone has a value of {name!r}: leave the column out if it does not matter, or say"
+    )
 
 
 def _few_effective(
@@ -298,6 +321,8 @@ def _balance(findings: Findings, source: Source, names: Collection[str]) -> Iter
 _MODEL_IS_WRONG = (
     "One of the models is wrong there: look at balance, overlap and outliers before using either."
 )
+# A difference below this share of the effect's standard error moves no conclusion.
+_LEAST_SHARE = 0.1
 _INSIDE_THE_INTERVAL = "It lies inside the interval: a model is off by little there."
 
 
@@ -305,17 +330,17 @@ def _cross_check(findings: Findings) -> Iterator[Doubt]:
     """Tell of segments where a second method finds another effect."""
     if findings.cross_check is None:
         return
-    check = findings.cross_check
-    if check.overall is not None and check.differs(check.overall) and len(check.rows) > 1:
+    check, everyone = findings.cross_check, findings.cross_check.overall
+    if everyone is not None and len(check.rows) > 1 and _differs(check, everyone, findings.overall):
         yield Doubt(
             "cross-check",
-            f"Everyone: {check.method} finds {amount(findings, check.overall.other)} in place of "
-            f"{amount(findings, check.overall.effect)}, further apart than chance explains on the same rows.",
+            f"Everyone: {check.method} finds {amount(findings, everyone.other)} in place of "
+            f"{amount(findings, everyone.effect)}, further apart than chance explains on the same rows.",
         )
     by_label = {segment.label: segment for segment in findings.segments}
     for row in check.rows:
         segment = by_label[row.segment]
-        if check.differs(row):
+        if _differs(check, row, segment):
             is_far = check.contradicts(row, segment.ci_low, segment.ci_high)
             yield Doubt(
                 "cross-check",
@@ -324,6 +349,13 @@ def _cross_check(findings: Findings) -> Iterator[Doubt]:
                 f"{_MODEL_IS_WRONG if is_far else _INSIDE_THE_INTERVAL}",
                 row.segment,
             )
+
+
+def _differs(
+    check: CrossCheck, row: CrossCheckRow, estimate: SegmentFinding | OverallFinding
+) -> bool:
+    """Tell whether two methods differ beyond chance, and by more than a little."""
+    return check.differs(row) and abs(row.difference) >= _LEAST_SHARE * estimate.std_error
 
 
 def _hidden_bias(findings: Findings) -> Iterator[Doubt]:

@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from segcate._writing.number_texts import decimals_of, write_decimals, write_estimate, write_number
+from segcate._writing.number_texts import (
+    decimals_of,
+    write_count,
+    write_decimals,
+    write_estimate,
+    write_number,
+)
 from segcate.findings import Findings, SegmentFinding
 from segcate.findings._design import NOTABLE
 from segcate.reports._blocks import p_text
@@ -44,7 +50,7 @@ def _effects(findings: Findings) -> tuple[str, str]:
     missing = len(findings.segments) - len(found)
     if missing:
         parts.append(f"{missing} without an estimate; the row says why.")
-    return " ".join(parts), f"Forest plot of the effect in {len(found)} segments."
+    return " ".join(parts), f"Forest plot of the effect in {write_count(len(found), 'segment')}."
 
 
 def _leave(n: int) -> str:
@@ -66,7 +72,10 @@ def _profile(findings: Findings) -> tuple[str, str]:
             f" The largest difference: {profile.columns[j]} in {segment_title(findings, profile.labels[i])}, "
             f"{write_decimals(pair[0], decimals)} against {write_decimals(pair[1], decimals)} among all rows."
         )
-    return text, f"Heat map of {len(profile.columns)} means in {len(profile.labels)} segments."
+    return (
+        text,
+        f"Heat map of {write_count(len(profile.columns), 'mean')} in {write_count(len(profile.labels), 'segment')}.",
+    )
 
 
 def _balance(findings: Findings) -> tuple[str, str]:

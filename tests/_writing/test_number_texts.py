@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from segcate._writing.number_texts import decimals_of, write_decimals, write_estimate, write_number
+from segcate._writing.number_texts import (
+    decimals_of,
+    write_count,
+    write_decimals,
+    write_estimate,
+    write_number,
+)
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -73,3 +79,11 @@ def test_decimals_and_signs():
     assert [decimals_of([v]) for v in (250.0, 2.5, 0.25, 0.0, np.nan, 1e-12)] == [0, 1, 2, 2, 2, 8]
     assert write_decimals(-0.001, 2) == "0.00"
     assert write_decimals(-12_345.6, 0) == f"{MINUS}12,346"
+
+
+@pytest.mark.parametrize(
+    ("n", "text"), [(0, "0 cities"), (1, "1 city"), (2, "2 cities"), (28_784, "28,784 cities")]
+)
+def test_a_count_and_its_noun_agree(n, text):
+    assert write_count(n, "city", "cities") == text
+    assert write_count(n, "rule").endswith("rule" if n == 1 else "rules")

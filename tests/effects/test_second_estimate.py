@@ -170,3 +170,16 @@ def test_size_is_right_where_the_regression_is():
     assert 0.027 <= single <= 0.073
     assert 0.017 <= together <= 0.083
     assert named <= 0.083
+
+
+def test_a_difference_of_less_than_a_tenth_of_the_standard_error_is_left_aside():
+    model = SegmentMatching().fit(X, Y, treatment=T)
+    table = model.effect_table_
+    error = np.append(np.sqrt(table.variance), np.sqrt(table.overall.variance))
+    far = Reweighted(
+        "other", np.array([0.2, 0.05, 0.1]) * error, np.full(3, 1e-8), np.full(3, 50.0)
+    )
+    found = second_estimate(table, [far])
+    assert (found.table["p_adjusted"] < 0.001).all()
+    assert found.differs == ["high"]
+    assert "low" not in found.describe().split("differs beyond chance in")[1].split(";")[0]

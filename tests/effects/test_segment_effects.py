@@ -19,7 +19,7 @@ from sklearn.tree import DecisionTreeRegressor
 import segcate
 from segcate.datasets import make_segmented_users
 from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
-from segcate.exceptions import EmptySegmentError
+from segcate.exceptions import EmptySegmentError, SegcateWarning
 from segcate.matching import PropensityMatcher
 from segcate.metrics import effect_scores, qini_scorer
 from segcate.model_selection import TreatmentStratifiedKFold
@@ -184,7 +184,8 @@ def test_predictions_are_the_effects_of_the_segments(data, X, name):
     with pytest.raises(EmptySegmentError, match="segments 9 were not seen in fit"):
         model.predict(X.assign(segment=9))
     model.set_params(on_empty="overall")
-    np.testing.assert_allclose(model.predict(X.assign(segment=9)), model.overall_["effect"])
+    with pytest.warns(SegcateWarning, match=f"{len(X)} of {len(X)} rows get everyone's effect"):
+        np.testing.assert_allclose(model.predict(X.assign(segment=9)), model.overall_["effect"])
     with pytest.raises(NotFittedError):
         clone(model).predict(X)
 

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from segcate.effects import SegmentMatching
-from segcate.exceptions import EmptySegmentError
+from segcate.exceptions import EmptySegmentError, SegcateWarning
 from segcate.matching import PropensityMatcher
 from tests.helpers.small_studies import small_study
 
@@ -177,10 +177,15 @@ def test_a_segment_unseen_in_fit(data, X):
         EmptySegmentError, match=r"predict: segments 99 were not seen.*knew 0, 1, 2, 3.*on_empty"
     ):
         raising.predict(new)
-    gap = SegmentMatching(on_empty="nan").fit(X, data.y, **keywords).predict(new)
+    counted = f"predict: {(data.segment == 3).sum()} of {len(X)} rows get"
+    empty = SegmentMatching(on_empty="nan").fit(X, data.y, **keywords)
+    with pytest.warns(SegcateWarning, match=rf"{counted} NaN: segments 99 were not seen"):
+        gap = empty.predict(new)
     np.testing.assert_array_equal(np.isnan(gap), data.segment == 3)
     filled = SegmentMatching(on_empty="overall").fit(X, data.y, **keywords)
-    np.testing.assert_array_equal(filled.predict(new)[data.segment == 3], filled.overall_["effect"])
+    with pytest.warns(SegcateWarning, match=rf"{counted} everyone's effect: segments 99 were"):
+        effect = filled.predict(new)
+    np.testing.assert_array_equal(effect[data.segment == 3], filled.overall_["effect"])
 
 
 def test_predict_before_fit_and_with_other_columns(X, model):

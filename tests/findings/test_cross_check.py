@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,9 @@ from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
 from segcate.findings import collect_findings
 from segcate.findings._analysed_rows import read_rows
 from segcate.findings._cross_check import collect_cross_check
+from segcate.findings._doubts import _cross_check
 from segcate.findings._source import read_source
-from tests.findings.small import collect, fitted, labelled, users
+from tests.findings.small import collect, fitted, labelled, matching, users
 
 
 @pytest.mark.parametrize(
@@ -133,3 +135,23 @@ def test_the_error_of_the_difference_is_its_spread():
         gaps.append(row.difference)
         errors.append(row.std_error)
     assert np.sqrt(np.mean(np.square(errors))) / np.std(gaps) == pytest.approx(1, abs=0.27)
+
+
+def test_a_difference_of_less_than_a_tenth_of_the_standard_error_is_no_doubt():
+    findings = collect(matching())
+    shares = {True: 0.2, False: 0.05}
+    found = {}
+    for is_large, share in shares.items():
+        rows = tuple(
+            replace(row, difference=share * s.std_error, p_adjusted=1e-6)
+            for row, s in zip(findings.cross_check.rows, findings.segments, strict=True)
+        )
+        everyone = replace(
+            findings.cross_check.overall,
+            difference=share * findings.overall.std_error,
+            p_adjusted=1e-6,
+        )
+        check = replace(findings.cross_check, rows=rows, overall=everyone)
+        found[is_large] = list(_cross_check(replace(findings, cross_check=check)))
+    assert len(found[True]) == len(findings.segments) + 1
+    assert not found[False]

@@ -124,7 +124,26 @@ def test_unmatched_rows_are_called_out():
             d for d in findings.doubts if d.kind == "unmatched rows" and d.segment == entry.segment
         ]
         assert bool(said) == (entry.n_unmatched / entry.n_focal > 0.05)
-    assert "unmatched rows" in kinds(findings)
+    said = texts(findings, "unmatched rows")
+    assert said
+    assert all("Widen the caliper, or say whom it is about." in text for text in said)
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_the_remedy_for_unmatched_rows_names_the_column_in_question(as_text):
+    X, y, t = experiment()
+    alone = (t == 1) & (np.random.RandomState(3).uniform(size=len(t)) < 0.1)
+    flag = np.where(alone, "blue", "red") if as_text else alone.astype(int)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        said = texts(collected(X.assign(colour=flag), y, t), "unmatched rows")
+    remedy = (
+        "Merge rare levels of 'colour', or say whom"
+        if as_text
+        else "One arm alone has a value of 'colour': leave the column out if it does not matter, or say"
+    )
+    assert len(said) == 3
+    assert all(remedy in text for text in said)
 
 
 def test_imbalance_is_called_out_with_its_figure():

@@ -23,6 +23,8 @@ __all__ = ["SecondEstimate", "second_estimate"]
 
 # Chance of naming any segment where the regression is right.
 LEVEL = 0.05
+# A difference of less than this share of the effect's standard error moves no conclusion.
+LEAST_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -41,6 +43,7 @@ class SecondEstimate:
     effect, difference, variance, df : float64 arrays of shape (n_segments + 1,)
         The effect, that less the second one, the variance of the difference and its degrees of
         freedom; the last entry is everyone. NaN where there is no effect.
+    std_error : float64 array of shape (n_segments + 1,), of the effect
     confidence_level : float
     """
 
@@ -50,6 +53,7 @@ class SecondEstimate:
     difference: Float
     variance: Float
     df: Float
+    std_error: Float
     confidence_level: float
 
     def __repr__(self) -> str:
@@ -69,8 +73,13 @@ class SecondEstimate:
 
     @property
     def differs(self) -> list[Any]:
-        """Labels of the segments whose two effects differ beyond chance (Holm, 5 %)."""
-        is_far = self.table["p_adjusted"].to_numpy() <= LEVEL
+        """Labels of the segments whose two effects differ beyond chance (Holm, 5 %).
+
+        A difference below a tenth of the effect's standard error is left aside.
+        """
+        table = self.table
+        is_far = table["p_adjusted"].to_numpy() <= LEVEL
+        is_far &= table["difference"].abs().to_numpy() >= LEAST_SHARE * self.std_error[:-1]
         return [label for label, far in zip(self.labels.tolist(), is_far, strict=True) if far]
 
     def _frame(self) -> pd.DataFrame:
@@ -124,5 +133,6 @@ def second_estimate(
         np.where(known, second.difference, np.nan),
         np.where(known, second.variance, np.nan),
         np.where(known, second.df, np.nan),
+        np.sqrt(np.append(table.variance, table.overall.variance)),
         table.confidence_level,
     )

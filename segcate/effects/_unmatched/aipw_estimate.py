@@ -15,6 +15,7 @@ from segcate._inputs.arrays import Float, Int
 from segcate._nuisance.pseudo_outcomes import doubly_robust_scores
 from segcate._statistics.intervals import freedom_of_rows
 from segcate._statistics.sandwich import unit_factor
+from segcate._writing.number_texts import write_count
 from segcate.effects._table.segment_estimate import (
     SegmentEstimate,
     VarianceEstimate,
@@ -108,6 +109,7 @@ def aipw_segment(
     notes = [part.weight_note, part.note, ""]
     if n_clipped:
         share = 100 * n_clipped / len(rows)
-        notes[2] = f"{n_clipped} propensities clipped ({share:.2g} % of the rows)"
+        clipped = write_count(n_clipped, "propensity", "propensities")
+        notes[2] = f"{clipped} clipped ({share:.2g} % of the rows)"
     rare = rare_events(part.y, part.is_treated, part.weight)
     return with_effect(part.counted, effect, variance, notes, part.y, rare)

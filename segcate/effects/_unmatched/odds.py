@@ -13,6 +13,7 @@ from segcate._inputs.arrays import Float
 from segcate._inputs.effect_data import EffectData
 from segcate._nuisance.curves import Curves
 from segcate._nuisance.segment_logit import fit_segment_logit
+from segcate._writing.number_texts import write_count
 from segcate.effects._unmatched.aipw_estimate import without_overlap
 from segcate.effects._unmatched.rows import SegmentRows
 
@@ -44,6 +45,7 @@ def with_overlap(
     why = without_overlap(chance[part.rows], part.is_treated, n_clipped, telling)
     note = part.note
     if n_clipped:
-        share = f"{n_clipped} propensities clipped ({100 * n_clipped / len(part.rows):.2g} % of the rows)"
+        clipped = write_count(n_clipped, "propensity", "propensities")
+        share = f"{clipped} clipped ({100 * n_clipped / len(part.rows):.2g} % of the rows)"
         note = "; ".join(text for text in (note, share) if text)
     return replace(part, counted=replace(part.counted, status=why), note=note)
