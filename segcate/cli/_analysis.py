@@ -201,7 +201,7 @@ def _tuned(study: Study, plan: Plan, progress: Progress) -> Analysis:
     chosen = honest.best_params[f"segment__{step}"]
     note = (
         f"{step} = {chosen} was chosen among {candidates} on {len(honest.design_idx):,} rows; all "
-        f"figures come from the {len(labels):,} others"
+        f"figures come from the {len(labels):,} others{_at_the_edge(step, chosen, candidates)}"
     )
     progress(f"note: {note}")
     return Analysis(
@@ -215,6 +215,19 @@ def _tuned(study: Study, plan: Plan, progress: Progress) -> Analysis:
         _clustered_on(honest.pipeline[0]),
         (note,),
     )
+
+
+def _at_the_edge(step: str, chosen: int, candidates: list[int]) -> str:
+    """Say that a search ended where its candidates end; few clusters are no edge."""
+    if len(candidates) == 1 or chosen not in (min(candidates), max(candidates)):
+        return ""
+    if step == "n_clusters":
+        more = f"--tune --n-clusters {2 * chosen} tries more"
+        return f"; it is the largest of them: {more}" if chosen == max(candidates) else ""
+    is_largest = chosen == max(candidates)
+    other = 2 * chosen if is_largest else max(2, chosen // 2)
+    end = "largest" if is_largest else "smallest"
+    return f"; it is the {end} of them: look at --min-cluster-size {other}, without --tune"
 
 
 class _Counted:

@@ -15,6 +15,7 @@ from segcate._writing.label_texts import one_line
 from segcate.effects import SegmentMatching
 from segcate.findings._analysed_rows import AnalysedRows
 from segcate.findings._evidence import CrossCheck, CrossCheckRow
+from segcate.findings._names import IN_NO_CLUSTER
 from segcate.findings._phrases import amount, listing, percent, segment_phrase
 from segcate.findings._segment_findings import OverallFinding, SegmentFinding
 from segcate.findings._source import Source
@@ -27,6 +28,7 @@ FEWEST_GROUPS, FEWEST_GROUPS_A_SEGMENT = 30, 10
 FEWEST_ROWS = 20
 FEWEST_EVENTS = 10
 MOST_UNMATCHED = 0.05
+MOST_NOISE = 0.5
 MOST_OUTSIDE = 0.1
 LARGEST_DIFFERENCE = 0.1
 FEWEST_EFFECTIVE = 20
@@ -49,6 +51,7 @@ def doubts_of(
     found += _late_covariates(source, rows, measured_before)
     found += _choice(findings, source)
     found += _groups(findings, rows)
+    found += _noise(findings)
     for i, segment in enumerate(findings.segments):
         found += _segment(findings, segment, rows, i)
     found += _overlap(findings)
@@ -156,6 +159,20 @@ def _groups(findings: Findings, rows: AnalysedRows) -> Iterator[Doubt]:
                 f"{_begin(segment)} has rows of {total} {_plural('group', total)} only ({counts[0]} with treated rows, "
                 f"{counts[1]} with control rows), so its interval can hardly be trusted. Merge it with a similar "
                 "segment, or collect more groups.",
+                segment.label,
+            )
+
+
+def _noise(findings: Findings) -> Iterator[Doubt]:
+    """Tell of a clusterer that leaves most rows in no cluster."""
+    n_rows = sum(segment.n for segment in findings.segments)
+    for segment in findings.segments:
+        if segment.name == IN_NO_CLUSTER and segment.n > MOST_NOISE * n_rows:
+            yield Doubt(
+                "noise",
+                f"{segment.n:,} of {n_rows:,} rows ({percent(segment.n / n_rows)}) lie in no cluster, so that one "
+                "effect stands for rows of all kinds. Whole numbers and columns of few values have no dense places: "
+                "take k-means, other columns to cluster on, or smaller clusters.",
                 segment.label,
             )
 

@@ -38,6 +38,7 @@ _MOST_COLUMNS, _MOST_LEVELS = 40, 30
 _QUANTILES = np.arange(0.1, 0.95, 0.1)
 _LONGEST = 30
 _NOISE = -1
+IN_NO_CLUSTER = "in no cluster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def name_segments(
         if label in names:
             continue
         if label == _NOISE and not isinstance(label, str):
-            found[i] = SegmentName("in no cluster")
+            found[i] = SegmentName(IN_NO_CLUSTER)
             continue
         chosen = _chosen(rows.codes[at] == i, conditions, marks)
         described = _read_back(rows, used, i, chosen) if chosen else None

@@ -90,6 +90,36 @@ def test_tuned_effects_are_the_honest_ones(file, tmp_path, users, options, monke
     assert "all figures come from the" in (tmp_path / "out" / "report.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("step", "chosen", "candidates", "said"),
+    [
+        (
+            "n_clusters",
+            8,
+            [2, 5, 8],
+            "it is the largest of them: --tune --n-clusters 16 tries more",
+        ),
+        ("n_clusters", 2, [2, 5, 8], ""),
+        ("n_clusters", 5, [2, 5, 8], ""),
+        ("n_clusters", 2, [2], ""),
+        ("min_cluster_size", 10, [10, 20], "the smallest of them: look at --min-cluster-size 5,"),
+        ("min_cluster_size", 20, [10, 20], "the largest of them: look at --min-cluster-size 40,"),
+    ],
+)
+def test_a_search_that_ends_at_its_last_candidate_says_so(step, chosen, candidates, said):
+    found = _analysis._at_the_edge(step, chosen, candidates)
+    assert said in found
+    assert bool(said) == bool(found)
+
+
+def test_the_note_of_a_search_names_the_edge(file, monkeypatch, capsys):
+    monkeypatch.setattr(_analysis, "_candidates", lambda study, plan: ("n_clusters", [1, 2]))
+    assert run("run", file, *BASIC[:4], "--ignore", "region,score,school", "--tune") == 0
+    (note,) = [line for line in capsys.readouterr().err.splitlines() if "was chosen" in line]
+    # 2 is chosen: the one candidate that ranks at all.
+    assert "it is the largest of them: --tune --n-clusters 4 tries more" in note
+
+
 def test_a_long_search_tells_how_far_it_is(file, monkeypatch, capsys):
     monkeypatch.setattr(_analysis, "_candidates", lambda study, plan: ("n_clusters", [1, 2]))
     monkeypatch.setattr(_analysis, "_SECONDS_BETWEEN", -1.0)

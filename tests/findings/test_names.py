@@ -136,7 +136,26 @@ def test_noise_is_in_no_cluster():
     pipe = make_pipeline(HDBSCANSegmenter(50), SegmentRegression(on_empty="nan"))
     with segcate.routing():
         pipe.fit(X, y, treatment=t)
-    assert collect_findings(pipe, X, y, treatment=t).names[-1] == "in no cluster"
+    findings = collect_findings(pipe, X, y, treatment=t)
+    assert findings.names[-1] == "in no cluster"
+    assert not [doubt for doubt in findings.doubts if doubt.kind == "noise"]
+
+
+@pytest.mark.parametrize(("share", "is_doubted"), [(0.6, True), (0.4, False)])
+def test_mostly_noise_is_doubted(share, is_doubted):
+    rng = np.random.RandomState(0)
+    n_noise = int(1000 * share)
+    segment = np.where(np.arange(1000) < n_noise, -1, rng.randint(2, size=1000))
+    X = pd.DataFrame({"a": rng.normal(size=1000), "segment": segment})
+    t, y = rng.randint(2, size=1000), rng.normal(size=1000)
+    model = SegmentRegression().fit(X, y, treatment=t)
+    doubts = collect_findings(model, X, y, treatment=t).doubts
+    found = [doubt for doubt in doubts if doubt.kind == "noise"]
+    assert bool(found) == is_doubted
+    if is_doubted:
+        assert found[0].segment == -1
+        assert "600 of 1,000 rows (60 %) lie in no cluster" in found[0].text
+        assert "take k-means" in found[0].text
 
 
 def test_names_of_the_user_stand_before_those_found():
