@@ -95,7 +95,7 @@ def _from_pandas(name: str, column: pd.Series[Any]) -> Cells:
     if isinstance(kind, np.dtype):
         return _from_array(name, column.to_numpy())
     if isinstance(kind, pd.CategoricalDtype):
-        return _levels("category", _plain_categories(column))
+        return _of_categories(column)
     if isinstance(kind, pd.IntervalDtype):
         return _levels("category", column.to_numpy())
     if pd.api.types.is_bool_dtype(kind) or pd.api.types.is_any_real_numeric_dtype(kind):
@@ -111,9 +111,24 @@ def _from_pandas(name: str, column: pd.Series[Any]) -> Cells:
     return _from_objects(name, column.to_numpy(dtype=object), is_plain=True)
 
 
-def _plain_categories(column: pd.Series[Any]) -> npt.NDArray[Any]:
-    """Return the values of a categorical column; those of a nullable type as objects."""
-    return column.to_numpy()
+def _of_categories(column: pd.Series[Any]) -> Cells:
+    """Read a categorical column; whole numbers are ordered and written as such, also beside missing values."""
+    kept = column.cat.categories
+    if kept.dtype.kind not in "iu":
+        return _levels("category", column.to_numpy())
+    codes = column.cat.codes.to_numpy().astype(np.intp)
+    used = np.flatnonzero(np.bincount(codes + 1, minlength=len(kept) + 1)[1:])
+    used = used[np.argsort(kept.to_numpy(dtype=np.int64)[used])]
+    place = np.full(len(kept) + 1, len(used), dtype=np.intp)  # the last one is of missing values
+    place[used] = np.arange(len(used))
+    levels = tuple(map(str, kept[used].tolist()))
+    has_gaps = bool((codes < 0).any())
+    return Cells(
+        "category",
+        len(codes),
+        codes=place[codes],
+        levels=(*levels, MISSING) if has_gaps else levels,
+    )
 
 
 _NESTED = frozenset({"List", "Array", "Struct", "Binary"})

@@ -81,6 +81,7 @@ def fit(
     control: Any = None,
     sample_weight: str | None = None,
     columns: list[str] | None = None,
+    categories: list[str] | None = None,
     sample_size: int = 200_000,
     part_size: int | None = None,
     spill: Any = None,
@@ -112,6 +113,10 @@ def fit(
         Column of weights above 0, read as in memory.
     columns : list of str, default=None
         Columns of X, that of the segments among them; None takes all others.
+    categories : list of str, default=None
+        Columns of X to take as categories whatever they hold, as a categorical column is in memory: codes
+        such as 1, 2, 10. A dictionary column of Arrow, and what Polars and DuckDB write as one, is a category
+        by itself; Spark and CSV have no such type.
     sample_size : int >= 1000, default=200_000
         Rows of the sample: transformers are fitted on it, and it says where columns are cut. It changes
         no estimate of segments that are given.
@@ -174,7 +179,7 @@ def fit(
     2        389    0.98       0.07
     """
     job = check_job(estimator, sample_size, part_size, random_state, spill, resume=resume)
-    roles = Roles(outcome, treatment, control, sample_weight, columns)
+    roles = Roles(outcome, treatment, control, sample_weight, columns, tuple(categories or ()))
     if is_spark(source):
         _refuse_files(job)
         with closing(SparkRunner(source, roles)) as runner:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.encoding import ColumnEncoding, EncodedColumns
@@ -30,6 +31,7 @@ class Roles:
     control : value of `treatment` in the control arm; None: the column holds 0 and 1
     weight : name of the column of sample weights, or None
     columns : names of the columns of X, the segment's among them; None: all others
+    categories : names of columns of X that are categories whatever they hold
     """
 
     outcome: str
@@ -37,6 +39,7 @@ class Roles:
     control: Any
     weight: str | None
     columns: list[str] | None
+    categories: tuple[str, ...] = ()
 
     @property
     def wanted(self) -> list[str] | None:
@@ -68,11 +71,31 @@ def joined(parts: list[RawRows]) -> RawRows:
     if parts[0].weight is not None:
         weight = np.concatenate([p.weight for p in parts if p.weight is not None])
     return RawRows(
-        pd.concat([p.X for p in parts], ignore_index=True),
+        _stacked([p.X for p in parts]),
         np.concatenate([p.y for p in parts]),
         np.concatenate([p.treatment for p in parts]),
         weight,
     )
+
+
+def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Put frames below each other; categories stay categories, whatever levels each frame knows."""
+    kinds = [[isinstance(kind, pd.CategoricalDtype) for kind in frame.dtypes] for frame in frames]
+    is_category = np.any(kinds, axis=0)
+    plain = [frame.loc[:, ~is_category] for frame in frames]
+    X: pd.DataFrame = pd.concat(plain, ignore_index=True)
+    for i in np.flatnonzero(is_category).tolist():
+        X.insert(i, frames[0].columns[i], _united([frame.iloc[:, i] for frame in frames]))
+    return X
+
+
+def _united(columns: list[pd.Series[Any]]) -> pd.Series[Any]:
+    """Put categories below each other; where all values are missing, levels have no type."""
+    parts = [pd.Categorical(column) for column in columns]
+    types = [part.categories.dtype for part in parts if len(part.categories)]
+    none = pd.Index([], dtype=types[0] if types else object)
+    parts = [part if len(part.categories) else part.set_categories(none) for part in parts]
+    return pd.Series(union_categoricals(parts))
 
 
 def raw_rows(table: Any, roles: Roles) -> RawRows:
@@ -86,7 +109,7 @@ def raw_rows(table: Any, roles: Roles) -> RawRows:
         )
     named = {roles.outcome, roles.treatment, roles.weight}
     names = roles.columns or [name for name in table.column_names if name not in named]
-    X = _plain(table.select(names)).to_pandas(split_blocks=True)
+    X = _with_categories(table.select(names), roles.categories).to_pandas(split_blocks=True)
     weight = None if roles.weight is None else _numbers(table, roles.weight, "sample_weight")
     if weight is not None and (weight <= 0).any():
         raise ValueError(
@@ -94,6 +117,22 @@ def raw_rows(table: Any, roles: Roles) -> RawRows:
             "Leave these rows out of the source."
         )
     return RawRows(X, _numbers(table, roles.outcome, "outcome"), _arms(table, roles), weight)
+
+
+def _with_categories(table: Any, named: tuple[str, ...]) -> Any:
+    """Cast columns to plain types; dictionaries, and columns that are named, are categories in pandas, too."""
+    pa = require_pyarrow()
+    missing = [name for name in named if name not in table.column_names]
+    if missing:
+        raise ValueError(
+            f"scale.fit: `categories` names {listed(missing)}, not among the columns of X, which are "
+            f"{listed(table.column_names)}."
+        )
+    plain = _plain(table)
+    for i, name in enumerate(table.column_names):
+        if pa.types.is_dictionary(table.schema.types[i]) or name in named:
+            plain = plain.set_column(i, name, plain.column(i).dictionary_encode())
+    return plain
 
 
 def _plain(table: Any) -> Any:

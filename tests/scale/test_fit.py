@@ -215,6 +215,68 @@ def test_types_and_labels_behave_as_in_memory():
         assert found.covariates_["kind"].tolist() == expected.covariates_["kind"].tolist()
 
 
+def with_zone(write):
+    """Three segments of some size, and an outcome that differs between zones, not from one to the next."""
+    frame, rng = made_table(), np.random.default_rng(8)
+    frame = frame[frame["segment"] < 4].reset_index(drop=True)
+    zone = rng.integers(1, 23, len(frame))
+    frame["spend"] += 2 * np.sin(2.0 * zone) * (1 + frame["mail"])
+    return frame.assign(zone=write(zone, rng.random(len(frame)) < 0.15))
+
+
+CATEGORIES = {
+    "texts": lambda zone, gap: pd.Categorical(zone.astype(str)),
+    "texts with gaps": lambda zone, gap: pd.Categorical(pd.Series(zone.astype(str)).mask(gap)),
+    "whole numbers": lambda zone, gap: pd.Categorical(zone),
+    "whole numbers with gaps": lambda zone, gap: pd.Categorical(np.where(gap, np.nan, zone)).rename_categories(int),
+    "fractions": lambda zone, gap: pd.Categorical(zone / 2),
+    "days": lambda zone, gap: pd.Categorical(pd.Timestamp("2024-01-01") + pd.to_timedelta(zone, "D")),
+    "bools": lambda zone, gap: pd.Categorical(zone % 2 == 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("held", list(CATEGORIES))
+def test_dictionaries_are_categories_whatever_they_hold(held, monkeypatch):
+    """In batches that share no dictionary, each of few levels."""
+    monkeypatch.setattr("segcate.scale._sources.ROWS_AT_ONCE", 700)
+    frame = with_zone(CATEGORIES[held]).sort_values("zone", ignore_index=True)
+    columns = ["age", "zone", "segment"]
+    expected = model_of().fit(frame[columns], frame["spend"], treatment=frame["mail"])
+    pieces = [frame.iloc[at : at + 700] for at in range(0, len(frame), 700)]
+    tables = [
+        pa.Table.from_pandas(piece.assign(zone=piece["zone"].cat.remove_unused_categories()))
+        for piece in pieces
+    ]
+    found = fitted_in_parts(
+        model_of(), frame, columns=columns,
+        source=lambda: (batch for table in tables for batch in table.to_batches()),
+    )  # fmt: skip
+    assert_same(expected, found)
+    told = ["kind", "treatment"]
+    assert found.covariates_[told].equals(expected.covariates_[told])
+
+
+def test_columns_without_a_type_for_it_are_named_as_categories():
+    frame = with_zone(lambda zone, gap: zone)
+    columns = ["age", "zone", "segment"]
+    as_category = frame[columns].assign(zone=frame["zone"].astype("category"))
+    expected = model_of().fit(as_category, frame["spend"], treatment=frame["mail"])
+    found = fitted_in_parts(model_of(), frame, columns=columns, categories=["zone"])
+    assert_same(expected, found)
+    with pytest.raises(ValueError, match="`categories` names 'zones', not among the columns of X"):
+        fitted_in_parts(model_of(), frame, columns=columns, categories=["zones"])
+
+
+def test_whole_numbers_as_categories_stay_whole_beside_gaps():
+    """A row of its own has no gap, and is still of a level that the fit saw."""
+    frame = with_zone(CATEGORIES["whole numbers with gaps"])
+    columns = ["age", "zone", "segment"]
+    found = model_of().fit(frame[columns], frame["spend"], treatment=frame["mail"])
+    names = found.balance_.index.get_level_values(-1)
+    assert "zone=2" in names
+    assert "zone=<missing>" in names
+
+
 def test_the_control_arm_may_be_named():
     frame = made_table(3000)
     named = frame.assign(mail=np.where(frame["mail"] == 1, "offer", "none"))

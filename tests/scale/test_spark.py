@@ -17,12 +17,14 @@ from segcate.scale._spark import SparkRunner, _collected
 from segcate.segmentation import KMeansSegmenter
 from tests.helpers.spark import OF_PANDAS
 from tests.scale.test_fit import (
+    CATEGORIES,
     assert_same,
     fitted_in_memory,
     fitted_in_parts,
     made_table,
     model_of,
     pa,
+    with_zone,
 )
 from tests.scale.test_gaps import with_gaps
 
@@ -85,6 +87,17 @@ def test_types_labels_and_segmenters(session):
     expected = model_of().fit(X, frame["spend"], treatment=(frame["mail"] == "메일").astype(int))
     assert_same(expected, found[-1])
     assert found[-1].covariates_["kind"].tolist() == expected.covariates_["kind"].tolist()
+
+
+def test_columns_are_categories_by_name(spark):
+    """Spark has no type of them: what Arrow held as a dictionary comes back as text, or as numbers."""
+    frame = with_zone(CATEGORIES["whole numbers with gaps"])
+    columns = ["age", "zone", "segment"]
+    expected = model_of().fit(frame[columns], frame["spend"], treatment=frame["mail"])
+    source = on_spark(spark, frame[[*columns, "spend", "mail"]])
+    assert dict(source.dtypes)["zone"] == "bigint"
+    named = {"columns": columns, "categories": ["zone"]}
+    assert_same(expected, fitted_in_parts(model_of(), frame, source=source, **named))
 
 
 class DiesOnce:
