@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -173,15 +173,18 @@ def encode_columns(
     drop_first: bool = True,
     keep_all: bool = False,
     owner: str = "",
+    n_rows_of: Mapping[int, Mapping[str, int]] | None = None,
 ) -> EncodedColumns:
     """Turn columns into numbers: numbers as they are, dates as days, categories as 0/1 columns.
 
     Levels are sorted; with `drop_first` the first one is the reference and gets no column. A missing
     value of a category is a level of its own (``column=<missing>``); a missing number stays NaN, for
     the caller to treat. Columns that say nothing (constant, or all missing) are left out, unless
-    `keep_all` asks for them: a model has no use for them, a description has.
+    `keep_all` asks for them: a model has no use for them, a description has. Where X is a part of larger
+    data, `n_rows_of` says for columns, by position, how many rows of those hold each text or level.
     """
-    read = [read_column(owner, X, i) for i in positions]
+    known = n_rows_of or {}
+    read = [read_column(owner, X, i, n_rows_of=known.get(i)) for i in positions]
     return assemble(read, frames.n_rows(X), drop_first=drop_first, keep_all=keep_all)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcate._inputs.arrays import Float, Int
+from segcate._inputs.arrays import Float
 from segcate._inputs.cells import MISSING, Cells, column_label, read_cells
 from segcate._inputs.part_of_rows import is_part_of_rows
 from segcate._inputs.texts import TextKind, microseconds_of, numbers_of, text_kind
@@ -134,12 +134,18 @@ def columns_as_they_came(X: Any, positions: Iterable[int]) -> tuple[ColumnKind, 
 
 
 def read_column(
-    owner: str, X: Any, position: int, *, describe: bool = False
+    owner: str,
+    X: Any,
+    position: int,
+    *,
+    describe: bool = False,
+    n_rows_of: Mapping[str, int] | None = None,
 ) -> tuple[ColumnKind, Content]:
     """Decide what one column of X is, and return its numbers or the codes of its levels.
 
     They are there for a constant column, too; None where all values are missing. To `describe` a
     column, many levels and free text are no reason to refuse it; nor are they in part of the rows.
+    Where X is a part of larger data, `n_rows_of` says how many rows of those hold each text or level.
     """
     describe = describe or is_part_of_rows()
     name = column_label(X, position)
@@ -149,7 +155,7 @@ def read_column(
     if cells.found == "nothing":
         return _left_out(plain, "nothing", "no value at all", 1.0), None
     if cells.codes is not None:
-        return _read_levels(where, plain, cells, describe)
+        return _read_levels(where, plain, cells, describe, n_rows_of)
     note = "" if cells.is_plain or cells.found != "number" else "numbers in an object column"
     return _read_values(plain, cells.found, cells.values, note)
 
@@ -161,7 +167,11 @@ def _left_out(kind: ColumnKind, found: str, note: str, share: float) -> ColumnKi
 
 
 def _read_levels(
-    where: str, kind: ColumnKind, cells: Cells, describe: bool
+    where: str,
+    kind: ColumnKind,
+    cells: Cells,
+    describe: bool,
+    n_rows_of: Mapping[str, int] | None,
 ) -> tuple[ColumnKind, Content]:
     """Tell numbers and dates written as text from categories."""
     codes, levels = cells.codes, cells.levels
@@ -169,6 +179,8 @@ def _read_levels(
     has_missing = bool(levels) and levels[-1] == MISSING
     texts = levels[:-1] if has_missing else levels
     counts = np.bincount(codes, minlength=len(levels))
+    if n_rows_of is not None:
+        counts = np.array([n_rows_of[level] for level in levels])
     if not texts:
         return _left_out(kind, "nothing", "no value at all", 1.0), None
     found = TextKind("category")
@@ -181,8 +193,11 @@ def _read_levels(
     if found.kind == "date":
         moments = np.append(microseconds_of(texts), _NO_MOMENT)
         return _read_values(kind, "date", moments[codes], "")
-    share = counts[-1] / len(codes) if has_missing else 0.0
-    return _category("" if describe else where, kind, levels, codes, float(share), found.note)
+    n = int(counts.sum())
+    share = float(counts[-1] / n) if has_missing else 0.0
+    if levels[1:] and not describe and has_free_levels(len(levels), n):
+        raise ValueError(f"{where} {looks_like_free_text(len(levels), n)}")
+    return _category(kind, levels, share, found.note), codes
 
 
 def has_free_levels(n_levels: int, n_rows: int) -> bool:
@@ -198,25 +213,19 @@ def looks_like_free_text(n_levels: int, n_rows: int) -> str:
     )
 
 
-def _category(
-    where: str, kind: ColumnKind, levels: tuple[str, ...], codes: Int, share: float, note: str
-) -> tuple[ColumnKind, Content]:
-    n = len(codes)
+def _category(kind: ColumnKind, levels: tuple[str, ...], share: float, note: str) -> ColumnKind:
     if len(levels) == 1:
-        return _left_out(replace(kind, levels=levels), "category", "constant", share), codes
-    if where and has_free_levels(len(levels), n):
-        raise ValueError(f"{where} {looks_like_free_text(len(levels), n)}")
+        return _left_out(replace(kind, levels=levels), "category", "constant", share)
     notes = [note, f"{len(levels)} levels" if len(levels) > _MOST_LEVELS else "", _gaps(share)]
     treatment = (
         f"0/1: 1 is {levels[1]!r}"
         if len(levels) == 2
         else f"{len(levels) - 1} columns of 0/1 beside {levels[0]!r}"
     )
-    found = replace(
+    return replace(
         kind, kind="category", found="category", treatment=treatment, levels=levels,
         note="; ".join(filter(None, notes)), share_missing=share,
     )  # fmt: skip
-    return found, codes
 
 
 def _read_values(

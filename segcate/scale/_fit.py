@@ -326,7 +326,7 @@ class _Run:
         late = check_late_columns(owner, data)
         job.estimator.late_columns_ = late
         telling = reader.transformed(found.telling.X)
-        encoded = self._encoded(telling, list(data.covariates), found.n_rows)
+        encoded = self._encoded(telling, list(data.covariates), found)
         refuse_nothing(owner, encoded)
         reader.encoding = encoding_like(encoded)
         low, high = np.nanmin(encoded.values, axis=0), np.nanmax(encoded.values, axis=0)
@@ -365,11 +365,12 @@ class _Run:
         reader.labels = {}  # segments of complete rows come next
         return self.runner.scan(job.sample_size, job.random_state)
 
-    def _encoded(self, X: Any, covariates: list[int], n_rows: int) -> EncodedColumns:
+    def _encoded(self, X: Any, covariates: list[int], scan: Scan) -> EncodedColumns:
         """Decide how columns become numbers; where they have gaps, read the source to see how to fill them."""
         owner, reader = self.reader.owner, self.reader
-        encoded = encode_columns(X, covariates, owner=owner)
-        refuse_free_levels(owner, encoded.kinds, n_rows)
+        n_rows_of = scan.rows_of_levels(X)
+        encoded = encode_columns(X, covariates, owner=owner, n_rows_of=n_rows_of)
+        refuse_free_levels(owner, encoded.kinds, scan.n_rows)
         places = gap_places(encoded)
         if not places:
             return encoded
@@ -384,7 +385,7 @@ class _Run:
         reader.filler, self.filling = filled(owner, how, sums, segment, (X, encoded))
         X = reader.filler.with_both(reader.filler.transform(X))
         added = range(X.shape[1] - len(reader.filler.names), X.shape[1])
-        return encode_columns(X, [*covariates, *added], owner=owner)
+        return encode_columns(X, [*covariates, *added], owner=owner, n_rows_of=n_rows_of)
 
     def _moments(self, ready: _Ready) -> tuple[dict[int, Moments], Any, dict[int, LongTail]]:
         """Count and add up every segment; refuse columns that would be taken in another way."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from segcate._inputs.cells import MISSING, read_cells
+from segcate._inputs.cells import MISSING, Cells, read_cells
 from segcate._inputs.kinds import ColumnKind, has_free_levels, looks_like_free_text
 from segcate._inputs.texts import is_date, is_number, microseconds_of, numbers_of, text_kind
 from segcate.scale._rows import RawRows, joined
@@ -32,6 +32,7 @@ class Scan:
     n_rows : rows of the source
     sample : some of the rows, all alike in their chance to be among them
     telling : the sample, and rows that hold the other levels and the extremes of columns
+    n_rows_of : rows of each level of the columns of text and categories, by name; of those with few enough levels
     weight_factor : what weights are multiplied by so that they are on the scale of a fit in memory
     are_counts : whether weights are counts of rows
     """
@@ -41,29 +42,53 @@ class Scan:
     telling: RawRows
     weight_factor: float | None
     are_counts: bool
+    n_rows_of: Mapping[str, Mapping[str, int]]
+
+    def rows_of_levels(self, X: pd.DataFrame) -> dict[int, Mapping[str, int]]:
+        """Return the rows of each level by position in X: of columns that no transformer made or changed."""
+        told = self.telling.X
+        return {
+            i: self.n_rows_of[name]
+            for i, name in enumerate(map(str, X.columns))
+            if name in self.n_rows_of and X.iloc[:, i].equals(told[name])
+        }
 
 
 class _Columns:
-    """Levels and ranges of the columns seen so far."""
+    """Levels and ranges of the columns seen so far.
+
+    Attributes
+    ----------
+    levels : texts and levels by column
+    n_rows_of : rows of each; of columns in `written` only of texts that are not such values
+    written : columns of many numbers or dates written as text, and which of both
+    ranges : smallest and largest number, or moment
+    gaps : columns of numbers and dates that have one
+    """
 
     def __init__(self) -> None:
         self.levels: dict[str, set[str]] = {}
-        self.written: dict[str, str] = {}  # columns of many numbers or dates written as text
+        self.n_rows_of: dict[str, dict[str, int]] = {}
+        self.written: dict[str, str] = {}
         self.ranges: dict[str, tuple[float, float]] = {}
         self.gaps: set[str] = set()
 
-    def new_rows(self, X: pd.DataFrame) -> list[int]:
-        """Return rows that hold a level or an extreme not seen before."""
+    def new_rows(self, X: pd.DataFrame, *, are_counted: bool = True) -> list[int]:
+        """Return rows that hold a level or an extreme not seen before; count the rows of each level."""
         found: set[int] = set()
-        for i, name in enumerate(X.columns):
+        for i, name in enumerate(map(str, X.columns)):
             cells = read_cells("scale.fit", X, i)
             if cells.codes is not None:
-                found |= self._new_levels(str(name), cells.codes, cells.levels)
+                found |= self._new_levels(name, cells)
+                if are_counted:
+                    self._count(name, cells.codes, cells.levels)
             elif cells.values is not None:
-                found |= self._new_extremes(str(name), cells.values)
+                found |= self._new_extremes(name, cells.values)
         return sorted(found)
 
-    def _new_levels(self, name: str, codes: np.ndarray, levels: tuple[str, ...]) -> set[int]:
+    def _new_levels(self, name: str, cells: Cells) -> set[int]:
+        codes, levels = cells.codes, cells.levels
+        assert codes is not None
         known = self.levels.setdefault(name, set())
         out: set[int] = set()
         for place, level in enumerate(levels):
@@ -73,8 +98,31 @@ class _Columns:
                 known.add(level)
                 out.add(int(np.argmax(codes == place)))
                 if len(known) > MOST_LEVELS:
+                    if cells.found != "text":
+                        raise ValueError(_too_many(name))
                     self.written[name] = _kind_of_many(name, known)
         return out
+
+    def _count(self, name: str, codes: np.ndarray, levels: tuple[str, ...]) -> None:
+        known, counted = self.n_rows_of.setdefault(name, {}), self.levels[name]
+        for level, n in zip(
+            levels, np.bincount(codes, minlength=len(levels)).tolist(), strict=True
+        ):
+            if level in counted:
+                known[level] = known.get(level, 0) + n
+
+    def join(self, other: _Columns) -> None:
+        """Add the rows that another task counted."""
+        for name, counted in other.n_rows_of.items():
+            known = self.n_rows_of.setdefault(name, {})
+            for level, n in counted.items():
+                known[level] = known.get(level, 0) + n
+
+    def counted(self, n_rows: int) -> dict[str, dict[str, int]]:
+        """Return the rows of each level; refuse values of which many are numbers or dates, and some are not."""
+        for name, kind in self.written.items():
+            _refuse_others(name, kind, self.levels[name], self.n_rows_of[name], n_rows)
+        return {name: n for name, n in self.n_rows_of.items() if name not in self.written}
 
     def _new_values(self, name: str, codes: np.ndarray, levels: tuple[str, ...]) -> set[int]:
         """Look at many texts as the numbers or dates that they are; any other text is told."""
@@ -118,6 +166,24 @@ def _kind_of_many(name: str, texts: set[str]) -> str:
     if found.kind not in _VALUES:
         raise ValueError(_too_many(name))
     return found.kind
+
+
+def _refuse_others(
+    name: str, kind: str, texts: set[str], n_rows_of: Mapping[str, int], n_rows: int
+) -> None:
+    """Refuse a column of very many numbers or dates if some of its texts are none."""
+    known = sorted(texts - {MISSING})
+    is_value, _, _ = _VALUES[kind]
+    is_other = np.array([not is_value(text) for text in known])
+    if not is_other.any():
+        return
+    rows = np.array([float(n_rows_of.get(text, 0)) for text in known])
+    n_left = n_rows - n_rows_of.get(MISSING, 0) - rows[is_other].sum()
+    rows[~is_other] = n_left / max((~is_other).sum(), 1)
+    found = text_kind(known, rows)
+    if found.is_misread:
+        raise ValueError(f"scale.fit: Column {name!r} of X {found.problem}")
+    raise ValueError(_too_many(name))
 
 
 def _values_of(kind: str, levels: tuple[str, ...]) -> tuple[np.ndarray, list[int]]:
@@ -206,8 +272,9 @@ class Look:
             self._weights.add(raw.weight)
         self._keep(raw, self._rng.random(len(raw.y)))
 
-    def _tell(self, raw: RawRows) -> None:
-        self._telling.append(raw.taken(self._columns.new_rows(raw.X)))
+    def _tell(self, raw: RawRows, *, are_counted: bool = True) -> None:
+        at = self._columns.new_rows(raw.X, are_counted=are_counted)
+        self._telling.append(raw.taken(at))
 
     def _keep(self, raw: RawRows, keys: np.ndarray) -> None:
         self._kept.append(raw)
@@ -229,7 +296,8 @@ class Look:
         self.n_rows += other.n_rows
         self._weights.join(other._weights)
         for raw in other._telling:
-            self._tell(raw)
+            self._tell(raw, are_counted=False)
+        self._columns.join(other._columns)
         for raw, keys in zip(other._kept, other._keys, strict=True):
             self._keep(raw, keys)
 
@@ -240,7 +308,8 @@ class Look:
         kept, _ = _smallest(self._kept, self._keys, self._size)
         weights = self._weights
         telling = joined([kept[0], *self._telling])
-        return Scan(self.n_rows, kept[0], telling, weights.factor, weights.are_counts)
+        n_rows_of = self._columns.counted(self.n_rows)
+        return Scan(self.n_rows, kept[0], telling, weights.factor, weights.are_counts, n_rows_of)
 
 
 def _smallest(
