@@ -20,6 +20,8 @@ Options = dict[str, Any]
 # Whom to treat is a file beside a report, and a card has no place for columns: not computed for them.
 _NOT_IN_A_REPORT: Options = {"cost": None, "value": None}
 _NOT_IN_A_CARD: Options = {**_NOT_IN_A_REPORT, "by": []}
+# Stands for DATA where a query gives the rows.
+_OF_SQL = "the rows of --sql"
 _DEMO = {"n_clusters": 4, "out": "segcate-output"}
 
 
@@ -36,7 +38,7 @@ def merged(command: Callable[..., Any], given: Mapping[str, Any]) -> Options:
     if command is demo:
         return options
     if options["sql"] is not None:
-        options.setdefault("data", "the rows of --sql")
+        options["data"] = _rows_of_sql(options, given)
     needed = {"data": "DATA, the file", "outcome": "--outcome COL", "treatment": "--treatment COL"}
     lacking = [text for key, text in needed.items() if not options.get(key)]
     if lacking:
@@ -45,6 +47,17 @@ def merged(command: Callable[..., Any], given: Mapping[str, Any]) -> Options:
             "--help`."
         )
     return options
+
+
+def _rows_of_sql(options: Options, given: Mapping[str, Any]) -> str:
+    """Name the rows of a query; refuse a file beside it, unless one is typed in place of that of --config."""
+    data = options.get("data", _OF_SQL)
+    if data == _OF_SQL or ("sql" in given and "data" not in given):
+        return _OF_SQL
+    raise UserError(
+        f"DATA {data!r} and --sql {options['sql']!r} both say which rows; give one. A query names its file itself: "
+        f"--engine duckdb --sql \"select * from '{data}'\"; DATA alone goes with --engine arrow or spark, or with none."
+    )
 
 
 def check_out(command: Callable[..., Any], options: Mapping[str, Any]) -> None:
@@ -97,6 +110,7 @@ def report(options: Options, words: Sequence[str], progress: Progress) -> None:
     from segcate.cli._report import added_sections, notes_of
     from segcate.reports import write_report
 
+    _refuse_engines(options)
     options |= _NOT_IN_A_REPORT
     results = _results(_study(options, progress), options, words, progress)
     path = Path(options["out"] or "report.html")
@@ -110,6 +124,7 @@ def card(options: Options, words: Sequence[str], progress: Progress) -> None:
     """Analyse a file and write its model card, with the model."""
     from segcate.cards import effect_card
 
+    _refuse_engines(options)
     options |= _NOT_IN_A_CARD
     results = _results(_study(options, progress), options, words, progress)
     folder = Path(options["out"] or "card")
@@ -131,10 +146,22 @@ def combine(options: Options, words: Sequence[str], progress: Progress) -> None:
         progress(f"wrote {', '.join(files)} to {options['out']}")
 
 
-def _study(options: Options, progress: Progress) -> Study:
-    """Read the file and check its columns."""
+def _refuse_engines(options: Options) -> None:
+    """Refuse what goes with an engine, where single rows are shown."""
+    from segcate.cli._engine import refuse_engine_options
+
     if options["engine"] is not None:
         raise UserError("--engine is for `segcate run`; a report or a card shows single rows.")
+    if options["sql"] is not None:
+        raise UserError(
+            "--sql is for `segcate run --engine duckdb`; a report or a card shows single rows. Write the rows of the "
+            "query to Parquet, and name the file."
+        )
+    refuse_engine_options(options, "a report or a card")
+
+
+def _study(options: Options, progress: Progress) -> Study:
+    """Read the file and check its columns."""
     from segcate.cli._reading import CellRules, read_table
     from segcate.cli._reading.notation import strptime_format
     from segcate.cli._study import Roles, make_study

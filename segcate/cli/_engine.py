@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ _FOLLOWED = {
 _ALSO = {
     "method": ("auto", "matching"),
     "segments": ("kmeans",),
-    "missing_covariates": ("indicator",),
+    "missing_covariates": ("indicator", "drop"),
 }
 _FILES = (
     "effects.csv",
@@ -91,19 +91,45 @@ def choose_engine(options: dict[str, Any], progress: Progress) -> str | None:
     engine, allowed = options["engine"], options["memory"]
     if (options["sql"] is None) == (engine == "duckdb"):
         raise UserError("--sql and --engine duckdb belong together: give both or neither.")
+    if engine is not None:
+        return str(engine)
     path = options["data"]
     is_parquet = path.lower().endswith((".parquet", ".pq")) or (path != "-" and are_many(path))
-    if engine is not None or allowed is None or not is_parquet:
-        return None if engine is None else str(engine)
+    if allowed is None or not is_parquet:
+        refuse_engine_options(options)
+        return None
     found = open_parquet_files(path)
     needed = memory_needed(found.n_rows, found.n_columns)
     if needed <= allowed:
+        for flag in _of_engines(options):
+            progress(
+                f"note: {flag} does nothing here, as the rows fit --memory {size_text(allowed)}"
+            )
         return None
     progress(
         f"{found.n_rows:,} rows need about {size_text(needed)} of memory, more than --memory {size_text(allowed)}: "
         "going on with --engine arrow"
     )
     return "arrow"
+
+
+def refuse_engine_options(options: dict[str, Any], where: str = "an analysis in memory") -> None:
+    """Refuse what only an engine follows."""
+    given = _of_engines(options)
+    if given:
+        raise UserError(
+            f"{', '.join(given)}: {where} reads its rows once, so there are no passes to keep and no files in between. "
+            "Leave it out, or add --engine arrow to `segcate run` (Parquet), or --engine duckdb --sql QUERY."
+        )
+
+
+def _of_engines(options: dict[str, Any]) -> list[str]:
+    """Return the options of engines that were given, as they are typed."""
+    spill = options["spill"]
+    return [
+        *(["--resume"] if options["resume"] else []),
+        *([] if spill is None else [f"--spill {spill}"]),
+    ]
 
 
 def run_engine(options: dict[str, Any], progress: Progress) -> None:
@@ -122,6 +148,10 @@ def run_engine(options: dict[str, Any], progress: Progress) -> None:
         control = _control(table, options)
         fitted = _fitted(model, table, names, control, options, progress)
     last = fitted[-1] if hasattr(fitted, "steps") else fitted
+    n_left_out = last.scale_report_.get("n_rows_left_out", 0)
+    if n_left_out:
+        n_rows = n_left_out + last.scale_report_["n_rows"]
+        progress(f"note: {n_left_out:,} of {n_rows:,} rows dropped for missing values in numbers")
     print(last.summary())
     if options["out"] is not None:
         files = _write(last, _facts(fitted, control, options), options)
@@ -132,6 +162,12 @@ def run_engine(options: dict[str, Any], progress: Progress) -> None:
 
 def _refuse_options(options: dict[str, Any]) -> None:
     """Refuse options that an engine does not follow, all at once."""
+    if options["missing_covariates"] == "impute":
+        raise UserError(
+            f"--missing-covariates impute: not with --engine {options['engine']}, as values are drawn row by row, five "
+            "times over. Use indicator (means, and 0/1 columns that say where) or drop, or impute on a sample of the "
+            "rows in memory."
+        )
     if options["resume"] and options["spill"] is None:
         raise UserError("--resume needs --spill DIR, a folder that stays when the process ends.")
     defaults = defaults_of()
@@ -290,8 +326,14 @@ def _fitted(
     options: dict[str, Any],
     progress: Progress,
 ) -> Any:
-    from segcate import scale
+    from segcate.scale._fit import fit_job
+    from segcate.scale._job import check_job
+    from segcate.scale._rows import Roles
 
+    spill, seed = options["spill"], options["random_state"]
+    job = check_job(model, 200_000, None, seed, spill, resume=options["resume"])
+    job = replace(job, drops_first=True)
+    roles = Roles(options["outcome"], options["treatment"], control, None, names)
     read = [*names, options["outcome"], options["treatment"]]
     source = table.frame
     told: AbstractContextManager[None] = nullcontext()
@@ -300,17 +342,7 @@ def _fitted(
     else:
         told = progress.during("fitting on Spark")
     with told:
-        return scale.fit(
-            model,
-            source,
-            outcome=options["outcome"],
-            treatment=options["treatment"],
-            control=control,
-            columns=names,
-            spill=options["spill"],
-            resume=options["resume"],
-            random_state=options["random_state"],
-        )
+        return fit_job(job, source, roles)
 
 
 class CountedPasses:

@@ -180,12 +180,17 @@ def fit(
     """
     job = check_job(estimator, sample_size, part_size, random_state, spill, resume=resume)
     roles = Roles(outcome, treatment, control, sample_weight, columns, tuple(categories or ()))
+    return fit_job(job, source, roles)
+
+
+def fit_job(job: Job, source: Any, roles: Roles) -> Any:
+    """Fit what was checked, wherever the rows are."""
     if is_spark(source):
         _refuse_files(job)
         with closing(SparkRunner(source, roles)) as runner:
             return _Run(job, runner).fitted()
     opened = open_source(source, roles.wanted)
-    if not resume:
+    if not job.is_resumed:
         return _Run(job, _local(opened, roles, job)).fitted()
     return _resumed(job, source, opened, roles)
 
@@ -310,6 +315,8 @@ class _Run:
         """Read the source a first time; fit transformers and encoding on what it shows."""
         job, reader = self.job, self.reader
         found = self.runner.scan(job.sample_size, job.random_state)
+        if job.steps and job.drops_first:
+            found = self._complete(found, list(range(found.sample.X.shape[1])))
         if job.steps:
             fitted = partial(fit_steps, job.steps, found.sample.X)
             job.take_steps(fitted() if self.kept is None else self.kept.fitted(fitted))
@@ -347,7 +354,8 @@ class _Run:
         job, reader = self.job, self.reader
         told = None
         if job.estimator.missing == "drop":
-            told = dropping(reader.owner, reader.transformed(found.telling.X), covariates)
+            X = reader.transformed(found.telling.X)
+            told = dropping(reader.owner, X, covariates, levels_may_miss=job.drops_first)
         if told is None:
             return found
         marks, kinds = told

@@ -21,7 +21,7 @@ from segcate._inputs import frames
 from segcate._inputs.arrays import Bool, Float
 from segcate._inputs.cells import read_cells
 from segcate._inputs.encoding import EncodedColumns, read_again
-from segcate._inputs.kinds import ColumnKind
+from segcate._inputs.kinds import ColumnKind, read_column
 from segcate._inputs.segments import SegmentCodes, code_segments
 from segcate.scale._rows import GapMarks, Rows
 from segcate.scale._sums import Sums, merged
@@ -118,7 +118,7 @@ def refuse_how(how: str) -> None:
 
 
 def dropping(
-    owner: str, X: Any, covariates: Sequence[int]
+    owner: str, X: Any, covariates: Sequence[int], *, levels_may_miss: bool
 ) -> tuple[GapMarks, tuple[ColumnKind, ...]] | None:
     """Find the covariates for whose gaps rows are left out; None where there are none.
 
@@ -127,10 +127,13 @@ def dropping(
     owner : class that messages name
     X : rows that show every level and gap, as the estimator sees them
     covariates : positions
+    levels_may_miss : whether rows without a level of a category stay: missing is a level of its own
     """
     names = frames.column_names(X) or []
     gaps = {i: read_cells(owner, X, i).is_missing for i in covariates}
     told = [i for i, gap in gaps.items() if gap.any() and not gap.all()]
+    if levels_may_miss:
+        told = [i for i in told if not read_column(owner, X, i, describe=True)[0].is_category]
     if not told:
         return None
     kinds = tuple(ColumnKind(names[i], i, "number", "number") for i in told)

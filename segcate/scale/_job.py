@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -38,6 +38,8 @@ class Job:
     sample_size, part_size, random_state : as in `fit`
     spill : folder, or None
     is_resumed : whether results of passes are kept there
+    drops_first : whether missing="drop" leaves rows out before transformers see them, and only those with a gap in a
+        number or a date, as the command line does
     """
 
     model: Any
@@ -49,6 +51,7 @@ class Job:
     random_state: int
     spill: str | None
     is_resumed: bool
+    drops_first: bool = False
 
     @property
     def needs_curves(self) -> bool:
@@ -67,10 +70,11 @@ class Job:
 
     def again(self) -> Job:
         """Return the same job with nothing fitted."""
-        return check_job(
+        job = check_job(
             self.model, self.sample_size, self.part_size, self.random_state, self.spill,
             resume=self.is_resumed,
         )  # fmt: skip
+        return replace(job, drops_first=self.drops_first)
 
     def take_steps(self, steps: list[Any]) -> None:
         """Put fitted transformers into the model."""
@@ -89,7 +93,7 @@ class Job:
             ) from error
         packages = ("segcate", "numpy", "scipy", "pandas", "scikit-learn", "pyarrow")
         versions = [f"{name} {version(name)}" for name in packages]
-        names = ("sample_size", "part_size", "random_state")
+        names = ("sample_size", "part_size", "random_state", "drops_first")
         return {
             "estimator": mark,
             **{field.name: repr(getattr(roles, field.name)) for field in fields(roles)},

@@ -146,8 +146,44 @@ class TestRefused:
     def test_sql_without_duckdb_and_the_other_way(self, folder, capsys):
         told = error_of(capsys, "run", folder, *COLUMNS, "--engine", "duckdb")
         assert "--sql and --engine duckdb belong together" in told
-        told = error_of(capsys, "run", folder, *COLUMNS, "--sql", "select 1")
+        told = error_of(capsys, "run", *COLUMNS, "--sql", "select 1")
         assert "--sql and --engine duckdb belong together" in told
+
+    def test_a_file_and_a_query(self, folder, tmp_path, capsys):
+        query = ("--engine", "duckdb", "--sql", f"select * from '{folder}/*.parquet'")
+        told = error_of(capsys, "run", folder, *COLUMNS, *query)
+        assert f"DATA {str(folder)!r} and --sql {query[-1]!r} both say which rows; give one" in told
+        assert f"--engine duckdb --sql \"select * from '{folder}'\"" in told
+        config = tmp_path / "config.toml"
+        config.write_text(f"data = '{folder}'\n[reading]\nsql = 'select 1'\nengine = 'duckdb'\n")
+        told = error_of(capsys, "run", *COLUMNS, "--config", config)
+        assert "both say which rows" in told
+
+    def test_a_query_in_place_of_the_file_of_an_earlier_run(self, folder, tmp_path, capsys):
+        pytest.importorskip("duckdb")
+        config = tmp_path / "config.toml"
+        config.write_text(f"data = '{folder}'\n")
+        query = ("--engine", "duckdb", "--sql", f"select * from '{folder}/*.parquet'")
+        assert run("run", *COLUMNS, "--config", config, *query, "--out", tmp_path / "out") == 0
+        capsys.readouterr()
+        assert run("run", "--config", tmp_path / "out" / "config.toml") == 0
+        capsys.readouterr()
+        assert error_of(capsys, "report", *COLUMNS, *query[2:]).startswith(
+            "segcate: error: --sql is for `segcate run --engine duckdb`"
+        )
+
+    @pytest.mark.parametrize("given", [["--resume"], ["--spill", "files"]])
+    def test_passes_of_an_analysis_that_has_none(self, given, folder, tmp_path, capsys):
+        words = ["run", folder, *COLUMNS, *given]
+        said = " ".join(given)
+        told = error_of(capsys, *words)
+        assert f"{said}: an analysis in memory reads its rows once" in told
+        assert "Leave it out, or add --engine arrow" in told
+        assert f"{said}: a report or a card" in error_of(capsys, "report", *words[1:])
+        assert run(*words, "--memory", "1GB") == 0
+        assert f"note: {said} does nothing here, as the rows fit --memory 1 GB" in (
+            capsys.readouterr().err
+        )
 
     def test_resume_without_a_folder(self, folder, capsys):
         words = ("run", folder, *COLUMNS, "--engine", "arrow", "--resume")
@@ -195,6 +231,55 @@ def test_gaps_are_filled_as_in_memory(users, tmp_path, capsys):
     model = SegmentMatching(segment="region", on_empty="nan", missing="indicator")
     model.fit(holed[["x0", "x1", "region"]], holed["spend"], treatment=holed["offer"])
     assert model.summary().split("Missing")[1] in capsys.readouterr().out
+
+
+def with_gaps(users, path):
+    """Numbers without a value in a fifth of the rows, a text without one in others."""
+    at = np.arange(len(users))
+    holed = users.assign(
+        x0=users["x0"].where(at % 9 > 0),
+        x1=users["x1"].where(at % 11 > 0),
+        plan=pd.Series(np.array(["basic", "plus", "family"])[at % 3]).where(at % 7 > 0),
+    )
+    kept = holed[["x0", "x1", "plan", "region", "offer", "spend"]]
+    kept.to_parquet(path)
+    return kept
+
+
+def effects_of(*words, out):
+    assert run(*words, "--out", out) == 0
+    return pd.read_csv(out / "effects.csv", index_col="segment")
+
+
+@pytest.mark.parametrize("is_found", [False, True])
+def test_rows_with_gaps_are_left_out_as_in_memory(is_found, users, tmp_path, capsys):
+    """Rows without a number, before segments are found; a gap in a text is a level."""
+    path = tmp_path / "u.parquet"
+    frame = with_gaps(users, path)
+    columns = ("--ignore", "region", "--n-clusters", "3") if is_found else COLUMNS[4:]
+    words = ("run", path, *COLUMNS[:4], *columns, "--missing-covariates", "drop")
+    expected = effects_of(*words, out=tmp_path / "memory")
+    memory = capsys.readouterr().err
+    found = effects_of(*words, "--engine", "arrow", out=tmp_path / "arrow")
+    parts = capsys.readouterr()
+    n_left_out = int(frame[["x0", "x1"]].isna().any(axis=1).sum())
+    said = f"{n_left_out} of {len(frame)} rows dropped for missing values in"
+    assert said in memory.replace(",", "")
+    assert said in parts.err.replace(",", "")
+    assert f"{n_left_out} of {len(frame)} rows left out" in parts.out
+    assert found["n"].sum() == len(frame) - n_left_out
+    for name in ("n", "n_matched", "effect", "std_error", "p_adjusted"):
+        assert found[name].to_numpy(float) == pytest.approx(
+            expected[name].to_numpy(float), rel=1e-9
+        )
+
+
+def test_imputations_need_memory(users, tmp_path, capsys):
+    with_gaps(users, tmp_path / "u.parquet")
+    words = ("run", tmp_path / "u.parquet", *COLUMNS, "--engine", "arrow")
+    told = error_of(capsys, *words, "--missing-covariates", "impute")
+    assert "--missing-covariates impute: not with --engine arrow" in told
+    assert "Use indicator" in told
 
 
 @pytest.mark.filterwarnings("default")

@@ -8,7 +8,7 @@ import time
 import pandas as pd
 import pytest
 
-from tests.cli.test_engine import COLUMNS, in_memory
+from tests.cli.test_engine import COLUMNS, effects_of, in_memory, with_gaps
 from tests.helpers.command_line import error_of, run
 from tests.helpers.spark import OF_PANDAS
 
@@ -33,6 +33,20 @@ def test_effects_are_those_in_memory(spark, kept, users, tmp_path, capsys):
     written = pd.read_csv(out / "effects.csv", index_col="segment")
     for name in ("n", "effect", "std_error"):
         assert written[name].to_numpy(float) == pytest.approx(
+            expected[name].to_numpy(float), rel=1e-9
+        )
+
+
+@pytest.mark.spark
+@pytest.mark.filterwarnings(OF_PANDAS)
+def test_rows_with_gaps_are_left_out_as_in_memory(spark, users, tmp_path, capsys):
+    with_gaps(users, tmp_path / "u.parquet")
+    words = ("run", tmp_path / "u.parquet", *COLUMNS, "--missing-covariates", "drop")
+    expected = effects_of(*words, out=tmp_path / "memory")
+    found = effects_of(*words, "--engine", "spark", out=tmp_path / "spark")
+    assert "rows dropped for missing values in numbers" in capsys.readouterr().err
+    for name in ("n", "effect", "std_error"):
+        assert found[name].to_numpy(float) == pytest.approx(
             expected[name].to_numpy(float), rel=1e-9
         )
 
