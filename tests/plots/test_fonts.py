@@ -15,7 +15,7 @@ from segcate.plots._fonts import families_for, missing_signs, what_to_install
 from tests.plots.test_display import NAMES, drawing
 
 KOREAN = ("신규 사용자", "충성 고객")
-no_korean = bool(missing_signs(*KOREAN)) and "no installed font has Hangul"
+HAS_HANGUL = not missing_signs(*KOREAN)
 
 
 def without_fonts(monkeypatch):
@@ -46,7 +46,7 @@ def test_a_font_with_the_signs_is_found(monkeypatch):
     assert families_for("한") == [*mpl.rcParams["font.family"], "First"]
 
 
-@pytest.mark.skipif(no_korean, reason=str(no_korean))
+@pytest.mark.skipif(not HAS_HANGUL, reason="no installed font has Hangul")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_display_draws_korean_labels(name):
     display = drawing(names=KOREAN)[name]()
