@@ -177,11 +177,18 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         -----
         Rubin's rules over the models: the variance is W + (1 + 1/M) B, W the variance of the mean
         over units, B that between the M models, with Student's t of M - 1 degrees of freedom. A
-        bootstrap of units around one network covered none of the segments of a simulation.
+        bootstrap of units around one network covered none of the segments of a simulation. The
+        notes of `LinearGComputation` and `TemporalMean` say what takes its place there.
         """
         check_is_fitted(self)
+        check_in_unit_interval(type(self).__name__, "confidence_level", confidence_level)
+        return self._intervals(panel, plan, reference, origin, confidence_level)
+
+    def _intervals(
+        self, panel: Any, plan: Any, reference: Any, origin: Any, confidence_level: float
+    ) -> pd.DataFrame:
+        """Return what `effect_interval` does; its arguments are checked."""
         owner = type(self).__name__
-        check_in_unit_interval(owner, "confidence_level", confidence_level)
         data = self._read(panel)
         origins, rows = self._origins(data, origin)
         effects = self._replicates(data, origins, plan, reference)
@@ -189,7 +196,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         second = self._second_contrast(data, origins, plan, reference)
         if second is not None:
             second = _over_origins(second[None], rows)[0]
-            warn_of_second(owner, by_unit, second, self._roles.outcome)
+            warn_of_second(owner, by_unit, second, self._roles.outcome, stacklevel=4)
         return average_effects(
             owner,
             by_unit,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -15,6 +16,9 @@ import numpy.typing as npt
 from segcate._writing.whole_files import whole_file
 
 Arrays = dict[str, npt.NDArray[Any]]
+
+# Weights and scales, those of the parts of a model too.
+_CHECKED = re.compile(r"(part\d+\.)?(weight|scaling)\.")
 
 _DAMAGES = (
     ValueError,
@@ -78,6 +82,15 @@ def read_model_file(
     return header, arrays
 
 
+def check_class(owner: str, header: dict[str, Any]) -> None:
+    """Refuse the file of another class."""
+    if header["class"] != owner:
+        raise ValueError(
+            f"{owner}.load: the file holds a {header['class']}. Load it with "
+            f"segcate.temporal.{header['class']}.load."
+        )
+
+
 def damaged(owner: str, path: str | os.PathLike[str], error: Exception) -> ValueError:
     """Make the error for a file that cannot be read."""
     reason = " ".join(str(error).split()) or type(error).__name__
@@ -89,7 +102,7 @@ def damaged(owner: str, path: str | os.PathLike[str], error: Exception) -> Value
 
 def _check_finite(what: str, advice: str, arrays: Arrays) -> None:
     """Raise if a weight or a scale is NaN, infinite or no number."""
-    kept = {k: values for k, values in arrays.items() if k.startswith(("weight.", "scaling."))}
+    kept = {k: values for k, values in arrays.items() if _CHECKED.match(k)}
     bad = [k for k, v in kept.items() if v.dtype.kind != "f" or not np.isfinite(v).all()]
     if bad:
         raise ValueError(

@@ -11,7 +11,12 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from segcate.temporal._models.estimator import TemporalEstimator
-from segcate.temporal._models.model_file import damaged, read_model_file, write_model_file
+from segcate.temporal._models.model_file import (
+    check_class,
+    damaged,
+    read_model_file,
+    write_model_file,
+)
 from segcate.temporal._models.settings import settings_type
 from segcate.temporal._panel.coding import Scaling, TreatmentCoding, has_scales
 from segcate.temporal._panel.outcome_scale import OutcomeScale
@@ -23,7 +28,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 # Arrays of `Scaling`, in its order.
 _SCALES = ("outcome", "covariates", "static", "change")
 # What the header of every stored model holds.
-_HEADER = {
+HEADER = {
     "class",
     "parameters",
     "roles",
@@ -61,6 +66,10 @@ class StoredModel(TemporalEstimator):
             Ends in ".npz".
         """
         check_is_fitted(self)
+        write_model_file(type(self).__name__, path, *self._to_file())
+
+    def _to_file(self) -> tuple[dict[str, Any], Arrays]:
+        """Return what a file holds: plain values and arrays."""
         owner = type(self).__name__
         header = {
             "class": owner,
@@ -75,7 +84,7 @@ class StoredModel(TemporalEstimator):
             **self._fit_header(),
         }
         arrays = {f"scaling.{name}": getattr(self.scaling_, name) for name in _SCALES}
-        write_model_file(owner, path, header, {**arrays, **self._fit_arrays()})
+        return header, {**arrays, **self._fit_arrays()}
 
     @classmethod
     def load(cls, path: Any) -> Any:
@@ -97,12 +106,8 @@ class StoredModel(TemporalEstimator):
         ValueError
             If the file is of another class, is damaged, or holds weights that are not finite.
         """
-        header, arrays = read_model_file(cls.__name__, path, _HEADER)
-        if header["class"] != cls.__name__:
-            raise ValueError(
-                f"{cls.__name__}.load: the file holds a {header['class']}. Load it with "
-                f"segcate.temporal.{header['class']}.load."
-            )
+        header, arrays = read_model_file(cls.__name__, path, HEADER)
+        check_class(cls.__name__, header)
         try:
             return cls._from_file(header, arrays)
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -16,6 +17,13 @@ from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_seed
 from segcate.temporal._models.average_effects import mean_of_intervals
 from segcate.temporal._models.estimator import TemporalEstimator, name_roles
+from segcate.temporal._models.model_file import (
+    check_class,
+    damaged,
+    read_model_file,
+    write_model_file,
+)
+from segcate.temporal._models.stored_model import HEADER, Arrays, StoredModel
 from segcate.temporal._panel.panel import Panel
 
 
@@ -54,6 +62,8 @@ class TemporalMean(TemporalEstimator):
     Errors of models that learned from the same units go together in a way that nobody knows. The standard
     error of the mean is at most the mean of the standard errors, which is what is shown, with the fewest
     degrees of freedom of the models.
+
+    `save` takes estimators that have a `save` themselves.
 
     Examples
     --------
@@ -98,55 +108,91 @@ class TemporalMean(TemporalEstimator):
         """
         owner = type(self).__name__
         self._check_estimators(owner)
-        self.estimators_ = [clone(estimator) for estimator in self.estimators]
+        fitted = [clone(estimator) for estimator in self.estimators]
         if self.random_state is not None:
             rng = check_seed(owner, self.random_state)
-            for estimator in self.estimators_:
+            for estimator in fitted:
                 if "random_state" in estimator.get_params(deep=False):
                     estimator.set_params(random_state=int(rng.randint(2**31 - 1)))
-        for estimator in self.estimators_:
+        for estimator in fitted:
             estimator.fit(panel)
-        first = self.estimators_[0]
+        self._take(fitted)
+        return self
+
+    def save(self, path: Any) -> None:
+        """Write the fitted estimators to one file of arrays and JSON; nothing in it is code.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in ".npz".
+
+        Raises
+        ------
+        TypeError
+            If an estimator has no `save`, such as `MSM`, or a transform that is a pair of functions.
+        """
+        check_is_fitted(self)
+        owner = type(self).__name__
+        others = [type(e).__name__ for e in self.estimators_ if not _is_storable(type(e))]
+        if others:
+            raise TypeError(
+                f"{owner}.save: {listed(others)} cannot be stored without code. Take LinearGComputation, GNet, "
+                "CausalTransformer, CRN or RMSN, or pickle the estimator."
+            )
+        headers, arrays = [], {}
+        for i, (header, values) in enumerate(e._to_file() for e in self.estimators_):
+            headers.append(header)
+            arrays |= {f"part{i}.{name}": value for name, value in values.items()}
+        write_model_file(owner, path, {"class": owner, "parts": headers}, arrays)
+
+    @classmethod
+    def load(cls, path: Any) -> Any:
+        """Read an estimator that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Returns
+        -------
+        TemporalMean
+            Fitted, as its estimators are.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is of another class, is damaged, or holds weights that are not finite.
+        """
+        owner = cls.__name__
+        header, arrays = read_model_file(owner, path, {"class"})
+        check_class(owner, header)
+        try:
+            parts = [_read_part(part, i, arrays) for i, part in enumerate(header["parts"])]
+            found = cls([clone(part) for part in parts])
+            found._check_estimators(owner)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise damaged(owner, path, error) from error
+        found._take(parts)
+        return found
+
+    def _take(self, fitted: list[Any]) -> None:
+        """Keep fitted estimators, and what all of them know of the panel from the first."""
+        first = fitted[0]
+        self.estimators_ = fitted
         self._roles, self._static_names, self._clock = (
             first._roles, first._static_names, first._clock
         )  # fmt: skip
         self.coding_, self.scaling_ = first.coding_, first.scaling_
         self.panel_counts_ = first.panel_counts_
-        return self
 
-    def effect_interval(
-        self,
-        panel: Any,
-        plan: Any,
-        reference: Any,
-        *,
-        origin: Any = "last",
-        confidence_level: float = 0.95,
+    def _intervals(
+        self, panel: Any, plan: Any, reference: Any, origin: Any, confidence_level: float
     ) -> pd.DataFrame:
-        """Return the average effect of a plan over units, with a confidence interval, by step.
-
-        Parameters
-        ----------
-        panel, plan, reference, origin : as in `effect`
-        confidence_level : float in (0, 1), default=0.95
-
-        Returns
-        -------
-        DataFrame, one row a step (and outcome)
-            step, n, effect, std_error, ci_low, ci_high, df.
-
-        Raises
-        ------
-        ValueError
-            If one of the estimators has no interval.
-        """
-        check_is_fitted(self)
-        tables = [
-            estimator.effect_interval(
-                panel, plan, reference, origin=origin, confidence_level=confidence_level
-            )
-            for estimator in self.estimators_
-        ]
+        asked = {"origin": origin, "confidence_level": confidence_level}
+        tables = [e.effect_interval(panel, plan, reference, **asked) for e in self.estimators_]
         return mean_of_intervals(tables, confidence_level)
 
     @property
@@ -195,6 +241,25 @@ class TemporalMean(TemporalEstimator):
             raise ValueError(
                 f"{owner}: the estimators differ in {listed(odd)}. Give all the same columns."
             )
+
+
+def _is_storable(kind: Any) -> bool:
+    """Tell an estimator of the package that can be stored."""
+    is_stored = isinstance(kind, type) and issubclass(kind, StoredModel)
+    return is_stored and kind.__module__ == "segcate.temporal"
+
+
+def _read_part(header: dict[str, Any], number: int, arrays: Arrays) -> Any:
+    """Put one of the estimators of a file together."""
+    missing = sorted(HEADER - set(header))
+    if missing:
+        raise ValueError(f"estimator {number} lacks {listed(missing)}")
+    kind = getattr(importlib.import_module("segcate.temporal"), header["class"])
+    if not _is_storable(kind):
+        raise ValueError(f"estimator {number} is a {header['class']}")
+    start = f"part{number}."
+    own = {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
+    return kind._from_file(header, own)
 
 
 def _mean(parts: list[Float]) -> Float:

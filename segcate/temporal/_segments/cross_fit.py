@@ -20,7 +20,7 @@ from segcate._inputs.parameters import check_count, check_in_unit_interval, chec
 from segcate.exceptions import SegcateWarning
 from segcate.temporal._models.average_effects import check_n_models
 from segcate.temporal._models.estimator import name_roles
-from segcate.temporal._panel.panel import Panel, read_panel, units_of_rows
+from segcate.temporal._panel.panel import Panel, Roles, read_panel, units_of_rows, with_steps
 from segcate.temporal._panel.plan import TreatmentPlan, check_same_length, read_plan
 from segcate.temporal._segments.plan_effects import (
     UnitEffects,
@@ -44,7 +44,7 @@ class CrossFitSegmentEffects:
     effects : DataFrame, one row a segment (and outcome), noise (-1) first
         The columns of `segment_effects`, and n_folds, in how many folds the segment has units.
         stability : adjusted Rand index of the units' segments here and in the fit on all units.
-    units : DataFrame, one row a unit, sorted by id
+    units : DataFrame, one row a unit that is not left out, sorted by id
         Its id, fold, segment, and the effect on it, mean over the models.
     segmenter : TrajectorySegmenter
         Fitted on all units, as its `estimator` is: labels new units with the segments of `effects`.
@@ -114,7 +114,7 @@ def cross_fit_segment_effects(
         It is cloned; the model of the same units takes the place of its `estimator`. Its `origin`
         should be that of the effects: later rows tell what came of the treatments.
     panel : frame
-        All units, each with a row at `origin`.
+        All units, each with a row at `origin`. Those with one row are left out, as `fit` leaves them out.
     plan, reference : plans of the same length, as in `predict`
     n_folds : int, default=2
         At least 2. More folds fit on more units, and take longer.
@@ -144,7 +144,9 @@ def cross_fit_segment_effects(
     Warns
     -----
     SegcateWarning
-        If a fold has no unit of a segment. The segment stays in the table, from the other folds.
+        If units have one row, which teaches no step: they are in no table, and
+        `segmenter.estimator.panel_counts_` counts them. If a fold has no unit of a segment: the segment
+        stays in the table, from the other folds.
 
     See Also
     --------
@@ -193,11 +195,14 @@ def cross_fit_segment_effects(
     check_in_unit_interval(_OWNER, "confidence_level", confidence_level)
     check_count(_OWNER, "n_folds", n_folds, 2)
     roles = name_roles(_OWNER, estimator)
-    data = read_panel(_OWNER, panel, roles, min_steps=2)
-    question = _read_question(estimator, data, plan, reference, origin, step)
+    everybody = read_panel(_OWNER, panel, roles)
+    data = with_steps(_OWNER, everybody)
+    question = _read_question(estimator, everybody, data, plan, reference, origin, step)
     rng = check_seed(_OWNER, random_state)
-    folds = _deal(panel, units_of_rows(_OWNER, panel, roles), data.n_units, n_folds, rng)
-    everyone = _fit(clone(estimator), segmenter, panel)
+    folds = _deal(*_kept(panel, roles, everybody, data), data.n_units, n_folds, rng)
+    everyone = _fit(clone(estimator), segmenter, folds.panel)
+    if data.n_units_left_out:
+        everyone.estimator.panel_counts_["n_units_left_out"] = data.n_units_left_out
     labels = np.empty(data.n_units, dtype=np.int64)
     parts = []
     for k in range(n_folds):
@@ -252,14 +257,37 @@ def _check_models(estimator: Any, segmenter: Any) -> None:
         )
 
 
+def _kept(panel: Any, roles: Roles, everybody: Panel, data: Panel) -> tuple[Any, Int]:
+    """Return the rows of units that are not left out, and the unit of each, by its place in `data`."""
+    row_unit = units_of_rows(_OWNER, panel, roles)
+    if data is everybody:
+        return panel, row_unit
+    is_kept = np.isin(everybody.ids, data.ids)
+    is_inside = is_kept[row_unit]
+    place = np.cumsum(is_kept) - 1
+    return frames.take_rows(panel, is_inside), place[row_unit[is_inside]]
+
+
 def _read_question(
-    estimator: Any, data: Panel, plan: Any, reference: Any, origin: Any, step: int | None
+    estimator: Any,
+    everybody: Panel,
+    data: Panel,
+    plan: Any,
+    reference: Any,
+    origin: Any,
+    step: int | None,
 ) -> _Question:
-    """Check plans, origin and step; plans that are no functions become flags of all units."""
+    """Check plans, origin and step; plans that are no functions become flags of the units of `data`."""
     check_one_origin(_OWNER, origin)
     estimator._origins(data, origin)
-    ours = _read_plan(estimator, data, plan, "plan")
-    theirs = _read_plan(estimator, data, reference, "reference")
+    is_kept = np.isin(everybody.ids, data.ids)
+    ours, theirs = (
+        steps if callable(steps) or len(steps) == 1 else steps[is_kept]
+        for steps in (
+            _read_plan(estimator, everybody, plan, "plan"),
+            _read_plan(estimator, everybody, reference, "reference"),
+        )
+    )
     # A function is followed over the whole horizon.
     lengths = [estimator.horizon if callable(steps) else steps.shape[1] for steps in (ours, theirs)]
     check_same_length(_OWNER, *lengths)

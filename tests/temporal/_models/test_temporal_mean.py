@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -122,6 +124,50 @@ def test_probabilities_stay_inside():
 def test_estimators_are_checked(panel, estimators, error, message):
     with pytest.raises(error, match=f"TemporalMean: .*{message}"):
         TemporalMean(estimators).fit(panel)
+
+
+def test_a_stored_mean_answers_the_same(panel, tmp_path):
+    model = TemporalMean([linear(), linear(1, outcome_transform="cbrt")], random_state=3).fit(panel)
+    model.save(tmp_path / "mean.npz")
+    again = TemporalMean.load(tmp_path / "mean.npz")
+    for method in ("effect", "effect_interval"):
+        expected = getattr(model, method)(panel, PLAN, OTHER)
+        pd.testing.assert_frame_equal(getattr(again, method)(panel, PLAN, OTHER), expected)
+    assert again.transform_ == model.transform_
+    assert again.panel_counts_ == model.panel_counts_
+    assert again.score(panel) == model.score(panel)
+    assert [e.outcome_transform for e in again.estimators] == ["auto", "cbrt"]
+    assert not hasattr(again.estimators[0], "coef_")
+    assert np.isfinite(clone(again).fit(panel).score(panel))
+
+
+def test_files_of_means_are_checked(panel, both, tmp_path):
+    with pytest.raises(TypeError, match=r"TemporalMean\.save: 'MSM' cannot be stored without code"):
+        both.save(tmp_path / "mean.npz")
+    linear().fit(panel).save(tmp_path / "one.npz")
+    with pytest.raises(ValueError, match="the file holds a LinearGComputation"):
+        TemporalMean.load(tmp_path / "one.npz")
+    TemporalMean([linear(), linear(1)]).fit(panel).save(tmp_path / "mean.npz")
+    with pytest.raises(ValueError, match="is damaged or no file"):
+        LinearGComputation.load(tmp_path / "mean.npz")
+    with np.load(tmp_path / "mean.npz") as file:
+        arrays = dict(file)
+    header = json.loads(str(arrays["header"]))
+
+    def damage(message, part=None, **changed):
+        parts = [header["parts"][0] | (part or {}), *header["parts"][1:]]
+        text = np.array(json.dumps(header | {"parts": parts}))
+        np.savez(tmp_path / "bad.npz", **{**arrays, "header": text, **changed})
+        with pytest.raises(ValueError, match=message):
+            TemporalMean.load(tmp_path / "bad.npz")
+
+    damage("is damaged .*estimator 0 is a TrajectorySegmenter", {"class": "TrajectorySegmenter"})
+    damage("is damaged .*estimator 0 is a __doc__", {"class": "__doc__"})
+    coef = arrays["part1.weight.coef"]
+    damage("is damaged", **{"part1.weight.coef": coef[:, 1:]})
+    damage("holds numbers that are not finite", **{"part1.weight.coef": coef * np.nan})
+    roles = header["parts"][0]["parameters"] | {"outcome": "other"}
+    damage("the estimators differ in 'outcome'", {"parameters": roles})
 
 
 def test_a_model_without_intervals_is_told(panel):

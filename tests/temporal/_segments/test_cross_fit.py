@@ -14,6 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 from segcate.exceptions import SegcateWarning
 from segcate.temporal import (
     MSM,
+    LinearGComputation,
     Training,
     TrajectorySegmenter,
     TreatmentPlan,
@@ -401,6 +402,30 @@ def test_units_without_a_row_at_the_origin_are_refused_first(panel, fits):
     with pytest.raises(TypeError, match="must be a TrajectorySegmenter; got Cut"):
         cross_fit_segment_effects(Recorder(), Cut(), panel, PLAN, OTHER)
     assert not fits
+
+
+@pytest.mark.parametrize("to_frame", [lambda f: f, pl.from_pandas], ids=["pandas", "polars"])
+def test_units_with_one_row_are_left_out_and_counted_as_in_a_fit(panel, to_frame):
+    frame = panel[["id", "t", "y", "a0", "a1"]]
+    ids = np.sort(frame["id"].unique())
+    gone = ids[[0, 5, 6, -1]]
+    is_first = frame["t"] == frame.groupby("id")["t"].transform("min")
+    others = frame[~frame["id"].isin(gone)]
+    short = frame[~frame["id"].isin(gone) | is_first].sample(frac=1, random_state=0)
+    model = LinearGComputation(["a0", "a1"], "y", horizon=3, n_bootstraps=3, random_state=0)
+    segmenter = TrajectorySegmenter(
+        model, KMeans(2, n_init=2, random_state=0), plan=PLAN, reference=OTHER, min_size=3
+    )
+    flags = (np.random.default_rng(0).uniform(size=(len(ids), 3, 2)) < 0.5).astype(int)
+    kept = ~np.isin(ids, gone)
+    asked = {"random_state": 0, "origin": 1}
+    with pytest.warns(SegcateWarning, match="4 of 60 units have one row .* left out"):
+        found = cross_fit_segment_effects(model, segmenter, to_frame(short), flags, OTHER, **asked)
+    expected = cross_fit_segment_effects(model, segmenter, others, flags[kept], OTHER, **asked)
+    pd.testing.assert_frame_equal(found.units, expected.units)
+    pd.testing.assert_frame_equal(found.effects, expected.effects)
+    assert found.segmenter.estimator.panel_counts_["n_units_left_out"] == 4
+    assert expected.segmenter.estimator.panel_counts_["n_units_left_out"] == 0
 
 
 def test_networks_and_plans_that_are_functions(panel, tmp_path):
