@@ -9,6 +9,8 @@ threshold     1.0 a where y is below -0.5, else 0
 saturating    0.8 a exp(-dose), the dose a running sum of treatments that halves each step
 pairs         0.5 a + 0.3 b - 0.8 a b: each treatment helps alone, and both together do not
 nothing       0
+
+Orders and bought are those of `temporal_cells.orders`: nothing was chosen on them.
 """
 
 from __future__ import annotations
@@ -19,14 +21,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from temporal_cells.customers import ROLES, customers
+
+from .customers import ROLES, customers
+from .orders import OUTCOMES, orders
 
 Float = npt.NDArray[np.float64]
 
 PUSHES = ("gaussian", "threshold", "saturating", "pairs", "nothing")
 WORLDS = (
     *("customers 0", "customers 4", "tumors 0", "tumors 4", "semi"),
-    *(f"{push} {gamma}" for push in PUSHES for gamma in (0, 2)),
+    *(f"{kind} {gamma}" for kind in (*PUSHES, *OUTCOMES) for gamma in (0, 2)),
 )
 N_STEPS, HORIZON, CARRIED, NOISE = 15, 4, 0.7, 0.5
 
@@ -67,6 +71,8 @@ def world(name: str, n: int, n_fresh: int, seed: int) -> World:
         return _customers(gamma, n, n_fresh, seed)
     if kind == "tumors":
         return _tumors(gamma, n, n_fresh, seed)
+    if kind in OUTCOMES:
+        return _orders(kind, gamma, n, n_fresh, seed)
     return _pushes(kind, gamma, n, n_fresh, seed)
 
 
@@ -94,6 +100,20 @@ def _tumors(gamma: float, n: int, n_fresh: int, seed: int) -> World:
     roles = {"treatment": ["chemo", "radio"], "outcome": "volume", "static": ["type"], "horizon": 5}
     training = training[training.groupby("id")["t"].transform("size") > 1]
     return World(training, fresh, roles, plan, reference, 20, effect["effect"].to_numpy(), kind)
+
+
+def _orders(outcome: str, gamma: float, n: int, n_fresh: int, seed: int) -> World:
+    training, fresh = orders(n, gamma, seed), orders(n_fresh, gamma, 1000 + seed)
+    plan, reference = [1] * HORIZON, [0] * HORIZON
+    truth = fresh.expected(outcome, plan) - fresh.expected(outcome, reference)
+    roles = {
+        "treatment": ["message", "discount"], "outcome": outcome, "static": ["kind"],
+        "covariates": ["orders"] if outcome == "bought" else [], "horizon": HORIZON,
+    }  # fmt: skip
+    return World(
+        training.panel, fresh.panel, roles, {"message": plan}, {"message": reference}, "last",
+        truth, fresh.kind,
+    )  # fmt: skip
 
 
 def _semi(n: int, n_fresh: int, seed: int) -> World:

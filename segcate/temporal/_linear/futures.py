@@ -185,8 +185,9 @@ class StepRule:
     What does not change along a path is worked out once: `fixed` by unit, for no treatment and
     each treatment (n, 1 + d_a, q), `last` for treatments of the step before (n, d_a, q), `pairs`
     for treatments given together (n, n_pairs, q), and `by_level` for each treatment what a level below
-    the mean does (n, d_a, d_y, q); where treatments bend, `high` is what a level high above the mean does, without and
-    with each treatment (1 + d_a, d_y, q), and `after` what each does after each (d_a, d_a, q).
+    the mean does (n, d_a, d_y, q). Zero where nothing bends: `low` and `high`, what a level below and high above
+    the mean does, without and with each treatment (1 + d_a, d_y, q), and `after`, what each does after each
+    (d_a, d_a, q).
     """
 
     widths: Widths
@@ -197,6 +198,7 @@ class StepRule:
     by_state: Float
     by_level: Float
     by_marks: Float
+    low: Float
     high: Float
     after: Float
 
@@ -221,10 +223,28 @@ class StepRule:
         )
         pairs = _of_pairs(widths, start.answers, block["pairs"], block["own_pairs"])
         by_marks = start.marks @ block["marks"]
-        high = block["high"].reshape(-1, d_y, q)
-        after = block["after"].reshape(-1, d_a, q)
+        low, high = (
+            np.stack(
+                [
+                    _filled(block[name], (d_y, q)),
+                    *_filled(block[f"treatment_{name}"], (d_a, d_y, q)),
+                ]
+            )
+            for name in ("low", "high")
+        )
+        after = _filled(block["treatment_after"], (d_a, d_a, q))
         return cls(
-            widths, fixed, last, block["earlier"], pairs, by_state, by_level, by_marks, high, after
+            widths,
+            fixed,
+            last,
+            block["earlier"],
+            pairs,
+            by_state,
+            by_level,
+            by_marks,
+            low,
+            high,
+            after,
         )
 
     def next_targets(self, state: Float, now: Float, last: Float, earlier: Float) -> Float:
@@ -239,15 +259,21 @@ class StepRule:
         found += earlier @ self.earlier
         for at, (i, j) in enumerate(self.widths.pairs):
             found += (now[..., i] * now[..., j])[..., None] * self.pairs[:, at, None]
-        if self.widths.is_bent:
-            self._bend(found, level_above(state[..., : self.widths.outcome]), now, last)
+        if self.widths.bends:
+            self._bend(found, level, level_above(state[..., : self.widths.outcome]), now, last)
         return found
 
-    def _bend(self, found: Float, level: Float, now: Float, last: Float) -> None:
-        """Add what levels high above the mean do, and treatments that follow others."""
-        found += level @ self.high[0]
+    def _bend(self, found: Float, low: Float, high: Float, now: Float, last: Float) -> None:
+        """Add what levels far off the mean do, and treatments that follow others."""
+        found += low @ self.low[0] + high @ self.high[0]
         for j in range(self.widths.treatment):
-            found += now[..., j, None] * (level @ self.high[1 + j] + last @ self.after[j])
+            bent = low @ self.low[1 + j] + high @ self.high[1 + j] + last @ self.after[j]
+            found += now[..., j, None] * bent
+
+
+def _filled(coef: Float, shape: tuple[int, ...]) -> Float:
+    """Return coefficients in a shape, zeros where the model has none."""
+    return coef.reshape(shape) if coef.size else np.zeros(shape)
 
 
 def _of_pairs(widths: Widths, answers: Float, common: Float, own: Float) -> Float:

@@ -15,13 +15,15 @@ N_CHANGES, N_MARKED = 3, 2
 _LOWEST = -2.0
 # From where, and how far, a level bends what treatments do, in standard deviations above the mean.
 _BEND, _HIGHEST = 1.0, 2.0
+# What may bend the line: how far a level lies below and above the mean, what treatments do there, and after others.
+BENDS = ("low", "treatment_low", "high", "treatment_high", "treatment_after")
 
 
 @dataclass(frozen=True, slots=True)
 class Widths:
     """Count the columns: outcomes, covariates, treatments, static, marks of what was missing.
 
-    `is_bent` adds those by which treatments bend: levels high above the mean, and treatments just before.
+    `bends` names what is read besides, in the order of `BENDS`.
     """
 
     outcome: int
@@ -29,7 +31,7 @@ class Widths:
     treatment: int
     static: int
     marks: int = 0
-    is_bent: bool = False
+    bends: tuple[str, ...] = ()
 
     @property
     def targets(self) -> int:
@@ -75,8 +77,7 @@ class Widths:
             "treatment_state": d_a * len(self.moderators),
             "before_static": d_a * d_v,
             "marks": self.marks,
-            "high": d_y * (1 + d_a) * self.is_bent,
-            "after": d_a**2 * self.is_bent,
+            **{name: size if name in self.bends else 0 for name, size in self._of_bends()},
             "own": d_y * (1 + d_a),
             "own_level": d_y * d_a,
             "own_pairs": d_y * 2 * len(self.pairs),
@@ -86,6 +87,10 @@ class Widths:
             name: slice(int(end) - size, int(end))
             for (name, size), end in zip(sizes.items(), ends, strict=True)
         }
+
+    def _of_bends(self) -> list[tuple[str, int]]:
+        d_y, d_a = self.outcome, self.treatment
+        return list(zip(BENDS, (d_y, d_a * d_y, d_y, d_a * d_y, d_a**2), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +108,8 @@ class Histories:
         Rows of whose step all is known; None: all.
     marks : float64 array of shape (n, t, 2), or None
         1 where the row's treatments, and where its outcomes or covariates, are missing.
-    is_bent : bool
-        Whether features hold what bends treatments.
+    bends : tuple of str
+        Which of `BENDS` features hold.
     """
 
     outcome: Float
@@ -114,7 +119,7 @@ class Histories:
     n_steps: Int
     known: Bool | None = None
     marks: Float | None = None
-    is_bent: bool = False
+    bends: tuple[str, ...] = ()
 
     @property
     def widths(self) -> Widths:
@@ -125,7 +130,7 @@ class Histories:
             self.treatment.shape[2],
             self.static.shape[1],
             0 if self.marks is None else N_MARKED * self.marks.shape[2],
-            self.is_bent,
+            self.bends,
         )
 
     @property
@@ -195,9 +200,9 @@ def features(histories: Histories) -> Float:
         _times(last, static),
         marks_before(histories),
     ]
-    if widths.is_bent:
-        high = level_above(histories.outcome)
-        parts += [high, _times(now, high), _times(now, last)]
+    low, high = level_below(histories.outcome), level_above(histories.outcome)
+    bends = (low, _times(now, low), high, _times(now, high), _times(now, last))
+    parts += [x for name, x in zip(BENDS, bends, strict=True) if name in histories.bends]
     return np.concatenate(parts, axis=2)
 
 

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from segcate._inputs.arrays import Bool, Float, Int
+from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_count, check_option, check_seed
+from segcate.temporal._linear.choose_bends import choose_bends
 from segcate.temporal._linear.futures import (
     Choice,
     ErrorPool,
@@ -21,7 +22,7 @@ from segcate.temporal._linear.futures import (
     simulate,
     start_at,
 )
-from segcate.temporal._linear.histories import N_MARKED, Histories, Widths, features
+from segcate.temporal._linear.histories import BENDS, N_MARKED, Histories, Widths, features
 from segcate.temporal._linear.ridge import N_FOLDS, deal_folds
 from segcate.temporal._linear.step_model import FittedSteps, StepModel, fit_steps
 from segcate.temporal._models.estimator import check_treatments, find_transform, name_roles
@@ -32,6 +33,7 @@ from segcate.temporal._panel.coding import (
     check_transform,
     choose_coding,
     fit_scaling,
+    has_scales,
     missing_marks,
 )
 from segcate.temporal._panel.panel import Panel, read_panel, with_steps
@@ -46,7 +48,7 @@ _RESAMPLE_PATHS = 20
 # Quantiles at which weights of those who stay are cut off.
 _CLIP = (0.01, 0.99)
 _PARTS = ("pooled", "covariance", "noise", "coef")
-# The second model, in which treatments bend.
+# The second model, in which all bends that may.
 _BENT = -1
 
 
@@ -79,6 +81,9 @@ class LinearGComputation(StoredModel):
     ----------
     transform_ : str
         The scale on which outcomes were learned.
+    bends_ : tuple of str
+        Where the line bends, chosen on units left out: "low", "high", "treatment_low", "treatment_high",
+        "treatment_after" (Notes).
     coef_ : float64 array of shape (n_features, n_outcomes + n_covariates)
         Of the changes of scaled outcomes and of the next scaled covariates.
     penalty_ : float64 array of shape (n_outcomes + n_covariates,)
@@ -118,17 +123,20 @@ class LinearGComputation(StoredModel):
     Where the errors of units have long tails, they follow Student's t of six degrees while the law of own answers
     is estimated (Lange, Little & Taylor, 1989).
 
-    Intervals come from a bootstrap over units, on the scale that was chosen once, and from a **second model**, whose
-    treatments act otherwise after other treatments and on outcomes far above the mean. The variance is
-    W + B + D^2: W that of the mean over the units asked about, B that of their mean effect over resamples, D
-    the difference between the averages of the second model and the estimate, with Student's t of one degree of
-    freedom less than resamples. `effect_interval` and `segment_effects` warn where D is beyond chance:
-    the average effect then hangs on which of the two is right.
+    **Where the line bends.** Five terms may join: how far z lies below its mean, and beyond a standard deviation
+    above it (two at most); both times each treatment, so that what a treatment does may set in or fade there; and
+    each treatment times those of the step before, as for an effect that wears off when it is repeated. One after
+    the other, a term is taken if next outcomes of units left out are predicted better with it, by two standard errors
+    over units. `bends_` names them. On linear worlds none of them is taken, mostly; all together they do harm there.
 
-    It is right where the next step is nearly linear on some scale. An effect that wears off when the
-    treatment is repeated is taken for one that does not and overstated by a third or more, which the second model
-    mostly tells; one that sets in at a threshold is smoothed over, which it does not tell. Figures
-    stand on the page of measurements of the guide.
+    Intervals come from a bootstrap over units, on the scale and with the terms that were chosen once, and from a
+    **second model**, in which all five terms stand. The variance is W + B + D^2: W that of the mean over the units
+    asked about, B that of their mean effect over resamples, D the difference between the averages of the second model
+    and the estimate, with Student's t of one degree of freedom less than resamples. `effect_interval` and
+    `segment_effects` warn where D is beyond chance: the average effect then hangs on which of the two is right.
+
+    It is right where the next step is nearly linear on some scale, but for such bends. Figures stand on the page of
+    measurements of the guide.
 
     References
     ----------
@@ -163,6 +171,7 @@ class LinearGComputation(StoredModel):
     leaving: str | None = None
     random_state: Any = None
 
+    bends_: tuple[str, ...] = field(init=False)
     coef_: Float = field(init=False)
     penalty_: Float = field(init=False)
     answer_covariance_: Float = field(init=False)
@@ -206,18 +215,20 @@ class LinearGComputation(StoredModel):
         rng = check_seed(owner, self.random_state)
         self._roles, self._static_names, self._clock = roles, data.static_names, data.clock
         self.coding_ = choose_coding(len(roles.treatment), "flags", has_gaps=data.has_gaps)
-        is_row = data.is_row
-        self._logs = data.covariates[is_row].min(axis=0, initial=0.0) >= 0
+        self._logs = data.covariates[data.is_row].min(axis=0, initial=0.0) >= 0
         transform = find_transform(owner, self.outcome_transform, data)
         self.scaling_ = fit_scaling(owner, self._with_logs(data), transform)
         histories = self._histories(data)
         fold = deal_folds(data.n_units, int(rng.randint(2**31 - 1)))
         weights = _resampled(data.n_units, self.n_bootstraps, rng)
         row_weights = self._row_weights(data)
+        self.bends_ = choose_bends(histories, fold, row_weights)
+        histories = replace(histories, bends=self.bends_)
         fitted = fit_steps(histories, fold, weights, row_weights)
-        self._keep(fitted, histories, is_row, rng)
+        self._bounds = self._find_bounds(data, histories)
+        self._keep(fitted, histories, rng)
         if self.n_bootstraps:
-            bent = fit_steps(replace(histories, is_bent=True), fold, weights[:1], row_weights)
+            bent = fit_steps(replace(histories, bends=BENDS), fold, weights[:1], row_weights)
             self._bent = {name: getattr(bent.models[0], name) for name in _PARTS}
         return self
 
@@ -264,7 +275,7 @@ class LinearGComputation(StoredModel):
         x = data.covariates
         return replace(data, covariates=np.where(self._logs, np.sign(x) * np.log1p(np.abs(x)), x))
 
-    def _histories(self, data: Panel, is_bent: bool = False) -> Histories:
+    def _histories(self, data: Panel, bends: tuple[str, ...] = ()) -> Histories:
         data, scaling = self._with_logs(data), self.scaling_
         marks = missing_marks(data) if self.coding_.n_marks else None
         return Histories(
@@ -275,12 +286,30 @@ class LinearGComputation(StoredModel):
             data.n_steps,
             data.is_learned,
             marks,
-            is_bent,
+            bends,
         )
 
-    def _keep(
-        self, fitted: FittedSteps, histories: Histories, is_row: Bool, rng: np.random.RandomState
-    ) -> None:
+    def _find_bounds(self, data: Panel, histories: Histories) -> Float:
+        """Return how far down and up outcomes and covariates may be simulated, (2, d_y + d_x), scaled.
+
+        Half a standard deviation beyond those of the fit, on the scale and in their own units: on a logarithmic
+        scale alone that may be ten times the largest.
+        """
+        seen = np.concatenate([histories.outcome, histories.covariates], axis=2)[data.is_row]
+        found = np.stack([seen.min(axis=0) - _BEYOND, seen.max(axis=0) + _BEYOND])
+        transform = self.scaling_.transform
+        if not (isinstance(transform, str) or has_scales(transform)):
+            return found
+        y = data.outcome[data.is_row]
+        beyond, d_y = _BEYOND * y.std(axis=0), y.shape[1]
+        top = self.scaling_.encode_outcome(y.max(axis=0) + beyond)
+        found[1, :d_y] = np.minimum(found[1, :d_y], top)
+        least = y.min(axis=0)
+        bottom = self.scaling_.encode_outcome(np.where(least < 0, least - beyond, least))
+        found[0, :d_y] = np.where(least < 0, np.maximum(found[0, :d_y], bottom), found[0, :d_y])
+        return found
+
+    def _keep(self, fitted: FittedSteps, histories: Histories, rng: np.random.RandomState) -> None:
         parts = {name: [getattr(model, name) for model in fitted.models] for name in _PARTS}
         self._fits = {name: np.stack(values) for name, values in parts.items()}
         self.coef_, self.penalty_ = fitted.models[0].coef, fitted.penalty
@@ -288,8 +317,6 @@ class LinearGComputation(StoredModel):
         level = histories.outcome[histories.is_learned][:, 0]
         pool = pool_errors(fitted.errors, level)
         self.errors_, self._edges = pool.errors, pool.edges
-        seen = np.concatenate([histories.outcome, histories.covariates], axis=2)[is_row]
-        self._bounds = np.stack([seen.min(axis=0) - _BEYOND, seen.max(axis=0) + _BEYOND])
         self._simulation_seed = int(rng.randint(2**31 - 1))
 
     @property
@@ -304,7 +331,7 @@ class LinearGComputation(StoredModel):
 
     def _starts(self, panel: Panel, origins: Int, models: Sequence[int] = (0,)) -> list[Start]:
         """Return where futures begin, units and their origins in one axis, by each model."""
-        histories = self._histories(panel, is_bent=_BENT in models)
+        histories = self._histories(panel, BENDS if _BENT in models else self.bends_)
         columns = features(histories)
         n, n_origins = origins.shape
         unit = np.repeat(np.arange(n), n_origins)
@@ -370,7 +397,7 @@ class LinearGComputation(StoredModel):
         pool = ErrorPool(self.errors_, self._edges)
         scaling = self.scaling_
         coins = find_coins(scaling.is_binary, scaling.binary_levels, ranks, self._simulation_seed)
-        widths = replace(self._widths, is_bent=i == _BENT)
+        widths = replace(self._widths, bends=BENDS) if i == _BENT else self._widths
         paths = simulate(self._model(i), widths, start, pool, ranks, self._bounds, coins, choose)
         found: Float = self.scaling_.decode_outcome(paths).mean(axis=1)
         return found
@@ -380,7 +407,7 @@ class LinearGComputation(StoredModel):
         roles = self._roles
         return Widths(
             len(roles.outcome), len(roles.covariates), len(roles.treatment), len(self._static_names),
-            N_MARKED * self.coding_.n_marks,
+            N_MARKED * self.coding_.n_marks, self.bends_,
         )  # fmt: skip
 
     def _choice(self, plan: Float | Rule, panel: Panel, n_origins: int, rows: slice) -> Choice:
@@ -424,7 +451,7 @@ class LinearGComputation(StoredModel):
         return np.broadcast_to(flags[:, None], shape)
 
     def _fit_header(self) -> dict[str, Any]:
-        return {"simulation_seed": self._simulation_seed}
+        return {"simulation_seed": self._simulation_seed, "bends": list(self.bends_)}
 
     def _fit_arrays(self) -> Arrays:
         fits = {f"weight.{name}": values for name, values in self._fits.items()}
@@ -446,6 +473,7 @@ class LinearGComputation(StoredModel):
         self._edges = arrays["weight.edges"]
         self.penalty_, self._logs = arrays["weight.penalty"], arrays["logs"]
         self._simulation_seed = int(header["simulation_seed"])
+        self.bends_ = tuple(name for name in BENDS if name in header["bends"])
         self.coef_ = self._fits["coef"][0]
         self.answer_covariance_ = self._fits["covariance"][0]
         expected = (self._widths.features, self._widths.targets)

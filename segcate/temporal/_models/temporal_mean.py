@@ -140,7 +140,8 @@ class TemporalMean(TemporalEstimator):
                 f"{owner}.save: {listed(others)} cannot be stored without code. Take LinearGComputation, GNet, "
                 "CausalTransformer, CRN or RMSN, or pickle the estimator."
             )
-        headers, arrays = [], {}
+        headers: list[dict[str, Any]] = []
+        arrays: Arrays = {}
         for i, (header, values) in enumerate(e._to_file() for e in self.estimators_):
             headers.append(header)
             arrays |= {f"part{i}.{name}": value for name, value in values.items()}

@@ -13,13 +13,13 @@ from segcate.temporal._linear.futures import (
     simulate,
     start_at,
 )
-from segcate.temporal._linear.histories import Histories, features, own_features
+from segcate.temporal._linear.histories import BENDS, Histories, features, own_features
 from segcate.temporal._linear.step_model import StepModel
 
 HORIZON, N_PATHS = 4, 5
 
 
-def some_histories(n=4, t=6, *, has_gaps=False, is_bent=False):
+def some_histories(n=4, t=6, *, has_gaps=False, bends=()):
     rng = np.random.default_rng(0)
     marks = np.random.default_rng(3).integers(0, 2, (n, t, 2)).astype(float)
     return Histories(
@@ -29,7 +29,7 @@ def some_histories(n=4, t=6, *, has_gaps=False, is_bent=False):
         rng.normal(size=(n, 2)),
         np.full(n, t),
         marks=marks if has_gaps else None,
-        is_bent=is_bent,
+        bends=bends,
     )
 
 
@@ -54,7 +54,7 @@ def write_on(model, histories, i, origin, plan, errors, bounds):
     known = Histories(
         cut(histories.outcome), cut(histories.covariates), cut(histories.treatment),
         histories.static[i : i + 1], np.array([origin + 1]),
-        marks=None if histories.marks is None else cut(histories.marks), is_bent=histories.is_bent,
+        marks=None if histories.marks is None else cut(histories.marks), bends=histories.bends,
     )  # fmt: skip
     answers = model.answers(known, features(known))[:, -1:]
     for k in range(HORIZON):
@@ -81,15 +81,16 @@ def write_on(model, histories, i, origin, plan, errors, bounds):
         marks = known.marks
         if marks is not None:
             marks = np.concatenate([marks, np.zeros((1, 1, 2))], axis=1)
-        known = Histories(
-            *grown, known.static, known.n_steps + 1, marks=marks, is_bent=known.is_bent
-        )
+        known = Histories(*grown, known.static, known.n_steps + 1, marks=marks, bends=known.bends)
     return known.outcome[0, -HORIZON:]
 
 
-@pytest.mark.parametrize(("has_gaps", "is_bent"), [(False, False), (True, False), (False, True)])
-def test_futures_equal_histories_written_on(has_gaps, is_bent):
-    histories = some_histories(has_gaps=has_gaps, is_bent=is_bent)
+@pytest.mark.parametrize(
+    ("has_gaps", "bends"),
+    [(False, ()), (True, ()), (False, BENDS), (True, ("low", "treatment_after"))],
+)
+def test_futures_equal_histories_written_on(has_gaps, bends):
+    histories = some_histories(has_gaps=has_gaps, bends=bends)
     widths = histories.widths
     model = some_model(widths)
     rng = np.random.default_rng(2)

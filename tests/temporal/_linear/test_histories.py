@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
-from segcate.temporal._linear.histories import Histories, features, own_features
+from segcate.temporal._linear.histories import BENDS, Histories, features, own_features
 
 
 def two_units():
@@ -35,11 +37,23 @@ def by_hand(histories, i, t):
     row += [a[t, j] * value for j in range(2) for value in v]
     row += [a[t, j] * value for j in range(2) for value in (z[t], changes[0], mean, *x[t])]
     row += [last[j] * value for j in range(2) for value in v]
+    low, high = min(max(z[t], -2.0), 0.0), min(max(z[t] - 1.0, 0.0), 2.0)
+    bends = {
+        "low": [low], "treatment_low": [a[t, 0] * low, a[t, 1] * low],
+        "high": [high], "treatment_high": [a[t, 0] * high, a[t, 1] * high],
+        "treatment_after": [a[t, j] * last[k] for j in range(2) for k in range(2)],
+    }  # fmt: skip
+    for name in histories.bends:
+        row += bends[name]
     return row
 
 
-def test_features_are_those_that_the_docstring_lists():
+@pytest.mark.parametrize("bends", [(), ("treatment_low", "high"), BENDS])
+def test_features_are_those_that_the_docstring_lists(bends):
     histories = two_units()
+    outcome = 2.0 * histories.outcome  # some lie more than two standard deviations off
+    histories = replace(histories, outcome=outcome, bends=bends)
+    assert outcome.min() < -2 < 1 < outcome.max()
     found = features(histories)
     for i, n_steps in enumerate(histories.n_steps):
         for t in range(n_steps):

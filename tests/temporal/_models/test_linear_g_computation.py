@@ -10,6 +10,7 @@ import pytest
 from sklearn.base import clone
 
 from benchmarks.temporal_cells.customers import ROLES, customers
+from benchmarks.temporal_cells.worlds import world
 from segcate.exceptions import SegcateWarning
 from segcate.temporal import (
     LinearGComputation,
@@ -19,6 +20,7 @@ from segcate.temporal import (
     segment_effects,
     tumor_growth,
 )
+from segcate.temporal._models import linear_g_computation
 from tests.helpers.small_panels import linear_panel, small_panel
 
 PLAN = {"a0": [1, 1, 0], "a1": [0, 1, 1]}
@@ -79,13 +81,59 @@ def wearing_off(n=400, t=12, seed=0):
     return frame, effect.mean()
 
 
-def test_an_effect_that_wears_off_is_doubted_and_its_interval_wide():
+def test_an_effect_that_wears_off_is_found():
     panel, truth = wearing_off()
+    model = LinearGComputation("a", "y", horizon=3, random_state=0).fit(panel)
+    assert "treatment_after" in model.bends_
+    last = model.effect_interval(panel, ALWAYS, NEVER).iloc[-1]
+    # Without the product of treatments in a row: more than 0.1 above the truth.
+    assert abs(last["effect"] - truth) < 0.1
+    assert last["ci_low"] < truth < last["ci_high"]
+
+
+def test_a_model_whose_line_does_not_bend_is_doubted_where_it_should(monkeypatch):
+    panel, truth = wearing_off()
+    monkeypatch.setattr(linear_g_computation, "choose_bends", lambda *_: ())
     model = LinearGComputation("a", "y", horizon=3, random_state=0).fit(panel)
     with pytest.warns(SegcateWarning, match="by a second model in which treatments may wear off"):
         last = model.effect_interval(panel, ALWAYS, NEVER).iloc[-1]
     assert last["effect"] > truth + 0.1
     assert last["ci_low"] < truth < last["ci_high"]
+
+
+def test_an_effect_that_sets_in_below_a_threshold_is_found():
+    worlds = [world("threshold 2", 1000, 500, seed) for seed in range(3)]
+    found = []
+    for here in worlds:
+        model = LinearGComputation(**here.roles, n_bootstraps=0, random_state=0).fit(here.training)
+        assert "treatment_low" in model.bends_
+        effect = model.effect(here.fresh, here.plan, here.reference)
+        last = effect.loc[effect["step"] == 4, "effect"].to_numpy()
+        found.append(agreement(last, here.truth))
+    _, slope, ratio = np.mean(found, axis=0)
+    # With nothing that bends below the mean: 0.63 and 0.68.
+    assert 0.8 <= slope <= 1.2
+    assert 0.8 <= ratio <= 1.2
+
+
+def test_paths_stay_near_the_outcomes_of_the_fit_in_their_own_units():
+    panel = tumor_growth(300, gamma=0, random_state=0).panel
+    panel = panel[panel.groupby("id")["t"].transform("size") > 1]
+    model = LinearGComputation(
+        ["chemo", "radio"], "volume", horizon=5, n_bootstraps=0, random_state=0
+    ).fit(panel)
+    assert model.transform_.startswith("log")
+    most = panel["volume"].max() + 0.5 * panel["volume"].std()
+    highest = model.predict(panel, {"chemo": [0] * 5}, origin=0)["volume"].max()
+    assert 0.5 * most < highest <= most
+    both = panel["volume"] * np.where(panel["id"] % 2, 1, -1)
+    least, most = both.min() - 0.5 * both.std(), both.max() + 0.5 * both.std()
+    for transform in (None, "cbrt", (np.arcsinh, np.sinh)):
+        model.set_params(outcome_transform=transform)
+        model.fit(panel.assign(volume=both))
+        low, high = model.scaling_.decode_outcome(model._bounds)
+        own = (low >= least - 0.1) & (high <= most + 0.1)
+        assert own.all() == (transform is None or isinstance(transform, str))
 
 
 def test_means_are_those_of_the_outcome_and_not_of_its_logarithm():
@@ -289,6 +337,7 @@ def test_effects_on_tumors_are_right_by_default():
     confounded = np.array([of_tumors(4, seed) for seed in range(3)])
     assert confounded[:, 0].mean() >= 0.85
     assert 0.9 <= confounded[:, 1].mean() <= 1.5
+    assert confounded[:, 2].mean() >= 0.5  # large effects of both signs meet: the mean is small
     by_coin = np.array([of_tumors(0, seed)[0] for seed in range(3)])
     assert by_coin.mean() >= 0.75
     assert by_coin.min() >= 0.5
