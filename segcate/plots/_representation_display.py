@@ -41,14 +41,16 @@ class RepresentationDisplay(Display):
     outcome : int, default=0
         Number of the outcome on the right, counted from 0.
     title : str, default=None
-        None: a title that states units; "" for none.
+        None: a title that counts the histories; "" for none.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
-    treatment_ : list of Line2D, the points of a combination of treatments each
-    outcome_ : list of Line2D, the points of a fifth of the outcome each
+    treatment_ : list of Line2D
+        On the left: the points of each combination of treatments.
+    outcome_ : list of Line2D
+        On the right: the points of each fifth of the outcome.
 
     Notes
     -----
@@ -87,9 +89,10 @@ class RepresentationDisplay(Display):
         panel : frame
             Histories, as in `predict`.
         origin : int
-            The row up to which histories are read; whose treatment is shown, and the outcome of the next.
+            The row up to which histories are read. Its treatment is shown on the left, and the outcome of
+            the row after it on the right.
         **kwargs
-            All else that `from_predictions` takes.
+            `outcome`, `title`, `ax` and styles, as in `from_predictions`.
 
         Returns
         -------
@@ -139,9 +142,9 @@ class RepresentationDisplay(Display):
         Raises
         ------
         TypeError
-            If `probe` is none.
+            If `probe` is no TreatmentProbe.
         ValueError
-            If there is no such outcome.
+            If `outcome` is not the number of an outcome.
         ImportError
             If matplotlib is not installed.
         """
@@ -171,9 +174,9 @@ class RepresentationDisplay(Display):
         Raises
         ------
         TypeError
-            If a style is no dict, or the probe is none.
+            If a style is no dict, or `probe` is no TreatmentProbe.
         ValueError
-            See `from_predictions`.
+            If `outcome` is not the number of an outcome.
         ImportError
             If matplotlib is not installed.
         """
