@@ -103,8 +103,8 @@ def warn_of_second(
     warnings.warn(
         f"{owner}: the average effect on {outcomes[j]!r} at step {first_step + k} is {estimate:.3g}, and "
         f"{estimate + gap[k, j]:.3g} by a second model in which treatments may wear off and act otherwise on low and "
-        "high outcomes. The two differ by more than chance would have it: believe neither. Intervals are as much wider. "
-        "Compare with GNet, or ask about shorter plans.",
+        "high outcomes. The two differ by more than chance would have it: believe neither. Intervals are as much "
+        "wider. Compare with GNet, or ask about shorter plans.",
         SegcateWarning,
         stacklevel=stacklevel,
     )
