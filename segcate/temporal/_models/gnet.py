@@ -54,7 +54,8 @@ class GNet(NeuralEstimator):
     -----
     Where it works, by the correlation of estimated and true effects with default settings and 1,000 units,
     two data sets each: 0.82 to 0.92 on simulated customers and 0.90 to 0.96 on tumours, with and without
-    confounding (0.69 and above with 500 units). Effects differ by 0.3 to 0.9 of what they should.
+    confounding (0.69 and above with 500 units). **Where it fails**: effects differ by 0.3 to 0.9 of what they
+    should, least on tumours without confounding, of which `fit` may warn.
 
     What is predicted is a mean: with a transform the simulated outcomes, errors added, are turned back
     to their own units and then averaged.
