@@ -61,9 +61,8 @@ class CRN(BalancedEstimator):
     Where it works, by the correlation of estimated and true effects with default settings and 1,000 units,
     two data sets each: 0.97 and 0.94 on confounded tumours. **Where it fails**: on tumours without
     confounding 0.94 and 0.51, the second with effects overstated threefold, of which `fit` warns; on
-    simulated customers it ranks
-    effects (0.64 and 0.81 without confounding, 0.62 and 0.67 with) and makes them less than half as
-    different as they are, under confounding with less than half of their mean. With
+    simulated customers it ranks effects (0.64 and 0.81 without confounding, 0.62 and 0.67 with) and makes
+    them less than half as different as they are, under confounding with less than half of their mean. With
     ``balancing="grad_reverse"`` it has the sign wrong on confounded tumours (-0.52 and -0.66 with 500).
 
     References
