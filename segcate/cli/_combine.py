@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
+from segcate._inputs import frames
 from segcate._writing.label_texts import one_line, shown_table
 from segcate._writing.number_texts import write_number
 from segcate._writing.whole_files import whole_folder
+from segcate.cli._described import Described
+from segcate.cli._described import together as joined
 from segcate.cli._problems import Problems, UserError
 from segcate.cli._progress import Progress
 from segcate.cli._tables import TABLE_FILE, Facts, frames_of, read_table, write_frames, write_table
 from segcate.effects import EffectTable
 from segcate.effects._table.change import EffectChange
+from segcate.effects._table.parts import united_groups
 from segcate.effects._table.summary import describe_heterogeneity, describe_overall
 
-_FILES = ("effects.csv", "overall.csv", "contrasts.csv", "change.csv", TABLE_FILE, "summary.txt")
+_FILES = (
+    *("effects.csv", "overall.csv", "contrasts.csv", "change.csv", "balance.csv", "profile.csv"),
+    *(TABLE_FILE, "summary.txt"),
+)
 _EFFECTS = ["n_treated", "n_control", "effect", "std_error", "ci_low", "ci_high", "p_adjusted"]
 _CHANGES = ["before", "after", "change", "std_error", "ci_low", "ci_high", "p_adjusted"]
 
@@ -28,6 +38,7 @@ class Run:
     name: str
     table: EffectTable
     facts: Facts
+    more: Described
 
 
 # What runs must share, what it is called, and what to do.
@@ -77,7 +88,12 @@ def combine_runs(
     together = EffectTable.combine({run.name: run.table for run in runs}, groups=groups)
     change = _change(runs, groups, progress)
     text = _text(runs, together, change)
-    return text, [] if out is None else _write(runs, together, change, text, Path(out))
+    if out is None:
+        return text, []
+    more = joined({run.name: run.more for run in runs}, progress)
+    facts = replace(runs[0].facts, groups=_united(groups))
+    tables = frames_of(together) | ({} if change is None else {"change": change.table})
+    return text, _write(together, tables, facts, more, text, Path(out))
 
 
 def _runs(places: Sequence[str]) -> list[Run]:
@@ -134,6 +150,13 @@ def _groups(runs: Sequence[Run]) -> list[list[object]] | None:
     return None if any(one is None for one in names) else [one for one in names if one is not None]
 
 
+def _united(groups: list[list[object]] | None) -> list[object] | None:
+    """Return the names of the groups of all runs, each once."""
+    if groups is None:
+        return None
+    return united_groups([frames.sorted_codes(np.asarray(names))[1] for names in groups])[1]
+
+
 def _change(
     runs: Sequence[Run], groups: list[list[object]] | None, progress: Progress
 ) -> EffectChange | None:
@@ -188,15 +211,17 @@ def _told_change(runs: Sequence[Run], change: EffectChange) -> list[str]:
 
 
 def _write(
-    runs: Sequence[Run], together: EffectTable, change: EffectChange | None, text: str, out: Path
+    together: EffectTable,
+    tables: Mapping[str, pd.DataFrame],
+    facts: Facts,
+    more: Described,
+    text: str,
+    out: Path,
 ) -> list[str]:
-    """Write the tables, all or none; groups of several runs have no common order, and stay out."""
-    tables = frames_of(together)
-    if change is not None:
-        tables["change"] = change.table
+    """Write the tables, all or none."""
     with whole_folder(out, _FILES) as part:
-        write_frames(tables, part)
-        write_table(together, replace(runs[0].facts, groups=None), part)
+        write_frames({**tables, **more.tables}, part)
+        write_table(together, facts, part, more)
         (part / "summary.txt").write_text(text + "\n", encoding="utf-8")
         names = {file.name for file in part.iterdir()}
     return [name for name in _FILES if name in names]

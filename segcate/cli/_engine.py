@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 
 from segcate._inputs.listing import listed
 from segcate._writing.whole_files import whole_folder
+from segcate.cli._described import described
 from segcate.cli._options import OPTIONS, defaults_of
 from segcate.cli._problems import UserError
 from segcate.cli._progress import Progress
@@ -432,7 +433,7 @@ def _write(model: Any, facts: Facts, options: dict[str, Any]) -> list[str]:
 
     with whole_folder(Path(options["out"]), _FILES) as part:
         write_frames(frames_of(model.effect_table_) | {"balance": model.balance_}, part)
-        write_table(model.effect_table_, facts, part)
+        write_table(model.effect_table_, facts, part, described(model, None))
         (part / "summary.txt").write_text(model.summary() + "\n", encoding="utf-8")
         (part / "config.toml").write_text(config_text(options, None), encoding="utf-8")
         names = {file.name for file in part.iterdir()}

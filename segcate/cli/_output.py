@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from segcate._writing.whole_files import whole_folder
+from segcate.cli._described import described
 from segcate.cli._report import added_sections, notes_of
 from segcate.cli._result import Result
 from segcate.cli._tables import TABLE_FILE, facts_of, write_frames, write_table
@@ -69,10 +70,11 @@ def _of_all_arms(results: Sequence[Result]) -> pd.DataFrame:
 
 def _write_arm(result: Result, folder: Path) -> None:
     analysis, targeting = result.analysis, result.targeting
+    profile = analysis.profile
     tables = {
         "effects": analysis.effects,
         "balance": analysis.balance,
-        "profile": analysis.profile,
+        "profile": profile,
         "by": result.by,
         "profit_curve": None if targeting is None else targeting.curve.frame().set_index("share"),
     }
@@ -80,20 +82,21 @@ def _write_arm(result: Result, folder: Path) -> None:
         rows = targeting.rows
         tables["targeting"] = rows.set_index(rows.columns[0])
     write_frames({name: table for name, table in tables.items() if table is not None}, folder)
-    write_table(analysis.model.effect_table_, facts_of(result), folder)
+    more = described(analysis.model, profile)
+    write_table(analysis.model.effect_table_, facts_of(result), folder, more)
     (folder / "summary.txt").write_text(analysis.summary + "\n", encoding="utf-8")
     pictures = draw_pictures(result)
     for name, picture in pictures.items():
         picture.figure.savefig(folder / f"{name}.png", dpi=_DPI)
-    more: dict[str, Any] = {
+    words: dict[str, Any] = {
         "notes": notes_of(result),
         "added": added_sections(result, pictures.get("profit")),
     }
     page = report_markdown(
-        result.findings, pictures={name: f"{name}.png" for name in pictures}, **more
+        result.findings, pictures={name: f"{name}.png" for name in pictures}, **words
     )
     (folder / "report.md").write_text(page, encoding="utf-8")
-    (folder / "report.html").write_text(report_html(result.findings, **more), encoding="utf-8")
+    (folder / "report.html").write_text(report_html(result.findings, **words), encoding="utf-8")
 
 
 def draw_pictures(result: Result) -> dict[str, Any]:

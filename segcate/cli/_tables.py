@@ -13,6 +13,7 @@ import pandas as pd
 
 from segcate._inputs import frames
 from segcate._writing.label_texts import csv_table
+from segcate.cli._described import Described, described_from_json
 from segcate.cli._problems import UserError
 from segcate.effects import EffectTable
 from segcate.effects._table.segment_definition import segment_definition
@@ -61,13 +62,15 @@ def facts_of(result: Result) -> Facts:
     )  # fmt: skip
 
 
-def write_table(table: EffectTable, facts: Facts, folder: Path) -> None:
-    """Write effects with their facts; not where labels of segments are of a kind that JSON lacks."""
+def write_table(
+    table: EffectTable, facts: Facts, folder: Path, more: Described | None = None
+) -> None:
+    """Write effects, facts, balance and profile; not where labels of segments are of a kind that JSON lacks."""
     try:
         text = table.to_json()
     except TypeError:
         return
-    told = asdict(facts)
+    told = asdict(facts) | ({} if more is None else more.as_json())
     if facts.groups is not None and (
         table.scores is None or table.scores.n_levels != len(facts.groups)
     ):
@@ -77,7 +80,7 @@ def write_table(table: EffectTable, facts: Facts, folder: Path) -> None:
     (folder / TABLE_FILE).write_text(text, encoding="utf-8")
 
 
-def read_table(place: str) -> tuple[EffectTable, Facts]:
+def read_table(place: str) -> tuple[EffectTable, Facts, Described]:
     """Read the effects in a folder that `segcate run --out` wrote, or in a file."""
     path = Path(place)
     file = path / TABLE_FILE if path.is_dir() else path
@@ -90,7 +93,8 @@ def read_table(place: str) -> tuple[EffectTable, Facts]:
         raise UserError(f"{place!r}: {error}") from error
     told = json.loads(text).get(_KEY, {})
     known = {field.name for field in fields(Facts)}
-    return table, Facts(**{name: value for name, value in told.items() if name in known})
+    facts = Facts(**{name: value for name, value in told.items() if name in known})
+    return table, facts, described_from_json(told)
 
 
 def _no_table(path: Path) -> str:

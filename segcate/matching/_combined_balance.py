@@ -82,7 +82,15 @@ def combine_balance(parts: Mapping[str, Any] | Sequence[Any]) -> CombinedBalance
     >>> found.table[["smd_before", "smd_after"]].round(2).loc[(0, "x0")].to_list()
     [0.37, 0.0]
     """
-    named = _read(parts)
+    given = named_parts(
+        _OWNER, "parts", parts, "a list or a dict of fitted matchers", "fitted matcher"
+    )
+    return combined_balance({name: read_balance(name, part) for name, part in given.items()})
+
+
+def combined_balance(named: Mapping[str, tuple[npt.NDArray[Any], Balance]]) -> CombinedBalance:
+    """Put balances together; each comes with the labels of its segments."""
+    _refuse_different(named)
     first = next(iter(named.values()))[1]
     labels = frames.sorted_codes(np.concatenate([found for found, _ in named.values()]))[1]
     place = {label: i for i, label in enumerate(labels.tolist())}
@@ -106,12 +114,8 @@ def _effective_sizes(balance: Balance) -> Float:
     return np.divide(mass**2, squares, out=np.zeros_like(mass), where=squares > 0)
 
 
-def _read(parts: Any) -> dict[str, tuple[npt.NDArray[Any], Balance]]:
-    """Read labels and balance of each part; refuse parts that do not go together."""
-    given = named_parts(
-        _OWNER, "parts", parts, "a list or a dict of fitted matchers", "fitted matcher"
-    )
-    named = {name: _read_part(name, part) for name, part in given.items()}
+def _refuse_different(named: Mapping[str, tuple[npt.NDArray[Any], Balance]]) -> None:
+    """Refuse balances that do not go together."""
     first = next(iter(named))
     for name, (_, balance) in named.items():
         known = named[first][1]
@@ -126,10 +130,10 @@ def _read(parts: Any) -> dict[str, tuple[npt.NDArray[Any], Balance]]:
                 f"{_OWNER}: {first!r} and {name!r} have different covariates: {listed(differing)} are in one of them "
                 "only. Match all of them on the same columns, rare levels grouped."
             )
-    return named
 
 
-def _read_part(name: str, part: Any) -> tuple[npt.NDArray[Any], Balance]:
+def read_balance(name: str, part: Any) -> tuple[npt.NDArray[Any], Balance]:
+    """Return the labels and the balance of a fitted matcher, or of what holds one."""
     model = last_step(part)
     matcher = model if isinstance(model, Matcher) else getattr(model, "matcher_", None)
     if not isinstance(matcher, Matcher) or not hasattr(matcher, "segment_labels_"):

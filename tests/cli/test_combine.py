@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 
 from segcate.cli._tables import Facts, write_table
 from segcate.datasets import make_segmented_users
-from segcate.effects import EffectTable, SegmentRegression
+from segcate.effects import EffectTable, SegmentMatching, SegmentRegression
+from segcate.matching import combine_balance
+from segcate.segmentation import segment_profile
 from tests.helpers.command_line import error_of, run
 
 BASIC = ("--outcome", "spend", "--treatment", "offer", "--method", "regression", "--quiet")
@@ -46,7 +49,8 @@ def test_two_runs_are_one_table_and_a_change(runs, tmp_path, capsys):
     out = tmp_path / "both"
     assert run("combine", runs / "january", runs / "february", "--out", out) == 0
     told = capsys.readouterr()
-    assert "wrote effects.csv, overall.csv, contrasts.csv, change.csv, effects.json" in told.err
+    written = "effects.csv, overall.csv, contrasts.csv, change.csv, profile.csv, effects.json"
+    assert f"wrote {written}" in told.err
     assert "note: " not in told.err
     assert "Change from january to february" in told.out
     users = [users_of(0), users_of(1)]
@@ -71,6 +75,74 @@ def test_segments_that_runs_found_do_not_go_together(runs, capsys):
     assert "--segment-column" in text
     text = error_of(capsys, "combine", runs / "january-found", runs / "january-found")
     assert "a folder is named twice" in text
+
+
+def test_groups_profiles_and_what_follows_are_combined_again(runs, tmp_path, capsys):
+    """Two runs and then a third give what three give at once: a school of several months is one group."""
+    users_of(2).to_csv(tmp_path / "march.csv", index=False)
+    given = ("--segment-column", "region", "--groups", "school", "--out", tmp_path / "march")
+    assert run("run", tmp_path / "march.csv", *BASIC, *given) == 0
+    months = [runs / "january", runs / "february", tmp_path / "march"]
+    assert run("combine", *months[:2], "--out", tmp_path / "two") == 0
+    told = json.loads((tmp_path / "two" / "effects.json").read_text(encoding="utf-8"))["analysis"]
+    schools = pd.concat([users_of(0)["school"], users_of(1)["school"]])
+    assert told["groups"] == sorted(schools.unique().tolist())
+    assert run("combine", tmp_path / "two", months[2], "--out", tmp_path / "again") == 0
+    assert run("combine", *months, "--out", tmp_path / "once") == 0
+    told = capsys.readouterr().err
+    assert "balance" not in told
+    again, once = (
+        {
+            name: pd.read_csv(tmp_path / folder / f"{name}.csv", index_col=0)
+            for name in ("effects", "overall", "profile")
+        }
+        for folder in ("again", "once")
+    )
+    for name in ("effects", "overall"):
+        columns = ["effect", "std_error"] if name == "overall" else ["n", "effect", "std_error"]
+        pd.testing.assert_frame_equal(again[name][columns], once[name][columns], rtol=1e-9)
+    pd.testing.assert_frame_equal(again["profile"], once["profile"], rtol=1e-12)
+    users = pd.concat([users_of(seed) for seed in range(3)])
+    expected = segment_profile(users[["x0", "x1"]], users["region"].to_numpy())
+    pd.testing.assert_frame_equal(once["profile"][expected.columns], expected, rtol=1e-9)
+
+
+def test_balance_is_that_of_all_rows(tmp_path, capsys):
+    """One run in memory, one by an engine, which has no profile; then a run without matches."""
+    pytest.importorskip("pyarrow")
+    names, models = ["x0", "x1", "region"], []
+    for seed, engine in enumerate(([], ["--engine", "arrow"])):
+        users = users_of(seed)[[*names, "offer", "spend"]]
+        users.to_parquet(tmp_path / f"{seed}.parquet")
+        given = (*BASIC[:4], "--quiet", "--segment-column", "region", "--out", tmp_path / str(seed))
+        assert run("run", tmp_path / f"{seed}.parquet", *given, *engine) == 0
+        models.append(SegmentMatching(segment="region", on_empty="nan"))
+        models[-1].fit(users[names], users["spend"], treatment=users["offer"])
+    out = tmp_path / "both"
+    assert run("combine", tmp_path / "0", tmp_path / "1", "--out", out) == 0
+    told = capsys.readouterr().err
+    assert "note: no profile.csv, as '1' wrote no profile that adds up" in told
+    assert not (out / "profile.csv").exists()
+    found = pd.read_csv(out / "balance.csv", index_col=["segment", "covariate"])
+    pd.testing.assert_frame_equal(found, combine_balance(models).table, rtol=1e-8, atol=1e-9)
+    users_of(2).to_csv(tmp_path / "2.csv", index=False)
+    given = ("--segment-column", "region", "--ignore", "school", "--estimand", "att")
+    assert run("run", tmp_path / "2.csv", *BASIC, *given, "--out", tmp_path / "2") == 0
+    assert run("combine", out, tmp_path / "2", "--out", tmp_path / "three") == 0
+    assert "note: no balance.csv, as '2' wrote no balance" in capsys.readouterr().err
+
+
+def test_balances_of_other_columns_do_not_go_together(tmp_path, capsys):
+    for seed, columns in enumerate(("x0,x1", "x0")):
+        users_of(seed).to_csv(tmp_path / f"{seed}.csv", index=False)
+        given = (*BASIC[:4], "--quiet", "--segment-column", "region", "--covariates", columns)
+        assert run("run", tmp_path / f"{seed}.csv", *given, "--out", tmp_path / str(seed)) == 0
+    assert run("combine", tmp_path / "0", tmp_path / "1", "--out", tmp_path / "both") == 0
+    told = capsys.readouterr().err
+    assert "note: no balance.csv: '0' and '1' have different covariates: 'x1'" in told
+    assert "note: no profile.csv: '0' and '1' describe different columns: 'x1'" in told
+    names = {path.name for path in (tmp_path / "both").iterdir()}
+    assert not names & {"balance.csv", "profile.csv"}
 
 
 @pytest.fixture

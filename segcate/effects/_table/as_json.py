@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ _NOT_FINITE = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
 
 def to_json(table: EffectTable) -> str:
     """Write a table; arrays carry their type, so that they come back as they were."""
-    stored = {"format": _FORMAT, "version": _VERSION, **_fields(table)}
+    stored = {"format": _FORMAT, "version": _VERSION, **fields_as_json(table)}
     try:
         return json.dumps(stored, allow_nan=False, ensure_ascii=False)
     except TypeError as error:
@@ -56,7 +57,8 @@ def from_json(text: str) -> EffectTable:
         ) from error
 
 
-def _fields(thing: Any) -> dict[str, Any]:
+def fields_as_json(thing: Any) -> dict[str, Any]:
+    """Write the fields of a dataclass of arrays, numbers and texts, every number exactly."""
     return {
         field.name: _written(getattr(thing, field.name))
         for field in dataclasses.fields(thing)
@@ -65,7 +67,7 @@ def _fields(thing: Any) -> dict[str, Any]:
 
 def _written(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
-        return _fields(value)
+        return fields_as_json(value)
     if isinstance(value, tuple):
         return [_written(one) for one in value]
     if isinstance(value, np.ndarray):
@@ -83,6 +85,11 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return {"number": str(json.dumps(value))}
     return value
+
+
+def fields_from_json(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what `fields_as_json` wrote; tuples come back as lists, dataclasses as dicts."""
+    return {name: _read(value) for name, value in stored.items()}
 
 
 def _read(value: Any) -> Any:

@@ -230,10 +230,30 @@ def _with_common_groups(owner: str, parts: list[Part], groups: Sequence[Any] | N
                 f"{made_with}. Pass the `groups` of its fit, without rows of weight 0."
             )
         levels.append(found)
-    texts = np.concatenate([_as_keys(found) for found in levels])
-    codes = np.unique(texts, return_inverse=True)[1].astype(np.intp)
+    codes, _ = united_groups(levels)
     ends = np.cumsum([len(found) for found in levels])[:-1]
     return [replace(p, codes=c) for p, c in zip(parts, np.split(codes, ends), strict=True)]
+
+
+def united_groups(levels: Sequence[npt.NDArray[Any]]) -> tuple[Int, list[Any] | None]:
+    """Give the groups of several parts common codes.
+
+    Parameters
+    ----------
+    levels : names of the groups of each part
+
+    Returns
+    -------
+    codes : of the groups of all parts, one after the other
+    names : by code, in the order of one fit; None for names of several kinds, such as 7 and "7"
+    """
+    keys = np.concatenate([_as_keys(found) for found in levels])
+    _, first, codes = np.unique(keys, return_index=True, return_inverse=True)
+    values = [name for found in levels for name in found.tolist()]
+    order, names = frames.sorted_codes(as_column("", "groups", [values[i] for i in first]))
+    if len(names) < len(first):
+        return codes.astype(np.intp), None
+    return order[codes], names.tolist()
 
 
 def _warn_of_groups_in_several(owner: str, parts: list[Part], sizes: list[int]) -> None:
