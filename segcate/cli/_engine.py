@@ -18,7 +18,7 @@ from segcate._inputs.listing import listed
 from segcate._writing.whole_files import whole_folder
 from segcate.cli._described import described
 from segcate.cli._options import OPTIONS, defaults_of
-from segcate.cli._problems import UserError
+from segcate.cli._problems import UserError, shell_list
 from segcate.cli._progress import Progress
 from segcate.cli._reading.memory import memory_needed, size_text
 from segcate.cli._reading.parquet_files import are_many, open_parquet_files
@@ -153,6 +153,12 @@ def run_engine(options: dict[str, Any], progress: Progress) -> None:
     if n_left_out:
         n_rows = n_left_out + last.scale_report_["n_rows"]
         progress(f"note: {n_left_out:,} of {n_rows:,} rows dropped for missing values in numbers")
+    ids = [] if options["covariates"] else [k.name for k in last._columns if k.looks_like_id]
+    if ids:
+        progress(
+            f"note: {listed(ids)}: whole numbers that look like an id, taken as a covariate here and left out by an "
+            f"analysis in memory. Leave it out with --ignore {shell_list(ids)}, or name the covariates"
+        )
     print(last.summary())
     if options["out"] is not None:
         files = _write(last, _facts(fitted, control, options), options)

@@ -274,6 +274,20 @@ def test_rows_with_gaps_are_left_out_as_in_memory(is_found, users, tmp_path, cap
         )
 
 
+def test_columns_that_look_like_ids_are_named(users, tmp_path, capsys):
+    kept = users[["x0", "x1", "region", "offer", "spend"]]
+    ids = np.random.default_rng(0).permutation(len(users)) + 1000
+    kept.assign(user_id=ids).to_parquet(tmp_path / "u.parquet")
+    words = ("run", tmp_path / "u.parquet", *COLUMNS, "--engine", "arrow")
+    assert run(*words) == 0
+    told = capsys.readouterr().err
+    assert "note: 'user_id': whole numbers that look like an id, taken as a covariate here" in told
+    assert "--ignore user_id" in told
+    for given in (("--ignore", "user_id"), ("--covariates", "x0,x1,user_id")):
+        assert run(*words, *given) == 0
+        assert "look like an id" not in capsys.readouterr().err
+
+
 def test_imputations_need_memory(users, tmp_path, capsys):
     with_gaps(users, tmp_path / "u.parquet")
     words = ("run", tmp_path / "u.parquet", *COLUMNS, "--engine", "arrow")
