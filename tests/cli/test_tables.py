@@ -27,7 +27,8 @@ def test_table_and_facts_come_back(table, tmp_path):
     facts = Facts("mail = 1", "mail = 0", "EUR", "plan", groups=list(range(40)))
     write_table(table, facts, tmp_path)
     for place in (tmp_path, tmp_path / TABLE_FILE):
-        found, told = read_table(str(place))
+        found, told, more = read_table(str(place))
+        assert more.tables == {}
         assert told == facts
         pd.testing.assert_frame_equal(found.frame(), table.frame())
     again = EffectTable.from_json((tmp_path / TABLE_FILE).read_text(encoding="utf-8"))
