@@ -17,12 +17,14 @@ from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_in_unit_interval, check_number, check_option
 from segcate._inputs.routing import refuse_positional
 from segcate._statistics.intervals import Law
+from segcate._writing.number_texts import write_number
 from segcate.cate._children import (
     check_child,
     fit_regressor,
     regressor_predict,
 )
 from segcate.cate._estimator import CATEEstimator, treated_arms
+from segcate.cate._line_check import BentEffect, bent_effects
 from segcate.cate._robust_regression import (
     InteractionFit,
     effect_std_error,
@@ -212,8 +214,9 @@ class InteractionRegression(CATEEstimator):
         Warns
         -----
         SegcateWarning
-            If least squares has no rows left for the variance, so that intervals are NaN, or X has
-            columns that were probably measured after the treatment.
+            If least squares has no rows left for the variance, so that intervals are NaN; if X has
+            columns that were probably measured after the treatment; or if the mean effect changes by
+            more than its standard error, and beyond chance, once columns of numbers may bend.
         """
         owner = type(self).__name__
         refuse_positional(owner, more)
@@ -363,6 +366,21 @@ class InteractionRegression(CATEEstimator):
                 SegcateWarning,
                 stacklevel=3,
             )
+        found = bent_effects(D, Z, self._moderators_idx, data.y, data.sample_weight, data.groups)
+        for bent in (one for one in found if one.matters):
+            warnings.warn(self._say_bent(owner, bent), SegcateWarning, stacklevel=3)
+
+    def _say_bent(self, owner: str, bent: BentEffect) -> str:
+        """Say that bends of columns move the mean effect."""
+        arm = f" of arm {self.arms_[bent.arm]}" if len(self.arms_) > 1 else ""
+        lines, bends = write_number(bent.by_lines), write_number(bent.with_bends)
+        return (
+            f"{owner}: the mean effect{arm} is {lines} by lines, and {bends} once columns of numbers may bend "
+            f"(standard error of the difference {write_number(bent.difference_error, 2)}; "
+            f"{self._encoding.names[bent.column]!r} bends most). The outcome is no line in X, and the "
+            "arms differ in columns that bend, which lines do not take out. Add columns such as "
+            "np.arcsinh(x) and x ** 2, or take CausalForest, or SegmentRegression(segment=None)."
+        )
 
     def _start(self, data: EffectData) -> float:
         """Return the dose from which the step is taken."""

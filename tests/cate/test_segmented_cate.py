@@ -21,6 +21,9 @@ from segcate.effects import SegmentMatching
 from segcate.exceptions import EmptySegmentError, SegcateWarning
 from segcate.segmentation import KMeansSegmenter
 
+# The pooled model takes clusters for lines, which it says; what is tested is how models are put together.
+pytestmark = pytest.mark.filterwarnings("ignore:InteractionRegression. the mean effect is")
+
 
 @pytest.fixture(scope="module")
 def users():

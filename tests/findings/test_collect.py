@@ -142,6 +142,7 @@ def test_an_unfitted_estimator_is_refused():
             collect(estimator)
 
 
+@pytest.mark.filterwarnings("ignore:InteractionRegression. the mean effect is")
 def test_an_estimator_without_segments_is_refused():
     model = InteractionRegression().fit(users().X, users().y, treatment=users().treatment)
     with pytest.raises(TypeError, match=r"its last step is InteractionRegression"):
