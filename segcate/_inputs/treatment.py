@@ -91,7 +91,8 @@ def check_treatment(owner: str, treatment: Any, X: Any) -> npt.NDArray[np.int8]:
     if not are_numbers(levels) or not np.isin(levels.astype(np.float64), [0.0, 1.0]).all():
         raise ValueError(
             f"{owner}: `treatment` must hold only 0 and 1 (1 = treated); found {{{listed(levels)}}}. "
-            "Recode it, for example `treatment == 'offer'`, or with segcate.encode_treatment(labels, control=...)."
+            "Recode it, for example `treatment == 'offer'`, or by "
+            "`codes, arms = segcate.encode_treatment(labels, control=...)`."
         )
     return values.astype(np.int8)
 
@@ -166,6 +167,11 @@ def _treatment_column(owner: str, treatment: Any, X: Any) -> npt.NDArray[Any]:
     """Take the treatment as one column that belongs to the rows of X."""
     if treatment is None:
         raise ValueError(f"{owner} needs `treatment`, but none came. {how_to_pass('treatment')}")
+    if isinstance(treatment, tuple) and len(treatment) == 2 and np.ndim(treatment[0]) == 1:
+        raise ValueError(
+            f"{owner}: `treatment` is a pair of columns. segcate.encode_treatment returns codes and the label of "
+            "each: write `codes, arms = segcate.encode_treatment(...)` and pass `treatment=codes`."
+        )
     values = as_column(owner, "treatment", treatment)
     check_length(owner, "treatment", values, X)
     return values

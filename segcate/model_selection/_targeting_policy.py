@@ -124,9 +124,12 @@ class TargetingPolicy(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     -----
     With one arm the rule is optimal for the predicted effects. With several arms and a budget the
     price is the one at which the best arms just fit the budget (Lagrange), and the plan is optimal
-    up to the last rows. Limits hold on the training rows; the threshold is then fixed, so that the
-    answer for a row does not depend on the rows beside it, and the share of new rows treated varies
-    with them. Rows of equal net benefit are treated together or not at all.
+    up to the last rows. Limits hold on the predictions out of fold of the training rows, which are like those of new
+    rows; the threshold is then fixed, so that the answer for a row does not depend on the rows beside
+    it. `predict` is by the estimator fitted on all rows: what it spends on new rows, or on those of
+    the fit, is the budget on average, and some per cent above or below it in one sample. Where a limit
+    must never be passed, rank rows by the effect and stop at the limit. Rows of equal net benefit are
+    treated together or not at all.
 
     `value_` is of the recipe; `evaluate` is of this very policy, on new rows. In `value_` the rule of
     a fold is the recipe on the other folds: where limits or "profit" set the threshold, they look at

@@ -7,7 +7,7 @@ import pytest
 from sklearn.base import BaseEstimator
 
 from segcate._inputs.effect_data import check_design_data, check_effect_data
-from segcate._inputs.treatment import check_arms, check_dose
+from segcate._inputs.treatment import check_arms, check_dose, encode_treatment
 from segcate._inputs.vectors import count_not_finite
 
 X = np.zeros((6, 1))
@@ -31,6 +31,10 @@ def test_codes_of_arms(values):
         (["a", "b"] * 3, r"integer codes of arms; found \{'a', 'b'\}.*encode_treatment"),
         ([0, 1, np.nan, 0, 1, 0], "missing .* in 1 of 6 rows"),
         ([0, 1, 2], "`treatment` has 3 values for 6 rows"),
+        (
+            encode_treatment(["b", "a", "c"] * 2, control="a"),
+            r"is a pair of columns.*write `codes, arms = segcate.encode_treatment\(",
+        ),
     ],
 )
 def test_what_codes_no_arms(values, message):
