@@ -65,6 +65,7 @@ def test_a_standard_error(users, monkeypatch):
     assert row.reasons
 
 
+@pytest.mark.filterwarnings("ignore:InteractionRegression. the mean effect is")
 def test_a_metric(users):
     scope = run("metric")
     estimate = scope["gain_of_positive"](np.array([1.0, 2.0, -1.0]), np.array([1.0, 1.0, -1.0]))

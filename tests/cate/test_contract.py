@@ -30,6 +30,9 @@ MODELS = {
     ),
 }  # fmt: skip
 
+# Lines through two clusters, which it says; what is tested is the contract.
+pytestmark = pytest.mark.filterwarnings("ignore:InteractionRegression. the mean effect is")
+
 
 @pytest.fixture(scope="module")
 def users():
