@@ -23,9 +23,12 @@ def spark_frame(data: str) -> Any:
         raise UserError(
             "--engine spark reads a path or a table, no pipe. Write the rows to Parquet."
         )
+    from segcate.scale._spark import without_pandas_note
+
     session = _session()
     try:
-        return _opened(session, data)
+        with without_pandas_note():
+            return _opened(session, data)
     except Exception as error:
         raise UserError(f"--engine spark cannot read {data!r}: {_first_line(error)}") from error
 

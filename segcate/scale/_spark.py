@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import gc
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any, NamedTuple
@@ -50,6 +52,16 @@ _TOO_LARGE = (
 
 Batches = Iterable[Any]
 Merge = Callable[[int, Any, Any], Any]
+
+
+@contextmanager
+def without_pandas_note() -> Iterator[None]:
+    """Keep PySpark from saying of each call that it knows no pandas 3; rows pass through Arrow alone."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "PySpark does not yet fully support pandas", FutureWarning, r"pyspark\."
+        )
+        yield
 
 
 def is_spark(source: Any) -> bool:
@@ -98,6 +110,7 @@ class SparkRunner:
             self._blocks.unpersist()
             self._is_kept = False
 
+    @without_pandas_note()
     def scan(self, sample_size: int, random_state: int) -> Scan:
         """Look at the rows as they are."""
         n = self._frame.count()
@@ -116,6 +129,7 @@ class SparkRunner:
             self.reader.seen = None
         return look.found()
 
+    @without_pandas_note()
     def fold(self, step: Step[R]) -> dict[int, R]:
         """Carry out a pass, and return the result of each segment."""
         rows, reader = self._frame, self.reader
@@ -127,6 +141,7 @@ class SparkRunner:
         self.n_passes += 1
         return found.results
 
+    @without_pandas_note()
     def match(self, step: PartStep) -> Parts:
         """Deal the rows out by a shuffle, and add the parts of each segment up."""
         dealt = self._rows().mapInArrow(_dealt(self._block_reader(), step), _DEALT)

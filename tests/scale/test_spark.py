@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import signal
+import warnings
 from decimal import Decimal
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 
 from segcate import scale
 from segcate.effects import SegmentMatching
-from segcate.scale._spark import SparkRunner, _collected
+from segcate.scale._spark import SparkRunner, _collected, without_pandas_note
 from segcate.segmentation import KMeansSegmenter
 from tests.helpers.spark import OF_PANDAS
 from tests.scale.test_fit import (
@@ -228,3 +229,27 @@ def test_what_spark_says_is_told_with_a_way_out():
         _collected(Failing("ModuleNotFoundError: No module named 'segcate'"))
     with pytest.raises(RuntimeError, match="another reason"):
         _collected(Failing("another reason"))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "module", "is_kept_back"),
+    [
+        (
+            "PySpark does not yet fully support pandas >= 3",
+            FutureWarning,
+            "pyspark.sql.utils",
+            True,
+        ),
+        ("PySpark does not yet fully support pandas >= 3", FutureWarning, "mine", False),
+        ("PySpark does not yet fully support pandas >= 3", UserWarning, "pyspark.sql.utils", False),
+        ("another", FutureWarning, "pyspark.sql.utils", False),
+    ],
+)
+def test_what_pyspark_says_of_pandas_is_kept_back_and_nothing_else(
+    text, kind, module, is_kept_back
+):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with without_pandas_note():
+            warnings.warn_explicit(text, kind, "file.py", 1, module=module)
+    assert len(said) == (0 if is_kept_back else 1)
