@@ -12,6 +12,7 @@ from skops.card import Card
 from segcate._writing.whole_files import whole_folder
 from segcate.findings import Findings
 from segcate.persistence import dump
+from segcate.plots._fonts import quiet_about_glyphs
 
 README, MODEL = "README.md", "model.skops"
 # Names of all pictures that a card may have: those that an older one left are taken away.
@@ -68,7 +69,7 @@ class EffectCard(Card):
                 "`estimator=` to effect_card, or save it without `model=True`."
             )
         kept = [README, *(f"{name}.png" for name in _PICTURES), *([MODEL] if model else [])]
-        with whole_folder(folder, kept) as part:
+        with whole_folder(folder, kept) as part, quiet_about_glyphs():
             (part / README).write_text(self.render(), encoding="utf-8")
             for name, figure in self.pictures.items():
                 figure.savefig(part / name, dpi=_DPI)

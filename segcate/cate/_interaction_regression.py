@@ -15,6 +15,7 @@ from segcate._inputs.effect_data import EffectData
 from segcate._inputs.features import check_features, takes_missing
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_in_unit_interval, check_number, check_option
+from segcate._inputs.part_of_rows import is_part_of_rows
 from segcate._inputs.routing import refuse_positional
 from segcate._statistics.intervals import Law
 from segcate._writing.number_texts import write_number
@@ -366,6 +367,8 @@ class InteractionRegression(CATEEstimator):
                 SegcateWarning,
                 stacklevel=3,
             )
+        if is_part_of_rows():  # the model of all rows says it once
+            return
         found = bent_effects(D, Z, self._moderators_idx, data.y, data.sample_weight, data.groups)
         for bent in (one for one in found if one.matters):
             warnings.warn(self._say_bent(owner, bent), SegcateWarning, stacklevel=3)

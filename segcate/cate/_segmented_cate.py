@@ -136,16 +136,19 @@ class SegmentedCATE(CATEEstimator):
     --------
     >>> from segcate.cate import InteractionRegression, SegmentedCATE
     >>> from segcate.datasets import make_segmented_users
-    >>> users = make_segmented_users(900, n_segments=3, segment_shares=[20, 20, 1], random_state=0)
+    >>> users = make_segmented_users(
+    ...     900, n_segments=3, segment_shares=[20, 20, 1], confounding=0,
+    ...     heterogeneity=1.0, random_state=0,
+    ... )
     >>> X = users.X.assign(segment=users.segment)
     >>> model = SegmentedCATE(InteractionRegression(), random_state=0)
     >>> model.fit(X, users.y, treatment=users.treatment).predict(X).shape
     (900,)
     >>> print(model.segments_.round(2).to_string(index_names=False))
          n  n_treated  n_control  weight                                        status
-    0  439        145        294    0.04                                            ok
-    1  439        118        321    0.04                                            ok
-    2   22          6         16    0.00  pooled: 6 treated, fewer than min_per_arm=50
+    0  439        147        292    0.75                                            ok
+    1  439        121        318    0.72                                            ok
+    2   22          8         14    0.00  pooled: 8 treated, fewer than min_per_arm=50
     """
 
     _children: ClassVar[dict[str, str]] = {"estimator": "SegmentedCATE(InteractionRegression())"}

@@ -169,7 +169,7 @@ class SegmentRegression(SegmentEffectsMixin, BaseEstimator):
        n_treated  effect  std_error
     0        406   -0.03       0.06
     1        422    0.55       0.06
-    2        389    1.00       0.07
+    2        389    1.01       0.07
     """
 
     _remedy = "use fewer covariates"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segcate.cate import InteractionRegression
+from segcate.cate import InteractionRegression, SegmentedCATE
 from segcate.cate._line_check import bent_effects
 from segcate.exceptions import SegcateWarning
 
@@ -113,3 +113,16 @@ def test_the_difference_given_the_rows_is_that_of_dense_hat_rows():
     gap = np.linalg.norm(own[1] * residual[0] - other[1] * residual[1])
     assert bent.difference_error == pytest.approx(gap)
     assert bent.given_rows == pytest.approx(np.linalg.norm((own[1] - other[1]) * residual[1]))
+
+
+def test_fits_to_folds_and_segments_leave_it_to_the_model_of_all_rows():
+    rng = np.random.default_rng(0)
+    n = 1_200
+    x = rng.normal(size=n)
+    t = (rng.random(n) < 1 / (1 + np.exp(1 - x**2))).astype(int)
+    X = pd.DataFrame({"x": x, "segment": rng.integers(0, 3, n)})
+    with pytest.warns(SegcateWarning, match="by lines, and") as said:
+        SegmentedCATE(InteractionRegression(), random_state=0).fit(
+            X, x**2 + t + rng.normal(size=n), treatment=t
+        )
+    assert len(said) == 1
