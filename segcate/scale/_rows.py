@@ -131,7 +131,11 @@ def _with_categories(table: Any, named: tuple[str, ...]) -> Any:
     plain = _plain(table)
     for i, name in enumerate(table.column_names):
         if pa.types.is_dictionary(table.schema.types[i]) or name in named:
-            plain = plain.set_column(i, name, plain.column(i).dictionary_encode())
+            column = plain.column(i)
+            if pa.types.is_null(column.type):
+                # Its dictionary would hold null, which pandas refuses.
+                column = column.cast(pa.string())
+            plain = plain.set_column(i, name, column.dictionary_encode())
     return plain
 
 
