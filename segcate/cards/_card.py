@@ -12,12 +12,11 @@ from skops.card import Card
 from segcate._writing.whole_files import whole_folder
 from segcate.findings import Findings
 from segcate.persistence import dump
-from segcate.plots._fonts import quiet_about_glyphs
+from segcate.plots._drawing import save_png
 
 README, MODEL = "README.md", "model.skops"
 # Names of all pictures that a card may have: those that an older one left are taken away.
 _PICTURES = ("effects", "profile", "balance", "overlap", "targeting", "protected")
-_DPI = 150
 
 
 class EffectCard(Card):
@@ -69,9 +68,9 @@ class EffectCard(Card):
                 "`estimator=` to effect_card, or save it without `model=True`."
             )
         kept = [README, *(f"{name}.png" for name in _PICTURES), *([MODEL] if model else [])]
-        with whole_folder(folder, kept) as part, quiet_about_glyphs():
+        with whole_folder(folder, kept) as part:
             (part / README).write_text(self.render(), encoding="utf-8")
             for name, figure in self.pictures.items():
-                figure.savefig(part / name, dpi=_DPI)
+                save_png(figure, part / name)
             if model:
                 dump(self.model, Path(part) / MODEL)

@@ -9,6 +9,7 @@ import numpy as np
 from segcate._inputs.arrays import Float, Int
 from segcate._statistics.least_squares import least_squares
 from segcate._statistics.sandwich import corrected
+from segcate.cate._robust_regression import interaction_design
 
 # Of robust standard deviations; beyond it a square is flat, so that no single row decides.
 _FURTHEST = 3.0
@@ -68,7 +69,8 @@ def bent_effects(
     weight = None if weight is None else weight[at]
     bends, source = _bends(Z)
     n_terms = (1 + D.shape[1]) * (1 + Z.shape[1]) + bends.shape[1]
-    n_units = len(y) if groups is None else len(np.unique(groups[at]))
+    groups = None if groups is None else groups[at]
+    n_units = len(y) if groups is None else len(np.unique(groups))
     if not len(source) or n_units < _FEWEST_ROWS_A_TERM * n_terms:
         return []
     lines = _fit(D, Z, moderators, y, weight)
@@ -91,9 +93,9 @@ def bent_effects(
                 arm,
                 float(lines.coef[1 + arm]),
                 float(wider.coef[1 + arm]),
-                _error(own - other, None if groups is None else groups[at]),
-                _error(own, None if groups is None else groups[at]),
-                _error(noise, None if groups is None else groups[at]),
+                _error(own - other, groups),
+                _error(own, groups),
+                _error(noise, groups),
                 column,
             )
         )
@@ -132,8 +134,7 @@ class _Fit:
 def _fit(D: Float, Z: Float, moderators: Int, y: Float, weight: Float | None) -> _Fit:
     """Regress on ``1, D, Z, D x Z[:, moderators]``; residuals are made up for leverage (HC3)."""
     Z = Z - np.average(Z, axis=0, weights=weight)
-    products = [D[:, [k]] * Z[:, moderators] for k in range(D.shape[1])]
-    design = np.column_stack([np.ones(len(D)), D, Z, *products])
+    design = interaction_design(D, Z, moderators)
     fit = least_squares(design, y, weight)
     root = np.ones(len(y)) if weight is None else np.sqrt(weight)
     residual = (y - design @ fit.coef) * root

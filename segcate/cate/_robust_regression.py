@@ -98,7 +98,7 @@ def fit_interactions(
     center = np.average(Z, axis=0, weights=weight) if Z.shape[1] else np.zeros(0)
     is_dose = D.shape[1] == 1 and not np.isin(D, (0.0, 1.0)).all()
     center_treatment = np.average(D, axis=0, weights=weight) if is_dose else np.zeros(D.shape[1])
-    design = _design(D - center_treatment, Z - center, moderators)
+    design = interaction_design(D - center_treatment, Z - center, moderators)
     fit = least_squares(design, y, weight)
     arms = None if is_dose else (D @ np.arange(1, D.shape[1] + 1)).astype(np.intp)
     covariance, unknown, dof = _covariance(design, y, fit, weight, groups, arms, kind)
@@ -122,7 +122,8 @@ def fit_interactions(
     )
 
 
-def _design(D: Float, Z: Float, moderators: Int) -> Float:
+def interaction_design(D: Float, Z: Float, moderators: Int) -> Float:
+    """Put ``1, D, Z, D x Z[:, moderators]`` side by side."""
     products = [D[:, [k]] * Z[:, moderators] for k in range(D.shape[1])]
     return np.column_stack([np.ones(len(D)), D, Z, *products])
 

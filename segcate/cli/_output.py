@@ -14,12 +14,10 @@ from segcate.cli._report import added_sections, notes_of
 from segcate.cli._result import Result
 from segcate.cli._tables import TABLE_FILE, facts_of, write_frames, write_table
 from segcate.plots import ProfitCurveDisplay
-from segcate.plots._drawing import WIDTH, new_sheet
-from segcate.plots._fonts import quiet_about_glyphs
+from segcate.plots._drawing import WIDTH, new_sheet, save_png
 from segcate.reports import report_html, report_markdown
 from segcate.reports._figures import Picture, draw_figures
 
-_DPI = 150
 _PICTURES = ("effects", "profile", "balance", "overlap", "targeting", "protected", "profit")
 # All that a run may write; what an older run left of it goes.
 _FILES = (
@@ -87,9 +85,8 @@ def _write_arm(result: Result, folder: Path) -> None:
     write_table(analysis.model.effect_table_, facts_of(result), folder, more)
     (folder / "summary.txt").write_text(analysis.summary + "\n", encoding="utf-8")
     pictures = draw_pictures(result)
-    with quiet_about_glyphs():
-        for name, picture in pictures.items():
-            picture.figure.savefig(folder / f"{name}.png", dpi=_DPI)
+    for name, picture in pictures.items():
+        save_png(picture.figure, folder / f"{name}.png")
     words: dict[str, Any] = {
         "notes": notes_of(result),
         "added": added_sections(result, pictures.get("profit")),

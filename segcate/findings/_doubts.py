@@ -13,6 +13,7 @@ import numpy as np
 from segcate._covariates.leakage import name_sounds_late
 from segcate._writing.label_texts import one_line
 from segcate.effects import SegmentMatching
+from segcate.effects._table.second_estimate import LEAST_SHARE
 from segcate.findings._analysed_rows import AnalysedRows
 from segcate.findings._evidence import CrossCheck, CrossCheckRow
 from segcate.findings._names import IN_NO_CLUSTER
@@ -338,8 +339,6 @@ def _balance(findings: Findings, source: Source, names: Collection[str]) -> Iter
 _MODEL_IS_WRONG = (
     "One of the models is wrong there: look at balance, overlap and outliers before using either."
 )
-# A difference below this share of the effect's standard error moves no conclusion.
-_LEAST_SHARE = 0.1
 _INSIDE_THE_INTERVAL = "It lies inside the interval: a model is off by little there."
 
 
@@ -372,7 +371,7 @@ def _differs(
     check: CrossCheck, row: CrossCheckRow, estimate: SegmentFinding | OverallFinding
 ) -> bool:
     """Tell whether two methods differ beyond chance, and by more than a little."""
-    return check.differs(row) and abs(row.difference) >= _LEAST_SHARE * estimate.std_error
+    return check.differs(row) and abs(row.difference) >= LEAST_SHARE * estimate.std_error
 
 
 def _hidden_bias(findings: Findings) -> Iterator[Doubt]:

@@ -16,6 +16,7 @@ FONT, TITLE_FONT = 8.5, 9.5
 WIDTH = 6.4
 LARGEST_FONT, SMALLEST_FONT = 9.0, 3.5
 
+_DPI = 150
 _SHEET = "sheet"
 _NARROW_AXIS = 2.2
 _NAME_WIDTH = 28
@@ -81,6 +82,12 @@ def new_sheet(width: float) -> Any:
     FigureCanvasAgg(sheet)
     sheet.set_label(_SHEET)
     return sheet
+
+
+def save_png(figure: Any, path: Any) -> None:
+    """Write a figure to a file; signs that no font has were told of when labels were chosen."""
+    with quiet_about_glyphs():
+        figure.savefig(path, dpi=_DPI)
 
 
 def font_size(ax: Any, n_lines: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,7 @@ class _Columns:
 
     def __init__(self) -> None:
         self.levels: dict[str, set[str]] = {}
-        self.n_rows_of: dict[str, dict[str, int]] = {}
+        self.n_rows_of: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.written: dict[str, str] = {}
         self.ranges: dict[str, tuple[float, float]] = {}
         self.gaps: set[str] = set()
@@ -104,25 +105,23 @@ class _Columns:
         return out
 
     def _count(self, name: str, codes: np.ndarray, levels: tuple[str, ...]) -> None:
-        known, counted = self.n_rows_of.setdefault(name, {}), self.levels[name]
+        known, counted = self.n_rows_of[name], self.levels[name]
         for level, n in zip(
             levels, np.bincount(codes, minlength=len(levels)).tolist(), strict=True
         ):
             if level in counted:
-                known[level] = known.get(level, 0) + n
+                known[level] += n
 
     def join(self, other: _Columns) -> None:
         """Add the rows that another task counted."""
         for name, counted in other.n_rows_of.items():
-            known = self.n_rows_of.setdefault(name, {})
-            for level, n in counted.items():
-                known[level] = known.get(level, 0) + n
+            self.n_rows_of[name].update(counted)
 
     def counted(self, n_rows: int) -> dict[str, dict[str, int]]:
         """Return the rows of each level; refuse values of which many are numbers or dates, and some are not."""
         for name, kind in self.written.items():
             _refuse_others(name, kind, self.levels[name], self.n_rows_of[name], n_rows)
-        return {name: n for name, n in self.n_rows_of.items() if name not in self.written}
+        return {name: dict(n) for name, n in self.n_rows_of.items() if name not in self.written}
 
     def _new_values(self, name: str, codes: np.ndarray, levels: tuple[str, ...]) -> set[int]:
         """Look at many texts as the numbers or dates that they are; any other text is told."""

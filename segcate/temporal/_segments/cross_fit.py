@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score
 
 from segcate._inputs import frames
-from segcate._inputs.arrays import Int, Int64
+from segcate._inputs.arrays import Bool, Int, Int64
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_in_unit_interval, check_seed
 from segcate.exceptions import SegcateWarning
@@ -197,9 +197,10 @@ def cross_fit_segment_effects(
     roles = name_roles(_OWNER, estimator)
     everybody = read_panel(_OWNER, panel, roles)
     data = with_steps(_OWNER, everybody)
-    question = _read_question(estimator, everybody, data, plan, reference, origin, step)
+    is_kept = np.isin(everybody.ids, data.ids)
+    question = _read_question(estimator, everybody, data, is_kept, plan, reference, origin, step)
     rng = check_seed(_OWNER, random_state)
-    folds = _deal(*_kept(panel, roles, everybody, data), data.n_units, n_folds, rng)
+    folds = _deal(*_kept(panel, roles, is_kept), data.n_units, n_folds, rng)
     everyone = _fit(clone(estimator), segmenter, folds.panel)
     if data.n_units_left_out:
         everyone.estimator.panel_counts_["n_units_left_out"] = data.n_units_left_out
@@ -257,12 +258,11 @@ def _check_models(estimator: Any, segmenter: Any) -> None:
         )
 
 
-def _kept(panel: Any, roles: Roles, everybody: Panel, data: Panel) -> tuple[Any, Int]:
-    """Return the rows of units that are not left out, and the unit of each, by its place in `data`."""
+def _kept(panel: Any, roles: Roles, is_kept: Bool) -> tuple[Any, Int]:
+    """Return the rows of units that are not left out, and the unit of each, by its place among those."""
     row_unit = units_of_rows(_OWNER, panel, roles)
-    if data is everybody:
+    if is_kept.all():
         return panel, row_unit
-    is_kept = np.isin(everybody.ids, data.ids)
     is_inside = is_kept[row_unit]
     place = np.cumsum(is_kept) - 1
     return frames.take_rows(panel, is_inside), place[row_unit[is_inside]]
@@ -272,6 +272,7 @@ def _read_question(
     estimator: Any,
     everybody: Panel,
     data: Panel,
+    is_kept: Bool,
     plan: Any,
     reference: Any,
     origin: Any,
@@ -280,7 +281,6 @@ def _read_question(
     """Check plans, origin and step; plans that are no functions become flags of the units of `data`."""
     check_one_origin(_OWNER, origin)
     estimator._origins(data, origin)
-    is_kept = np.isin(everybody.ids, data.ids)
     ours, theirs = (
         steps if callable(steps) or len(steps) == 1 else steps[is_kept]
         for steps in (
