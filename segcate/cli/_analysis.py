@@ -44,6 +44,7 @@ class Analysis:
     fitted : Pipeline, effect estimator or `HonestEffects`
     model : the effect estimator, fitted
     X, labels, treatment : covariates, segment and arm of the rows that the effects come from
+    weights : of those rows, or None
     summary : text
     clustered_on : columns that the segments were found in; () where a column gave them
     notes : remarks on the way to the numbers
@@ -55,6 +56,7 @@ class Analysis:
     X: pd.DataFrame
     labels: Any
     treatment: Any
+    weights: Any
     summary: str
     clustered_on: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -73,7 +75,7 @@ class Analysis:
     @property
     def profile(self) -> pd.DataFrame:
         """Who the segments are."""
-        return segment_profile(self.X, self.labels)
+        return segment_profile(self.X, self.labels, sample_weight=self.weights)
 
 
 def analyse(study: Study, plan: Plan, progress: Progress) -> list[Analysis]:
@@ -139,7 +141,16 @@ def fit_arm(study: Study, plan: Plan, progress: Progress, found: Any = None) -> 
         with progress.during(f"{_doing(plan)} in {where}{_first_time(len(study.X))}"):
             model.fit(study.X, study.y, **metadata(study))
         X = study.X.drop(columns=study.segment)
-        return Analysis(study, model, model, X, labels.to_numpy(), study.treatment, model.summary())
+        return Analysis(
+            study,
+            model,
+            model,
+            X,
+            labels.to_numpy(),
+            study.treatment,
+            study.weights,
+            model.summary(),
+        )
     if found is None:
         return _tuned(study, plan, progress)
     model = effect_estimator(plan, "segment")
@@ -157,6 +168,7 @@ def fit_arm(study: Study, plan: Plan, progress: Progress, found: Any = None) -> 
         study.X,
         labels,
         study.treatment,
+        study.weights,
         model.summary(),
         _clustered_on(found),
     )
@@ -211,6 +223,7 @@ def _tuned(study: Study, plan: Plan, progress: Progress) -> Analysis:
         rows,
         labels,
         np.asarray(study.treatment)[honest.estimation_idx],
+        None if study.weights is None else study.weights.iloc[honest.estimation_idx],
         honest.summary(),
         _clustered_on(honest.pipeline[0]),
         (note,),
@@ -276,4 +289,5 @@ def metadata(study: Study) -> dict[str, Any]:
         "treatment": study.treatment,
         "groups": study.groups,
         "propensity": study.propensity,
+        "sample_weight": study.weights,
     }

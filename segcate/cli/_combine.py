@@ -17,6 +17,7 @@ from segcate.cli._described import Described
 from segcate.cli._described import together as joined
 from segcate.cli._problems import Problems, UserError
 from segcate.cli._progress import Progress
+from segcate.cli._study.weights import WEIGHS_ROWS
 from segcate.cli._tables import TABLE_FILE, Facts, frames_of, read_table, write_frames, write_table
 from segcate.effects import EffectTable
 from segcate.effects._table.change import EffectChange
@@ -51,6 +52,7 @@ _MUST_AGREE: tuple[tuple[_Reading, str, str], ...] = (
     (lambda run: run.table.estimand, "estimand", "Give all runs one --estimand"),
     (lambda run: f"{100 * run.table.confidence_level:g} %", "confidence level", "Give all runs one --confidence-level"),
     (lambda run: run.facts.segment_column, "column of segments", "If it is one, give it one name in all files"),
+    (lambda run: run.facts.row_counts, "what a row counts", "Give all runs --weights, or none"),
     (
         lambda run: "" if not run.table.is_estimated.any() else "rows" if run.table.scores is None else "groups",
         "unit of independent errors",
@@ -84,6 +86,10 @@ def combine_runs(
     _check_together(runs)
     if out is not None and Path(out).resolve() in [Path(place).resolve() for place in places]:
         raise UserError(f"--out: {out!r} is one of the runs. Name another folder.")
+    if WEIGHS_ROWS in [run.facts.row_counts for run in runs]:
+        progress(
+            "note: each run's weights are brought to a mean of 1, so that a run counts as many rows as it has"
+        )
     groups = _groups(runs)
     together = EffectTable.combine({run.name: run.table for run in runs}, groups=groups)
     change = _change(runs, groups, progress)

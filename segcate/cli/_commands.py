@@ -168,7 +168,16 @@ def _study(options: Options, progress: Progress) -> Study:
     from segcate.cli._study.study import Gaps
 
     names = ("covariates", "ignore", "keep", "treated", "by")
-    single = ("outcome", "treatment", "control", "groups", "propensity", "id", "protected")
+    single = (
+        "outcome",
+        "treatment",
+        "control",
+        "groups",
+        "propensity",
+        "weights",
+        "id",
+        "protected",
+    )
     played: dict[str, Any] = {name: tuple(options[name]) for name in names}
     played |= {name: options[name] for name in single}
     roles = Roles(segment=options["segment_column"], **played)
@@ -198,7 +207,7 @@ def _results(
     """Do the analysis that the options ask for."""
     from dataclasses import replace
 
-    from segcate.cli._experiment import experiment_notes
+    from segcate.cli._experiment import uneven_arms
     from segcate.cli._plan import Plan
     from segcate.cli._result import results_of
 
@@ -209,12 +218,13 @@ def _results(
             "missing": "impute" if options["missing_covariates"] == "impute" else "indicator",
         }
     )
-    if plan.experiment:
-        study = replace(study, notes=(*study.notes, *experiment_notes(study)))
-    study = replace(study, units=options["units"] or study.units)
+    uneven = uneven_arms(study) if plan.experiment else {}
+    study = replace(
+        study, notes=(*study.notes, *uneven.values()), units=options["units"] or study.units
+    )
     for note in study.notes:
         progress(f"note: {note}")
-    return results_of(study, plan, _wishes(options, words), progress)
+    return results_of(study, plan, _wishes(options, words), progress, uneven)
 
 
 def _wishes(options: Options, words: Sequence[str]) -> Wishes:

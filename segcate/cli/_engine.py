@@ -17,12 +17,14 @@ from sklearn.pipeline import make_pipeline
 from segcate._inputs.listing import listed
 from segcate._writing.whole_files import whole_folder
 from segcate.cli._described import described
+from segcate.cli._engine_weights import check_engine_weights, check_spark_weights
 from segcate.cli._options import OPTIONS, defaults_of
 from segcate.cli._problems import UserError, shell_list
 from segcate.cli._progress import Progress
 from segcate.cli._reading.memory import memory_needed, size_text
 from segcate.cli._reading.parquet_files import are_many, open_parquet_files
 from segcate.cli._spark_table import spark_frame, stop_jobs
+from segcate.cli._study.weights import COUNTS_ROWS
 from segcate.cli._tables import TABLE_FILE, Facts, frames_of, write_frames, write_table
 from segcate.effects import SegmentMatching
 from segcate.effects._table.segment_definition import segment_definition
@@ -31,7 +33,16 @@ from segcate.segmentation import KMeansSegmenter
 
 # Options that an engine follows; what the others do needs single rows in memory.
 _FOLLOWED = {
-    *("outcome", "treatment", "control", "covariates", "ignore", "segment_column", "estimand"),
+    *(
+        "outcome",
+        "treatment",
+        "control",
+        "covariates",
+        "ignore",
+        "segment_column",
+        "weights",
+        "estimand",
+    ),
     *(
         "caliper",
         "confidence_level",
@@ -61,6 +72,8 @@ _FILES = (
 _NOTES = (
     "columns are not screened for what was measured after the treatment: name --covariates that were known before it",
 )
+# Columns of these parts play no other one.
+_ALONE = ("--outcome", "--treatment", "--weights")
 _SECONDS_BETWEEN = 5.0
 _BATCH = 131_072
 
@@ -144,8 +157,13 @@ def run_engine(options: dict[str, Any], progress: Progress) -> None:
     )
     for note in _NOTES:
         progress(f"note: {note}")
+    if options["weights"] is not None and options["segment_column"] is None:
+        progress(
+            "note: k-means finds the segments without the weights: every row counts once there"
+        )
     leave = None if table.frame is None else partial(stop_jobs, table.frame.sparkSession)
     with stopped_by_signals(leave):
+        row_counts = _row_counts(table, options, progress)
         control = _control(table, options)
         fitted = _fitted(model, table, names, control, options, progress)
     last = fitted[-1] if hasattr(fitted, "steps") else fitted
@@ -161,7 +179,7 @@ def run_engine(options: dict[str, Any], progress: Progress) -> None:
         )
     print(last.summary())
     if options["out"] is not None:
-        files = _write(last, _facts(fitted, control, options), options)
+        files = _write(last, _facts(fitted, control, row_counts, options), options)
         progress(f"wrote {', '.join(files)} to {options['out']}")
         progress("note: a report shows single rows; run it on a sample of them in memory")
     progress("done")
@@ -261,20 +279,40 @@ _TABLES = {"arrow": _arrow_table, "duckdb": _sql_table, "spark": _spark_table}
 
 def _covariates(table: Table, options: dict[str, Any]) -> list[str]:
     """Return the columns of X: covariates and segment."""
-    roles = {options["outcome"], options["treatment"]}
-    asked = [*options["covariates"], *options["ignore"], *options["cluster_on"], *roles]
     segment = options["segment_column"]
+    roles = _roles(options)
+    asked = [*options["covariates"], *options["ignore"], *options["cluster_on"], *roles]
     unknown = [name for name in (*asked, segment) if name is not None and name not in table.columns]
     if unknown:
         raise UserError(
             f"{table.name!r} has no column {listed(unknown)}; its columns are {listed(table.columns, 20)}."
         )
-    left_out = roles | set(options["ignore"])
+    left_out = {*roles, *options["ignore"]}
     names = list(options["covariates"]) or [n for n in table.columns if n not in left_out]
     names = [name for name in names if name != segment]
     if segment is None:
         names += [name for name in options["cluster_on"] if name not in names]
     return names if segment is None else [*names, segment]
+
+
+def _roles(options: dict[str, Any]) -> list[str]:
+    """Return the columns that are neither covariates nor segments; refuse one that plays another part, too."""
+    flags: dict[str, str] = {}
+    for flag, names in (
+        ("--outcome", [options["outcome"]]),
+        ("--treatment", [options["treatment"]]),
+        ("--weights", [options["weights"]]),
+        ("--segment-column", [options["segment_column"]]),
+        ("--covariates", options["covariates"]),
+        ("--cluster-on", options["cluster_on"]),
+    ):
+        for name in names:
+            if flags.get(name) in _ALONE and name is not None:
+                raise UserError(
+                    f"column {name!r} is named twice, by {flags[name]} and {flag}; it can play one part only."
+                )
+            flags.setdefault(name, flag)
+    return [name for name, flag in flags.items() if flag in _ALONE and name is not None]
 
 
 def _model(options: dict[str, Any]) -> Any:
@@ -298,6 +336,18 @@ def _model(options: dict[str, Any]) -> Any:
     return make_pipeline(
         KMeansSegmenter(options["n_clusters"], columns=columns, random_state=seed), estimator
     )
+
+
+def _row_counts(table: Table, options: dict[str, Any], progress: Progress) -> str:
+    """Look at the weights, and say what a row counts."""
+    name = options["weights"]
+    if name is None:
+        return COUNTS_ROWS
+    kind = table.columns[name]
+    with progress.during(f"looking at the weights in column {name!r}"):
+        if table.frame is not None:
+            return check_spark_weights(name, kind, table.frame)
+        return check_engine_weights(name, kind, table.batches([name]))
 
 
 def _control(table: Table, options: dict[str, Any]) -> Any:
@@ -340,12 +390,12 @@ def _fitted(
     spill, seed = options["spill"], options["random_state"]
     job = check_job(model, 200_000, None, seed, spill, resume=options["resume"])
     job = replace(job, drops_first=True)
-    roles = Roles(options["outcome"], options["treatment"], control, None, names)
-    read = [*names, options["outcome"], options["treatment"]]
+    roles = Roles(options["outcome"], options["treatment"], control, options["weights"], names)
+    read = roles.wanted or []
     source = table.frame
     told: AbstractContextManager[None] = nullcontext()
     if source is None:
-        source = CountedPasses(table, list(dict.fromkeys(read)), progress)
+        source = CountedPasses(table, read, progress)
     else:
         told = progress.during("fitting on Spark")
     with told:
@@ -422,7 +472,7 @@ def stopped_by_signals(leave: Callable[[], None] | None = None) -> Iterator[None
             signal.signal(number, handler)
 
 
-def _facts(fitted: Any, control: Any, options: dict[str, Any]) -> Facts:
+def _facts(fitted: Any, control: Any, row_counts: str, options: dict[str, Any]) -> Facts:
     """Say what was analysed, in the words of an analysis in memory."""
     name = options["treatment"]
     return Facts(
@@ -430,6 +480,7 @@ def _facts(fitted: Any, control: Any, options: dict[str, Any]) -> Facts:
         control=f"{name} = {0 if control is None else control}",
         segment_column=options["segment_column"] or "",
         found_segments=segment_definition(fitted),
+        row_counts=row_counts,
     )
 
 

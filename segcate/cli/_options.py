@@ -114,6 +114,7 @@ OPTIONS = (
     Option("--segment-column", "columns", "holds the segments; none are searched then", "COL"),
     Option("--groups", "columns", "clusters of dependent rows: schools, households", "COL"),
     Option("--propensity", "columns", "known probability of treatment, inside (0, 1)", "COL"),
+    Option("--weights", "columns", "sample weights: counts of rows, or sampling weights", "COL"),
     Option("--id", "columns", "names the rows in lists of whom to treat", "COL"),
     Option("--rows", "reading", "only rows that fulfil it: \"age >= 18 and plan != 'free'\"", "RULE"),
     Option("--drop-missing", "reading", "leave out rows with missing values", default=False),

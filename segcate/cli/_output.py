@@ -81,7 +81,8 @@ def _write_arm(result: Result, folder: Path) -> None:
         rows = targeting.rows
         tables["targeting"] = rows.set_index(rows.columns[0])
     write_frames({name: table for name, table in tables.items() if table is not None}, folder)
-    more = described(analysis.model, profile)
+    # a weighted profile does not hold the weights by which those of several runs would be added up
+    more = described(analysis.model, profile if analysis.weights is None else None)
     write_table(analysis.model.effect_table_, facts_of(result), folder, more)
     (folder / "summary.txt").write_text(analysis.summary + "\n", encoding="utf-8")
     pictures = draw_pictures(result)

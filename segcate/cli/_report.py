@@ -70,7 +70,7 @@ def _shown_profile(analysis: Analysis) -> list[str]:
     """Show the covariates in which segments differ most; all of them stand in profile.csv."""
     profile, n_hidden = analysis.profile, 0
     if profile.shape[1] > _MOST_SHOWN:
-        scale = scale_of_rows(analysis.X, profile, None)
+        scale = scale_of_rows(analysis.X, profile, analysis.weights)
         cells = profile_cells("segcate run", profile, *scale, "spread", _MOST_SHOWN)
         profile, n_hidden = profile[["n", "share", *cells.covariates]], cells.n_hidden
     table = shown_table(profile.T.map(write_number)).to_string()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 from segcate.cli._analysis import Analysis, analyse, metadata
 from segcate.cli._by import effects_by
-from segcate.cli._experiment import experiment_notes
 from segcate.cli._plan import Plan
 from segcate.cli._progress import Progress
 from segcate.cli._study import Study
@@ -63,8 +63,22 @@ class Result:
         return self.analysis.study
 
 
-def results_of(study: Study, plan: Plan, wishes: Wishes, progress: Progress) -> list[Result]:
-    """Do all that was asked for, arm by arm."""
+def results_of(
+    study: Study,
+    plan: Plan,
+    wishes: Wishes,
+    progress: Progress,
+    uneven: Mapping[str, str] = MappingProxyType({}),
+) -> list[Result]:
+    """Do all that was asked for, arm by arm.
+
+    Parameters
+    ----------
+    study : data, checked
+    plan, wishes : what to do
+    progress : told of each stage
+    uneven : what `uneven_arms` says, by arm
+    """
     found = []
     for analysis in analyse(study, plan, progress):
         by = effects_by(analysis.study, plan, progress)
@@ -76,16 +90,15 @@ def results_of(study: Study, plan: Plan, wishes: Wishes, progress: Progress) -> 
         if targeting is not None:  # valued on held-out rows of its own
             rest = (entry for entry in findings.not_computed if entry.section != "targeting")
             findings = replace(findings, not_computed=tuple(rest))
-        doubts = _own_doubts(analysis.study, plan, targeting)
+        doubts = _own_doubts(uneven.get(analysis.study.treated_name), targeting)
         findings = replace(findings, doubts=(*doubts, *findings.doubts))
         found.append(Result(analysis, plan, findings, by, targeting))
     return found
 
 
-def _own_doubts(study: Study, plan: Plan, targeting: Targeting | None) -> list[Doubt]:
-    """Tell of arms that were hardly drawn by lot, and of a rule that loses money."""
-    notes = experiment_notes(study) if plan.experiment else []
-    found = [Doubt("not drawn by lot", f"{note}.") for note in notes]
+def _own_doubts(uneven: str | None, targeting: Targeting | None) -> list[Doubt]:
+    """Tell of an arm that was hardly drawn by lot, and of a rule that loses money."""
+    found = [] if uneven is None else [Doubt("not drawn by lot", f"{uneven}.")]
     if targeting is not None and targeting.is_losing:
         found.append(Doubt("targeting", f"Whom to treat (targeting.csv): {targeting.advice()}."))
     return found

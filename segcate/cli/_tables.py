@@ -15,6 +15,7 @@ from segcate._inputs import frames
 from segcate._writing.label_texts import csv_table
 from segcate.cli._described import Described, described_from_json
 from segcate.cli._problems import UserError
+from segcate.cli._study.weights import kind_of_weights
 from segcate.effects import EffectTable
 from segcate.effects._table.segment_definition import segment_definition
 
@@ -37,6 +38,7 @@ class Facts:
     units : of the outcome
     segment_column : column that holds the segments; "" where they were found
     found_segments : hash of what found the segments; "" where a column holds them
+    row_counts : what a row counts; "" where an older version wrote the table
     groups : names of the groups in the order of their codes; None for independent rows, or unknown
     """
 
@@ -45,6 +47,7 @@ class Facts:
     units: str = ""
     segment_column: str = ""
     found_segments: str = ""
+    row_counts: str = ""
     groups: list[Any] | None = None
 
 
@@ -58,8 +61,14 @@ def facts_of(result: Result) -> Facts:
         groups = groups.iloc[rows]
     names = None if groups is None else frames.sorted_codes(groups.to_numpy())[1].tolist()
     return Facts(
-        study.treated_name, study.control, study.units or "", study.segment or "", segment_definition(pipeline), names
-    )  # fmt: skip
+        study.treated_name,
+        study.control,
+        study.units or "",
+        study.segment or "",
+        segment_definition(pipeline),
+        kind_of_weights(study.weights),
+        names,
+    )
 
 
 def write_table(

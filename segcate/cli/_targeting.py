@@ -49,6 +49,7 @@ class Targeting:
     gain : profit a row over treating nobody, on the rows that the rule did not see
     over_all : the same over treating everybody
     curve : profit by the share treated, on those rows
+    share : part of the weight of all rows that is treated; None where rows have none
     """
 
     prices: Prices
@@ -56,17 +57,19 @@ class Targeting:
     gain: PolicyValue
     over_all: PolicyValue
     curve: ProfitCurve
+    share: float | None = None
 
     def summary(self) -> str:
         """Say whom to treat, and what it is worth."""
         is_valued = self.rows["part"] == "valued on"
         level = f"{self.gain.confidence_level:.0%} interval"
         treat = int(self.rows["treat"].sum())
+        of_weight = "" if self.share is None else f", {self.share:.0%} of the weight"
         return "\n".join(
             [
                 f"Rule            treat where {write_number(self.prices.value)} x predicted effect is above the cost, "
                 f"{write_number(self.prices.cost)}",
-                f"Whom            {treat:,} of {len(self.rows):,} rows",
+                f"Whom            {treat:,} of {len(self.rows):,} rows{of_weight}",
                 f"Honest          learned on {int((~is_valued).sum()):,} rows, valued on the {int(is_valued.sum()):,} "
                 "others",
                 f"Profit a row    {_interval(self.gain)} ({level}) over treating nobody",
@@ -134,7 +137,7 @@ def find_targets(study: Study, plan: Plan, prices: Prices, progress: Progress) -
             random_state=plan.random_state,
             **metadata(unseen),
         )
-        more = {"pseudo_outcome": psi, "groups": unseen.groups}
+        more = {"pseudo_outcome": psi, "groups": unseen.groups, "sample_weight": unseen.weights}
         gain = policy.evaluate(unseen.X, **more)
         over_all = policy.evaluate(unseen.X, baseline=1, **more)
     effects = np.asarray(policy.effect_estimator_.predict(study.X), dtype=np.float64)
@@ -144,6 +147,7 @@ def find_targets(study: Study, plan: Plan, prices: Prices, progress: Progress) -
         value=prices.value,
         cost=prices.cost,
         groups=unseen.groups,
+        sample_weight=unseen.weights,
         confidence_level=plan.confidence_level,
     )
     part = np.full(len(effects), "learned from", dtype=object)
@@ -157,7 +161,10 @@ def find_targets(study: Study, plan: Plan, prices: Prices, progress: Progress) -
             "part": part,
         }
     )
-    return Targeting(prices, rows, gain, over_all, curve)
+    share = None
+    if study.weights is not None:
+        share = float(np.average(rows["treat"] > 0, weights=study.weights))
+    return Targeting(prices, rows, gain, over_all, curve, share)
 
 
 def _halves(study: Study, plan: Plan) -> tuple[Any, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from segcate.cli._experiment import experiment_notes
+from segcate.cli._experiment import uneven_arms
 from segcate.cli._study import Study
 from segcate.effects import SegmentRegression
 from tests.helpers.command_line import run
@@ -22,19 +22,20 @@ def test_arms_that_differ_are_told_and_drawn_ones_are_not():
     rng = np.random.default_rng(0)
     x = rng.normal(size=2000)
     drawn = rng.integers(0, 3, 2000)
-    assert experiment_notes(study(x, drawn, ("a", "b"))) == []
-    (note,) = experiment_notes(study(x + 0.3 * (drawn == 2), drawn, ("a", "b")))
-    assert "the arms differ in 'x' by more than chance allows (z = " in note
-    assert "leave --experiment out" in note
+    assert uneven_arms(study(x, drawn, ("a", "b"))) == {}
+    found = uneven_arms(study(x + 0.3 * (drawn == 2), drawn, ("a", "b")))
+    assert list(found) == ["b"]
+    assert "the arms (b and control) differ in 'x' by more than chance allows (z = " in found["b"]
+    assert "leave --experiment out" in found["b"]
+    (note,) = uneven_arms(study(x + 0.3 * (drawn == 2), (drawn == 2) * 1)).values()
+    assert "the arms differ in 'x'" in note
     groups = pd.Series(np.arange(2000))
-    assert experiment_notes(study(x + (drawn == 2), drawn, ("a", "b"), groups=groups)) == []
+    assert uneven_arms(study(x + (drawn == 2), drawn, ("a", "b"), groups=groups)) == {}
 
 
 def test_false_alarms_are_rare():
     rng = np.random.default_rng(1)
-    alarms = [
-        experiment_notes(study(rng.normal(size=100), rng.integers(0, 2, 100))) for _ in range(300)
-    ]
+    alarms = [uneven_arms(study(rng.normal(size=100), rng.integers(0, 2, 100))) for _ in range(300)]
     assert sum(map(len, alarms)) <= 3
 
 

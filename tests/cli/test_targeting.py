@@ -67,12 +67,12 @@ def test_a_rule_that_loses_is_a_doubt():
     assert losing.advice() == (
         "do not use the rule: treating everybody earns 0.4 more a row (0.2039 to 0.5961)"
     )
-    (doubt,) = _own_doubts(rows, Plan(), losing)
+    (doubt,) = _own_doubts(None, losing)
     assert (doubt.kind, doubt.segment) == ("targeting", None)
     assert losing.advice() in doubt.text
     unproven = replace(found, over_all=replace(better, std_error=0.3))
     assert unproven.advice().endswith("earns more than treating everybody")
-    assert _own_doubts(rows, Plan(), unproven) == []
+    assert _own_doubts(None, unproven) == []
 
 
 def test_a_higher_value_treats_more_and_clusters_stay_whole():

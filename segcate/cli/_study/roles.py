@@ -24,7 +24,7 @@ class Roles:
     outcome, treatment : columns
     control : label of the untreated
     treated : labels of the treated, taken together; () for every other label, each an arm
-    segment, groups, propensity, id : columns
+    segment, groups, propensity, weights, id : columns
     covariates : columns; () for all others
     ignore : columns to leave out
     by : columns whose groups get effects of their own
@@ -39,6 +39,7 @@ class Roles:
     segment: str | None = None
     groups: str | None = None
     propensity: str | None = None
+    weights: str | None = None
     id: str | None = None
     covariates: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
@@ -54,6 +55,7 @@ class Roles:
             "--segment-column": self.segment,
             "--groups": self.groups,
             "--propensity": self.propensity,
+            "--weights": self.weights,
             "--id": self.id,
         }
         return {option: column for option, column in found.items() if column is not None}

@@ -18,6 +18,7 @@ from segcate.cli._study.covariates import used_covariates
 from segcate.cli._study.gaps import rows_without_gaps
 from segcate.cli._study.late import note_on_unlisted_columns, notes_on_late_columns
 from segcate.cli._study.roles import Roles, check_roles, choose_covariates
+from segcate.cli._study.weights import note_on_weights, rows_with_weight
 from segcate.exceptions import SegcateWarning
 from segcate.segmentation import RuleSegmenter
 
@@ -52,7 +53,7 @@ class Study:
     treatment : int64 Series, 0 for control, 1, 2, ... in the order of `arms`
     title, outcome, units, source : texts for the report
     arms : what the arms beside control are called
-    groups, propensity, ids : Series or None
+    groups, propensity, weights, ids : Series or None; weights are above 0
     by : DataFrame of the columns whose groups get effects of their own, or None
     segment : name of the segment column in X, or None
     notes : what was done to the data on the way
@@ -68,6 +69,7 @@ class Study:
     control: str = "control"
     groups: pd.Series | None = None
     propensity: pd.Series | None = None
+    weights: pd.Series | None = None
     ids: pd.Series | None = None
     by: pd.DataFrame | None = None
     segment: str | None = None
@@ -89,7 +91,7 @@ class Study:
     def take(self, rows: np.ndarray) -> Study:
         """Return some of the rows, by their positions or by a mask."""
         aligned: dict[str, Any] = {}
-        for name in ("X", "y", "treatment", "groups", "propensity", "ids", "by"):
+        for name in ("X", "y", "treatment", "groups", "propensity", "weights", "ids", "by"):
             column = getattr(self, name)
             aligned[name] = None if column is None else column.iloc[rows].reset_index(drop=True)
         return replace(self, **aligned)
@@ -140,6 +142,8 @@ def make_study(
     doubtful = _doubts(columns.doubts, roles, covariates, problems)
     covariates = [name for name in covariates if name not in doubtful]
     table = table[used].assign(**{name: read_dates(table[name]) for name in covariates})
+    if roles.weights is not None and roles.weights not in doubtful:
+        table = table[rows_with_weight(table[roles.weights], notes, problems)]
     arms = _arms(table, roles, notes, problems)
     table = _rows_in_use(table, arms, roles, covariates, gaps or Gaps(), notes, problems)
     if roles.outcome in doubtful:
@@ -152,6 +156,8 @@ def make_study(
         notes += _late(table[covariates], y, treatment, roles, problems)
     problems.stop()
     assert arms is not None
+    if roles.weights is not None:
+        notes.append(note_on_weights(table[roles.weights]))
     return _assembled(table, y, arms, roles, covariates, title, notes)
 
 
@@ -177,6 +183,7 @@ def _assembled(
         control=arms.control,
         groups=None if roles.groups is None else table[roles.groups],
         propensity=None if roles.propensity is None else table[roles.propensity],
+        weights=None if roles.weights is None else table[roles.weights].astype(np.float64),
         ids=ids if roles.id is None else table[roles.id],
         by=table[list(roles.by)] if roles.by else None,
         segment=roles.segment,
