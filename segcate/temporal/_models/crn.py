@@ -53,7 +53,7 @@ class CRN(BalancedEstimator):
 
     Attributes
     ----------
-    weights_, history_, n_parameters_, coding_, scaling_ : as in `CausalTransformer`
+    weights_, history_, n_parameters_, agreement_, coding_, scaling_ : as in `CausalTransformer`
         `history_` lists the encoder's epochs, then the decoder's.
 
     Notes
@@ -64,6 +64,9 @@ class CRN(BalancedEstimator):
     simulated customers it ranks effects (0.64 and 0.81 without confounding, 0.62 and 0.67 with) and makes
     them less than half as different as they are, under confounding with less than half of their mean. With
     ``balancing="grad_reverse"`` it has the sign wrong on confounded tumours (-0.52 and -0.66 with 500).
+
+    `fit` compares effects with those of `LinearGComputation`, and warns where the two disagree
+    (`CausalTransformer`, notes).
 
     References
     ----------

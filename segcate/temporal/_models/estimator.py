@@ -88,6 +88,10 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         float64 array of shape (n_models, n_units, n_futures, horizon, n_outcomes)
         """
 
+    def _fit_beside(self, panel: Any, linear: Any) -> Any:
+        """Fit; a network compares its effects with those of `linear`, fitted to the same panel, or None."""
+        return self.fit(panel)
+
     def predict(self, panel: Any, plan: Any, *, origin: Any = "last") -> pd.DataFrame:
         """Predict the outcome of every unit under a plan.
 

@@ -46,7 +46,7 @@ class GNet(NeuralEstimator):
 
     Attributes
     ----------
-    weights_, history_, n_parameters_, coding_, scaling_ : as in `CausalTransformer`
+    weights_, history_, n_parameters_, agreement_, coding_, scaling_ : as in `CausalTransformer`
     residuals_ : float array of shape (n_models, n_held_out, n_times, n_outcomes + n_covariates)
         Errors of held-out units, scaled; NaN behind the last step of a unit.
 
@@ -55,7 +55,8 @@ class GNet(NeuralEstimator):
     Where it works, by the correlation of estimated and true effects with default settings and 1,000 units,
     two data sets each: 0.82 to 0.92 on simulated customers and 0.90 to 0.96 on tumours, with and without
     confounding (0.69 and above with 500 units). **Where it fails**: effects differ by 0.3 to 0.9 of what they
-    should, least on tumours without confounding, of which `fit` may warn.
+    should, least on tumours without confounding, of which `fit` may warn. `fit` compares effects with those of
+    `LinearGComputation`, too, and warns where the two disagree (`CausalTransformer`, notes).
 
     What is predicted is a mean: with a transform the simulated outcomes, errors added, are turned back
     to their own units and then averaged.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,17 +13,21 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_count, check_option, check_seed
+from segcate.exceptions import SegcateWarning
+from segcate.temporal._models.agreement import compare_with_linear
 from segcate.temporal._models.calibration import calibrate
 from segcate.temporal._models.estimator import check_treatments, find_transform, name_roles
 from segcate.temporal._models.fit_warnings import (
     TrainingSteps,
     warn_of_calibration,
+    warn_of_disagreement,
     warn_of_few_steps,
 )
 from segcate.temporal._models.settings import (
@@ -85,6 +90,7 @@ _SMALLEST_OFFSET = 0.1
 # transform is seen in the scaled outcomes, the random state in the seed drawn from it.
 _FREE = {
     "checkpoint",
+    "compare_linear",
     "compile",
     "device",
     "outcome_transform",
@@ -113,6 +119,8 @@ class NeuralEstimator(StoredNetwork):
 
     # Nested parameters whose open fields are those of another one; a training follows `training`.
     _follows: ClassVar[dict[str, str]] = {}
+    # A fitted linear model to compare effects with; None: one of its own.
+    _beside: ClassVar[Any] = None
     # Whether `_roll_out` gives means on the outcome's own scale, scaled again.
     _averages_paths: ClassVar[bool] = False
 
@@ -154,11 +162,18 @@ class NeuralEstimator(StoredNetwork):
             If times repeat or are irregular, if no unit has two rows, if a column has no value in a unit, if a
             treatment is never or always given, if the transform does not take an outcome, if a
             parameter is out of range, or if the checkpoint was written by another fit.
+
+        Warns
+        -----
+        SegcateWarning
+            If training takes few steps, if changes of units held out are predicted out of scale, or if effects
+            and those of a `LinearGComputation` of the same panel disagree (`agreement_`).
         """
         owner = type(self).__name__
         self._check_parameters(owner)
         roles = name_roles(owner, self)
-        data = with_steps(owner, read_panel(owner, panel, roles))
+        everybody = read_panel(owner, panel, roles)
+        data = with_steps(owner, everybody)
         check_treatments(owner, data, roles)
         self.panel_counts_ = count_panel(data)
         rng = check_seed(owner, self.random_state)
@@ -193,7 +208,34 @@ class NeuralEstimator(StoredNetwork):
         self.n_parameters_ = sum(p.numel() for p in network.parameters()) // self.n_models
         self.__dict__.pop("_built", None)
         self._learn_own_scale(data, train_rows if validation_rows is None else validation_rows)
+        self.agreement_ = self._compare(owner, panel, everybody, seed)
+        warn_of_disagreement(owner, self.agreement_, stacklevel=3)
         return self
+
+    def _fit_beside(self, panel: Any, linear: Any) -> Any:
+        """Fit, and compare effects with those of a linear model of the same panel; None: of one that `fit` fits."""
+        self.__dict__["_beside"] = linear
+        try:
+            return self.fit(panel)
+        finally:
+            del self.__dict__["_beside"]
+
+    def _compare(self, owner: str, panel: Any, everybody: Panel, seed: int) -> pd.DataFrame | None:
+        """Compare effects with those of a linear model, where that is asked for."""
+        if not self._filled("training").compare_linear:
+            return None
+        try:
+            return compare_with_linear(
+                owner, self, panel, everybody, self._roles, seed, self._beside
+            )
+        except ValueError as error:
+            warnings.warn(
+                f"{owner}: effects were not compared with those of LinearGComputation, which was not fitted to "
+                f"a part of the units: {error} Fit LinearGComputation yourself, and compare.",
+                SegcateWarning,
+                stacklevel=3,
+            )
+            return None
 
     def _learn_own_scale(self, data: Panel, left_out: Int) -> None:
         """Keep what turns predictions on the scale of a transform into means: errors, and bounds."""

@@ -51,7 +51,7 @@ class RMSN(NeuralEstimator):
 
     Attributes
     ----------
-    weights_, history_, n_parameters_, coding_, scaling_ : as in `CausalTransformer`
+    weights_, history_, n_parameters_, agreement_, coding_, scaling_ : as in `CausalTransformer`
         `history_` lists the epochs of the two treatment networks, the encoder and the decoder.
     step_weights_ : float array of shape (n_models, n_units, n_steps)
         Stabilised weight of each step, clipped, of mean 1; NaN where a unit has no next row.
@@ -62,6 +62,9 @@ class RMSN(NeuralEstimator):
     one or two data sets: 0.87 to 0.92 on simulated customers with and without confounding, 0.88 on
     confounded tumours. **Where it fails**: on tumours without confounding it ranks effects (0.97) and
     overstates them threefold.
+
+    `fit` compares effects with those of `LinearGComputation`, and warns where the two disagree
+    (`CausalTransformer`, notes).
 
     References
     ----------

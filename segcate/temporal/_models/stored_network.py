@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from segcate.temporal._models.settings import Training
 from segcate.temporal._models.stored_model import Arrays, StoredModel
@@ -25,6 +26,7 @@ class StoredNetwork(StoredModel):
     weights_: dict[str, npt.NDArray[Any]] = field(init=False)
     history_: npt.NDArray[np.float64] = field(init=False)
     n_parameters_: int = field(init=False)
+    agreement_: pd.DataFrame | None = field(init=False)
     smearing_: npt.NDArray[np.float64] = field(init=False)
     _bounds: npt.NDArray[np.float64] = field(init=False)
     _widths: tuple[int, int, int, int] = field(init=False)
@@ -34,7 +36,10 @@ class StoredNetwork(StoredModel):
         """Build the fitted networks, once."""
 
     def _fit_header(self) -> dict[str, Any]:
-        return {"widths": self._widths, "n_parameters": self.n_parameters_}
+        agreement = None if self.agreement_ is None else self.agreement_.to_dict("list")
+        return {
+            "widths": self._widths, "n_parameters": self.n_parameters_, "agreement": agreement,
+        }  # fmt: skip
 
     def _fit_arrays(self) -> Arrays:
         weights = {f"weight.{name}": value for name, value in self.weights_.items()}
@@ -43,6 +48,8 @@ class StoredNetwork(StoredModel):
 
     def _take_fit(self, header: dict[str, Any], arrays: Arrays) -> None:
         self._widths, self.n_parameters_ = tuple(header["widths"]), header["n_parameters"]
+        agreement = header.get("agreement")  # files of old have none
+        self.agreement_ = None if agreement is None else pd.DataFrame(agreement)
         self.history_ = arrays.pop("history")
         self.smearing_, self._bounds = arrays.pop("smearing"), arrays.pop("bounds")
         names = [name for name in arrays if name.startswith("weight.")]

@@ -17,6 +17,7 @@ from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_seed
 from segcate.temporal._models.average_effects import mean_of_intervals
 from segcate.temporal._models.estimator import TemporalEstimator, name_roles
+from segcate.temporal._models.linear_g_computation import LinearGComputation
 from segcate.temporal._models.model_file import (
     check_class,
     damaged,
@@ -62,6 +63,9 @@ class TemporalMean(TemporalEstimator):
     Errors of models that learned from the same units go together in a way that nobody knows. The standard
     error of the mean is at most the mean of the standard errors, which is what is shown, with the fewest
     degrees of freedom of the models.
+
+    Networks compare their effects with those of the first `LinearGComputation` of the list, and fit none of their own
+    then; each keeps its `agreement_`, and warns for itself.
 
     `save` takes estimators that have a `save` themselves.
 
@@ -114,8 +118,13 @@ class TemporalMean(TemporalEstimator):
             for estimator in fitted:
                 if "random_state" in estimator.get_params(deep=False):
                     estimator.set_params(random_state=int(rng.randint(2**31 - 1)))
-        for estimator in fitted:
+        # Networks compare their effects with a linear model of the list, which comes first, and fit none.
+        linear = [e for e in fitted if isinstance(e, LinearGComputation)]
+        for estimator in linear:
             estimator.fit(panel)
+        for estimator in fitted:
+            if estimator not in linear:
+                estimator._fit_beside(panel, linear[0] if linear else None)
         self._take(fitted)
         return self
 
