@@ -159,6 +159,18 @@ def test_effects_that_are_the_same_for_all_units_correlate_with_nothing(scoring)
     assert scoring.agreement(truth, truth, "effect", 1)["correlation"] == 1.0
 
 
+@pytest.mark.parametrize("name", ["customers 4", "tumors 4", "threshold 2", "pairs 0"])
+def test_effects_of_any_plan_are_those_of_the_world(monkeypatch, name):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from temporal_cells.worlds import true_effect, world
+
+    here = world(name, 20, 30, 3)
+    found = true_effect(name, 30, 3, here.plan, here.reference)
+    np.testing.assert_array_equal(found, here.truth)
+    assert np.ptp(true_effect(name, 30, 3, here.plan, here.plan)) == 0
+    assert len(here.group) == len(found) == here.fresh.iloc[:, 0].nunique()
+
+
 def test_the_published_size_is_trained_as_its_authors_did(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     pytest.importorskip("torch")

@@ -76,6 +76,27 @@ def world(name: str, n: int, n_fresh: int, seed: int) -> World:
     return _pushes(kind, gamma, n, n_fresh, seed)
 
 
+def true_effect(
+    name: str, n_fresh: int, seed: int, plan: dict[str, Any], reference: dict[str, Any]
+) -> Float:
+    """Return the effect of any plan against another on the fresh units of `world`, at the last step."""
+    kind, *rest = name.split()
+    if kind == "customers":
+        fresh = customers(n_fresh, 12, float(rest[0]), 1000 + seed)
+        return fresh.true_effect(plan, reference)[:, -1]
+    if kind == "tumors":
+        return _tumor_effects(*_fresh_tumors(float(rest[0]), n_fresh, seed), plan, reference)
+    if kind not in PUSHES:
+        raise ValueError(f"of {name!r} effects of its one plan alone are known")
+    fresh = _simulate(kind, float(rest[0]), n_fresh, 1000 + seed)
+    shocks = np.random.RandomState(7).randn(HORIZON, 200, n_fresh)
+    ours, theirs = (
+        np.array([p.get(name, [0] * HORIZON) for name in ("a", "b")], dtype=float).T
+        for p in (plan, reference)
+    )
+    return fresh.expected(kind, ours, shocks) - fresh.expected(kind, theirs, shocks)
+
+
 def _customers(gamma: float, n: int, n_fresh: int, seed: int) -> World:
     training, fresh = customers(n, 12, gamma, seed), customers(n_fresh, 12, gamma, 1000 + seed)
     plan, reference = {"coupon": [1] * 4}, {"coupon": [0] * 4}
@@ -90,16 +111,29 @@ def _tumors(gamma: float, n: int, n_fresh: int, seed: int) -> World:
     from segcate.temporal import tumor_growth
 
     training = tumor_growth(n, gamma=gamma, random_state=10 + seed).panel
-    simulation = tumor_growth(n_fresh, gamma=gamma, random_state=2000 + seed)
-    fresh = simulation.panel
-    fresh = fresh[(fresh.groupby("id")["t"].transform("max") >= 20) & (fresh["t"] <= 20)]
+    simulation, fresh = _fresh_tumors(gamma, n_fresh, seed)
     plan, reference = {"radio": [1] * 5}, {"chemo": [1] * 5}
-    effect = simulation.true_effect(plan, reference, origin=20)
-    effect = effect[(effect["step"] == 5) & effect["id"].isin(fresh["id"])]
-    kind = simulation.parameters.type[effect["id"].to_numpy()]
+    effect = _tumor_effects(simulation, fresh, plan, reference)
+    kind = simulation.parameters.type[np.unique(fresh["id"])]
     roles = {"treatment": ["chemo", "radio"], "outcome": "volume", "static": ["type"], "horizon": 5}
     training = training[training.groupby("id")["t"].transform("size") > 1]
-    return World(training, fresh, roles, plan, reference, 20, effect["effect"].to_numpy(), kind)
+    return World(training, fresh, roles, plan, reference, 20, effect, kind)
+
+
+def _fresh_tumors(gamma: float, n_fresh: int, seed: int) -> tuple[Any, pd.DataFrame]:
+    """Simulate patients to ask about; return those who are there on day 20, until then."""
+    from segcate.temporal import tumor_growth
+
+    simulation = tumor_growth(n_fresh, gamma=gamma, random_state=2000 + seed)
+    fresh = simulation.panel
+    is_there = fresh.groupby("id")["t"].transform("max") >= 20
+    return simulation, fresh[is_there & (fresh["t"] <= 20)]
+
+
+def _tumor_effects(simulation: Any, fresh: pd.DataFrame, plan: Any, reference: Any) -> Float:
+    effect = simulation.true_effect(plan, reference, origin=20)
+    effect = effect[(effect["step"] == 5) & effect["id"].isin(fresh["id"])]
+    return effect["effect"].to_numpy()
 
 
 def _orders(outcome: str, gamma: float, n: int, n_fresh: int, seed: int) -> World:
