@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.exceptions import FitFailedWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from segcate import matching as matching_package
+from segcate._inputs.listing import listed
 from segcate._kernels import are_few
 from segcate._writing.number_texts import write_count
 from segcate.cli._plan import MOST_FIT_SAMPLES, Plan, check_plan, effect_estimator, segmenter
@@ -204,16 +207,19 @@ def _tuned(study: Study, plan: Plan, progress: Progress) -> Analysis:
     )
     first = _first_time(len(study.X) // 2)
     progress(f"searching on half of the rows: {step} in {candidates}, {_N_FOLDS} folds{first}")
-    honest = honest_effects(
-        search, study.X, study.y, **metadata(study), random_state=plan.random_state
-    )
+    with warnings.catch_warnings():  # told below, without the tracebacks
+        warnings.simplefilter("ignore", FitFailedWarning)
+        warnings.filterwarnings("ignore", "One or more of the test scores are non-finite")
+        honest = honest_effects(
+            search, study.X, study.y, **metadata(study), random_state=plan.random_state
+        )
     model = honest.estimator.set_params(on_empty="nan")
     rows = study.X.iloc[honest.estimation_idx]
     labels = honest.pipeline[:-1].transform(rows)["segment"].to_numpy()
     chosen = honest.best_params[f"segment__{step}"]
     note = (
-        f"{step} = {chosen} was chosen among {candidates} on {len(honest.design_idx):,} rows; all "
-        f"figures come from the {len(labels):,} others{_at_the_edge(step, chosen, candidates)}"
+        f"{step} = {chosen} was chosen among {candidates} on {len(honest.design_idx):,} rows; all figures come from "
+        f"the {len(labels):,} others{_without_score(step, honest.search)}{_at_the_edge(step, chosen, candidates)}"
     )
     progress(f"note: {note}")
     return Analysis(
@@ -228,6 +234,17 @@ def _tuned(study: Study, plan: Plan, progress: Progress) -> Analysis:
         _clustered_on(honest.pipeline[0]),
         (note,),
     )
+
+
+def _without_score(step: str, search: Any) -> str:
+    """Name the candidates that could not be fitted and scored in every fold, and so not be chosen."""
+    found = search.cv_results_
+    lost = [
+        params[f"segment__{step}"]
+        for params, score in zip(found["params"], found["mean_test_score"], strict=True)
+        if not np.isfinite(score)
+    ]
+    return f"; {listed(lost)} could not be fitted and scored in every fold" if lost else ""
 
 
 def _at_the_edge(step: str, chosen: int, candidates: list[int]) -> str:

@@ -154,7 +154,7 @@ def honest_effects(
     ------
     ValueError
         If input is missing, misaligned or out of range; if a half has one arm only; if the search
-        does not refit, or no candidate of it could be scored.
+        does not refit, or no candidate of it could be fitted and scored.
     TypeError
         If `search` is not a search.
 
@@ -294,15 +294,35 @@ def _searched(search: Any, rows: _Rows, pseudo_outcome: Any, seed: int) -> Any:
             f"{_OWNER}: `pseudo_outcome` was given, and the scorer of the search does not ask for "
             "it. Score by segcate.metrics.qini_scorer, or leave `pseudo_outcome` out."
         )
-    search.fit(rows.X, rows.y, **metadata)
+    try:
+        search.fit(rows.X, rows.y, **metadata)
+    except ValueError as error:
+        first = _first_error(search, rows, metadata)
+        if first is None or str(first) == str(error):
+            raise
+        raise ValueError(  # scikit-learn writes tracebacks into its text
+            f"{_OWNER}: no candidate of the search could be fitted. The first one said: {first}"
+        ) from first
     if not np.isfinite(getattr(search, "best_score_", 0.0)):
+        first = _first_error(search, rows, metadata)
+        why = "Scores are not finite." if first is None else f"The first that failed said: {first}"
         raise ValueError(
-            f"{_OWNER}: no candidate of the search could be scored (best score "
-            f"{search.best_score_}), so there is nothing to choose. Set `error_score='raise'` in "
-            "the search to see why; thin segments need `on_empty='overall'` or `min_per_arm=10` in "
-            "the estimator."
-        )
+            f"{_OWNER}: no candidate of the search could be fitted and scored in every fold, so there is nothing to "
+            f"choose. Thin segments need `on_empty='overall'` or `min_per_arm=10` in the estimator, or candidates with "
+            f"fewer segments. {why}"
+        ) from first
     return search
+
+
+def _first_error(search: Any, rows: _Rows, metadata: dict[str, Any]) -> Exception | None:
+    """Fit a search once more up to the first candidate that fails, and return its error."""
+    if getattr(search, "error_score", "raise") == "raise":
+        return None
+    try:
+        clone(search).set_params(error_score="raise").fit(rows.X, rows.y, **metadata)
+    except Exception as error:
+        return error
+    return None
 
 
 def _refitted(best: Any, rows: _Rows) -> tuple[Pipeline, Any]:

@@ -130,6 +130,25 @@ def test_a_long_search_tells_how_far_it_is(file, monkeypatch, capsys):
     ]
 
 
+def test_a_search_that_fails_ends_in_one_line(file, capsys):
+    more = ("--ignore", "region,score,school", "--tune", "--caliper", 1e-12)
+    text = error_of(capsys, "run", file, *BASIC[:4], *more)
+    assert (
+        "no candidate of the search could be fitted. The first one said: SegmentMatching: " in text
+    )
+    assert "caliper took all matches" in text
+    assert "Traceback" not in text
+
+
+def test_candidates_that_fail_are_named_without_tracebacks(file, monkeypatch, capsys):
+    monkeypatch.setattr(_analysis, "_candidates", lambda study, plan: ("n_clusters", [2, 500]))
+    assert run("run", file, *BASIC[:4], "--ignore", "region,score,school", "--tune") == 0
+    told = capsys.readouterr().err
+    assert "n_clusters = 2 was chosen among [2, 500]" in told
+    assert "others; 500 could not be fitted and scored in every fold\n" in told
+    assert "Traceback" not in told
+
+
 def test_tune_and_given_segments_exclude_each_other(file, capsys):
     text = error_of(capsys, "run", file, *BASIC, "--segment-column", "region", "--tune")
     assert "--tune chooses segments, and --segment-column gives them" in text

@@ -101,14 +101,25 @@ def test_out_that_cannot_be_a_folder_is_told_before_the_work(file, tmp_path, cap
     assert errors[0].startswith(f"segcate: error: --out: '{file}' is a file")
 
 
-def test_module_runs_as_a_program():
+@pytest.mark.parametrize("module", ["segcate", "segcate.cli"])
+def test_module_runs_as_a_program(module):
     done = subprocess.run(
-        [sys.executable, "-m", "segcate.cli", "--version"],
+        [sys.executable, "-m", module, "--version"],
         capture_output=True,
         text=True,
         check=True,
     )
     assert done.stdout.startswith("segcate 0.")
+
+
+def test_the_package_is_the_command(file):
+    words = [sys.executable, "-m", "segcate", "run", file, *BASIC, "--segment-column", "region"]
+    done = subprocess.run([*map(str, words), "--quiet"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Effect of offer = 1 on spend\n")
+    failed = subprocess.run([*map(str, words), "--caliper", "x"], capture_output=True, text=True)
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert failed.stderr.startswith("segcate: error: --caliper: must be a number above 0")
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(file):

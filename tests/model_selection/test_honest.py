@@ -356,9 +356,34 @@ def test_bad_searches_are_named(data):
     )
     with (
         pytest.warns(UserWarning, match="test scores are non-finite|Scoring failed"),
-        pytest.raises(ValueError, match=r"no candidate of the search could be scored"),
+        pytest.raises(
+            ValueError,
+            match=r"could be fitted and scored in every fold.*The first that failed said: Scoring",
+        ),
     ):
         honest_effects(hopeless, X, y, treatment=treatment)
+
+
+def test_a_search_of_scores_that_are_no_numbers_says_so(data):
+    X, y, treatment = data
+    silent = search(lambda estimator, X, y: float("nan"), error_score=np.nan)
+    with (
+        pytest.warns(UserWarning, match="test scores are non-finite"),
+        pytest.raises(ValueError, match=r"in every fold.*Scores are not finite\."),
+    ):
+        honest_effects(silent, X, y, treatment=treatment)
+
+
+def test_a_search_of_which_all_fits_fail_says_what_the_first_said(data):
+    X, y, treatment = data
+    failing = search(error_score=np.nan).set_params(param_grid={"quantilesegmenter__column": [9]})
+    with pytest.raises(ValueError, match="no candidate of the search could be fitted") as told:
+        honest_effects(failing, X, y, treatment=treatment, random_state=0)
+    assert "The first one said: index 9 is out of bounds" in str(told.value)
+    assert "Traceback" not in str(told.value)
+    failing.set_params(error_score="raise")
+    with pytest.raises(IndexError, match="index 9 is out of bounds"):
+        honest_effects(failing, X, y, treatment=treatment, random_state=0)
 
 
 @pytest.mark.parametrize(
