@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -75,6 +76,12 @@ _NOTES = (
 # Columns of these parts play no other one.
 _ALONE = ("--outcome", "--treatment", "--weights")
 _SECONDS_BETWEEN = 5.0
+# Module, class and the option that brought it.
+_OTHERS_ERRORS = (
+    ("duckdb", "Error", "--sql"),
+    ("pyspark.errors", "PySparkException", "--engine spark"),
+    ("py4j.protocol", "Py4JError", "--engine spark"),
+)
 _BATCH = 131_072
 
 
@@ -148,6 +155,25 @@ def _of_engines(options: dict[str, Any]) -> list[str]:
 
 def run_engine(options: dict[str, Any], progress: Progress) -> None:
     """Estimate, print the summary, and write the tables."""
+    with engine_errors():
+        _run(options, progress)
+
+
+@contextmanager
+def engine_errors() -> Iterator[None]:
+    """Tell errors of DuckDB and Spark, in the middle of a pass too, as those of the user's query or files."""
+    try:
+        yield
+    except Exception as error:
+        for module, name, option in _OTHERS_ERRORS:
+            kind = getattr(sys.modules.get(module), name, None)
+            if kind is not None and isinstance(error, kind):
+                first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                raise UserError(f"{option}: {first}") from error
+        raise
+
+
+def _run(options: dict[str, Any], progress: Progress) -> None:
     _refuse_options(options)
     table = _TABLES[options["engine"]](options)
     names = _covariates(table, options)

@@ -26,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0 when all went well, 2 when the call or the data cannot be used (a line on stderr for each
-        problem), 1 when the reader of its output went away, 130 when interrupted.
+        problem), 1 when the reader of its output went away, 3 when something failed that nobody foresaw, 130 when
+        interrupted.
 
     Examples
     --------
@@ -54,10 +55,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print("segcate: stopped, as nobody reads the tables any more", file=sys.stderr)
         return 1
-    except (ValueError, TypeError, ImportError, OSError) as error:
+    except Exception as error:
         if "--debug" in words:
             raise
-        for line in error.lines if isinstance(error, UserError) else (str(error),):
-            print(f"segcate: error: {one_line(' '.join(line.split()))}", file=sys.stderr)
-        return 2
+        return _tell(error)
     return 0
+
+
+def _tell(error: Exception) -> int:
+    """Print an error, a line for each problem, and return the exit code."""
+    code = 2
+    lines: tuple[str, ...] = (str(error),)
+    if isinstance(error, UserError):
+        lines = error.lines
+    elif isinstance(error, MemoryError):
+        lines = (
+            "the rows need more memory than there is. Take fewer columns with --covariates, or read Parquet batch by "
+            "batch with --engine arrow.",
+        )
+    elif not isinstance(error, ValueError | TypeError | ImportError | OSError):
+        code = 3
+        what = f"{type(error).__name__}: {error}"
+        lines = (f"{what} (nobody foresaw this; please report it with what --debug shows)",)
+    for line in lines:
+        print(f"segcate: error: {one_line(' '.join(line.split()))}", file=sys.stderr)
+    return code

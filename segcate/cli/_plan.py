@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segcate._inputs.listing import listed
+from segcate._writing.number_texts import write_count
 from segcate.cli._problems import UserError
 from segcate.cli._study import Study
 from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
@@ -84,10 +85,33 @@ def check_plan(plan: Plan, study: Study) -> None:
         problems.append("--estimand atc: --method aipw estimates att and ate; take another method.")
     if plan.max_fit_samples is not None and (study.segment or plan.segments != "hdbscan"):
         problems.append("--max-fit-samples belongs to --segments hdbscan; leave it out.")
+    problems += _taken_names(plan, study)
     if study.segment is None:
         problems += _clustered_columns(plan, study)
     if problems:
         raise UserError(*problems)
+
+
+def _taken_names(plan: Plan, study: Study) -> list[str]:
+    """Refuse covariates whose names are those of columns that the analysis adds; and more segments than rows."""
+    found = [
+        f"covariate {name!r} has the name of a column that the profile of segments adds; rename it in the file, or "
+        f"pass --ignore {name}."
+        for name in study.covariates
+        if name in ("n", "share")
+    ]
+    if study.segment is not None:
+        return found
+    if "segment" in study.covariates:
+        found.append(
+            "covariate 'segment' has the name of the column of segments. If it holds them, pass --segment-column "
+            "segment; else rename it in the file, or pass --ignore segment."
+        )
+    if plan.segments == "kmeans" and not plan.tune and plan.n_clusters > len(study.X):
+        found.append(
+            f"--n-clusters {plan.n_clusters}: there are {write_count(len(study.X), 'row')} to find segments in."
+        )
+    return found
 
 
 def _clustered_columns(plan: Plan, study: Study) -> list[str]:

@@ -100,10 +100,16 @@ def read_table(place: str) -> tuple[EffectTable, Facts, Described]:
         table = EffectTable.from_json(text)
     except (OSError, ValueError) as error:
         raise UserError(f"{place!r}: {error}") from error
-    told = json.loads(text).get(_KEY, {})
-    known = {field.name for field in fields(Facts)}
-    facts = Facts(**{name: value for name, value in told.items() if name in known})
-    return table, facts, described_from_json(told)
+    try:
+        told = json.loads(text).get(_KEY, {})
+        known = {field.name for field in fields(Facts)}
+        facts = Facts(**{name: value for name, value in told.items() if name in known})
+        return table, facts, described_from_json(told)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{place!r}: what {TABLE_FILE} says of the analysis is damaged ({type(error).__name__}: {error}). Make the "
+            "run again."
+        ) from error
 
 
 def _no_table(path: Path) -> str:

@@ -66,3 +66,10 @@ def test_control_may_be_a_number_written_otherwise(users):
     roles = Roles("spend", "offer", control="2", segment="region", covariates=("x0",))
     study = make_study(users.assign(offer=np.resize([2.0, 5.0], 600)), roles, "users")
     assert study.treatment.tolist() == np.resize([0, 1], 600).tolist()
+
+
+def test_a_category_that_no_row_has_is_no_arm():
+    treatment = pd.Categorical(["no", "yes"] * 10, categories=["yes", "no", "never"])
+    table = pd.DataFrame({"x": np.arange(20) % 7, "t": treatment, "y": np.arange(20.0) % 3})
+    study = make_study(table, Roles("y", "t", "no"), "d")
+    assert study.arms == ("t = yes",)

@@ -160,6 +160,27 @@ def parts(tmp_path):
     return write
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"analysis": [1]}, "of the analysis is damaged (AttributeError"),
+        ({"analysis": {"balance": {"a": 1}}}, "of the analysis is damaged (KeyError: 'balance')"),
+        ({"analysis": {"profile": {"labels": 3}}}, "of the analysis is damaged (KeyError: 'columns')"),
+        ({"labels": None}, "the table is damaged (AttributeError"),
+        ({"effect": [1, 2]}, "the table is damaged (ValueError: effect is not one number for each of 2 segments)"),
+        ({"scores": "x"}, "the table is damaged (AttributeError"),
+    ],
+)  # fmt: skip
+def test_damaged_files_are_named(parts, change, said, capsys):
+    one, other = parts("a", 0), parts("b", 1)
+    file = other / "effects.json"
+    stored = json.loads(file.read_text(encoding="utf-8")) | change
+    file.write_text(json.dumps(stored), encoding="utf-8")
+    text = error_of(capsys, "combine", one, other)
+    assert f"{str(other)!r}: " in text
+    assert said in text
+
+
 def test_all_that_differs_is_said_at_once(parts, capsys):
     one = parts("a", 0)
     other = parts(

@@ -69,6 +69,13 @@ def test_more_than_memory_goes_to_the_engine(folder, capsys):
     assert "engine arrow" not in capsys.readouterr().err
 
 
+def test_errors_in_the_middle_of_a_query_come_as_one_line(folder, capsys):
+    pytest.importorskip("duckdb")
+    query = f"select *, cast(region as int) as code from '{folder}/*.parquet'"
+    told = error_of(capsys, "run", *COLUMNS, "--engine", "duckdb", "--sql", query)
+    assert "--sql: Conversion Error: Could not convert string" in told
+
+
 def test_segments_are_found_on_a_sample(folder, capsys):
     given = (
         "--outcome",

@@ -112,6 +112,56 @@ def test_module_runs_as_a_program(module):
     assert done.stdout.startswith("segcate 0.")
 
 
+def failing(error):
+    def command(*arguments, **options):
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyError("x"), 3, "KeyError: 'x' (nobody foresaw this; please report it with what --debug shows)"),
+        (RuntimeError("a\nb"), 3, "RuntimeError: a b (nobody"),
+        (MemoryError(), 2, "the rows need more memory than there is"),
+    ],
+)  # fmt: skip
+def test_no_error_ends_in_a_traceback(file, error, code, said, monkeypatch, capsys):
+    monkeypatch.setattr("segcate.cli._reading.read_table", failing(error))
+    assert run("run", file, *BASIC, "--quiet") == code
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1
+    assert text.startswith(f"segcate: error: {said}")
+    with pytest.raises(type(error)):
+        run("run", file, *BASIC, "--debug")
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "said"),
+    [
+        ({"spend": np.nan}, (), "--outcome: column 'spend' is empty in all rows. Name another column."),
+        ({"offer": np.nan}, (), "--treatment: column 'offer' is empty in all rows."),
+        ({"offer": 1}, (), "--treatment: column 'offer' holds one value only (1)"),
+        ({"offer": np.arange(600) % 3}, (), "with --control LABEL, such as --control 0."),
+        ({"n": np.arange(600) % 7}, (), "covariate 'n' has the name of a column that the profile"),
+        ({"segment": np.arange(600) % 7}, (), "If it holds them, pass --segment-column segment; else rename it"),
+        ({}, ("--n-clusters", 601), "--n-clusters 601: there are 600 rows to find segments in."),
+        ({}, ("--by", "spend"), "column 'spend' is named twice, by --outcome and --by; it can play one part only."),
+        ({}, ("--encoding", "base64"), "--encoding: there is no encoding 'base64'."),
+    ],
+)  # fmt: skip
+def test_files_and_options_that_cannot_be_used(file, users, change, words, said, capsys):
+    users.drop(columns="region").assign(**change).to_csv(file, index=False)
+    assert said in error_of(capsys, "run", file, *BASIC, *words)
+
+
+def test_a_column_named_twice_in_by_is_shown_once(file, tmp_path):
+    words = ("--segment-column", "region", "--by", "region,region", "--out", tmp_path / "out")
+    assert run("run", file, *BASIC, *words) == 0
+    assert pd.read_csv(tmp_path / "out" / "by.csv")["group"].tolist() == ["north", "south"]
+
+
 def test_the_package_is_the_command(file):
     words = [sys.executable, "-m", "segcate", "run", file, *BASIC, "--segment-column", "region"]
     done = subprocess.run([*map(str, words), "--quiet"], capture_output=True, text=True)

@@ -32,8 +32,12 @@ def test_missing_values_are_counted_and_refused(users):
     assert len(study.X) == 585  # a gap in a text covariate is a level, not a reason to drop
     assert study.X["region"].isna().sum() == 1
     assert study.X.index.equals(study.y.index)
-    with pytest.raises(UserError, match="every row has a missing value"):
+    with pytest.raises(UserError, match="'spend' is empty in all rows"):
         make_study(gappy.assign(spend=np.nan), roles, "users", drop_missing=True)
+    is_even = np.arange(600) % 2 == 0
+    none = gappy.assign(spend=gappy["spend"].where(is_even), offer=gappy["offer"].where(~is_even))
+    with pytest.raises(UserError, match="every row has a missing value"):
+        make_study(none, roles, "users", drop_missing=True)
 
 
 def test_columns_that_no_model_can_use_are_refused_or_pointed_at(users):

@@ -87,6 +87,28 @@ def test_what_is_no_table_is_refused():
         EffectTable.from_json(json.dumps(stored))
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("labels", "abc", "AttributeError"),
+        ("labels", None, "AttributeError"),
+        ("n", [1, 2, 3], "n is not one number for each of 3 segments"),
+        ("variance", {"dtype": "<f8", "shape": [2], "values": [1.0, 2.0]}, "variance is not one number"),
+        ("status", [1, 2, 3], "status is not one text for each of 3 segments"),
+        ("status", ["ok"], "status is not one text"),
+        ("methods", "abc", "methods is not one text"),
+        ("weights", [1], "AttributeError"),
+        ("between", "abc", "between is no square of 3 segments"),
+        ("overall", {"effect": "x", "variance": 1.0, "df": 1.0}, "overall and confidence_level are not all numbers"),
+        ("confidence_level", None, "overall and confidence_level are not all numbers"),
+    ],
+)  # fmt: skip
+def test_a_table_whose_fields_do_not_belong_together_is_refused(name, value, said):
+    stored = json.loads(fitted().to_json()) | {name: value}
+    with pytest.raises(ValueError, match=f"the table is damaged.*{said}"):
+        EffectTable.from_json(json.dumps(stored))
+
+
 def test_labels_that_json_has_no_word_for_are_refused():
     table = dataclasses.replace(
         fitted(), labels=np.array([(1, 2j), (2, 2j), (3, 2j)], dtype=object)

@@ -88,13 +88,12 @@ def to_utf8(name: str, data: bytes, encoding: str | None = None) -> Text:
 def _by_name(name: str, data: bytes, encoding: str) -> Text:
     try:
         codecs.lookup(encoding)
-    except LookupError as error:
+        text = data.decode(encoding)
+    except LookupError as error:  # base64 and the like are no encodings of text
         raise UserError(
             f"--encoding: there is no encoding {encoding!r}. Common ones are utf-8, cp1252, cp949 and "
             "utf-16; without --encoding it is found by itself."
         ) from error
-    try:
-        text = data.decode(encoding)
     except UnicodeError as error:
         raise UserError(
             f"--encoding: {name!r} cannot be read as {encoding}: {error}. Leave --encoding out, so that "

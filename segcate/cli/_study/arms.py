@@ -45,6 +45,7 @@ def code_arms(column: pd.Series, roles: Roles, notes: list[str]) -> Arms:
     """
     column = read_flags(column)
     counts = column.value_counts()
+    counts = counts[counts > 0]  # a category that no row has is no arm
     labels = counts.index.tolist()
     name = str(column.name)
     if len(labels) < 2:
@@ -115,7 +116,7 @@ def _control(
     if treated and len(left) == 1:
         return left[0]
     what = "two values that are not 0 and 1" if len(labels) == 2 else f"{len(labels)} values"
-    example = shell_word(str(left[0] if left else labels[0]))
+    example = shell_word(str(0 if 0 in left else left[0] if left else labels[0]))
     more = " Each of the others is then an arm of its own, or name one with --treated LABEL."
     raise UserError(
         f"--treatment: column {column.name!r} holds {what}: {listed(labels)}. Name the "

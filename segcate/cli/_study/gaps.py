@@ -65,7 +65,9 @@ def rows_without_gaps(
             notes.append(_filled(gaps, covariate_gaps))
             return everything
         drop_missing = covariate_gaps == "drop"
-    return _without_gaps(gaps, drop_missing, notes, problems, _OF_COVARIATES)
+    are_covariates = not set(whole) & set(counts)
+    limit = _limit(gaps.any(axis=1)) if are_covariates else ""
+    return _without_gaps(gaps, drop_missing, notes, problems, _OF_COVARIATES, limit)
 
 
 _OF_COVARIATES = (
@@ -88,19 +90,28 @@ def _filled(gaps: pd.DataFrame, covariate_gaps: str | None) -> str:
     if covariate_gaps == "impute":
         what = "five imputations"
     share = float(gaps.any(axis=1).mean())
-    return f"{100 * share:.2g} % of rows lack a number, {_counted(gaps)}: {what}"
+    return f"{_percent(share)} % of rows lack a number, {_counted(gaps)}: {what}"
 
 
-def _limit(has_gap: pd.Series, ways: str) -> str:
+def _percent(share: float) -> str:
+    return "100" if share > 0.995 else f"{100 * share:.2g}"
+
+
+def _limit(has_gap: pd.Series) -> str:
     """Say up to which share gaps of covariates alone are filled without asking, where that was the reason."""
     share = float(has_gap.mean())
-    if not ways or share <= _FEW_GAPS:
+    if share <= _FEW_GAPS:
         return ""
-    return f" ({100 * share:.2g} %: up to {100 * _FEW_GAPS:g} % are filled without asking)"
+    return f" ({_percent(share)} %: up to {100 * _FEW_GAPS:g} % are filled without asking)"
 
 
 def _without_gaps(
-    gaps: pd.DataFrame, is_dropped: bool, notes: list[str], problems: Problems, ways: str
+    gaps: pd.DataFrame,
+    is_dropped: bool,
+    notes: list[str],
+    problems: Problems,
+    ways: str,
+    limit: str = "",
 ) -> pd.Series:
     """Drop the rows with a gap where the user says so; else they are a problem."""
     has_gap = gaps.any(axis=1)
@@ -109,7 +120,7 @@ def _without_gaps(
         problems.add(f"every row has a missing value in {found}; none is left.")
     elif not is_dropped:
         problems.add(
-            f"{n_rows} of {len(gaps)} rows have missing values in {found}{_limit(has_gap, ways)}. Pass --drop-missing "
+            f"{n_rows} of {len(gaps)} rows have missing values in {found}{limit}. Pass --drop-missing "
             f"to leave those rows out{ways}. In a file of text an empty cell is missing, "
             "and 'NA', 'None', 'null', '.', '-' or '?' where all other cells of the column are numbers or dates."
         )

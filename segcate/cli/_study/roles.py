@@ -65,6 +65,10 @@ class Roles:
         return [column for option, column in self.single().items() if option != "--id"]
 
 
+# What a row got, came to and weighs; its effect is not told by them.
+_OF_ROWS = ("--outcome", "--treatment", "--weights")
+
+
 def check_roles(table: pd.DataFrame, roles: Roles, problems: Problems) -> None:
     """Check that every named column exists and plays one part only."""
     asked = list(roles.single().items())
@@ -83,6 +87,11 @@ def check_roles(table: pd.DataFrame, roles: Roles, problems: Problems) -> None:
                 "part only."
             )
         parts.setdefault(name, option)
+    for name in roles.by:
+        if parts.get(name) in _OF_ROWS:
+            problems.add(
+                f"column {name!r} is named twice, by {parts[name]} and --by; it can play one part only."
+            )
 
 
 def no_such_column(option: str, name: str, columns: Iterable[Any]) -> str:

@@ -144,6 +144,10 @@ def make_study(
     table = table[used].assign(**{name: read_dates(table[name]) for name in covariates})
     if roles.weights is not None and roles.weights not in doubtful:
         table = table[rows_with_weight(table[roles.weights], notes, problems)]
+    for option, name in roles.single().items():
+        if option != "--id" and table[name].isna().all():
+            problems.add(f"{option}: column {name!r} is empty in all rows. Name another column.")
+    problems.stop()
     arms = _arms(table, roles, notes, problems)
     table = _rows_in_use(table, arms, roles, covariates, gaps or Gaps(), notes, problems)
     if roles.outcome in doubtful:
@@ -185,7 +189,7 @@ def _assembled(
         propensity=None if roles.propensity is None else table[roles.propensity],
         weights=None if roles.weights is None else table[roles.weights].astype(np.float64),
         ids=ids if roles.id is None else table[roles.id],
-        by=table[list(roles.by)] if roles.by else None,
+        by=table[list(dict.fromkeys(roles.by))] if roles.by else None,
         segment=roles.segment,
         notes=tuple(notes),
         kept=tuple(name for name in covariates if name in roles.keep),

@@ -16,6 +16,7 @@ from segcate.effects._table.group_scores import GroupScores
 
 _FORMAT = "segcate.effects.EffectTable"
 _VERSION = 1
+_OF_SEGMENTS = ("n", "n_treated", "n_control", "n_matched", "effect", "variance", "df", "usable")
 _INSIDE = {"scores": GroupScores, "weights": FocalWeights, "overall": Overall}
 # JSON has no name for these.
 _NOT_FINITE = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
@@ -50,11 +51,42 @@ def from_json(text: str) -> EffectTable:
             f"{_VERSION}. Read it with the segcate that wrote it."
         )
     try:
-        return _table(stored)
-    except (KeyError, TypeError, ValueError) as error:
+        table = _table(stored)
+        _check(table)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(
             f"EffectTable.from_json: the table is damaged ({type(error).__name__}: {error})."
         ) from error
+    return table
+
+
+def _check(table: EffectTable) -> None:
+    """Refuse a table whose fields do not belong together, as after an edit by hand."""
+    n = len(table.labels.tolist())
+    vectors: dict[str, Any] = {name: getattr(table, name) for name in _OF_SEGMENTS}
+    if table.weights is not None:
+        vectors |= {
+            f"weights.{f.name}": getattr(table.weights, f.name)
+            for f in dataclasses.fields(FocalWeights)
+        }
+    vectors |= {} if table.n_eff_controls is None else {"n_eff_controls": table.n_eff_controls}
+    for name, values in vectors.items():
+        if not isinstance(values, np.ndarray) or values.shape != (n,):
+            raise ValueError(f"{name} is not one number for each of {n} segments")
+    if table.between is not None and np.shape(table.between) != (n, n):
+        raise ValueError(f"between is no square of {n} segments")
+    for name in ("status", "methods"):
+        texts = getattr(table, name)
+        is_told = isinstance(texts, tuple) and all(isinstance(text, str) for text in texts)
+        if not is_told or len(texts) not in (n, n if name == "status" else 0):
+            raise ValueError(f"{name} is not one text for each of {n} segments")
+    if table.scores is not None:
+        entries = [getattr(table.scores, name) for name in ("segment", "group", "value", "total")]
+        if len({len(entry.tolist()) for entry in entries}) > 1:
+            raise ValueError("scores have entries of several lengths")
+    numbers = [getattr(table.overall, f.name) for f in dataclasses.fields(Overall)]
+    if not all(isinstance(number, int | float) for number in (*numbers, table.confidence_level)):
+        raise ValueError("overall and confidence_level are not all numbers")
 
 
 def fields_as_json(thing: Any) -> dict[str, Any]:
