@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 
 __all__ = ["ways_out"]
 
-# Words of a status, and what helps. A status that has none of them is one of too few rows.
-_NO_COMPARISON = ("donor in", "no overlap", "the arms apart")
 _COMPARE = (
     "where a column tells the arms apart nobody can be compared: leave out of X what names the arm or was "
     "measured after the treatment, and group levels that one arm alone has"
 )
-_CALIPER = ("caliper", "no matches")
-_EXACT = ("exact columns",)
-_ENOUGH = ("weights are zero", *_NO_COMPARISON, *_CALIPER, *_EXACT)
+# How a status begins, and what it is of. Names of columns stand behind these words, and remarks at the end.
+_KINDS = (
+    (re.compile(r"no overlap of scores"), "no comparison"),
+    (re.compile(r"covariates tell the arms apart"), "no comparison"),
+    (
+        re.compile(r"(\d+|less than 1) % of [a-z ]+ have no donor in their level of "),
+        "no comparison",
+    ),
+    (re.compile(r"caliper took all matches"), "caliper"),
+    (re.compile(r"no matches"), "caliper"),
+    (re.compile(r"no rows of both arms in any cell of the exact columns"), "exact columns"),
+    (re.compile(r"weights are zero"), "weights"),
+    (re.compile(r"too few "), "too few rows"),
+    (re.compile(r"no (treated|control) rows"), "one arm"),
+)
 
 
 def ways_out(owner: str, statuses: Sequence[str], n_segments: int, remedy: str) -> str:
@@ -33,22 +44,24 @@ def ways_out(owner: str, statuses: Sequence[str], n_segments: int, remedy: str) 
             f"keep going without them, {owner}(on_empty='nan'), or with everyone's effect in their place, "
             "on_empty='overall'"
         )
-    if _any(statuses, _NO_COMPARISON):
+    kinds = {_kind(status) for status in statuses}
+    if "no comparison" in kinds:
         ways.append(_COMPARE)
-    if _any(statuses, _CALIPER):
+    if "caliper" in kinds:
         ways.append("widen the caliper")
-    if _any(statuses, _EXACT):
+    if "exact columns" in kinds:
         ways.append("ask for fewer exact columns, or coarser ones")
-    if any(not _any([status], _ENOUGH) for status in statuses):
+    if kinds & {"too few rows", "one arm"}:
         ways.append(_more_rows(owner, n_segments))
-        if remedy and _any(statuses, ["too few"]):
-            ways.append(remedy)
+    if remedy and "too few rows" in kinds:
+        ways.append(remedy)
     text = "; or ".join(ways) or "look at the weights"
     return text[0].upper() + text[1:]
 
 
-def _any(statuses: Iterable[str], words: Sequence[str]) -> bool:
-    return any(word in status for status in statuses for word in words)
+def _kind(status: str) -> str:
+    """Return what a status is of; one that is unknown is taken as one of too few rows."""
+    return next((kind for begins, kind in _KINDS if begins.match(status)), "too few rows")
 
 
 def _more_rows(owner: str, n_segments: int) -> str:

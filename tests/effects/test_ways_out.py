@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from segcate.effects import SegmentAIPW, SegmentMatching, SegmentRegression
-from segcate.effects._ways_out import ways_out
-from segcate.exceptions import EmptySegmentError
+from segcate.effects._ways_out import _kind, ways_out
+from segcate.exceptions import EmptySegmentError, SegcateWarning
 
 THIN = "too few rows (3 treated, 90 control)"
 APART = "no overlap of scores (covariate 'age' tells the arms apart)"
@@ -41,6 +41,36 @@ def test_more_rows_are_asked_for_only_where_they_help(status, word):
     assert "fewer covariates" not in text
     both = ways_out("SegmentMatching", [status, THIN], 2, "")
     assert "min_per_arm" in both
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        ("80 % of treated have no donor in their level of caliper or exact columns", "no comparison"),
+        ("no overlap of scores (covariate 'too few rows' tells the arms apart)", "no comparison"),
+        ("covariates tell the arms apart (no donor in any level of no matches)", "no comparison"),
+        ("too few rows (3 treated, 9 control; at least 5 of each); 'no overlap' merged into it", "too few rows"),
+        ("no treated rows; with rows of segment 'weights are zero'", "one arm"),
+        ("caliper took all matches", "caliper"),
+        ("no rows of both arms in any cell of the exact columns", "exact columns"),
+        ("weights are zero", "weights"),
+    ],
+)  # fmt: skip
+def test_names_of_columns_and_segments_do_not_decide_what_a_status_is_of(status, kind):
+    assert _kind(status) == kind
+
+
+def test_advice_goes_by_the_status_and_not_by_a_column_of_that_name():
+    rng = np.random.default_rng(0)
+    n = 400
+    t = rng.integers(0, 2, n)
+    caliper = np.where((t == 1) & (rng.random(n) < 0.7), "yes", "no")
+    X = pd.DataFrame({"age": rng.normal(size=n), "caliper": caliper})
+    with pytest.warns(SegcateWarning), pytest.raises(EmptySegmentError) as caught:
+        SegmentMatching(segment=None).fit(X, rng.normal(size=n), treatment=t)
+    assert "have no donor in their level of caliper" in str(caught.value)
+    assert "nobody can be compared" in str(caught.value)
+    assert "widen the caliper" not in str(caught.value).lower()
 
 
 @pytest.mark.filterwarnings("ignore")
