@@ -144,10 +144,9 @@ def make_study(
     table = table[used].assign(**{name: read_dates(table[name]) for name in covariates})
     if roles.weights is not None and roles.weights not in doubtful:
         table = table[rows_with_weight(table[roles.weights], notes, problems)]
-    for option, name in roles.single().items():
-        if option != "--id" and table[name].isna().all():
-            problems.add(f"{option}: column {name!r} is empty in all rows. Name another column.")
-    problems.stop()
+    if empty := _empty_columns(table, roles):
+        problems.extend(empty)
+        problems.stop()
     arms = _arms(table, roles, notes, problems)
     table = _rows_in_use(table, arms, roles, covariates, gaps or Gaps(), notes, problems)
     if roles.outcome in doubtful:
@@ -232,6 +231,15 @@ def _doubts(
             )
     problems.extend(found.values())
     return set(found)
+
+
+def _empty_columns(table: pd.DataFrame, roles: Roles) -> list[str]:
+    """Tell of columns that must have values and have none, of which nothing else can be said."""
+    return [
+        f"{option}: column {name!r} is empty in all rows. Name another column."
+        for option, name in roles.single().items()
+        if option != "--id" and table[name].isna().all()
+    ]
 
 
 def _arms(table: pd.DataFrame, roles: Roles, notes: list[str], problems: Problems) -> Arms | None:
