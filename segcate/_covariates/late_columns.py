@@ -14,6 +14,7 @@ from segcate._inputs import frames
 from segcate._inputs.arrays import Int
 from segcate._inputs.effect_data import EffectData
 from segcate._inputs.listing import first_few
+from segcate._inputs.part_of_rows import is_fold_of_rows
 from segcate._inputs.vectors import is_zero_one
 from segcate.exceptions import OverlapError, SegcateWarning
 
@@ -67,7 +68,7 @@ def check_late_columns(owner: str, data: EffectData) -> dict[str, str]:
                 "out of X; if groups were treated as a whole, pass them as `groups=` instead."
             )
     strong = [leak for leak in found if leak.is_strong]
-    if strong:
+    if strong and not is_fold_of_rows():
         listing = first_few((f"{leak.column!r}: {leak.text}" for leak in strong), separator="; ")
         warnings.warn(
             f"{owner}: X has columns that were probably measured after the treatment ({listing}). "

@@ -15,6 +15,7 @@ from segcate._inputs import frames
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_number
+from segcate._inputs.part_of_rows import is_fold_of_rows
 from segcate._inputs.vectors import is_zero_one
 from segcate._inputs.weights import present
 from segcate._nuisance.covariates import Covariates, encoded_covariates
@@ -184,7 +185,7 @@ def warn_of_clipped(
 
     `clipped` holds their positions. `only_above` says that chances near 0 were left as they are.
     """
-    if len(clipped) and clip is not None:
+    if len(clipped) and clip is not None and not is_fold_of_rows():
         where = f"above {1 - clip:g}" if only_above else f"outside [{clip:g}, {1 - clip:g}]"
         warnings.warn(
             f"{owner}: the modelled chance of treatment is {where} in {len(clipped)} of {n_rows} rows "

@@ -14,7 +14,7 @@ from segcate._covariates.late_columns import columns_were_checked
 from segcate._inputs import frames
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.effect_data import EffectData
-from segcate._inputs.part_of_rows import part_of_rows
+from segcate._inputs.part_of_rows import fold_of_rows, part_of_rows
 from segcate._inputs.routing import routing
 from segcate._inputs.segments import SegmentCodes
 from segcate._inputs.treatment import TreatmentKind
@@ -102,8 +102,8 @@ def _fit_predict(estimator: Any, data: EffectData, train: Int, test: Int) -> Flo
     n_treatments = max(len(treated_arms(data.treatment)), 1)
     if not len(test):
         return np.empty((0, n_treatments))
-    model = _fit(estimator, data, train)
-    with part_of_rows():
+    with fold_of_rows():
+        model = _fit(estimator, data, train)
         effects = np.asarray(model.predict(frames.take_rows(data.X, test)), dtype=np.float64)
     return effects.reshape(len(test), n_treatments)
 

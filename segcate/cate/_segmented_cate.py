@@ -21,7 +21,7 @@ from segcate._inputs.parameters import (
     check_number,
     check_option,
 )
-from segcate._inputs.part_of_rows import part_of_rows
+from segcate._inputs.part_of_rows import part_of_rows, said_once
 from segcate._inputs.present_rows import present_rows
 from segcate._inputs.routing import refuse_positional
 from segcate._inputs.segments import Segment, code_segments
@@ -247,7 +247,8 @@ class SegmentedCATE(CATEEstimator):
         gaps = self._gaps(owner, data, parts)
         shrinkage = self._choose(owner, estimator, data, parts, gaps)
         with_own = [part for part, gap in zip(parts, gaps, strict=True) if not gap]
-        models = fit_models(estimator, data, [np.arange(data.n_rows), *with_own], self.n_jobs)
+        with said_once():
+            models = fit_models(estimator, data, [np.arange(data.n_rows), *with_own], self.n_jobs)
         own = iter(models[1:])
         self.pooled_ = models[0]
         self.estimators_ = [None if gap else next(own) for gap in gaps]

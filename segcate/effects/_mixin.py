@@ -21,6 +21,7 @@ from segcate._inputs.features import check_features
 from segcate._inputs.kinds import ColumnKind, with_note
 from segcate._inputs.listing import first_few, listed
 from segcate._inputs.parameters import check_count, check_in_unit_interval, check_option
+from segcate._inputs.part_of_rows import is_fold_of_rows
 from segcate._inputs.present_rows import present_rows
 from segcate._inputs.routing import refuse_positional
 from segcate._inputs.segments import Segment, code_segments
@@ -511,7 +512,7 @@ def _counted_arms(estimate: SegmentEstimate) -> str:
 def _warn_of_few_groups(owner: str, groups: npt.NDArray[np.intp]) -> None:
     """Warn where standard errors come from too few groups; `fit` is two calls above."""
     n_groups = int(groups.max()) + 1
-    if n_groups < FEWEST_GROUPS:
+    if n_groups < FEWEST_GROUPS and not is_fold_of_rows():
         warnings.warn(
             f"{owner}: standard errors clustered by {n_groups} groups run low below {FEWEST_GROUPS}, where the groups "
             "differ in size or in what they were given. Read the intervals as rough.",

@@ -19,6 +19,7 @@ from segcate._inputs.arrays import Int
 from segcate._inputs.groups import check_groups, refuse_groups_that_are_arms
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_in_unit_interval, check_seed
+from segcate._inputs.part_of_rows import said_once
 from segcate._inputs.routing import routing
 from segcate._inputs.treatment import check_treatment
 from segcate._inputs.vectors import check_outcome, check_propensity, check_same_index, check_vector
@@ -212,7 +213,8 @@ def honest_effects(
     if pseudo_outcome is not None:
         pseudo_outcome = check_vector(_OWNER, "pseudo_outcome", pseudo_outcome, X)[design_idx]
     with routing():
-        fitted = _searched(search, rows.take(design_idx), pseudo_outcome, seed)
+        with said_once():
+            fitted = _searched(search, rows.take(design_idx), pseudo_outcome, seed)
         frozen, estimator = _refitted(fitted.best_estimator_, rows.take(estimation_idx))
     return HonestEffects(
         estimator=estimator,

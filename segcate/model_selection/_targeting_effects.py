@@ -11,7 +11,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from segcate._inputs import frames
 from segcate._inputs.arrays import Float, Int
-from segcate._inputs.part_of_rows import part_of_rows
+from segcate._inputs.part_of_rows import fold_of_rows
 from segcate._inputs.routing import routing
 from segcate._nuisance import folds
 from segcate._nuisance.folds import Splits, check_splits, has_splits, splits_of, treatment_strata
@@ -69,7 +69,7 @@ def _fit_predict(
 ) -> Any:
     """Fit on some rows, and predict others."""
     metadata = {name: values[train] for name, values in given.items()}
-    with part_of_rows():
+    with fold_of_rows():
         fitted = fit_child(estimator, frames.take_rows(X, train), y[train], metadata)
         return fitted.predict(frames.take_rows(X, test))
 

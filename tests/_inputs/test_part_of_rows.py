@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import collections
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from segcate._inputs.encoding import fit_encoding
-from segcate._inputs.part_of_rows import is_part_of_rows, part_of_rows
+from segcate._inputs.part_of_rows import (
+    fold_of_rows,
+    is_fold_of_rows,
+    is_part_of_rows,
+    part_of_rows,
+    said_once,
+)
 from segcate.cate import CausalForest, InteractionRegression, SegmentedCATE
+from segcate.datasets import make_segmented_users
+from segcate.effects import SegmentMatching, SegmentRegression
 from segcate.metrics import effect_scores
 from segcate.model_selection import TargetingPolicy
 
@@ -103,3 +114,79 @@ def test_policies_and_forests_take_folds_that_lack_levels(rows):
     assert np.isfinite(forest.predict(X)).all()
     scores = effect_scores(X, y, treatment=treatment, random_state=0)
     assert np.isfinite(np.asarray(scores)).all()
+
+
+def told_by(fit):
+    """Return how often each warning was given, by its text."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        fit()
+    return collections.Counter(str(warning.message) for warning in told)
+
+
+@pytest.fixture(scope="module")
+def dependent():
+    """Users in 20 groups, with a column that the treatment made."""
+    users = make_segmented_users(800, n_segments=3, n_features=2, n_groups=20, random_state=0)
+    rng = np.random.default_rng(0)
+    late = users.y + 0.1 * rng.normal(size=800)
+    X = users.X.assign(segment=users.segment, late=late)
+    return X, users.y, {"treatment": users.treatment, "groups": users.groups}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "n_told"),
+    [
+        (SegmentedCATE(SegmentRegression(segment=None), random_state=0), 2),
+        (TargetingPolicy(SegmentMatching(), cost=0.3, max_share=0.3, random_state=0), 2),
+    ],
+)
+def test_a_finding_of_all_rows_is_told_once(dependent, estimator, n_told):
+    X, y, given = dependent
+    told = told_by(lambda: estimator.fit(X, y, **given))
+    assert set(told.values()) == {1}
+    assert len(told) == n_told
+    late, groups = sorted(told, key=lambda text: "clustered" in text)
+    assert "'late': it nearly tells the outcome" in late
+    assert "standard errors clustered by 20 groups run low below 30" in groups
+
+
+def test_a_segment_with_few_groups_is_told_beside_all_rows(dependent):
+    """Groups lie within segments here, so that a model of one segment has fewer than the whole."""
+    X, y, given = dependent
+    groups = 10 * X["segment"] + np.arange(800) % 10
+    X = X.drop(columns="late")
+    told = told_by(
+        lambda: SegmentedCATE(SegmentRegression(segment=None), random_state=0).fit(
+            X, y, treatment=given["treatment"], groups=groups
+        )
+    )
+    (text,) = told
+    assert told[text] == 1
+    assert "clustered by 10 groups" in text  # all 30 groups are enough
+
+
+def test_different_warnings_are_all_told_and_one_that_is_repeated_once():
+    def fit():
+        with said_once():
+            for text in ("a", "b", "a"):
+                warnings.warn(text, UserWarning, stacklevel=1)
+            warnings.warn("a", RuntimeWarning, stacklevel=1)
+
+    assert told_by(fit) == {"a": 2, "b": 1}
+
+    def failing():
+        with said_once():
+            warnings.warn("a", UserWarning, stacklevel=1)
+            raise ValueError("x")
+
+    def caught():
+        with pytest.raises(ValueError, match="x"):
+            failing()
+
+    assert told_by(caught) == {"a": 1}
+    with fold_of_rows():
+        assert is_part_of_rows()
+        assert is_fold_of_rows()
+    with part_of_rows():
+        assert not is_fold_of_rows()
