@@ -385,10 +385,10 @@ class EffectTable:
         >>> found = months[1].effect_table_.change_from(months[0])
         >>> print(found.table[["before", "after", "p_adjusted"]].round(2).to_string(index_names=False))
            before  after  p_adjusted
-        0    0.07  -0.05        0.56
-        1    1.01   1.01        0.97
+        0    0.07  -0.05        0.55
+        1    1.01   1.01        0.99
         >>> round(found.joint.p_value, 2)
-        0.56
+        0.55
         """
         from segcate.effects._table.change import effect_change
 
