@@ -109,8 +109,8 @@ class CausalTransformer(BalancedEstimator):
     between units by more than a fifth of the spread of the outcome ("units"), and where means lie a fifth of that
     spread apart and half of the larger one ("average"); with fewer than 1,000 units a fifth grows as noise does, by
     sqrt(1000 / n). The outermost twentieths of effects are drawn in before, as a few units can be all of a
-    correlation. **Trust neither then**: the linear model is wrong in places, too. In simulations it named nearly
-    two of three failed fits, and one of fifteen good ones (the guide's page of measurements); that no warning comes
+    correlation. **Trust neither then**: the linear model is wrong in places, too. In simulations it named about
+    seven of ten failed fits, and one of ten good ones (the guide's page of measurements); that no warning comes
     proves nothing. It takes a second or two, and changes neither weights nor random numbers;
     ``Training(compare_linear=False)`` leaves it out.
 
