@@ -10,7 +10,8 @@ saturating    0.8 a exp(-dose), the dose a running sum of treatments that halves
 pairs         0.5 a + 0.3 b - 0.8 a b: each treatment helps alone, and both together do not
 nothing       0
 
-Orders and bought are those of `temporal_cells.orders`: nothing was chosen on them.
+Orders and bought are those of `temporal_cells.orders`: nothing was chosen on them at first, then treatments of long
+ago were. Minutes are those of `temporal_cells.minutes`, drawn up after that: nothing was chosen on them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .customers import ROLES, customers
+from .minutes import minutes
 from .orders import OUTCOMES, orders
 
 Float = npt.NDArray[np.float64]
@@ -30,7 +32,7 @@ Float = npt.NDArray[np.float64]
 PUSHES = ("gaussian", "threshold", "saturating", "pairs", "nothing")
 WORLDS = (
     *("customers 0", "customers 4", "tumors 0", "tumors 4", "semi"),
-    *(f"{kind} {gamma}" for kind in (*PUSHES, *OUTCOMES) for gamma in (0, 2)),
+    *(f"{kind} {gamma}" for kind in (*PUSHES, *OUTCOMES, "minutes") for gamma in (0, 2)),
 )
 N_STEPS, HORIZON, CARRIED, NOISE = 15, 4, 0.7, 0.5
 
@@ -73,6 +75,8 @@ def world(name: str, n: int, n_fresh: int, seed: int) -> World:
         return _tumors(gamma, n, n_fresh, seed)
     if kind in OUTCOMES:
         return _orders(kind, gamma, n, n_fresh, seed)
+    if kind == "minutes":
+        return _minutes(gamma, n, n_fresh, seed)
     return _pushes(kind, gamma, n, n_fresh, seed)
 
 
@@ -147,6 +151,19 @@ def _orders(outcome: str, gamma: float, n: int, n_fresh: int, seed: int) -> Worl
     return World(
         training.panel, fresh.panel, roles, {"message": plan}, {"message": reference}, "last",
         truth, fresh.kind,
+    )  # fmt: skip
+
+
+def _minutes(gamma: float, n: int, n_fresh: int, seed: int) -> World:
+    training, fresh = minutes(n, gamma, seed), minutes(n_fresh, gamma, 1000 + seed)
+    plan, reference = [1] * HORIZON, [0] * HORIZON
+    roles = {
+        "treatment": ["playlist", "trial"], "outcome": "minutes", "static": ["subscription", "years"],
+        "covariates": ["sessions"], "horizon": HORIZON,
+    }  # fmt: skip
+    return World(
+        training.panel, fresh.panel, roles, {"playlist": plan}, {"playlist": reference}, "last",
+        fresh.expected(plan) - fresh.expected(reference), (fresh.years < 3).astype(np.intp),
     )  # fmt: skip
 
 

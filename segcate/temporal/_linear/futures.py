@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
+from scipy import special
 
 from segcate._inputs.arrays import Bool, Float, Int
 from segcate.temporal._linear.histories import (
@@ -13,14 +14,20 @@ from segcate.temporal._linear.histories import (
     N_MARKED,
     Histories,
     Widths,
+    add_dose,
+    doses_before,
     given_before,
     level_above,
     level_below,
+    saturate,
 )
 from segcate.temporal._linear.step_model import StepModel
 
 # Levels of the outcome whose errors are kept apart, the fewest errors of one, and the most of all.
 _MOST_LEVELS, _FEWEST_ERRORS, _MOST_ERRORS = 10, 200, 5000
+
+# Rounds in which ranks are freed of correlation, and what keeps few paths from making it singular.
+_ROUNDS, _JITTER = 5, 1e-6
 
 # Treatments of every path at a step: step, state, treatments of the step before -> (n, n_paths, d_a).
 Choice = Callable[[int, Float, Float], Float]
@@ -35,6 +42,8 @@ class Start:
     state : float64 array of shape (n, state)
     treatment : float64 array of shape (n, 2, d_a)
         Given one and two rows before.
+    doses : float64 array of shape (n, d_a)
+        Sum of those given two rows before and earlier, as `doses_before` tells it.
     first : float64 array of shape (n, d_y)
         Outcome of the first row.
     static : float64 array of shape (n, d_v)
@@ -48,6 +57,7 @@ class Start:
 
     state: Float
     treatment: Float
+    doses: Float
     first: Float
     static: Float
     answers: Float
@@ -71,6 +81,7 @@ def start_at(
     return Start(
         histories.states()[unit, origin],
         np.stack(last, axis=1),
+        doses_before(histories.treatment)[unit, origin],
         histories.outcome[unit, 0],
         histories.static[unit],
         answers[unit, origin],
@@ -133,14 +144,27 @@ def pool_errors(errors: Float, level: Float) -> ErrorPool:
 def draw_ranks(n_paths: int, horizon: int, seed: int) -> Float:
     """Draw which error each path meets at each step, as a share of all, (horizon, n_paths).
 
-    The shares of a step lie in as many strata as there are paths. The same serve every unit and
-    plan, so that a prediction does not depend on who else is asked about.
+    The shares of a step lie in as many strata as there are paths, and normal scores of different steps hardly
+    correlate (Iman & Conover, 1982), where paths are more than steps: what correlates by chance would move the spread
+    of all futures alike. The same serve every unit and plan, so that a prediction does not depend on who else is
+    asked about.
     """
     rng = np.random.RandomState(seed)
-    drawn = [
-        (rng.permutation(n_paths) + rng.uniform(size=n_paths)) / n_paths for _ in range(horizon)
-    ]
-    return np.stack(drawn)
+    order = np.stack([rng.permutation(n_paths) for _ in range(horizon)])
+    if n_paths > horizon:
+        order = _uncorrelated(order)
+    return (order + rng.uniform(size=order.shape)) / n_paths
+
+
+def _uncorrelated(order: Int) -> Int:
+    """Put permutations (k, n) in the order of their normal scores once these do not correlate."""
+    n = order.shape[1]
+    scores = special.ndtri((np.arange(n) + 0.5) / n)
+    for _ in range(_ROUNDS):
+        met = scores[order]
+        root = np.linalg.cholesky(met @ met.T + _JITTER * (scores @ scores) * np.eye(len(order)))
+        order = np.argsort(np.argsort(np.linalg.solve(root, met), axis=1, kind="stable"), axis=1)
+    return order
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +203,29 @@ def find_coins(is_binary: Bool, levels: Float, ranks: Float, seed: int) -> Coins
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """Treatments before a step: one and two rows before, and the sum of those before (n, n_paths or 1, d_a)."""
+
+    last: Float
+    earlier: Float
+    doses: Float
+
+    def then(self, now: Float) -> Given:
+        """Return what was given before the next step."""
+        return Given(now, self.last, add_dose(self.doses, self.last))
+
+
+@dataclass(frozen=True, slots=True)
 class StepRule:
     """A model of the next step, ready to be followed from some starts.
 
     What does not change along a path is worked out once: `fixed` by unit, for no treatment and
-    each treatment (n, 1 + d_a, q), `last` for treatments of the step before (n, d_a, q), `pairs`
-    for treatments given together (n, n_pairs, q), and `by_level` for each treatment what a level below
-    the mean does (n, d_a, d_y, q). Zero where nothing bends: `low` and `high`, what a level below and high above
-    the mean does, without and with each treatment (1 + d_a, d_y, q), and `after`, what each does after each
-    (d_a, d_a, q).
+    each treatment (n, 1 + d_a, q), `last`, `earlier` and `by_doses` for treatments of the step before, of that
+    before it and of long ago (n, d_a, q), `pairs` for treatments given together (n, n_pairs, q), and `by_level`
+    for each treatment what a level below the mean does (n, d_a, d_y, q). Zero where the term did not join: `low`
+    and `high`, what a level below and high above the mean does, without and with each treatment
+    (1 + d_a, d_y, q), `after` and `after_doses`, what each does after each (d_a, d_a, q), and `last_by_level`, what
+    the last still does by the level (d_a, 2 d_y, q).
     """
 
     widths: Widths
@@ -201,6 +239,9 @@ class StepRule:
     low: Float
     high: Float
     after: Float
+    last_by_level: Float
+    by_doses: Float
+    after_doses: Float
 
     @classmethod
     def of(cls, model: StepModel, widths: Widths, start: Start) -> StepRule:
@@ -211,9 +252,12 @@ class StepRule:
         fixed = np.einsum("nyk,kyq->nkq", start.answers, own)
         fixed[:, 0] += block["constant"] + start.first @ block["first"]
         fixed[:, 0] += start.static @ block["static"]
-        by_static = [block[name].reshape(d_a, widths.static, q) for name in _BY_STATIC]
-        fixed[:, 1:] += block["treatment"] + np.einsum("nv,avq->naq", start.static, by_static[0])
-        last = block["before"] + np.einsum("nv,avq->naq", start.static, by_static[1])
+        now, last, earlier = (
+            block[name] + _by_static(start, block[f"{name}_static"], d_a)
+            for name in ("treatment", "before", "earlier")
+        )
+        fixed[:, 1:] += now
+        doses = _filled(block["doses"], (d_a * (1 + widths.static), q))
         by_state = np.zeros((1 + d_a, widths.state, q))
         by_state[0] = block["state"]
         moderated = block["treatment_state"].reshape(d_a, len(widths.moderators), q)
@@ -232,22 +276,27 @@ class StepRule:
             )
             for name in ("low", "high")
         )
-        after = _filled(block["treatment_after"], (d_a, d_a, q))
+        after, after_doses = (
+            _filled(block[f"treatment_{name}"], (d_a, d_a, q)) for name in ("after", "doses")
+        )
         return cls(
-            widths,
-            fixed,
-            last,
-            block["earlier"],
-            pairs,
-            by_state,
-            by_level,
-            by_marks,
-            low,
-            high,
-            after,
+            widths=widths,
+            fixed=fixed,
+            last=last,
+            earlier=earlier,
+            pairs=pairs,
+            by_state=by_state,
+            by_level=by_level,
+            by_marks=by_marks,
+            low=low,
+            high=high,
+            after=after,
+            last_by_level=_filled(block["before_level"], (d_a, len(widths.level), q)),
+            by_doses=doses[:d_a] + _by_static(start, doses[d_a:], d_a),
+            after_doses=after_doses,
         )
 
-    def next_targets(self, state: Float, now: Float, last: Float, earlier: Float) -> Float:
+    def next_targets(self, state: Float, now: Float, given: Given) -> Float:
         """Predict what the next step brings, (n, n_paths, q); treatments may be one for all paths."""
         found: Float = self.fixed[:, 0, None] + state @ self.by_state[0]
         level = level_below(state[..., : self.widths.outcome])
@@ -255,20 +304,35 @@ class StepRule:
             here = self.fixed[:, 1 + j, None] + state @ self.by_state[1 + j]
             here += level @ self.by_level[:, j]
             found += now[..., j, None] * here
-            found += last[..., j, None] * self.last[:, j, None]
-        found += earlier @ self.earlier
+            found += given.last[..., j, None] * self.last[:, j, None]
+            found += given.earlier[..., j, None] * self.earlier[:, j, None]
         for at, (i, j) in enumerate(self.widths.pairs):
             found += (now[..., i] * now[..., j])[..., None] * self.pairs[:, at, None]
-        if self.widths.bends:
-            self._bend(found, level, level_above(state[..., : self.widths.outcome]), now, last)
+        if self.widths.terms:
+            self._add_terms(found, level, state, now, given)
         return found
 
-    def _bend(self, found: Float, low: Float, high: Float, now: Float, last: Float) -> None:
-        """Add what levels far off the mean do, and treatments that follow others."""
+    def _add_terms(self, found: Float, low: Float, state: Float, now: Float, given: Given) -> None:
+        """Add what levels far off the mean do, treatments that follow others, and those of long ago."""
+        high, level = (
+            level_above(state[..., : self.widths.outcome]),
+            state[..., self.widths.level],
+        )
+        full = saturate(given.last, given.doses)
         found += low @ self.low[0] + high @ self.high[0]
         for j in range(self.widths.treatment):
-            bent = low @ self.low[1 + j] + high @ self.high[1 + j] + last @ self.after[j]
+            bent = low @ self.low[1 + j] + high @ self.high[1 + j]
+            bent += given.last @ self.after[j] + full @ self.after_doses[j]
             found += now[..., j, None] * bent
+            found += given.last[..., j, None] * (level @ self.last_by_level[j])
+            found += given.doses[..., j, None] * self.by_doses[:, j, None]
+
+
+def _by_static(start: Start, coef: Float, d_a: int) -> Float:
+    """Return what treatments do by the static columns of units, (n, d_a, q)."""
+    d_v, q = start.static.shape[1], coef.shape[1]
+    found: Float = np.einsum("nv,avq->naq", start.static, coef.reshape(d_a, d_v, q))
+    return found
 
 
 def _filled(coef: Float, shape: tuple[int, ...]) -> Float:
@@ -284,9 +348,6 @@ def _of_pairs(widths: Widths, answers: Float, common: Float, own: Float) -> Floa
         for which, j in enumerate(pair):
             found[:, at] += answers[..., 1 + j] @ coef[at, which]
     return found
-
-
-_BY_STATIC = ("treatment_static", "before_static")
 
 
 def simulate(
@@ -313,11 +374,11 @@ def simulate(
     n, d_y = len(start.state), widths.outcome
     rule = StepRule.of(model, widths, start)
     state = np.repeat(start.state[:, None], n_paths, axis=1)
-    last, earlier = start.treatment[:, None, 0], start.treatment[:, None, 1]
+    given = Given(start.treatment[:, None, 0], start.treatment[:, None, 1], start.doses[:, None])
     found = np.empty((n, n_paths, horizon, d_y))
     for k in range(horizon):
-        now = choose(k, state, last)
-        reached = rule.next_targets(state, now, last, earlier)
+        now = choose(k, state, given.last)
+        reached = rule.next_targets(state, now, given)
         if k < rule.by_marks.shape[1]:
             reached += rule.by_marks[:, k, None]
         chance, thrown = coins.throw(k, (reached[..., :d_y] + state[..., :d_y])[..., coins.columns])
@@ -328,7 +389,7 @@ def simulate(
         state = _advance(widths, state, reached, (start.count + k)[:, None, None])
         found[:, :, k] = reached[..., :d_y]
         found[:, :, k, coins.columns] = chance
-        last, earlier = now, last
+        given = given.then(now)
     return found
 
 

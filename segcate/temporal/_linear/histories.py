@@ -15,15 +15,22 @@ N_CHANGES, N_MARKED = 3, 2
 _LOWEST = -2.0
 # From where, and how far, a level bends what treatments do, in standard deviations above the mean.
 _BEND, _HIGHEST = 1.0, 2.0
-# What may bend the line: how far a level lies below and above the mean, what treatments do there, and after others.
-BENDS = ("low", "treatment_low", "high", "treatment_high", "treatment_after")
+# What is left of a treatment after one more step, in the sum of those given long ago.
+_LEFT = 0.5
+# What may join: how far a level lies below and above the mean, and what treatments do there; what they do after
+# others; what the last ones still do by the level; what those of long ago still do; and what treatments do to
+# those who are full of them.
+TERMS = (
+    *("low", "treatment_low", "high", "treatment_high", "treatment_after"),
+    *("before_level", "doses", "treatment_doses"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Widths:
     """Count the columns: outcomes, covariates, treatments, static, marks of what was missing.
 
-    `bends` names what is read besides, in the order of `BENDS`.
+    `terms` names what is read besides, in the order of `TERMS`.
     """
 
     outcome: int
@@ -31,7 +38,7 @@ class Widths:
     treatment: int
     static: int
     marks: int = 0
-    bends: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
 
     @property
     def targets(self) -> int:
@@ -49,6 +56,13 @@ class Widths:
         d_y, d_x = self.outcome, self.covariates
         mean = (1 + N_CHANGES) * d_y
         found: Int = np.r_[0 : 2 * d_y, mean : mean + d_y + d_x]
+        return found
+
+    @property
+    def level(self) -> Int:
+        """Return the columns of a state that tell the level: outcomes and their running means."""
+        mean = (1 + N_CHANGES) * self.outcome
+        found: Int = np.r_[0 : self.outcome, mean : mean + self.outcome]
         return found
 
     @property
@@ -76,8 +90,9 @@ class Widths:
             "treatment_static": d_a * d_v,
             "treatment_state": d_a * len(self.moderators),
             "before_static": d_a * d_v,
+            "earlier_static": d_a * d_v,
             "marks": self.marks,
-            **{name: size if name in self.bends else 0 for name, size in self._of_bends()},
+            **{name: size if name in self.terms else 0 for name, size in self._of_terms()},
             "own": d_y * (1 + d_a),
             "own_level": d_y * d_a,
             "own_pairs": d_y * 2 * len(self.pairs),
@@ -88,9 +103,11 @@ class Widths:
             for (name, size), end in zip(sizes.items(), ends, strict=True)
         }
 
-    def _of_bends(self) -> list[tuple[str, int]]:
+    def _of_terms(self) -> list[tuple[str, int]]:
         d_y, d_a = self.outcome, self.treatment
-        return list(zip(BENDS, (d_y, d_a * d_y, d_y, d_a * d_y, d_a**2), strict=True))
+        of_level = (d_y, d_a * d_y, d_y, d_a * d_y, d_a**2)
+        of_doses = (d_a * len(self.level), d_a * (1 + self.static), d_a**2)
+        return list(zip(TERMS, of_level + of_doses, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +125,8 @@ class Histories:
         Rows of whose step all is known; None: all.
     marks : float64 array of shape (n, t, 2), or None
         1 where the row's treatments, and where its outcomes or covariates, are missing.
-    bends : tuple of str
-        Which of `BENDS` features hold.
+    terms : tuple of str
+        Which of `TERMS` features hold.
     """
 
     outcome: Float
@@ -119,7 +136,7 @@ class Histories:
     n_steps: Int
     known: Bool | None = None
     marks: Float | None = None
-    bends: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
 
     @property
     def widths(self) -> Widths:
@@ -130,7 +147,7 @@ class Histories:
             self.treatment.shape[2],
             self.static.shape[1],
             0 if self.marks is None else N_MARKED * self.marks.shape[2],
-            self.bends,
+            self.terms,
         )
 
     @property
@@ -183,7 +200,7 @@ def features(histories: Histories) -> Float:
     widths, state = histories.widths, histories.states()
     n, t = state.shape[:2]
     now = histories.treatment
-    last = given_before(now, 1)
+    last, earlier = given_before(now, 1), given_before(now, 2)
     static = np.broadcast_to(histories.static[:, None], (n, t, widths.static))
     first = np.broadcast_to(histories.outcome[:, :1], (n, t, widths.outcome))
     parts = [
@@ -194,16 +211,47 @@ def features(histories: Histories) -> Float:
         first,
         static,
         last,
-        given_before(now, 2),
+        earlier,
         _times(now, static),
         _times(now, state[:, :, widths.moderators]),
         _times(last, static),
+        _times(earlier, static),
         marks_before(histories),
     ]
+    return np.concatenate([*parts, *_of_terms(histories, state, static, last)], axis=2)
+
+
+def _of_terms(histories: Histories, state: Float, static: Float, last: Float) -> list[Float]:
+    """Return the columns of the terms that joined."""
+    now, level = histories.treatment, state[:, :, histories.widths.level]
     low, high = level_below(histories.outcome), level_above(histories.outcome)
-    bends = (low, _times(now, low), high, _times(now, high), _times(now, last))
-    parts += [x for name, x in zip(BENDS, bends, strict=True) if name in histories.bends]
-    return np.concatenate(parts, axis=2)
+    doses = doses_before(now)
+    found = (
+        *(low, _times(now, low), high, _times(now, high), _times(now, last)),
+        *(_times(last, level), np.concatenate([doses, _times(doses, static)], axis=2)),
+        _times(now, saturate(last, doses)),
+    )
+    return [x for name, x in zip(TERMS, found, strict=True) if name in histories.terms]
+
+
+def doses_before(treatment: Float) -> Float:
+    """Sum the treatments given two rows ago and before, halved with each more step."""
+    found = np.zeros_like(treatment)
+    for t in range(2, treatment.shape[1]):
+        found[:, t] = add_dose(found[:, t - 1], treatment[:, t - 2])
+    return found
+
+
+def saturate(last: Float, doses: Float) -> Float:
+    """Return how full of treatments a unit is: d / (1 + d), d the last and what is left of those before."""
+    dose = last + _LEFT * doses
+    found: Float = dose / (1.0 + dose)
+    return found
+
+
+def add_dose(doses: Float, treatment: Float) -> Float:
+    """Return the sum of treatments given long ago, one step later."""
+    return _LEFT * doses + treatment
 
 
 def level_below(outcome: Float) -> Float:

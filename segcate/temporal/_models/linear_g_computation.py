@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_count, check_option, check_seed
-from segcate.temporal._linear.choose_bends import choose_bends
+from segcate.temporal._linear.choose_terms import choose_terms
 from segcate.temporal._linear.futures import (
     Choice,
     ErrorPool,
@@ -22,7 +22,7 @@ from segcate.temporal._linear.futures import (
     simulate,
     start_at,
 )
-from segcate.temporal._linear.histories import BENDS, N_MARKED, Histories, Widths, features
+from segcate.temporal._linear.histories import N_MARKED, TERMS, Histories, Widths, features
 from segcate.temporal._linear.ridge import N_FOLDS, deal_folds
 from segcate.temporal._linear.step_model import FittedSteps, StepModel, fit_steps
 from segcate.temporal._models.estimator import check_treatments, find_transform, name_roles
@@ -48,8 +48,8 @@ _RESAMPLE_PATHS = 20
 # Quantiles at which weights of those who stay are cut off.
 _CLIP = (0.01, 0.99)
 _PARTS = ("pooled", "covariance", "noise", "coef")
-# The second model, in which all bends that may.
-_BENT = -1
+# The second model, in which all terms stand that may join.
+_SECOND = -1
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -81,9 +81,9 @@ class LinearGComputation(StoredModel):
     ----------
     transform_ : str
         The scale on which outcomes were learned.
-    bends_ : tuple of str
-        Where the line bends, chosen on units left out: "low", "high", "treatment_low", "treatment_high",
-        "treatment_after" (Notes).
+    terms_ : tuple of str
+        What joined the line, chosen on units left out: "low", "treatment_low", "high", "treatment_high",
+        "treatment_after", "before_level", "doses", "treatment_doses" (Notes).
     coef_ : float64 array of shape (n_features, n_outcomes + n_covariates)
         Of the changes of scaled outcomes and of the next scaled covariates.
     penalty_ : float64 array of shape (n_outcomes + n_covariates,)
@@ -105,12 +105,13 @@ class LinearGComputation(StoredModel):
     Notes
     -----
     What is predicted is a mean: futures are simulated on the scale of the transform, errors added,
-    turned back and then averaged. The same errors serve every unit and plan.
+    turned back and then averaged. The same errors serve every unit and plan; those of different steps are drawn so that
+    they hardly correlate by chance (Iman & Conover, 1982).
 
     Let z be the scaled outcome. The features of a step are treatments and their pairs; z, its last
     three changes, its running mean and its first value (Wooldridge, 2005); covariates and their running
     means; static columns; the treatments of the two steps before; products of treatments with static
-    columns, z, its last change and running mean, and covariates; products of the last treatments with
+    columns, z, its last change and running mean, and covariates; products of the treatments of both steps before with
     static columns; and the unit's own answers: random coefficients of a constant and of each treatment,
     their mean given the unit's changes so far (Laird & Ware, 1982). Answers to treatments are also multiplied by
     how far z lies below its mean, where a scale flattens what a treatment does, and by the other treatment of
@@ -123,14 +124,16 @@ class LinearGComputation(StoredModel):
     Where the errors of units have long tails, they follow Student's t of six degrees while the law of own answers
     is estimated (Lange, Little & Taylor, 1989).
 
-    **Where the line bends.** Five terms may join: how far z lies below its mean, and beyond a standard deviation
-    above it (two at most); both times each treatment, so that what a treatment does may set in or fade there; and
-    each treatment times those of the step before, as for an effect that wears off when it is repeated. One after
+    **What may join.** Eight terms: how far z lies below its mean, and beyond a standard deviation above it (two at
+    most); both times each treatment, so that what a treatment does may set in or fade there; each treatment times
+    those of the step before, as for an effect that wears off when it is repeated; treatments of the step before
+    times z and its running mean; treatments given two steps ago and before, halved with each more step, with
+    static columns, as for effects that last; and each treatment times d / (1 + d), d the dose of all before. One after
     the other, a term is taken if next outcomes of units left out are predicted better with it, by two standard errors
-    over units. `bends_` names them. On linear worlds none of them is taken, mostly; all together they do harm there.
+    over units. `terms_` names them. On linear worlds none of them is taken, mostly; all together they do harm there.
 
     Intervals come from a bootstrap over units, on the scale and with the terms that were chosen once, and from a
-    **second model**, in which all five terms stand. The variance is W + B + D^2: W that of the mean over the units
+    **second model**, in which all terms stand. The variance is W + B + D^2: W that of the mean over the units
     asked about, B that of their mean effect over resamples, D the difference between the averages of the second model
     and the estimate, with Student's t of one degree of freedom less than resamples. `effect_interval` and
     `segment_effects` warn where D is beyond chance: the average effect then hangs on which of the two is right.
@@ -147,6 +150,9 @@ class LinearGComputation(StoredModel):
     ----------
     Robins, J. (1986). A new approach to causal inference in mortality studies with a sustained
     exposure period. Mathematical Modelling, 7, 1393-1512.
+
+    Iman, R. L., & Conover, W. J. (1982). A distribution-free approach to inducing rank correlation among
+    input variables. Communications in Statistics B, 11(3), 311-334.
 
     Laird, N. M., & Ware, J. H. (1982). Random-effects models for longitudinal data. Biometrics,
     38(4), 963-974.
@@ -176,7 +182,7 @@ class LinearGComputation(StoredModel):
     leaving: str | None = None
     random_state: Any = None
 
-    bends_: tuple[str, ...] = field(init=False)
+    terms_: tuple[str, ...] = field(init=False)
     coef_: Float = field(init=False)
     penalty_: Float = field(init=False)
     answer_covariance_: Float = field(init=False)
@@ -227,14 +233,14 @@ class LinearGComputation(StoredModel):
         fold = deal_folds(data.n_units, int(rng.randint(2**31 - 1)))
         weights = _resampled(data.n_units, self.n_bootstraps, rng)
         row_weights = self._row_weights(data)
-        self.bends_ = choose_bends(histories, fold, row_weights)
-        histories = replace(histories, bends=self.bends_)
+        self.terms_ = choose_terms(histories, fold, row_weights)
+        histories = replace(histories, terms=self.terms_)
         fitted = fit_steps(histories, fold, weights, row_weights)
         self._bounds = self._find_bounds(data, histories)
         self._keep(fitted, histories, rng)
         if self.n_bootstraps:
-            bent = fit_steps(replace(histories, bends=BENDS), fold, weights[:1], row_weights)
-            self._bent = {name: getattr(bent.models[0], name) for name in _PARTS}
+            second = fit_steps(replace(histories, terms=TERMS), fold, weights[:1], row_weights)
+            self._second = {name: getattr(second.models[0], name) for name in _PARTS}
         return self
 
     def transform(self, panel: Any, *, origin: Any = "last") -> Float:
@@ -280,7 +286,7 @@ class LinearGComputation(StoredModel):
         x = data.covariates
         return replace(data, covariates=np.where(self._logs, np.sign(x) * np.log1p(np.abs(x)), x))
 
-    def _histories(self, data: Panel, bends: tuple[str, ...] = ()) -> Histories:
+    def _histories(self, data: Panel, terms: tuple[str, ...] = ()) -> Histories:
         data, scaling = self._with_logs(data), self.scaling_
         marks = missing_marks(data) if self.coding_.n_marks else None
         return Histories(
@@ -291,7 +297,7 @@ class LinearGComputation(StoredModel):
             data.n_steps,
             data.is_learned,
             marks,
-            bends,
+            terms,
         )
 
     def _find_bounds(self, data: Panel, histories: Histories) -> Float:
@@ -329,14 +335,14 @@ class LinearGComputation(StoredModel):
         return self.n_bootstraps
 
     def _model(self, i: int) -> StepModel:
-        """Return the model of all units (0), of a resample, or the one that bends (-1)."""
-        if i == _BENT:
-            return StepModel(**self._bent)
+        """Return the model of all units (0), of a resample, or the second one (-1)."""
+        if i == _SECOND:
+            return StepModel(**self._second)
         return StepModel(**{name: values[i] for name, values in self._fits.items()})
 
     def _starts(self, panel: Panel, origins: Int, models: Sequence[int] = (0,)) -> list[Start]:
         """Return where futures begin, units and their origins in one axis, by each model."""
-        histories = self._histories(panel, BENDS if _BENT in models else self.bends_)
+        histories = self._histories(panel, TERMS if _SECOND in models else self.terms_)
         columns = features(histories)
         n, n_origins = origins.shape
         unit = np.repeat(np.arange(n), n_origins)
@@ -361,7 +367,7 @@ class LinearGComputation(StoredModel):
     ) -> Float | None:
         if self.n_bootstraps == 0:
             return None
-        found: Float = self._apart(panel, origins, plan, reference, (_BENT,))[0]
+        found: Float = self._apart(panel, origins, plan, reference, (_SECOND,))[0]
         return found
 
     def _apart(
@@ -402,7 +408,7 @@ class LinearGComputation(StoredModel):
         pool = ErrorPool(self.errors_, self._edges)
         scaling = self.scaling_
         coins = find_coins(scaling.is_binary, scaling.binary_levels, ranks, self._simulation_seed)
-        widths = replace(self._widths, bends=BENDS) if i == _BENT else self._widths
+        widths = replace(self._widths, terms=TERMS) if i == _SECOND else self._widths
         paths = simulate(self._model(i), widths, start, pool, ranks, self._bounds, coins, choose)
         found: Float = self.scaling_.decode_outcome(paths).mean(axis=1)
         return found
@@ -412,7 +418,7 @@ class LinearGComputation(StoredModel):
         roles = self._roles
         return Widths(
             len(roles.outcome), len(roles.covariates), len(roles.treatment), len(self._static_names),
-            N_MARKED * self.coding_.n_marks, self.bends_,
+            N_MARKED * self.coding_.n_marks, self.terms_,
         )  # fmt: skip
 
     def _choice(self, plan: Float | Rule, panel: Panel, n_origins: int, rows: slice) -> Choice:
@@ -456,12 +462,12 @@ class LinearGComputation(StoredModel):
         return np.broadcast_to(flags[:, None], shape)
 
     def _fit_header(self) -> dict[str, Any]:
-        return {"simulation_seed": self._simulation_seed, "bends": list(self.bends_)}
+        return {"simulation_seed": self._simulation_seed, "terms": list(self.terms_)}
 
     def _fit_arrays(self) -> Arrays:
         fits = {f"weight.{name}": values for name, values in self._fits.items()}
         if self.n_bootstraps:
-            fits |= {f"weight.bent.{name}": values for name, values in self._bent.items()}
+            fits |= {f"weight.second.{name}": values for name, values in self._second.items()}
         return fits | {
             "weight.errors": self.errors_,
             "weight.edges": self._edges,
@@ -473,12 +479,12 @@ class LinearGComputation(StoredModel):
     def _take_fit(self, header: dict[str, Any], arrays: Arrays) -> None:
         self._fits = {name: arrays[f"weight.{name}"] for name in _PARTS}
         if self.n_bootstraps:
-            self._bent = {name: arrays[f"weight.bent.{name}"] for name in _PARTS}
+            self._second = {name: arrays[f"weight.second.{name}"] for name in _PARTS}
         self.errors_, self._bounds = arrays["weight.errors"], arrays["weight.bounds"]
         self._edges = arrays["weight.edges"]
         self.penalty_, self._logs = arrays["weight.penalty"], arrays["logs"]
         self._simulation_seed = int(header["simulation_seed"])
-        self.bends_ = tuple(name for name in BENDS if name in header["bends"])
+        self.terms_ = tuple(name for name in TERMS if name in header["terms"])
         self.coef_ = self._fits["coef"][0]
         self.answer_covariance_ = self._fits["covariance"][0]
         expected = (self._widths.features, self._widths.targets)

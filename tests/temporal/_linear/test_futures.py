@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import special
 
 from segcate.temporal._linear.futures import (
     ErrorPool,
@@ -13,13 +14,13 @@ from segcate.temporal._linear.futures import (
     simulate,
     start_at,
 )
-from segcate.temporal._linear.histories import BENDS, Histories, features, own_features
+from segcate.temporal._linear.histories import TERMS, Histories, features, own_features
 from segcate.temporal._linear.step_model import StepModel
 
 HORIZON, N_PATHS = 4, 5
 
 
-def some_histories(n=4, t=6, *, has_gaps=False, bends=()):
+def some_histories(n=4, t=6, *, has_gaps=False, terms=()):
     rng = np.random.default_rng(0)
     marks = np.random.default_rng(3).integers(0, 2, (n, t, 2)).astype(float)
     return Histories(
@@ -29,7 +30,7 @@ def some_histories(n=4, t=6, *, has_gaps=False, bends=()):
         rng.normal(size=(n, 2)),
         np.full(n, t),
         marks=marks if has_gaps else None,
-        bends=bends,
+        terms=terms,
     )
 
 
@@ -54,7 +55,7 @@ def write_on(model, histories, i, origin, plan, errors, bounds):
     known = Histories(
         cut(histories.outcome), cut(histories.covariates), cut(histories.treatment),
         histories.static[i : i + 1], np.array([origin + 1]),
-        marks=None if histories.marks is None else cut(histories.marks), bends=histories.bends,
+        marks=None if histories.marks is None else cut(histories.marks), terms=histories.terms,
     )  # fmt: skip
     answers = model.answers(known, features(known))[:, -1:]
     for k in range(HORIZON):
@@ -81,16 +82,22 @@ def write_on(model, histories, i, origin, plan, errors, bounds):
         marks = known.marks
         if marks is not None:
             marks = np.concatenate([marks, np.zeros((1, 1, 2))], axis=1)
-        known = Histories(*grown, known.static, known.n_steps + 1, marks=marks, bends=known.bends)
+        known = Histories(*grown, known.static, known.n_steps + 1, marks=marks, terms=known.terms)
     return known.outcome[0, -HORIZON:]
 
 
 @pytest.mark.parametrize(
-    ("has_gaps", "bends"),
-    [(False, ()), (True, ()), (False, BENDS), (True, ("low", "treatment_after"))],
+    ("has_gaps", "terms"),
+    [
+        (False, ()),
+        (True, ()),
+        (False, TERMS),
+        (True, ("low", "treatment_after")),
+        (False, ("before_level", "doses")),
+    ],
 )
-def test_futures_equal_histories_written_on(has_gaps, bends):
-    histories = some_histories(has_gaps=has_gaps, bends=bends)
+def test_futures_equal_histories_written_on(has_gaps, terms):
+    histories = some_histories(has_gaps=has_gaps, terms=terms)
     widths = histories.widths
     model = some_model(widths)
     rng = np.random.default_rng(2)
@@ -143,6 +150,21 @@ def test_each_stratum_of_ranks_is_met_once_a_step():
     ranks = draw_ranks(20, 3, 0)
     np.testing.assert_array_equal(np.sort((ranks * 20).astype(int), axis=1), [np.arange(20)] * 3)
     np.testing.assert_array_equal(draw_ranks(20, 3, 0), ranks)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ranks_of_different_steps_hardly_correlate(seed):
+    scores = special.ndtri(draw_ranks(100, 6, seed))
+    # By chance the largest of 15 is about 0.2, and the variance of a sum of six off by a fifth.
+    assert np.abs(np.corrcoef(scores) - np.eye(6)).max() < 0.03
+    assert scores.sum(axis=0).var() == pytest.approx(6 * scores.var(), rel=0.03)
+
+
+@pytest.mark.parametrize(("n_paths", "horizon"), [(1, 3), (3, 3), (3, 8), (6, 5)])
+def test_few_paths_have_ranks_too(n_paths, horizon):
+    ranks = draw_ranks(n_paths, horizon, 0)
+    expected = [np.arange(n_paths)] * horizon
+    np.testing.assert_array_equal(np.sort((ranks * n_paths).astype(int), axis=1), expected)
 
 
 def test_as_many_paths_are_1_as_the_probability_says():

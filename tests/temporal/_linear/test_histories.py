@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from segcate.temporal._linear.histories import BENDS, Histories, features, own_features
+from segcate.temporal._linear.histories import TERMS, Histories, features, own_features
 
 
 def two_units():
@@ -37,22 +37,28 @@ def by_hand(histories, i, t):
     row += [a[t, j] * value for j in range(2) for value in v]
     row += [a[t, j] * value for j in range(2) for value in (z[t], changes[0], mean, *x[t])]
     row += [last[j] * value for j in range(2) for value in v]
+    row += [earlier[j] * value for j in range(2) for value in v]
+    dose = sum((0.5 ** (k - 1) * a[t - k] for k in range(1, t + 1)), np.zeros(2))
+    doses = sum((0.5 ** (k - 2) * a[t - k] for k in range(2, t + 1)), np.zeros(2))
     low, high = min(max(z[t], -2.0), 0.0), min(max(z[t] - 1.0, 0.0), 2.0)
-    bends = {
+    terms = {
         "low": [low], "treatment_low": [a[t, 0] * low, a[t, 1] * low],
         "high": [high], "treatment_high": [a[t, 0] * high, a[t, 1] * high],
         "treatment_after": [a[t, j] * last[k] for j in range(2) for k in range(2)],
+        "before_level": [last[j] * value for j in range(2) for value in (z[t], mean)],
+        "doses": [*doses, *(doses[j] * value for j in range(2) for value in v)],
+        "treatment_doses": [a[t, j] * dose[k] / (1 + dose[k]) for j in range(2) for k in range(2)],
     }  # fmt: skip
-    for name in histories.bends:
-        row += bends[name]
+    for name in histories.terms:
+        row += terms[name]
     return row
 
 
-@pytest.mark.parametrize("bends", [(), ("treatment_low", "high"), BENDS])
-def test_features_are_those_that_the_docstring_lists(bends):
+@pytest.mark.parametrize("terms", [(), ("treatment_low", "high"), TERMS])
+def test_features_are_those_that_the_docstring_lists(terms):
     histories = two_units()
     outcome = 2.0 * histories.outcome  # some lie more than two standard deviations off
-    histories = replace(histories, outcome=outcome, bends=bends)
+    histories = replace(histories, outcome=outcome, terms=terms)
     assert outcome.min() < -2 < 1 < outcome.max()
     found = features(histories)
     for i, n_steps in enumerate(histories.n_steps):

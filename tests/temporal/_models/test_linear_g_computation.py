@@ -84,7 +84,7 @@ def wearing_off(n=400, t=12, seed=0):
 def test_an_effect_that_wears_off_is_found():
     panel, truth = wearing_off()
     model = LinearGComputation("a", "y", horizon=3, random_state=0).fit(panel)
-    assert "treatment_after" in model.bends_
+    assert "treatment_after" in model.terms_
     last = model.effect_interval(panel, ALWAYS, NEVER).iloc[-1]
     # Without the product of treatments in a row: more than 0.1 above the truth.
     assert abs(last["effect"] - truth) < 0.1
@@ -93,7 +93,7 @@ def test_an_effect_that_wears_off_is_found():
 
 def test_a_model_whose_line_does_not_bend_is_doubted_where_it_should(monkeypatch):
     panel, truth = wearing_off()
-    monkeypatch.setattr(linear_g_computation, "choose_bends", lambda *_: ())
+    monkeypatch.setattr(linear_g_computation, "choose_terms", lambda *_: ())
     model = LinearGComputation("a", "y", horizon=3, random_state=0).fit(panel)
     with pytest.warns(SegcateWarning, match="by a second model in which treatments may wear off"):
         last = model.effect_interval(panel, ALWAYS, NEVER).iloc[-1]
@@ -106,7 +106,7 @@ def test_an_effect_that_sets_in_below_a_threshold_is_found():
     found = []
     for here in worlds:
         model = LinearGComputation(**here.roles, n_bootstraps=0, random_state=0).fit(here.training)
-        assert "treatment_low" in model.bends_
+        assert "treatment_low" in model.terms_
         effect = model.effect(here.fresh, here.plan, here.reference)
         last = effect.loc[effect["step"] == 4, "effect"].to_numpy()
         found.append(agreement(last, here.truth))

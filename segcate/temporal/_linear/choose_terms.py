@@ -1,4 +1,4 @@
-"""Choose where the line bends: terms stay out unless units left out are predicted better with them."""
+"""Choose which terms join the line: they stay out unless units left out are predicted better with them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from segcate._inputs.arrays import Float, Int
-from segcate.temporal._linear.histories import BENDS, Histories
+from segcate.temporal._linear.histories import TERMS, Histories
 from segcate.temporal._linear.step_model import fit_steps
 
 # Units that the choice looks at.
@@ -16,14 +16,14 @@ _MOST_UNITS = 2000
 _MARGIN = 2.0
 
 
-def choose_bends(
+def choose_terms(
     histories: Histories, fold: Int, row_weights: Float | None = None
 ) -> tuple[str, ...]:
-    """Choose among `BENDS`, one after the other, each beside those chosen before.
+    """Choose among `TERMS`, one after the other, each beside those chosen before.
 
     Parameters
     ----------
-    histories : Histories without bends
+    histories : Histories without terms
     fold : intp array of shape (n,)
     row_weights : float64 array of shape (n, t), or None
         How much each row counts.
@@ -41,12 +41,12 @@ def choose_bends(
     chosen: tuple[str, ...] = ()
     before = _squared_errors(histories, fold, row_weights)
     size = np.maximum(before.mean(axis=(0, 1)), np.finfo(float).tiny)
-    for name in BENDS:
-        with_it = replace(histories, bends=(*chosen, name))
+    for name in TERMS:
+        with_it = replace(histories, terms=(*chosen, name))
         after = _squared_errors(with_it, fold, row_weights)
         gain = ((before - after) / size).sum(axis=(1, 2))
         if gain.mean() > _MARGIN * gain.std() / np.sqrt(len(gain)):
-            chosen, before = with_it.bends, after
+            chosen, before = with_it.terms, after
     return chosen
 
 
@@ -67,5 +67,5 @@ def _take(histories: Histories, units: Int) -> Histories:
         histories.outcome[units], histories.covariates[units], histories.treatment[units],
         histories.static[units], histories.n_steps[units],
         None if known is None else known[units], None if marks is None else marks[units],
-        histories.bends,
+        histories.terms,
     )  # fmt: skip
