@@ -171,6 +171,32 @@ def test_effects_of_any_plan_are_those_of_the_world(monkeypatch, name):
     assert len(here.group) == len(found) == here.fresh.iloc[:, 0].nunique()
 
 
+def test_the_truth_of_minutes_is_what_is_simulated(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from temporal_cells import minutes as module
+
+    monkeypatch.setattr(module, "SHOCK", 0.0)
+    monkeypatch.setattr(module, "SHAPE", 1e12)  # minutes are read without an error
+    monkeypatch.setattr(module, "AWAY", 0.0)
+    world = module.minutes(200, 2.0, 0)
+    rows = world.panel[world.panel.groupby("id")["t"].transform("size") == module.N_WEEKS]
+    spent, given = (
+        rows.pivot(index="id", columns="t", values=name).to_numpy()
+        for name in ("minutes", "playlist")
+    )
+    first = rows.drop_duplicates("id")
+    is_alone = rows.groupby("id")["trial"].sum().to_numpy() == 0  # plans give no trials
+    assert is_alone.sum() > 3
+    for week in (3, 8):
+        at = first["id"].to_numpy()[is_alone]
+        log = (np.log(spent[is_alone, week]) - 3.5) / 0.6
+        stood = replace(world, habit=log, before=np.column_stack([given[is_alone, week - 1], 0 * log]),
+                        subscription=world.subscription[at], years=world.years[at], mean=world.mean[at])  # fmt: skip
+        for row, plan in enumerate(given[is_alone, week : week + 3]):
+            expected = stood.expected([int(a) for a in plan], n_draws=1)[row]
+            assert spent[is_alone][row, week + 3] == pytest.approx(expected, rel=0.01)
+
+
 def test_the_published_size_is_trained_as_its_authors_did(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     pytest.importorskip("torch")
