@@ -178,7 +178,7 @@ def test_the_truth_of_minutes_is_what_is_simulated(monkeypatch):
     monkeypatch.setattr(module, "SHOCK", 0.0)
     monkeypatch.setattr(module, "SHAPE", 1e12)  # minutes are read without an error
     monkeypatch.setattr(module, "AWAY", 0.0)
-    world = module.minutes(200, 2.0, 0)
+    world = module.minutes(1000, 2.0, 0)
     rows = world.panel[world.panel.groupby("id")["t"].transform("size") == module.N_WEEKS]
     spent, given = (
         rows.pivot(index="id", columns="t", values=name).to_numpy()
@@ -186,7 +186,7 @@ def test_the_truth_of_minutes_is_what_is_simulated(monkeypatch):
     )
     first = rows.drop_duplicates("id")
     is_alone = rows.groupby("id")["trial"].sum().to_numpy() == 0  # plans give no trials
-    assert is_alone.sum() > 3
+    assert is_alone.sum() > 10
     for week in (3, 8):
         at = first["id"].to_numpy()[is_alone]
         log = (np.log(spent[is_alone, week]) - 3.5) / 0.6
