@@ -12,16 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from segcate._inputs.arrays import Float, Int
 from segcate._inputs.parameters import check_count, check_option, check_seed
 from segcate.temporal._linear.choose_terms import choose_terms
-from segcate.temporal._linear.futures import (
-    Choice,
-    ErrorPool,
-    Start,
-    draw_ranks,
-    find_coins,
-    pool_errors,
-    simulate,
-    start_at,
-)
+from segcate.temporal._linear.draws import ErrorPool, draw_ranks, find_coins, pool_errors
+from segcate.temporal._linear.futures import Choice, Start, simulate, start_at
 from segcate.temporal._linear.histories import N_MARKED, TERMS, Histories, Widths, features
 from segcate.temporal._linear.ridge import N_FOLDS, deal_folds
 from segcate.temporal._linear.step_model import FittedSteps, StepModel, fit_steps
