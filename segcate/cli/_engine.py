@@ -168,9 +168,18 @@ def engine_errors() -> Iterator[None]:
         for module, name, option in _OTHERS_ERRORS:
             kind = getattr(sys.modules.get(module), name, None)
             if kind is not None and isinstance(error, kind):
-                first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                raise UserError(f"{option}: {first}") from error
+                raise UserError(f"{option}: {_first_line(error)}") from error
         raise
+
+
+def _first_line(error: Exception) -> str:
+    """Return the line that says what failed: the last cause of Java, else the first line that is no mere call."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    causes = [line for line in lines if line.startswith("Caused by: ")]
+    if causes:
+        return causes[-1].removeprefix("Caused by: ")
+    is_call = lines[0].startswith("An error occurred while calling") and len(lines) > 1
+    return lines[1].removeprefix(": ") if is_call else lines[0]
 
 
 def _run(options: dict[str, Any], progress: Progress) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segcate.cli._engine import CountedPasses, Table, stopped_by_signals
+from segcate.cli._engine import CountedPasses, Table, engine_errors, stopped_by_signals
+from segcate.cli._problems import UserError
 from segcate.effects import EffectTable, SegmentMatching
 from segcate.matching import PropensityMatcher
 from tests.helpers.command_line import error_of, run
@@ -74,6 +75,24 @@ def test_errors_in_the_middle_of_a_query_come_as_one_line(folder, capsys):
     query = f"select *, cast(region as int) as code from '{folder}/*.parquet'"
     told = error_of(capsys, "run", *COLUMNS, "--engine", "duckdb", "--sql", query)
     assert "--sql: Conversion Error: Could not convert string" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Could not read.\n\tat org.apache", "--engine spark: Could not read."),
+        ("An error occurred while calling o7.\n: java.io.E: gone\n\tat x", "--engine spark: java.io.E: gone"),
+        ("Lost.\n\tat x\nCaused by: A: b\n\tat y\nCaused by: C: damaged\n", "--engine spark: C: damaged"),
+        ("", "--engine spark: Py4JError"),
+    ],
+)  # fmt: skip
+def test_errors_of_spark_are_told_by_the_line_that_says_what_failed(text, said):
+    protocol = pytest.importorskip("py4j.protocol")
+    with pytest.raises(UserError) as told, engine_errors():
+        raise protocol.Py4JError(text)
+    assert str(told.value) == said
+    with pytest.raises(KeyError), engine_errors():
+        raise KeyError(text)
 
 
 def test_segments_are_found_on_a_sample(folder, capsys):
