@@ -11,7 +11,7 @@ from segcate.temporal._linear.histories import TERMS, Histories
 from segcate.temporal._linear.step_model import fit_steps
 
 # Units that the choice looks at.
-_MOST_UNITS = 2000
+_MOST_UNITS = 8000
 # Standard errors by which units left out must be predicted better.
 _MARGIN = 2.0
 
