@@ -131,12 +131,12 @@ class LinearGComputation(StoredModel):
     `segment_effects` warn where D is beyond chance: the average effect then hangs on which of the two is right.
 
     It is right where the next step is nearly linear on some scale, but for such terms. **Where it fails**: where
-    outcomes are noisy readings of what a treatment moves, effects fade too soon. On simulated minutes, a world that
-    nothing was chosen on, means are an eighth to a quarter too small, and 95 % intervals hold 77 of 90 truths without
-    and 86 of 90 with confounding (500 units); on confounded orders, where a treatment acts two steps later on one kind
-    of unit, means are a fifth too small and 69 of 90 hold. On customers under strong confounding the mean after four
-    months is an eighth too small, and 93 % hold. In other simulated worlds 91 to 99 % hold. Figures stand on the page
-    of measurements of the guide.
+    outcomes are noisy readings of what a treatment moves, effects fade too soon, and zeros that come whatever the level
+    are no reading at all. On simulated minutes of that kind, a world that nothing was chosen on, means are an eighth to
+    a quarter too small, and 95 % intervals hold 77 of 90 truths without and 86 of 90 with confounding (500 units); on
+    confounded orders, where a treatment acts two steps later on one kind of unit, means are a fifth too small and 69 of
+    90 hold. On customers under strong confounding the mean after four months is an eighth too small, and 93 % hold. In
+    other simulated worlds 91 to 99 % hold. Figures stand on the page of measurements of the guide.
 
     References
     ----------
