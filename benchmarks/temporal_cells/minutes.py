@@ -1,4 +1,4 @@
-"""Minutes of a listening app week by week: a world drawn up after features and terms were frozen.
+"""Minutes of a listening app week by week: a world drawn up after terms were frozen, before zeros stood apart.
 
 A hidden habit follows itself and its listener's mean. A playlist lifts it in the next week and half as much in the
 week after, the less the longer the listener has been there; a trial lifts it for listeners without a subscription,

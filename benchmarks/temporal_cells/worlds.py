@@ -11,7 +11,7 @@ pairs         0.5 a + 0.3 b - 0.8 a b: each treatment helps alone, and both toge
 nothing       0
 
 Orders and bought are those of `temporal_cells.orders`: nothing was chosen on them at first, then treatments of long
-ago were. Minutes are those of `temporal_cells.minutes`, drawn up after that: nothing was chosen on them.
+ago were. Minutes are those of `temporal_cells.minutes`, drawn up after that; what they showed of zeros was mended.
 """
 
 from __future__ import annotations

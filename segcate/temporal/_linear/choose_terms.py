@@ -33,6 +33,7 @@ def choose_terms(
     A term is taken where it lowers the squared errors of next outcomes on folds left out by more than two
     standard errors over units. The errors are those of the whole model of the next step, own answers included.
     """
+    histories = replace(histories, zeros=None)
     n = len(fold)
     if n > _MOST_UNITS:
         some = np.sort(np.random.RandomState(0).choice(n, _MOST_UNITS, replace=False))

@@ -139,7 +139,7 @@ class StepRule:
     def of(cls, model: StepModel, widths: Widths, start: Start) -> StepRule:
         """Read the coefficients by block."""
         block = {name: model.coef[at] for name, at in widths.blocks().items()}
-        q, d_a, d_y = widths.targets, widths.treatment, widths.outcome
+        q, d_a, d_y = widths.equations, widths.treatment, widths.outcome
         own = block["own"].reshape(1 + d_a, d_y, q)
         fixed = np.einsum("nyk,kyq->nkq", start.answers, own)
         fixed[:, 0] += block["constant"] + start.first @ block["first"]
@@ -234,7 +234,7 @@ def _filled(coef: Float, shape: tuple[int, ...]) -> Float:
 
 def _of_pairs(widths: Widths, answers: Float, common: Float, own: Float) -> Float:
     """Return what pairs of treatments do to each unit, (n, n_pairs, q)."""
-    coef = own.reshape(len(widths.pairs), 2, widths.outcome, widths.targets)
+    coef = own.reshape(len(widths.pairs), 2, widths.outcome, widths.equations)
     found = np.repeat(common[None], len(answers), axis=0)
     for at, pair in enumerate(widths.pairs):
         for which, j in enumerate(pair):
@@ -251,10 +251,11 @@ def simulate(
     bounds: Float,
     coins: Coins,
     choose: Choice,
-) -> Float:
-    """Simulate futures with errors added, (n, n_paths, horizon, d_y), scaled.
+) -> tuple[Float, Float]:
+    """Simulate futures with errors added, (n, n_paths, horizon, d_y), scaled, and chances of zeros that stand apart.
 
-    Of binary outcomes it returns probabilities, while paths go on from throws.
+    Of binary outcomes it returns probabilities, while paths go on from throws. Chances of zeros have shape
+    (n, n_paths, horizon, k); paths go on from the level.
 
     Parameters
     ----------
@@ -268,11 +269,14 @@ def simulate(
     state = np.repeat(start.state[:, None], n_paths, axis=1)
     given = Given(start.treatment[:, None, 0], start.treatment[:, None, 1], start.doses[:, None])
     found = np.empty((n, n_paths, horizon, d_y))
+    zeros = np.empty((n, n_paths, horizon, widths.zeros))
     for k in range(horizon):
         now = choose(k, state, given.last)
         reached = rule.next_targets(state, now, given)
         if k < rule.by_marks.shape[1]:
             reached += rule.by_marks[:, k, None]
+        zeros[:, :, k] = np.clip(reached[..., widths.targets :], 0.0, 1.0)
+        reached = reached[..., : widths.targets]
         chance, thrown = coins.throw(k, (reached[..., :d_y] + state[..., :d_y])[..., coins.columns])
         reached += pool.at(state[..., 0], ranks[k])
         reached[..., :d_y] += state[..., :d_y]
@@ -282,7 +286,7 @@ def simulate(
         found[:, :, k] = reached[..., :d_y]
         found[:, :, k, coins.columns] = chance
         given = given.then(now)
-    return found
+    return found, zeros
 
 
 def _advance(widths: Widths, state: Float, reached: Float, count: Float) -> Float:

@@ -30,7 +30,7 @@ TERMS = (
 class Widths:
     """Count the columns: outcomes, covariates, treatments, static, marks of what was missing.
 
-    `terms` names what is read besides, in the order of `TERMS`.
+    `terms` names what is read besides, in the order of `TERMS`; `zeros` counts the outcomes whose zeros stand apart.
     """
 
     outcome: int
@@ -39,6 +39,12 @@ class Widths:
     static: int
     marks: int = 0
     terms: tuple[str, ...] = ()
+    zeros: int = 0
+
+    @property
+    def equations(self) -> int:
+        """Count the equations, those of zeros that stand apart last."""
+        return self.targets + self.zeros
 
     @property
     def targets(self) -> int:
@@ -127,6 +133,10 @@ class Histories:
         1 where the row's treatments, and where its outcomes or covariates, are missing.
     terms : tuple of str
         Which of `TERMS` features hold.
+    zeros : float64 array of shape (n, t, k), or None
+        1 where an outcome whose zeros stand apart is zero; its level holds the last one.
+    watched : bool array of shape (n, t), or None
+        Rows of whose step all is known but, where the next outcome is zero, its level.
     """
 
     outcome: Float
@@ -137,6 +147,8 @@ class Histories:
     known: Bool | None = None
     marks: Float | None = None
     terms: tuple[str, ...] = ()
+    zeros: Float | None = None
+    watched: Bool | None = None
 
     @property
     def widths(self) -> Widths:
@@ -148,6 +160,7 @@ class Histories:
             self.static.shape[1],
             0 if self.marks is None else N_MARKED * self.marks.shape[2],
             self.terms,
+            0 if self.zeros is None else self.zeros.shape[2],
         )
 
     @property

@@ -27,8 +27,9 @@ class StepModel:
     covariance : float64 array of shape (d_y, 1 + d_a, 1 + d_a)
     noise : float64 array of shape (d_y,)
         Law of the own answers, an outcome at a time.
-    coef : float64 array of shape (p + own, d_y + d_x)
-        Of the changes of outcomes and of the next covariates, own answers last.
+    coef : float64 array of shape (p + own, d_y + d_x + k)
+        Of the changes of outcomes, of the next covariates, and of chances of zeros that stand apart; own answers
+        last.
     """
 
     pooled: Float
@@ -81,6 +82,7 @@ def fit_steps(
     columns = np.concatenate([pooled, targets], axis=2)
     root = 1.0 if row_weights is None else np.sqrt(row_weights)[..., None]
     sums = sums_by_fold(columns * root, fold, weights)
+    chances = _fit_zeros(histories, fold, weights, root)
     models: list[StepModel] = []
     laws: list[AnswerLaw] | None = None
     has_tails = np.zeros(widths.outcome, dtype=bool)
@@ -101,7 +103,7 @@ def fit_steps(
                 first.coef,
                 np.stack([law.covariance for law in laws]),
                 np.array([law.noise for law in laws]),
-                full.coef,
+                np.concatenate([full.coef, chances[i]], axis=1),
             )
         )
         if i == 0:
@@ -109,6 +111,22 @@ def fit_steps(
             everything = np.concatenate([pooled, own, targets], axis=2)
             errors = held_out_errors(everything, full, fold)[is_learned]
     return FittedSteps(models, penalty, errors)
+
+
+def _fit_zeros(histories: Histories, fold: Int, weights: Float, root: Float | float) -> Float:
+    """Fit the chance that the next outcome is zero, (n_models, p + own, k); own answers are not read."""
+    widths = histories.widths
+    found = np.zeros((len(weights), widths.features, widths.zeros))
+    if histories.zeros is None or histories.watched is None:
+        return found
+    following = np.zeros_like(histories.zeros)
+    following[:, :-1] = histories.zeros[:, 1:]
+    columns = np.concatenate([features(histories), following], axis=2)
+    sums = sums_by_fold(columns * histories.watched[..., None] * root, fold, weights)
+    p = columns.shape[2] - widths.zeros
+    for i in range(len(weights)):
+        found[i, :p] = fit_ridge(sums[i], widths.zeros, _free(p, widths)).coef
+    return found
 
 
 def held_out_changes(histories: Histories, fold: Int) -> Float:

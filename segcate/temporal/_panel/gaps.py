@@ -67,7 +67,7 @@ def fill_gaps(
     _refuse_empty(owner, is_value, names, ids)
     begin: Int = is_value.argmax(axis=1).max(axis=1)
     n_left = n_steps - begin
-    seen = _move_up(_carried(seen, is_value), begin)
+    seen = _move_up(carry_forward(seen, is_value), begin)
     is_value, treatment = _move_up(is_value, begin), _move_up(treatment, begin)
     position = np.arange(t)
     is_row = position < n_left[:, None]
@@ -97,7 +97,7 @@ def _refuse_empty(
             )
 
 
-def _carried(values: Float, is_value: Bool) -> Float:
+def carry_forward(values: Float, is_value: Bool) -> Float:
     """Put the last known value in the place of each gap behind it."""
     position = np.arange(values.shape[1])[:, None]
     last = np.maximum.accumulate(np.where(is_value, position, 0), axis=1)

@@ -106,12 +106,13 @@ def test_futures_equal_histories_written_on(has_gaps, terms):
             return met[-1]
 
     start = start_at(model, histories, features(histories), unit, origin)
-    found = simulate(
+    found, zeros = simulate(
         model, widths, start, Recording(pool.errors, pool.edges), ranks, bounds,
         find_coins(np.array([False, False]), np.zeros((2, 2)), ranks, 0),
         lambda k, _state, _last: plans[:, None, k],
     )  # fmt: skip
     assert found.shape == (4, N_PATHS, HORIZON, 2)
+    assert zeros.shape == (4, N_PATHS, HORIZON, 0)
     for row, (i, at) in enumerate(zip(unit, origin, strict=True)):
         for s in range(N_PATHS):
             errors = [step[row, s] for step in met]

@@ -56,6 +56,73 @@ def test_effects_of_a_linear_world_are_found_with_intervals():
     assert model.transform_ == "identity"
 
 
+def spend_with_zeros(n, seed):
+    """Simulate spend that a treatment multiplies by exp(0.4); in some months, likelier where it is low, there is none.
+
+    Whoever spent little is treated more often. Returns the panel, and expected spend after three months of
+    no treatment and of treatment.
+    """
+    rng = np.random.default_rng(seed)
+    mean = 0.5 * rng.normal(size=n)
+    z, rows = mean + 0.5 * rng.normal(size=n), []
+
+    def chance(z):
+        return 1 / (1 + np.exp(3 + 1.5 * z))
+
+    for t in range(12):
+        y = 10 * np.exp(z) * (rng.random(n) >= chance(z))
+        a = (rng.random(n) < 1 / (1 + np.exp(-(1 - 2.5 * np.log1p(y / 10))))).astype(int)
+        rows.append(pd.DataFrame({"id": np.arange(n), "t": t, "y": y, "a": a}))
+        last, z = z, mean + 0.6 * (z - mean) + 0.4 * a + 0.3 * rng.normal(size=n)
+    expected = []
+    for a in (0, 1):
+        z = np.tile(last, (400, 1))
+        for _ in range(3):
+            z = mean + 0.6 * (z - mean) + 0.4 * a + 0.3 * rng.normal(size=z.shape)
+        expected.append((10 * np.exp(z) * (1 - chance(z))).mean())
+    return pd.concat(rows), expected
+
+
+def test_zeros_that_stand_apart_hide_no_effect(tmp_path):
+    model = LinearGComputation("a", "y", horizon=3, n_bootstraps=0, random_state=0)
+    model.fit(spend_with_zeros(1500, 0)[0])
+    assert model.zeros_apart_ == ("y",)
+    assert model.transform_.startswith("log(1 + y /")
+    fresh, expected = spend_with_zeros(1500, 1)
+    for plan, truth in zip((NEVER, ALWAYS), expected, strict=True):
+        outcomes = model.predict(fresh, plan)
+        found = outcomes.loc[outcomes["step"] == 3, "y"].mean()
+        assert found == pytest.approx(truth, rel=0.08)
+    effect = model.effect(fresh, ALWAYS, NEVER)
+    found = effect.loc[effect["step"] == 3, "effect"].mean()
+    # On the square root, which zeros among the rest have chosen, it is 11.1 of 15.0.
+    assert found == pytest.approx(expected[1] - expected[0], rel=0.15)
+    model.save(tmp_path / "model.npz")
+    again = LinearGComputation.load(tmp_path / "model.npz")
+    assert again.zeros_apart_ == ("y",)
+    pd.testing.assert_frame_equal(again.effect(fresh, ALWAYS, NEVER), effect)
+
+
+def test_what_comes_after_the_origin_does_not_fill_zeros_before_it():
+    panel = spend_with_zeros(300, 0)[0]
+    model = LinearGComputation("a", "y", horizon=3, n_bootstraps=0, random_state=0).fit(panel)
+    asked = panel[panel["id"] < 20].copy()
+    asked.loc[asked["t"] < 4, "y"] = 0.0
+    changed = asked.assign(y=asked["y"].where(asked["t"] <= 3, 7.0))
+    for one, other in ((asked, changed), (asked, asked[asked["t"] <= 3])):
+        pd.testing.assert_frame_equal(
+            model.predict(one, ALWAYS, origin=3), model.predict(other, ALWAYS, origin=3)
+        )
+
+
+def test_a_transform_that_was_asked_for_reads_zeros_as_they_are():
+    panel = spend_with_zeros(300, 0)[0]
+    model = LinearGComputation(
+        "a", "y", horizon=3, n_bootstraps=0, outcome_transform="log1p", random_state=0
+    )
+    assert model.fit(panel).zeros_apart_ == ()
+
+
 def test_where_a_treatment_does_nothing_nothing_is_found():
     panel = linear_panel(500, seed=2)
     panel["b"] = np.random.default_rng(0).integers(0, 2, len(panel))
