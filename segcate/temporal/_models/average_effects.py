@@ -16,12 +16,21 @@ from segcate.exceptions import SegcateWarning
 _ALARM = 0.001
 
 
-def check_n_models(owner: str, n_models: int) -> None:
-    """Refuse a single model, which has no interval."""
+def check_n_models(owner: str, n_models: int, *, is_resampled: bool = False) -> None:
+    """Refuse a single model, which has no interval.
+
+    Parameters
+    ----------
+    n_models : models that stand side by side, or fits to resampled units beside the estimate
+    is_resampled : whether they are such fits
+    """
     if n_models < 2:
+        needed, name, enough = ("models", "n_models", 5)
+        if is_resampled:
+            needed, name, enough = ("fits to resampled units", "n_bootstraps", 50)
         raise ValueError(
-            f"{owner}: an interval needs at least two models, as how much a refit changes the "
-            "effect is the larger part of its error; this one has n_models=1. Fit with `n_models=5`."
+            f"{owner}: an interval needs at least two {needed}, as how much a refit changes the "
+            f"effect is the larger part of its error; here {name}={n_models}. Fit with `{name}={enough}`."
         )
 
 
@@ -54,7 +63,7 @@ def average_effects(
     estimate = effects[0] if is_resampled else effects.mean(axis=0)
     effects = effects[1:] if is_resampled else effects
     n_models = len(effects)
-    check_n_models(owner, n_models)
+    check_n_models(owner, n_models, is_resampled=is_resampled)
     effect = estimate.mean(axis=0) if n else np.full((horizon, d), np.nan)
     within = (
         effects.var(axis=1, ddof=1).mean(axis=0) / n if n > 1 else np.full((horizon, d), np.nan)

@@ -174,8 +174,8 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If the estimator was fitted with a single model: how much a refit changes the effect is
-            the larger part of its error, and one model says nothing of it.
+            If the estimator was fitted with a single model, or without resamples: how much a refit changes
+            the effect is the larger part of its error, and one model says nothing of it.
 
         Notes
         -----

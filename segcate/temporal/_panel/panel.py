@@ -20,6 +20,7 @@ from segcate._inputs.kinds import ColumnKind
 from segcate._inputs.listing import listed
 from segcate.exceptions import SegcateWarning
 from segcate.temporal._panel.gaps import Filled, fill_gaps
+from segcate.temporal._panel.texts import way_to_numbers
 from segcate.temporal._panel.times import Clock, check_steps, read_times
 
 # What pandas calls columns of numbers, gaps aside; "empty" is one that has nothing but gaps.
@@ -304,8 +305,8 @@ def _numbers(owner: str, role: str, column: pd.Series[Any]) -> Float:
     found = pd.api.types.infer_dtype(column, skipna=True)
     if found not in _NUMERIC:
         raise TypeError(
-            f"{owner}: column {column.name!r} ({role}) must hold numbers; it holds {found} values. "
-            "Recode it, for example with pandas.get_dummies."
+            f"{owner}: column {column.name!r} ({role}) must hold numbers; it holds {found} values"
+            f"{way_to_numbers(role, column)}"
         )
     numbers = np.asarray(
         column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64

@@ -21,6 +21,12 @@ _MONTH_TEXT, _QUARTER_TEXT, _DAY_TEXT = (
     r"\d{4}-?Q[1-4]",
     r"\d{4}-\d{2}-\d{2}(?:[T ]00:00(?::00)?)?",
 )
+# Weeks as texts, and the format of them with a day behind.
+_WEEK_TEXTS = {
+    r"\d{4}-W(?:0[1-9]|[1-4]\d|5[0-3])": "%G-W%V-%u",
+    r"\d{4}W(?:0[1-9]|[1-4]\d|5[0-3])": "%GW%V-%u",
+}
+_SPAN_TEXT = r"\d{4}-\d{2}-\d{2}/\d{4}-\d{2}-\d{2}"
 # The last day of a month that every month has.
 _LAST_COMMON_DAY = 28
 
@@ -113,6 +119,7 @@ def read_times(owner: str, column: pd.Series[Any], unit: str | None) -> tuple[Fl
     elif column.dtype.kind in "iuf":
         numbers = column.to_numpy().astype(np.float64)
         _refuse_packed_months(owner, name, numbers)
+        _refuse_packed_weeks(owner, name, numbers)
         found = numbers, Clock("number")
     else:
         found = _read_texts(owner, column, unit)
@@ -235,11 +242,28 @@ def _read_texts(owner: str, column: pd.Series[Any], unit: str | None) -> tuple[F
             numbers, clock = _read_stamps(owner, stamps, unit)
             return numbers, replace(clock, form="day text")
     found = pd.unique(values)[:3]
+    way = _way_to_times(str(column.name), texts) if len(texts) == len(values) else None
     raise TypeError(
         f"{owner}: column {column.name!r} must hold numbers, dates, pandas periods, or texts such as "
-        f"'2024-03', '2024Q1' or '2024-03-31'; it holds {listed(found)} ({column.dtype}). Convert it "
-        "with pandas.to_datetime, or with .dt.to_period('M') where rows stand for months."
+        f"'2024-03', '2024Q1' or '2024-03-31'; it holds {listed(found)} ({column.dtype}). "
+        + (
+            way
+            or "Convert it with pandas.to_datetime, and then with .dt.to_period('M') where rows stand for months."
+        )
     )
+
+
+def _way_to_times(name: str, texts: pd.Series[Any]) -> str | None:
+    """Return what turns weeks, spans of days and texts of numbers into times, for what it is."""
+    here = f"panel[{name!r}]"
+    for pattern, form in _WEEK_TEXTS.items():
+        if texts.str.fullmatch(pattern).all():
+            return f"Turn weeks into their Mondays: pandas.to_datetime({here} + '-1', format={form!r})."
+    if texts.str.fullmatch(_SPAN_TEXT).all():
+        return f"Take the first day of each: pandas.to_datetime({here}.str[:10])."
+    if pd.to_numeric(texts, errors="coerce").notna().all():
+        return f"Turn it into numbers: pandas.to_numeric({here})."
+    return None
 
 
 def _texts(months: npt.NDArray[np.int64], *, is_quarter: bool, like: npt.NDArray[Any]) -> Any:
@@ -261,4 +285,24 @@ def _refuse_packed_months(owner: str, name: str, numbers: Float) -> None:
             f"{owner}: column {name!r} holds whole numbers from {distinct[0]:.0f} to {distinct[-1]:.0f}, which "
             "look like years and months; as numbers, December and January lie 89 apart. Turn them into "
             f"months: pandas.to_datetime(panel[{name!r}].astype(str), format='%Y%m')."
+        )
+
+
+def _refuse_packed_weeks(owner: str, name: str, numbers: Float) -> None:
+    """Refuse 202352, 202401: as numbers they are 49 apart, while weeks of a year are few."""
+    distinct = np.unique(numbers)
+    week = distinct % 100
+    if not ((distinct >= 190001) & (distinct <= 210053) & (week >= 1) & (week <= 53)).all():
+        return
+    is_year_end = np.diff(distinct // 100) > 0
+    jumps, inside = np.diff(distinct)[is_year_end], np.diff(distinct)[~is_year_end]
+    if not (distinct % 1 == 0).all() or len(jumps) == 0 or len(inside) == 0:
+        return
+    # Every year ends within a few weeks of the next one's first, and weeks of a year lie close together.
+    if jumps.max() < 100 and np.median(inside) < jumps.min() / 2:
+        raise ValueError(
+            f"{owner}: column {name!r} holds whole numbers from {distinct[0]:.0f} to {distinct[-1]:.0f}, which "
+            f"look like years and weeks; as numbers, the last week of a year and the next lie {jumps.min():.0f} "
+            "apart. Turn weeks into their Mondays: "
+            f"pandas.to_datetime(panel[{name!r}].astype(int).astype(str) + '-1', format='%G%V-%u')."
         )

@@ -18,13 +18,13 @@ from segcate._inputs.arrays import Bool, Int, Int64
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_in_unit_interval, check_seed
 from segcate.exceptions import SegcateWarning
-from segcate.temporal._models.average_effects import check_n_models
 from segcate.temporal._models.estimator import name_roles
 from segcate.temporal._panel.panel import Panel, Roles, read_panel, units_of_rows, with_steps
 from segcate.temporal._panel.plan import TreatmentPlan, check_same_length, read_plan
 from segcate.temporal._segments.plan_effects import (
     UnitEffects,
     check_ensemble,
+    check_models,
     check_one_origin,
     check_step,
     effects_by_segment,
@@ -191,7 +191,8 @@ def cross_fit_segment_effects(
     >>> int(found.effects["n"].sum()), list(found.units.columns)
     (80, ['id', 'fold', 'segment', 'effect'])
     """
-    _check_models(estimator, segmenter)
+    check_models(_OWNER, estimator, segmenter)
+    check_ensemble(_OWNER, estimator)
     check_in_unit_interval(_OWNER, "confidence_level", confidence_level)
     check_count(_OWNER, "n_folds", n_folds, 2)
     roles = name_roles(_OWNER, estimator)
@@ -246,16 +247,6 @@ def align_segments(found: Int64, wanted: Int64) -> Int64:
     is_shared = counts[rows, columns] > 0
     match[rows[is_shared]] = columns[is_shared]
     return match
-
-
-def _check_models(estimator: Any, segmenter: Any) -> None:
-    check_ensemble(_OWNER, estimator)
-    check_n_models(_OWNER, estimator._n_replicates)
-    if not isinstance(segmenter, TrajectorySegmenter):
-        raise TypeError(
-            f"{_OWNER}: `segmenter` must be a TrajectorySegmenter; got {type(segmenter).__name__}. "
-            "Wrap the clusterer: TrajectorySegmenter(estimator, clusterer)."
-        )
 
 
 def _kept(panel: Any, roles: Roles, is_kept: Bool) -> tuple[Any, Int]:

@@ -14,9 +14,11 @@ from segcate._inputs.arrays import Bool, Float, Int
 from segcate._inputs.parameters import check_count, check_in_unit_interval
 from segcate.temporal._models.average_effects import (
     average_effects,
+    check_n_models,
     mean_of_intervals,
     warn_of_second,
 )
+from segcate.temporal._models.estimator import TemporalEstimator
 from segcate.temporal._panel.panel import Panel
 from segcate.temporal._panel.plan import TreatmentPlan
 from segcate.temporal._segments.trajectories import TrajectorySegmenter
@@ -121,10 +123,11 @@ def segment_effects(
     Raises
     ------
     TypeError
-        If the effects of the estimator have no interval by segment, such as those of MSM.
+        If the effects of the estimator have no interval by segment, such as those of MSM, or if
+        `estimator` is no estimator over time, or `segmenter` no TrajectorySegmenter.
     ValueError
-        If the estimator holds one model, if units were seen by the segmenter, or if plans differ in
-        length.
+        If the estimator holds one model or fewer than two resamples, if units were seen by the
+        segmenter, or if plans differ in length.
 
     See Also
     --------
@@ -151,6 +154,8 @@ def segment_effects(
     60
     """
     owner = "segment_effects"
+    check_models(owner, estimator, segmenter)
+    check_is_fitted(estimator)
     check_is_fitted(segmenter)
     check_in_unit_interval(owner, "confidence_level", confidence_level)
     data = estimator._read(panel)
@@ -235,8 +240,29 @@ def check_one_origin(owner: str, origin: Any) -> None:
         raise ValueError(f"{owner}: a unit has one segment: use origin='last' or a row number.")
 
 
+def check_models(owner: str, estimator: Any, segmenter: Any) -> None:
+    """Refuse what is no estimator over time, or no segmenter of its units."""
+    if not isinstance(estimator, TemporalEstimator):
+        way = "Pass the model first, such as a LinearGComputation."
+        if isinstance(estimator, TrajectorySegmenter) and isinstance(segmenter, TemporalEstimator):
+            way = f"The two are swapped: {owner}(estimator, segmenter, ...)."
+        raise TypeError(
+            f"{owner}: `estimator` must be an estimator over time; got {type(estimator).__name__}. {way}"
+        )
+    if not isinstance(segmenter, TrajectorySegmenter):
+        raise TypeError(
+            f"{owner}: `segmenter` must be a TrajectorySegmenter; got {type(segmenter).__name__}. "
+            "Wrap the clusterer: TrajectorySegmenter(estimator, clusterer)."
+        )
+
+
 def check_ensemble(owner: str, estimator: Any) -> None:
     """Refuse an estimator whose effects have no interval by segment."""
+    for part in getattr(estimator, "estimators", (estimator,)):
+        if part._is_resampled:
+            check_n_models(owner, part._n_replicates, is_resampled=True)
+        elif part._n_replicates:
+            check_n_models(owner, part._n_replicates)
     if estimator._n_replicates == 0:
         raise TypeError(
             f"{owner}: the effects of {type(estimator).__name__} have no interval by segment. Use "

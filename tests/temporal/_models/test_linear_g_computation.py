@@ -434,3 +434,32 @@ def test_it_takes_seconds():
     model.effect(panel, plan, reference)
     assert fitted - begin <= 15  # 3.4 s when measured; slack for a busy machine
     assert time.process_time() - fitted <= 5  # 0.4 s when measured
+
+
+@pytest.mark.parametrize("n_bootstraps", [0, 1])
+def test_too_few_resamples_are_told_by_their_own_name(panel, n_bootstraps):
+    model = small(n_bootstraps=n_bootstraps).fit(panel)
+    message = (
+        rf"two fits to resampled units.*n_bootstraps={n_bootstraps}\. Fit with `n_bootstraps=50`"
+    )
+    with pytest.raises(ValueError, match=message):
+        model.effect_interval(panel, PLAN, NOTHING)
+    segmenter = TrajectorySegmenter(model, features="contrasts", plan=PLAN, reference=NOTHING)
+    segmenter.fit(panel[panel["id"] < 40])
+    with pytest.raises(ValueError, match=message):
+        segment_effects(model, segmenter, panel[panel["id"] >= 40], PLAN, NOTHING)
+    with pytest.raises(ValueError, match=message):
+        cross_fit_segment_effects(model, segmenter, panel, PLAN, NOTHING)
+
+
+def test_a_model_and_a_segmenter_in_the_wrong_order_are_told(panel, model):
+    segmenter = TrajectorySegmenter(model, features="contrasts", plan=PLAN, reference=NOTHING)
+    for ask in (segment_effects, cross_fit_segment_effects):
+        with pytest.raises(TypeError, match=r"`estimator` must .*TrajectorySegmenter\. .*swapped"):
+            ask(segmenter, model, panel, PLAN, NOTHING)
+        with pytest.raises(TypeError, match="`segmenter` must be a TrajectorySegmenter; got str"):
+            ask(model, "kmeans", panel, PLAN, NOTHING)
+        with pytest.raises(
+            TypeError, match=r"`estimator` must be .* got dict.*Pass the model first"
+        ):
+            ask({}, segmenter, panel, PLAN, NOTHING)

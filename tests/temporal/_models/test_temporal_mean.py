@@ -172,7 +172,7 @@ def test_files_of_means_are_checked(panel, both, tmp_path):
 
 def test_a_model_without_intervals_is_told(panel):
     model = TemporalMean([linear(n_bootstraps=0), linear(1)]).fit(panel)
-    with pytest.raises(ValueError, match="at least two models"):
+    with pytest.raises(ValueError, match="at least two fits to resampled units"):
         model.effect_interval(panel, PLAN, OTHER)
 
 

@@ -81,3 +81,57 @@ def test_most_steps_must_be_one_step_long():
         )
     with pytest.raises(ValueError, match="irregular: 1 of 3 steps"):
         read_panel("Model", frame([0, 1, 2, 50], 1), ROLES)
+
+
+MONDAYS = pd.date_range("2023-11-06", periods=20, freq="7D")
+ISO = MONDAYS.strftime("%G-W%V")
+WEEKS = MONDAYS.strftime("%G%V").astype(int)
+
+
+@pytest.mark.parametrize(
+    ("times", "error", "way"),
+    [
+        (ISO, TypeError, "pandas.to_datetime(panel['t'] + '-1', format='%G-W%V-%u')"),
+        (
+            ISO.str.replace("-", ""),
+            TypeError,
+            "pandas.to_datetime(panel['t'] + '-1', format='%GW%V-%u')",
+        ),
+        (
+            MONDAYS.astype(str) + "/" + (MONDAYS + pd.Timedelta("6D")).astype(str),
+            TypeError,
+            "pandas.to_datetime(panel['t'].str[:10])",
+        ),
+        (
+            WEEKS,
+            ValueError,
+            "pandas.to_datetime(panel['t'].astype(int).astype(str) + '-1', format='%G%V-%u')",
+        ),
+        (pd.Index(range(5)).astype(str), TypeError, "pandas.to_numeric(panel['t'])"),
+    ],
+)
+def test_weeks_and_texts_are_refused_with_a_way_out_that_leads_there(times, error, way):
+    with pytest.raises(error) as caught:
+        read(times)
+    assert way in str(caught.value)
+    panel = frame(times)
+    panel["t"] = eval(way, {"pandas": pd, "panel": panel})
+    found = read_panel("Model", panel, ROLES)
+    assert found.n_steps.tolist() == [len(times)] * 4
+    if len(times) > 5:
+        assert found.clock.step == 7 * 86_400 * 10**9
+
+
+def test_years_and_weeks_in_one_number_are_told_as_such():
+    with pytest.raises(ValueError, match=r"202345 to 202412, which look like years and weeks.* 49"):
+        read(WEEKS)
+    # With every second week, and with some left out.
+    for some in (WEEKS[::2], np.delete(WEEKS, [3, 8])):
+        with pytest.raises(ValueError, match="years and weeks"):
+            read(some)
+
+
+def test_numbers_that_are_no_weeks_are_taken_as_they_come():
+    assert read(WEEKS[:8]).clock.step == 1.0
+    assert read(np.arange(200001, 201000, 50)).clock.step == 50.0
+    assert read(np.arange(202395, 202410)).clock.step == 1.0
