@@ -74,6 +74,16 @@ def average_effects(
     return interval_table(outcomes, n, effect, std_error, df, confidence_level)
 
 
+def warn_of_one_unit(owner: str, which: str, stacklevel: int) -> None:
+    """Warn of an average over a single unit, of which there is no standard error."""
+    warnings.warn(
+        f"{owner}: {which} a single unit, which does not tell how much units differ: std_error and the bounds are "
+        "NaN. Pass two units or more; the effect on this one, without an interval, is that of `effect`.",
+        SegcateWarning,
+        stacklevel=stacklevel,
+    )
+
+
 def _gap(estimate: Float, second: Float | None) -> Float | float:
     """Return how far the average of the second model lies from the estimate's, (horizon, d)."""
     if second is None or len(second) == 0:

@@ -72,10 +72,7 @@ def report(
     counts : bool array of shape (n_units, n_origins, horizon)
     """
     horizon, d = found.slope.shape
-    rmse = [
-        np.sqrt(np.mean(part**2, axis=(0, 1), where=counts[..., None]))
-        for part in (errors, unchanged)
-    ]
+    rmse = [np.sqrt(_means(part**2, counts)) for part in (errors, unchanged)]
     columns = {
         "rmse": rmse[0],
         "rmse_unchanged": rmse[1],
@@ -91,3 +88,11 @@ def report(
         }
     )
     return table if d > 1 else table.drop(columns="outcome")
+
+
+def _means(values: Float, counts: Bool) -> Float:
+    """Average over units and origins that count, (horizon, d); NaN where none does."""
+    total = np.sum(values, axis=(0, 1), where=counts[..., None])
+    n = np.broadcast_to(counts.sum(axis=(0, 1))[:, None], total.shape)
+    found: Float = np.divide(total, n, out=np.full_like(total, np.nan), where=n > 0)
+    return found

@@ -19,7 +19,11 @@ from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_in_unit_interval, is_whole
 from segcate.exceptions import SegcateWarning
 from segcate.temporal._linear.choose_scale import choose_scales
-from segcate.temporal._models.average_effects import average_effects, warn_of_second
+from segcate.temporal._models.average_effects import (
+    average_effects,
+    warn_of_one_unit,
+    warn_of_second,
+)
 from segcate.temporal._models.calibration import calibrate, report
 from segcate.temporal._models.treatment_weights import (
     future_weights,
@@ -177,6 +181,11 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
             If the estimator was fitted with a single model, or without resamples: how much a refit changes
             the effect is the larger part of its error, and one model says nothing of it.
 
+        Warns
+        -----
+        SegcateWarning
+            If the panel holds a single unit: std_error and bounds are NaN.
+
         Notes
         -----
         Rubin's rules over the models: the variance is W + (1 + 1/M) B, W the variance of the mean
@@ -197,6 +206,8 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
         origins, rows = self._origins(data, origin)
         effects = self._replicates(data, origins, plan, reference)
         by_unit = _over_origins(effects, rows)
+        if data.n_units == 1:
+            warn_of_one_unit(owner, "the panel holds", stacklevel=4)
         second = self._second_contrast(data, origins, plan, reference)
         if second is not None:
             second = _over_origins(second[None], rows)[0]
@@ -250,7 +261,7 @@ class TemporalEstimator(BaseEstimator):  # type: ignore[misc]
             step; n, pairs of a unit and an origin, up to eight origins a unit; rmse, the root mean squared
             error in units of the outcome; rmse_unchanged, that of predicting the outcome of the origin;
             calibration_slope, of changes since the origin that came on predicted ones, on the scale of
-            `transform_`; std_error, of the slope, clustered by unit.
+            `transform_`; std_error, of the slope, clustered by unit. NaN, and n 0, at steps that no unit reaches.
 
         Notes
         -----
@@ -427,8 +438,9 @@ def find_transform(owner: str, asked: Any, panel: Panel, smallest_offset: float 
 
 
 def check_treatments(owner: str, panel: Panel, roles: Roles) -> None:
-    """Refuse treatments that never vary; warn of those that hardly do, and of gaps."""
+    """Refuse treatments and outcomes that never vary; warn of treatments that hardly do, and of gaps."""
     _tell_gaps(owner, panel)
+    _refuse_constant_outcomes(owner, panel, roles)
     given = panel.treatment[panel.is_learned]
     for name, share in zip(roles.treatment, given.mean(axis=0), strict=True):
         if share in (0.0, 1.0):
@@ -445,17 +457,43 @@ def check_treatments(owner: str, panel: Panel, roles: Roles) -> None:
             )
 
 
+def warn_of_horizon(owner: str, panel: Panel, horizon: int) -> None:
+    """Warn of a horizon that no unit reaches; the caller is `fit`."""
+    longest = int(panel.n_steps.max()) - 1
+    if horizon > longest:
+        warnings.warn(
+            f"{owner}: horizon={horizon}, and no unit has more than {longest} steps, so that nothing tells whether "
+            f"step {longest + 1} and later are right: they are extrapolation. Lower `horizon`, or pass longer units.",
+            SegcateWarning,
+            stacklevel=3,
+        )
+
+
+def _refuse_constant_outcomes(owner: str, panel: Panel, roles: Roles) -> None:
+    """Refuse outcomes that have one value in all rows."""
+    values = panel.outcome[panel.is_row]
+    for name, column in zip(roles.outcome, values.T, strict=True):
+        if column.min() == column.max():
+            raise ValueError(
+                f"{owner}: outcome {name!r} is {column[0]:g} in all {len(column)} rows; nothing can be learned of "
+                "what moves it. Name another column, or leave it out."
+            )
+
+
 def _tell_gaps(owner: str, panel: Panel) -> None:
     """Warn of gaps, and of how many steps are left to learn from; refuse where none is."""
     if not panel.has_gaps and panel.n_left_out == 0:
         return
     is_row, n_rows = panel.is_row, int(panel.n_steps.sum())
     n_steps, n_learned = n_rows - panel.n_units, int(panel.is_learned.sum())
-    n_unseen, n_unknown = ((is_row & ~given).sum() for given in (panel.is_seen, panel.is_known))
+    # A row that is not there lacks both.
+    n_unseen, n_unknown = (
+        int((is_row & ~given).sum()) - panel.n_absent for given in (panel.is_seen, panel.is_known)
+    )
     found = (
-        f"{owner}: of {n_rows} rows, those not there between a unit's first and last included, "
-        f"{n_unseen} lack an outcome or covariate, {n_unknown} a treatment; {panel.n_left_out} more, before the "
-        f"first values of units, are left out. {n_learned} of {n_steps} steps are learned from."
+        f"{owner}: of {n_rows} rows from the first to the last of each unit, {panel.n_absent} are not there at all; "
+        f"of the others {n_unseen} lack an outcome or covariate, {n_unknown} a treatment; {panel.n_left_out} more, "
+        f"before the first values of units, are left out. {n_learned} of {n_steps} steps are learned from."
     )
     if n_learned == 0:
         raise ValueError(

@@ -17,7 +17,12 @@ from segcate.temporal._linear.futures import Choice, Start, simulate, start_at
 from segcate.temporal._linear.histories import N_MARKED, TERMS, Histories, Widths, features
 from segcate.temporal._linear.ridge import N_FOLDS, deal_folds
 from segcate.temporal._linear.step_model import FittedSteps, StepModel, fit_steps
-from segcate.temporal._models.estimator import check_treatments, find_transform, name_roles
+from segcate.temporal._models.estimator import (
+    check_treatments,
+    find_transform,
+    name_roles,
+    warn_of_horizon,
+)
 from segcate.temporal._models.staying import LEAVING, count_panel, staying_weights
 from segcate.temporal._models.stored_model import Arrays, StoredModel
 from segcate.temporal._models.treatment_weights import history_columns
@@ -211,7 +216,13 @@ class LinearGComputation(StoredModel):
         Raises
         ------
         ValueError
-            If the panel or a parameter is not as it should be, or if there are fewer than 5 units.
+            If the panel or a parameter is not as it should be, if there are fewer than 5 units, or if a treatment or
+            an outcome never varies.
+
+        Warns
+        -----
+        SegcateWarning
+            If the panel has gaps, if a treatment hardly varies, or if no unit is as long as `horizon`.
         """
         owner = type(self).__name__
         self._check_parameters(owner)
@@ -219,6 +230,7 @@ class LinearGComputation(StoredModel):
         roles = name_roles(owner, self)
         data = with_steps(owner, read_panel(owner, panel, roles))
         check_treatments(owner, data, roles)
+        warn_of_horizon(owner, data, self.horizon)
         self.panel_counts_ = count_panel(data)
         if data.n_units < N_FOLDS:
             raise ValueError(

@@ -264,7 +264,9 @@ class MSM(TemporalEstimator):
         if self.interactions is None:
             return counts
         products = counts[..., :, None] * static[..., None, :]
-        return np.concatenate([counts, products.reshape(*counts.shape[:-1], -1)], axis=-1)
+        # The width is said, as no rows leave nothing to reckon it from.
+        width = counts.shape[-1] * static.shape[-1]
+        return np.concatenate([counts, products.reshape(*counts.shape[:-1], width)], axis=-1)
 
     def _history(self, panel: Panel) -> tuple[Float, Float]:
         return history_columns(panel, self.scaling_, self.coding_)

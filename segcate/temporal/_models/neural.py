@@ -23,7 +23,12 @@ from segcate._inputs.parameters import check_count, check_option, check_seed
 from segcate.exceptions import SegcateWarning
 from segcate.temporal._models.agreement import compare_with_linear
 from segcate.temporal._models.calibration import calibrate
-from segcate.temporal._models.estimator import check_treatments, find_transform, name_roles
+from segcate.temporal._models.estimator import (
+    check_treatments,
+    find_transform,
+    name_roles,
+    warn_of_horizon,
+)
 from segcate.temporal._models.fit_warnings import (
     TrainingSteps,
     warn_of_calibration,
@@ -166,8 +171,9 @@ class NeuralEstimator(StoredNetwork):
         Warns
         -----
         SegcateWarning
-            If training takes few steps, if changes of units held out are predicted out of scale, or if effects
-            and those of a `LinearGComputation` of the same panel disagree (`agreement_`).
+            If no unit is as long as `horizon`, if training takes few steps, if changes of units held out are
+            predicted out of scale, or if effects and those of a `LinearGComputation` of the same panel
+            disagree (`agreement_`).
         """
         owner = type(self).__name__
         self._check_parameters(owner)
@@ -175,6 +181,7 @@ class NeuralEstimator(StoredNetwork):
         everybody = read_panel(owner, panel, roles)
         data = with_steps(owner, everybody)
         check_treatments(owner, data, roles)
+        warn_of_horizon(owner, data, self.horizon)
         self.panel_counts_ = count_panel(data)
         rng = check_seed(owner, self.random_state)
         seed = int(rng.randint(2**31 - 1))

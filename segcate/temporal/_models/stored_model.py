@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
+from segcate._inputs.parameters import is_whole
 from segcate.temporal._models.estimator import TemporalEstimator
 from segcate.temporal._models.model_file import (
     check_class,
@@ -137,8 +138,10 @@ class StoredModel(TemporalEstimator):
         return found
 
     def _plain_parameters(self) -> dict[str, Any]:
-        """Return parameters that a file can hold: no seed."""
-        return {**self.get_params(deep=False), "random_state": None}
+        """Return parameters that a file can hold: a seed that is a number, no generator."""
+        found: dict[str, Any] = self.get_params(deep=False)
+        seed = found["random_state"]
+        return {**found, "random_state": int(seed) if is_whole(seed) else None}
 
 
 def _plain_transform(owner: str, transform: Any) -> Any:

@@ -75,6 +75,8 @@ class Panel:
         Whether a treatment of the unit's last row is missing.
     n_left_out : int
         Rows left out at the beginning of units, before every column had a value.
+    n_absent : int
+        Rows that the frame does not hold, between the first and the last of a unit.
     n_units_left_out : int
         Units left out, as they have one row.
     """
@@ -93,6 +95,7 @@ class Panel:
     is_known: Bool
     is_open: Bool
     n_left_out: int = 0
+    n_absent: int = 0
     n_units_left_out: int = 0
 
     @property
@@ -199,6 +202,7 @@ def read_panel(
         is_known=filled.is_known,
         is_open=filled.is_open,
         n_left_out=int(filled.begin.sum()),
+        n_absent=int(filled.n_steps.sum() - (position >= filled.begin[unit]).sum()),
     )
 
 
@@ -287,7 +291,13 @@ def with_steps(owner: str, panel: Panel) -> Panel:
         stacklevel=3,
     )
     kept = panel.take(np.flatnonzero(~short))
-    return replace(kept, n_left_out=panel.n_left_out, n_units_left_out=int(short.sum()))
+    # A unit with one row lacks none.
+    return replace(
+        kept,
+        n_left_out=panel.n_left_out,
+        n_absent=panel.n_absent,
+        n_units_left_out=int(short.sum()),
+    )
 
 
 def _check_lengths(owner: str, ids: npt.NDArray[Any], n_steps: Int, min_steps: int) -> None:

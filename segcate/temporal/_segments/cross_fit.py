@@ -146,7 +146,8 @@ def cross_fit_segment_effects(
     SegcateWarning
         If units have one row, which teaches no step: they are in no table, and
         `segmenter.estimator.panel_counts_` counts them. If a fold has no unit of a segment: the segment
-        stays in the table, from the other folds.
+        stays in the table, from the other folds. If a segment holds a single unit: its std_error and
+        bounds are NaN.
 
     See Also
     --------

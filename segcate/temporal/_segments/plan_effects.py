@@ -11,11 +11,13 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from segcate._inputs.arrays import Bool, Float, Int
+from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_in_unit_interval
 from segcate.temporal._models.average_effects import (
     average_effects,
     check_n_models,
     mean_of_intervals,
+    warn_of_one_unit,
     warn_of_second,
 )
 from segcate.temporal._models.estimator import TemporalEstimator
@@ -129,6 +131,11 @@ def segment_effects(
         If the estimator holds one model or fewer than two resamples, if units were seen by the
         segmenter, or if plans differ in length.
 
+    Warns
+    -----
+    SegcateWarning
+        If a segment holds a single unit: its std_error and bounds are NaN.
+
     See Also
     --------
     cross_fit_segment_effects : The same from one panel, every unit by models that did not see it.
@@ -223,6 +230,14 @@ def effects_by_segment(
     labels : int64 array of shape (n_units,)
     fold : as in `average_effects`
     """
+    single = [segment for segment in segments if (labels == segment).sum() == 1]
+    if single:
+        which = (
+            f"segment {single[0]} holds"
+            if len(single) == 1
+            else f"segments {listed(single)} hold each"
+        )
+        warn_of_one_unit(owner, which, stacklevel=4)
     tables = []
     for segment in segments:
         rows = labels == segment

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -250,7 +253,8 @@ def test_gaps_are_told_with_counts():
     )
     frame = frame[(frame["id"] != 3) | (frame["t"] != 2)]
     message = (
-        "of 118 rows, .* 1 lack an outcome or covariate, 2 a treatment; 2 more, .* 95 of 98 steps"
+        "of 118 rows .*, 1 are not there at all; of the others 0 lack an outcome or covariate, 1 a treatment; "
+        "2 more, .* 95 of 98 steps"
     )
     with pytest.warns(SegcateWarning, match=message):
         MSM(["a0", "a1"], "y", horizon=2).fit(frame)
@@ -323,3 +327,61 @@ def test_counts_are_never_predicted_below_zero():
     found = model.fit(frame).predict(frame, PLAN, origin="all")["y"]
     assert found.min() >= 0
     assert model.transform_ != "probability"
+
+
+def test_rows_that_are_not_there_count_once():
+    frame = small_panel(n_units=20, n_steps=8, varies=False)
+    # Unit 4 begins at its third row; what it lacks before that is left out, and is no gap.
+    frame = frame.assign(y=frame["y"].where((frame["id"] != 4) | (frame["t"] > 2)))
+    is_absent = frame["t"].isin([3, 5]) & (frame["id"] < 3) | (frame["id"] == 4) & (frame["t"] == 1)
+    with pytest.warns(SegcateWarning, match="of 157 rows .*, 6 are not there.* others 0 .*, 0 a"):
+        MSM(["a0", "a1"], "y", horizon=2).fit(frame[~is_absent])
+
+
+def linear(**options):
+    options = {"horizon": 3, "n_bootstraps": 3, "n_simulations": 5, "random_state": 0, **options}
+    return LinearGComputation(["a0", "a1"], "y", **options)
+
+
+def test_a_horizon_that_no_unit_reaches_is_told():
+    frame = small_panel(n_units=30, n_steps=5, varies=False)
+    message = r"horizon=7, and no unit has more than 4 steps.* step 5 and later .* extrapolation"
+    with pytest.warns(SegcateWarning, match=message) as caught:
+        model = linear(horizon=7).fit(frame)
+    assert [Path(w.filename).name for w in caught] == [Path(__file__).name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report = model.score_report(frame)
+        linear(horizon=4).fit(frame)
+    assert report["n"].tolist() == [120, 90, 60, 30, 0, 0, 0]
+    assert report["rmse"].notna().tolist() == [True] * 4 + [False] * 3
+    with pytest.raises(ValueError, match="0 rows reach 5 steps on"):
+        MSM(["a0", "a1"], "y", horizon=7).fit(small_panel(n_units=300, n_steps=5, varies=False))
+
+
+def test_a_single_unit_has_no_interval_and_that_is_said():
+    frame = small_panel(n_units=30)
+    model = linear().fit(frame)
+    alone = frame[frame["id"] == 3]
+    message = "the panel holds a single unit, .* std_error and the bounds are NaN. Pass two units"
+    with pytest.warns(SegcateWarning, match=message) as caught:
+        table = model.effect_interval(alone, PLAN, NOTHING)
+    assert {Path(w.filename).name for w in caught} == {Path(__file__).name}
+    assert table["std_error"].isna().all()
+    np.testing.assert_allclose(table["effect"], model.effect(alone, PLAN, NOTHING)["effect"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        two = model.effect_interval(frame[frame["id"].isin([3, 4])], PLAN, NOTHING)
+        by_plan = MSM(["a0", "a1"], "y", horizon=3).fit(frame)
+    assert two["std_error"].notna().all()
+    assert by_plan.effect_interval(alone, PLAN, NOTHING)["std_error"].notna().all()
+
+
+@pytest.mark.parametrize("model", [linear(), MSM(["a0", "a1"], "y", horizon=3)])
+def test_an_outcome_that_never_varies_is_refused(model):
+    frame = small_panel(n_units=30)
+    with pytest.raises(ValueError, match=r"outcome 'y' is 2\.5 in all \d+ rows; nothing can be"):
+        clone(model).fit(frame.assign(y=2.5))
+    both = clone(model).set_params(outcome=["y", "z"])
+    with pytest.raises(ValueError, match="outcome 'z' is 0 in all"):
+        both.fit(frame.assign(z=0))

@@ -463,3 +463,29 @@ def test_a_model_and_a_segmenter_in_the_wrong_order_are_told(panel, model):
             TypeError, match=r"`estimator` must be .* got dict.*Pass the model first"
         ):
             ask({}, segmenter, panel, PLAN, NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("seed", "kept"),
+    [(7, 7), (np.int64(7), 7), (None, None), (np.random.RandomState(7), None)],
+)
+def test_a_seed_that_is_a_number_is_kept_in_the_file(panel, tmp_path, seed, kept):
+    model = small(random_state=seed).fit(panel)
+    model.save(tmp_path / "model.npz")
+    again = LinearGComputation.load(tmp_path / "model.npz")
+    assert again.random_state == kept
+    assert type(again.random_state) is type(kept)
+    if kept is not None:
+        pd.testing.assert_frame_equal(
+            clone(again).fit(panel).predict(panel, PLAN), model.predict(panel, PLAN)
+        )
+
+
+def test_segments_of_a_single_unit_are_told(panel, model):
+    segmenter = TrajectorySegmenter(model, features="contrasts", plan=PLAN, reference=NOTHING)
+    segmenter.fit(panel[panel["id"] < 40])
+    alone = panel[panel["id"] == 50]
+    with pytest.warns(SegcateWarning, match=r"segment_effects: segment \d holds a single unit"):
+        table = segment_effects(model, segmenter, alone, PLAN, NOTHING)
+    assert table["n"].tolist() == [1]
+    assert table["std_error"].isna().all()

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.cluster import KMeans
 from sklearn.frozen import FrozenEstimator
 
+from segcate.exceptions import SegcateWarning
 from segcate.segmentation import HDBSCANSegmenter
 from segcate.temporal import MSM, LinearGComputation, TrajectorySegmenter, segment_effects
 from segcate.temporal._models.average_effects import average_effects
@@ -240,7 +241,8 @@ def test_stability_compares_the_segments_of_each_model(gnet, panel, new):
         "stability",
     }  # fmt: skip
     few = new[new["id"] < 101]
-    assert len(segment_effects(gnet, segmenter, few, PLAN, OTHER)) == 1
+    with pytest.warns(SegcateWarning, match="holds a single unit"):
+        assert len(segment_effects(gnet, segmenter, few, PLAN, OTHER)) == 1
 
 
 def test_effects_are_clustered_where_plans_are_given(msm, panel):
