@@ -84,6 +84,7 @@ SKOPS_TRUSTED_TYPES: list[str] = [
     "segcate.temporal.TemporalMean",
     "segcate.temporal.TrajectorySegmenter",
     "segcate.temporal.TreatmentCoding",
+    "segcate.temporal.Zeros",
     "sklearn.cluster._bisect_k_means._BisectingTree",
     "sklearn.cluster._kmeans._kmeans_single_lloyd",
     "sklearn.compose._column_transformer.make_column_selector",

@@ -21,6 +21,7 @@ from segcate.temporal._panel.panel import Roles
 from segcate.temporal._panel.plan import TreatmentPlan
 from segcate.temporal._panel.simulated_state import SimulatedState
 from segcate.temporal._panel.times import Clock
+from segcate.temporal._panel.zeros import Zeros
 from segcate.temporal._segments.cross_fit import (
     CrossFitSegmentEffects,
     cross_fit_segment_effects,
@@ -74,7 +75,9 @@ __all__ = [
     "tumor_growth",
 ]
 
-publish(globals(), stored=[Clock, OutcomeScale, Roles, Scaling, TreatmentCoding, TumorDesign])
+publish(
+    globals(), stored=[Clock, OutcomeScale, Roles, Scaling, TreatmentCoding, TumorDesign, Zeros]
+)
 
 
 def __getattr__(name: str) -> Any:

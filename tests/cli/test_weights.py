@@ -113,6 +113,8 @@ def test_by_and_the_cross_check_have_the_weights(path, tmp_path, weighted):
         assert f"{row.other:.2f}".replace("-", "\N{MINUS SIGN}") in table
 
 
+# Whether one chance lies just outside the clip hangs on the version of scikit-learn.
+@pytest.mark.filterwarnings("ignore:effect_scores. the modelled chance of treatment")
 def test_segments_are_chosen_and_estimated_by_weights(weighted):
     def searched(weights):
         X, y, arm = weighted[["x0", "x1"]], weighted["spend"], weighted["offer"]
