@@ -67,8 +67,8 @@ effects[effects["step"] == 5].describe()[["effect"]].round(2)
 # %%
 # Segments of patients for whom the two plans differ alike, and the effect in each. A few large tumours
 # hold most of the effect in cubic centimetres, so patients are compared by its cube root.
-# `followed_plan` is the share of patients who ever had the plan's first treatment: near 0 the row is
-# extrapolation.
+# `followed_plan` is the share of patients who ever had the whole plan, day after day: near 0 the model
+# extrapolates from shorter runs. `began_plan` is the share who ever had its first treatment.
 import numpy as np
 from sklearn.cluster import KMeans
 

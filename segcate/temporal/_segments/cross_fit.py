@@ -344,11 +344,14 @@ def _gather(parts: list[UnitEffects], fold: Int) -> UnitEffects:
     """Put the folds' units back in the order of all units."""
     order = np.argsort(np.argsort(fold, kind="stable"))
     effects = np.concatenate([part.effects for part in parts], axis=1)[:, order]
-    followed = np.concatenate([part.followed for part in parts])[order]
+    followed, began = (
+        np.concatenate(flags)[order]
+        for flags in zip(*((part.followed, part.began) for part in parts), strict=True)
+    )
     kinds = tuple(_gather(list(kind), fold) for kind in zip(*(p.kinds for p in parts), strict=True))
     seconds = [part.second for part in parts if part.second is not None]
     second = np.concatenate(seconds)[order] if seconds else None
-    return UnitEffects(effects, followed, parts[0].is_resampled, kinds, second)
+    return UnitEffects(effects, followed, began, parts[0].is_resampled, kinds, second)
 
 
 def _count_folds(labels: Int64, fold: Int, segments: Int64) -> pd.Series[int]:

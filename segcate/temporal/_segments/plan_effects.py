@@ -33,9 +33,10 @@ class UnitEffects:
     Attributes
     ----------
     effects : float64 array of shape (n_models, n_units, n_outcomes)
-    followed : float64 array of shape (n_units, 2)
-        1 where the first treatments of the plan, and of the reference, were given at some row
-        before the origin, else 0; NaN for a plan that is a function.
+    followed, began : float64 arrays of shape (n_units, 2)
+        1 where all treatments of the plan up to the step, and of the reference, were given row after
+        row somewhere before the origin; and where the first of them were; else 0. NaN for a plan that
+        is a function.
     is_resampled : bool
         Whether the first model is the estimate and the others are fits to resamples.
     kinds : tuple of UnitEffects
@@ -46,6 +47,7 @@ class UnitEffects:
 
     effects: Float
     followed: Float
+    began: Float
     is_resampled: bool = False
     kinds: tuple[UnitEffects, ...] = ()
     second: Float | None = None
@@ -119,8 +121,11 @@ def segment_effects(
     DataFrame, one row a segment (and outcome), noise (-1) first
         n, effect, std_error, ci_low, ci_high: by resamples or by Rubin's rules over the models, as in
         `effect_interval`. followed_plan, followed_reference : share of the segment's units that were
-        given the plan's first treatments at some row before the origin; what nobody there was given
-        is extrapolation; NaN for a plan that is a function. stability : `stability_` of the segmenter.
+        given the whole plan up to `step`, row after row, somewhere before the origin. Near 0, the
+        effect of the whole plan is extrapolated by the model from shorter runs. began_plan,
+        began_reference : share that was given its first treatments at some row before the origin; what
+        nobody there was given is extrapolation. All four are NaN for a plan that is a function.
+        stability : `stability_` of the segmenter.
 
     Raises
     ------
@@ -199,7 +204,7 @@ def follow_plans(
             for kind in estimator.estimators_
         )
         mean = np.mean([kind.estimate for kind in kinds], axis=0)
-        return UnitEffects(mean[None], kinds[0].followed, kinds=kinds)
+        return UnitEffects(mean[None], kinds[0].followed, kinds[0].began, kinds=kinds)
     origins, _ = estimator._origins(data, origin)
     effects = estimator._replicates(data, origins, plan, reference)[:, :, 0]
     at = check_step(owner, step, effects.shape[2]) - 1
@@ -208,10 +213,11 @@ def follow_plans(
         second = second[:, 0, at]
         outcomes = estimator._roles.outcome
         warn_of_second(owner, effects[:, :, [at]], second[:, None], outcomes, at + 1, stacklevel=4)
-    followed = [_followed(estimator, data, origins, treatments) for treatments in (plan, reference)]
-    return UnitEffects(
-        effects[:, :, at], np.column_stack(followed), estimator._is_resampled, second=second
+    followed, began = (
+        np.column_stack([_followed(estimator, data, origins, p, n) for p in (plan, reference)])
+        for n in (at + 1, 1)
     )
+    return UnitEffects(effects[:, :, at], followed, began, estimator._is_resampled, second=second)
 
 
 def effects_by_segment(
@@ -243,9 +249,11 @@ def effects_by_segment(
         rows = labels == segment
         table = found.average(owner, rows, outcomes, confidence_level, fold)
         table = table.drop(columns=["step", "df"])
-        shares = found.followed[rows].mean(axis=0) if rows.any() else np.full(2, np.nan)
         table.insert(0, "segment", segment)
-        tables.append(table.assign(followed_plan=shares[0], followed_reference=shares[1]))
+        for what, given in (("followed", found.followed), ("began", found.began)):
+            shares = given[rows].mean(axis=0) if rows.any() else np.full(2, np.nan)
+            table[f"{what}_plan"], table[f"{what}_reference"] = shares
+        tables.append(table)
     return pd.concat(tables, ignore_index=True).set_index("segment")
 
 
@@ -294,12 +302,15 @@ def check_step(owner: str, step: int | None, horizon: int) -> int:
     return step
 
 
-def _followed(estimator: Any, data: Panel, origins: Int, plan: Any) -> Float:
-    """Tell which units were given the plan's first step before their origin."""
+def _followed(estimator: Any, data: Panel, origins: Int, plan: Any, n_steps: int) -> Float:
+    """Tell which units were given the plan's first `n_steps`, row after row, before their origin."""
     if callable(plan.steps if isinstance(plan, TreatmentPlan) else plan):
         return np.full(data.n_units, np.nan)
-    flags = estimator._plan_flags(data, plan)[:, 0]
-    given = (data.treatment == flags[:, None]).all(axis=2) & data.is_known
-    is_before = np.arange(given.shape[1]) < origins
-    followed: Float = (given & is_before).any(axis=1).astype(np.float64)
+    flags = estimator._plan_flags(data, plan)[:, :n_steps]
+    # Whether a run of the steps from `step` on begins at a row.
+    is_run = np.arange(data.treatment.shape[1] + 1) <= origins
+    for step in reversed(range(n_steps)):
+        given = (data.treatment == flags[:, [step]]).all(axis=2) & data.is_known
+        is_run = np.pad(given & is_run[:, 1:], ((0, 0), (0, 1)))
+    followed: Float = is_run.any(axis=1).astype(np.float64)
     return followed

@@ -314,13 +314,18 @@ def test_plans_of_units_go_with_their_units(panel):
     np.testing.assert_allclose(found.units["effect"], expected)
 
 
-def test_followed_counts_what_was_given_before_the_origin(panel):
-    found = cross_fit(panel, origin=3)
+def test_shares_count_what_was_given_before_the_origin(panel):
+    found = cross_fit(panel, origin=3).effects
     before = panel[panel["t"] < 3]
-    for name, a0 in (("plan", 1), ("reference", 0)):
-        given = (before["a0"] == a0) & (before["a1"] == 0)
-        share = given.groupby(before["id"]).any().groupby(np.arange(60) // 20).mean()
-        assert found.effects[f"followed_{name}"].tolist() == pytest.approx(share.tolist())
+    for name, flags in (("plan", PLAN["a0"]), ("reference", OTHER["a0"])):
+        for what, n_steps in (("began", 1), ("followed", 3)):
+            had = []
+            for _, unit in before.groupby("id"):
+                rows = unit[["a0", "a1"]].to_numpy().tolist()
+                run = [[flag, 0] for flag in flags[:n_steps]]
+                had.append(any(rows[t : t + n_steps] == run for t in range(3)))
+            share = np.reshape(had, (3, 20)).mean(axis=1)
+            assert found[f"{what}_{name}"].tolist() == pytest.approx(share.tolist())
 
 
 def test_row_order_and_container_change_nothing(panel):
@@ -443,7 +448,8 @@ def test_networks_and_plans_that_are_functions(panel, tmp_path):
     found = cross_fit_segment_effects(model, segmenter, panel, treat_high, OTHER, **options)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "best.fold0", "best.fold1"]
     assert found.effects["n"].sum() == 60
-    assert found.effects["followed_plan"].isna().all()
+    assert found.effects[["followed_plan", "began_plan"]].isna().all(axis=None)
+    assert found.effects[["followed_reference", "began_reference"]].notna().all(axis=None)
     assert (found.effects["std_error"] > 0).all()
     new = small_panel(10, seed=3)
     assert set(found.segmenter.predict(new)) <= {0, 1}

@@ -184,15 +184,50 @@ def test_effects_by_segment_are_rubin_averages_within_it(gnet, segmenter, new):
     assert first.loc[1, "effect"] == pytest.approx(expected, rel=1e-6)
 
 
-def test_followed_is_the_share_that_was_given_the_first_treatments_before(gnet, segmenter, new):
-    table = segment_effects(gnet, segmenter, new, PLAN, OTHER)
+def test_shares_that_began_and_followed_a_plan_look_at_rows_before_the_origin(gnet, segmenter, new):
+    tables = {
+        step: segment_effects(gnet, segmenter, new, PLAN, OTHER, step=step) for step in (2, 3)
+    }
     for label, low, high in ((-1, 100, 102), (0, 103, 125), (1, 126, 139)):
-        rows = new[new["id"].between(low, high)]
-        before = rows[rows["t"] < rows.groupby("id")["t"].transform("max")]
-        for name, first in (("plan", (1, 0)), ("reference", (0, 0))):
-            given = (before["a0"] == first[0]) & (before["a1"] == first[1])
-            expected = given.groupby(before["id"]).any().mean()
-            assert table.loc[label, f"followed_{name}"] == pytest.approx(expected)
+        before = [
+            unit[["a0", "a1"]].to_numpy()[:-1].tolist()
+            for _, unit in new[new["id"].between(low, high)].groupby("id")
+        ]
+        for name, steps in (
+            ("plan", [[1, 0], [1, 0], [0, 0]]),
+            ("reference", [[0, 0], [0, 0], [0, 0]]),
+        ):
+            for step, table in tables.items():
+                for what, run in (("began", steps[:1]), ("followed", steps[:step])):
+                    had = [
+                        any(rows[t : t + len(run)] == run for t in range(len(rows)))
+                        for rows in before
+                    ]
+                    assert table.loc[label, f"{what}_{name}"] == pytest.approx(np.mean(had))
+
+
+def test_a_plan_that_was_begun_and_never_kept_up_is_followed_by_nobody():
+    # Treatment at every second row: the plan of two in a row is begun by all and followed by none.
+    frame = small_panel(24, n_treatments=1, varies=False)
+    every_second = frame.assign(a0=frame["t"] % 2)
+    new = every_second.assign(id=frame["id"] + 100)
+    model = LinearGComputation("a0", "y", horizon=2, n_bootstraps=4, random_state=0)
+    # A gap in the fit, so that the model takes units with gaps.
+    with pytest.warns(SegcateWarning, match="1 lack an outcome"):
+        model.fit(frame.drop(index=3))
+    segmenter = by_number(model, (-1.0,)).fit(frame)
+    twice, other = {"a0": [1, 1]}, {"a0": [1, 0]}
+    table = segment_effects(model, segmenter, new, twice, other)
+    assert (table["began_plan"] == 1).all()
+    assert (table["followed_plan"] == 0).all()
+    assert (table["followed_reference"] == 1).all()
+    # One unit has three in a row; without the one between them they are no run.
+    is_first = new["id"] == 100
+    kept_up = new.assign(a0=np.where(is_first & new["t"].isin([3, 4, 5]), 1, new["a0"]))
+    table = segment_effects(model, segmenter, kept_up, twice, other)
+    assert table["followed_plan"].tolist() == [1 / 24]
+    gone = kept_up[~(is_first & (kept_up["t"] == 4))]
+    assert segment_effects(model, segmenter, gone, twice, other)["followed_plan"].tolist() == [0]
 
 
 def test_a_plan_that_is_a_function_has_no_share_that_followed_it(gnet, segmenter, new):
@@ -200,8 +235,8 @@ def test_a_plan_that_is_a_function_has_no_share_that_followed_it(gnet, segmenter
         gnet, segmenter, new, lambda state: np.zeros((len(state.outcome), 2)), OTHER
     )
     assert not table["effect"].any()
-    assert table["followed_plan"].isna().all()
-    assert table["followed_reference"].notna().all()
+    assert table[["followed_plan", "began_plan"]].isna().all(axis=None)
+    assert table[["followed_reference", "began_reference"]].notna().all(axis=None)
 
 
 def test_units_that_the_segments_were_found_on_are_refused(gnet, segmenter, panel, new):
@@ -238,7 +273,7 @@ def test_stability_compares_the_segments_of_each_model(gnet, panel, new):
     assert (table["stability"] == segmenter.stability_).all()
     assert set(table.columns) == {
         "n", "effect", "std_error", "ci_low", "ci_high", "followed_plan", "followed_reference",
-        "stability",
+        "began_plan", "began_reference", "stability",
     }  # fmt: skip
     few = new[new["id"] < 101]
     with pytest.warns(SegcateWarning, match="holds a single unit"):
