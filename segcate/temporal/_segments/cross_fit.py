@@ -29,6 +29,7 @@ from segcate.temporal._segments.plan_effects import (
     check_step,
     effects_by_segment,
     follow_plans,
+    warn_of_noise,
 )
 from segcate.temporal._segments.trajectories import TrajectorySegmenter
 
@@ -147,7 +148,8 @@ def cross_fit_segment_effects(
         If units have one row, which teaches no step: they are in no table, and
         `segmenter.estimator.panel_counts_` counts them. If a fold has no unit of a segment: the segment
         stays in the table, from the other folds. If a segment holds a single unit: its std_error and
-        bounds are NaN.
+        bounds are NaN. If segments of effects of `LinearGComputation` are hardly found again in the
+        folds and differ by no more than their errors, as in `segment_effects`.
 
     See Also
     --------
@@ -220,6 +222,7 @@ def cross_fit_segment_effects(
     counts = _count_folds(labels, folds.fold, segments)
     table["n_folds"] = counts.loc[table.index]
     table["stability"] = adjusted_rand_score(everyone.labels_, labels)
+    warn_of_noise(_OWNER, everyone, table)
     names = everyone.estimator._effect_names()
     units = pd.DataFrame({roles.id: data.ids, "fold": folds.fold, "segment": labels})
     units[list(names)] = found.estimate

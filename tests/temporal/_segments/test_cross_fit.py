@@ -409,6 +409,8 @@ def test_units_without_a_row_at_the_origin_are_refused_first(panel, fits):
     assert not fits
 
 
+# 60 units are too few for segments that are found again, which is not asked here.
+@pytest.mark.filterwarnings("ignore:.*segments are hardly found again")
 @pytest.mark.parametrize("to_frame", [lambda f: f, pl.from_pandas], ids=["pandas", "polars"])
 def test_units_with_one_row_are_left_out_and_counted_as_in_a_fit(panel, to_frame):
     frame = panel[["id", "t", "y", "a0", "a1"]]

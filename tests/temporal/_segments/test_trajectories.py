@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,11 +13,19 @@ from sklearn.frozen import FrozenEstimator
 
 from segcate.exceptions import SegcateWarning
 from segcate.segmentation import HDBSCANSegmenter
-from segcate.temporal import MSM, LinearGComputation, TrajectorySegmenter, segment_effects
+from segcate.temporal import (
+    MSM,
+    LinearGComputation,
+    TrajectorySegmenter,
+    cross_fit_segment_effects,
+    segment_effects,
+)
 from segcate.temporal._models.average_effects import average_effects
+from segcate.temporal._segments.plan_effects import warn_of_noise
 from tests.helpers.small_panels import small, small_panel
 
 PLAN, OTHER = {"a0": [1, 1, 0]}, {"a0": [0, 0, 0]}
+ALWAYS = {"a0": [1, 1, 1]}
 
 
 class Cut(BaseEstimator):
@@ -311,3 +321,75 @@ def test_segments_of_contrasts_are_stable_where_effects_differ():
         found.append(segmenter.fit(frame).stability_)
     assert found[0] > 0.7
     assert found[1] < found[0] - 0.2
+
+
+def kinds_and_none(n_units, seed, first=0):
+    """Two panels: the effect of `a0` is 3 more in kind "b"; and no effect at all."""
+    kinds = small_panel(n_units, n_steps=7, varies=False, seed=seed)
+    given = kinds.groupby("id")["a0"].shift(fill_value=0)
+    kinds["y"] += np.where(kinds["kind"] == "b", 3.0, 0.0) * given
+    kinds["id"] += first
+    noise = np.random.default_rng(seed).normal(size=len(kinds))
+    return kinds, kinds.assign(y=noise)
+
+
+def by_effects(frame):
+    model = LinearGComputation(
+        ["a0", "a1"], "y", static=["kind"], horizon=3, n_bootstraps=8, random_state=0
+    )
+    kmeans = KMeans(2, n_init=3, random_state=0)
+    return TrajectorySegmenter(model.fit(frame), kmeans, plan=ALWAYS, reference=OTHER, origin=3)
+
+
+def test_segments_that_are_not_found_again_are_told_to_be_noise():
+    kinds, none = kinds_and_none(160, 0)
+    others = kinds_and_none(160, 1, first=1000)
+    segmenter = by_effects(none).fit(none)
+    args = (others[1], ALWAYS, OTHER)
+    with pytest.warns(
+        SegcateWarning, match="segment_effects: segments are hardly found again"
+    ) as told:
+        table = segment_effects(segmenter.estimator, segmenter, *args, origin=3)
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    assert f"stability {table['stability'].iloc[0]:.2f}" in str(told[0].message)
+    # Effects that differ by kind: no word (warnings are errors).
+    segmenter = by_effects(kinds).fit(kinds)
+    table = segment_effects(segmenter.estimator, segmenter, others[0], ALWAYS, OTHER, origin=3)
+    assert table["effect"].max() - table["effect"].min() > 1
+
+
+def test_cross_fitted_segments_that_are_not_found_again_are_told_to_be_noise():
+    kinds, none = kinds_and_none(160, 0)
+    segmenter = by_effects(none)
+    args = (ALWAYS, OTHER)
+    options = {"origin": 3, "random_state": 0}
+    with pytest.warns(SegcateWarning, match="effects: segments are hardly found again") as told:
+        cross_fit_segment_effects(segmenter.estimator, segmenter, none, *args, **options)
+    assert [one.filename for one in told] == [__file__]
+    segmenter = by_effects(kinds)
+    found = cross_fit_segment_effects(segmenter.estimator, segmenter, kinds, *args, **options)
+    assert found.effects["effect"].max() - found.effects["effect"].min() > 1
+
+
+@pytest.mark.parametrize(
+    ("effects", "stability", "is_told"),
+    [
+        ([0.0, 1.0, 2.0], 0.3, True),
+        ([0.0, 1.0, 2.0], 0.5, False),
+        ([0.0, 1.0, 2.0], np.nan, False),
+        # Q is 24.5 of two degrees of freedom.
+        ([0.0, 3.5, 7.0], 0.3, False),
+        ([1.0], 0.3, False),
+    ],
+)
+def test_noise_is_told_by_stability_and_by_differences_within_errors(effects, stability, is_told):
+    frame = small_panel(40, n_steps=7, varies=False)
+    segmenter = by_effects(frame)
+    table = pd.DataFrame({"effect": effects, "std_error": 1.0, "stability": stability})
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        warn_of_noise("here", segmenter, table)
+    assert bool(told) is is_told
+    segmenter.set_params(features="representation")
+    warn_of_noise("here", segmenter, table)
