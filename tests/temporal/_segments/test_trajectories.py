@@ -223,7 +223,7 @@ def test_a_plan_that_was_begun_and_never_kept_up_is_followed_by_nobody():
     new = every_second.assign(id=frame["id"] + 100)
     model = LinearGComputation("a0", "y", horizon=2, n_bootstraps=4, random_state=0)
     # A gap in the fit, so that the model takes units with gaps.
-    with pytest.warns(SegcateWarning, match="1 lack an outcome"):
+    with pytest.warns(SegcateWarning, match="1 are not there at all"):
         model.fit(frame.drop(index=3))
     segmenter = by_number(model, (-1.0,)).fit(frame)
     twice, other = {"a0": [1, 1]}, {"a0": [1, 0]}
