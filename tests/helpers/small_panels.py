@@ -52,6 +52,19 @@ def small_panel(
     return pd.DataFrame(columns)
 
 
+def covariate_panel():
+    """Simulate nine units of six rows at most, with a covariate."""
+    return small_panel(n_units=9, n_steps=6, n_covariates=1)
+
+
+def changed_panel(name, row, value):
+    """Put one value into a column of `covariate_panel`, of any type."""
+    frame = covariate_panel()
+    frame[name] = frame[name].astype(object)
+    frame.loc[row, name] = value
+    return frame
+
+
 def linear_panel(n_units, n_steps=8, seed=0):
     """Simulate y' = y / 2 - a + e, with P(a = 1) = logistic(y / 2): effects -1, -1.5, -1.75, ...
 

@@ -236,6 +236,8 @@ def features(histories: Histories) -> Float:
 
 def _of_terms(histories: Histories, state: Float, static: Float, last: Float) -> list[Float]:
     """Return the columns of the terms that joined."""
+    if not histories.terms:
+        return []
     now, level = histories.treatment, state[:, :, histories.widths.level]
     low, high = level_below(histories.outcome), level_above(histories.outcome)
     doses = doses_before(now)

@@ -77,12 +77,13 @@ def fit_steps(
         How much each row counts in the regressions; None: all the same.
     """
     widths, is_learned = histories.widths, histories.is_learned
-    pooled = features(histories) * is_learned[..., None]
+    read = features(histories)
+    pooled = read * is_learned[..., None]
     targets = histories.targets() * is_learned[..., None]
     columns = np.concatenate([pooled, targets], axis=2)
     root = 1.0 if row_weights is None else np.sqrt(row_weights)[..., None]
     sums = sums_by_fold(columns * root, fold, weights)
-    chances = _fit_zeros(histories, fold, weights, root)
+    chances = _fit_zeros(histories, read, fold, weights, root)
     models: list[StepModel] = []
     laws: list[AnswerLaw] | None = None
     has_tails = np.zeros(widths.outcome, dtype=bool)
@@ -113,15 +114,17 @@ def fit_steps(
     return FittedSteps(models, penalty, errors)
 
 
-def _fit_zeros(histories: Histories, fold: Int, weights: Float, root: Float | float) -> Float:
-    """Fit the chance that the next outcome is zero, (n_models, p + own, k); own answers are not read."""
+def _fit_zeros(
+    histories: Histories, read: Float, fold: Int, weights: Float, root: Float | float
+) -> Float:
+    """Fit the chance that the next outcome is zero, (n_models, p + own, k), by features `read` but no own answers."""
     widths = histories.widths
     found = np.zeros((len(weights), widths.features, widths.zeros))
     if histories.zeros is None or histories.watched is None:
         return found
     following = np.zeros_like(histories.zeros)
     following[:, :-1] = histories.zeros[:, 1:]
-    columns = np.concatenate([features(histories), following], axis=2)
+    columns = np.concatenate([read, following], axis=2)
     sums = sums_by_fold(columns * histories.watched[..., None] * root, fold, weights)
     p = columns.shape[2] - widths.zeros
     for i in range(len(weights)):

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from segcate._inputs.arrays import Bool, Float, Int
 from segcate._inputs.listing import listed
 from segcate._inputs.parameters import check_count, check_in_unit_interval
+from segcate._statistics.between_variance import weighted_moments
 from segcate.exceptions import SegcateWarning
 from segcate.temporal._models.average_effects import (
     average_effects,
@@ -302,10 +303,8 @@ def _differ(table: pd.DataFrame) -> bool:
     known = table[table["std_error"] > 0]
     if len(known) < 2:
         return False
-    weight = 1 / known["std_error"].to_numpy() ** 2
-    effect = known["effect"].to_numpy()
-    mean = np.average(effect, weights=weight)
-    q = float((weight * (effect - mean) ** 2).sum())
+    variance = known["std_error"].to_numpy() ** 2
+    q = weighted_moments(known["effect"].to_numpy(), variance, 0.0).q
     return bool(stats.chi2.sf(q, len(known) - 1) < _NOISE)
 
 
@@ -334,10 +333,8 @@ def check_models(owner: str, estimator: Any, segmenter: Any) -> None:
 def check_ensemble(owner: str, estimator: Any) -> None:
     """Refuse an estimator whose effects have no interval by segment."""
     for part in getattr(estimator, "estimators", (estimator,)):
-        if part._is_resampled:
-            check_n_models(owner, part._n_replicates, is_resampled=True)
-        elif part._n_replicates:
-            check_n_models(owner, part._n_replicates)
+        if part._is_resampled or part._n_replicates:
+            check_n_models(owner, part._n_replicates, is_resampled=part._is_resampled)
     if estimator._n_replicates == 0:
         raise TypeError(
             f"{owner}: the effects of {type(estimator).__name__} have no interval by segment. Use "

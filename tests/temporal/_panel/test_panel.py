@@ -9,7 +9,7 @@ import pytest
 from segcate.exceptions import SegcateWarning
 from segcate.temporal import MSM
 from segcate.temporal._panel.panel import Roles, read_panel, with_steps
-from tests.helpers.small_panels import small_panel
+from tests.helpers.small_panels import changed_panel, covariate_panel, small_panel
 
 ROLES = Roles(("a0", "a1"), ("y",), ("x0",), ("kind", "age"), "id", "t")
 
@@ -18,24 +18,13 @@ def read(frame, **options):
     return read_panel("Model", frame, ROLES, **options)
 
 
-def panel():
-    return small_panel(n_units=9, n_steps=6, n_covariates=1)
-
-
-def changed(name, row, value):
-    frame = panel()
-    frame[name] = frame[name].astype(object)
-    frame.loc[row, name] = value
-    return frame
-
-
 def assert_same(left, right):
     for name in ("ids", "n_steps", "outcome", "treatment", "covariates", "static"):
         np.testing.assert_array_equal(getattr(left, name), getattr(right, name))
 
 
 def test_rows_land_at_unit_and_step_and_the_rest_is_zero():
-    frame = panel()
+    frame = covariate_panel()
     found = read(frame)
     for unit, rows in frame.groupby("id"):
         n = len(rows)
@@ -51,7 +40,7 @@ def test_rows_land_at_unit_and_step_and_the_rest_is_zero():
 
 
 def test_order_of_rows_index_and_container_do_not_matter():
-    frame = panel()
+    frame = covariate_panel()
     expected = read(frame)
     assert_same(read(frame.sample(frac=1, random_state=0)), expected)
     assert_same(read(frame.set_index(["id", "t"]).sample(frac=1, random_state=1)), expected)
@@ -60,12 +49,12 @@ def test_order_of_rows_index_and_container_do_not_matter():
 
 def test_polars_frames_are_read_without_pyarrow():
     polars = pytest.importorskip("polars")
-    frame = panel()
+    frame = covariate_panel()
     assert_same(read(polars.DataFrame(frame.to_dict("list"))), read(frame))
 
 
 def test_dates_periods_and_zoned_dates_are_times():
-    frame = panel()
+    frame = covariate_panel()
     days = pd.Timestamp("2024-02-27") + pd.to_timedelta(frame["t"], unit="D")
     months = pd.period_range("2020-01", periods=6, freq="M")[frame["t"]]
     for times in (days, days.dt.tz_localize("UTC"), months):
@@ -118,14 +107,14 @@ def test_origins_come_back_as_the_times_of_the_panel(kind):
 
 
 def test_nullable_columns_and_an_open_last_treatment_are_read():
-    frame = panel()
+    frame = covariate_panel()
     last = frame.groupby("id")["t"].transform("max") == frame["t"]
     opened = frame.assign(a0=frame["a0"].astype("Int64").mask(last), y=frame["y"].astype("Float64"))
     assert_same(read(opened), read(frame.assign(a0=frame["a0"].mask(last, 0))))
 
 
 def test_the_frame_is_left_as_it_is():
-    frame = panel()
+    frame = covariate_panel()
     before = frame.copy(deep=True)
     read(frame)
     pd.testing.assert_frame_equal(frame, before)
@@ -151,26 +140,38 @@ def test_the_frame_is_left_as_it_is():
             ValueError,
             r"'y' \(outcome\) has no value in any row of 1 of 9 units \(4\)",
         ),
-        (lambda f: changed("y", 2, np.inf), ValueError, r"'y' \(outcome\) is infinite in 1 of"),
-        (lambda f: changed("a0", 0, 2), ValueError, r"'a0' must hold 0 and 1; found \{2.0\}"),
-        (lambda f: changed("a0", 0, "yes"), TypeError, "'a0' .*must hold numbers; it holds mixed"),
+        (
+            lambda f: changed_panel("y", 2, np.inf),
+            ValueError,
+            r"'y' \(outcome\) is infinite in 1 of",
+        ),
+        (lambda f: changed_panel("a0", 0, 2), ValueError, r"'a0' must hold 0 and 1; found \{2.0\}"),
+        (
+            lambda f: changed_panel("a0", 0, "yes"),
+            TypeError,
+            "'a0' .*must hold numbers; it holds mixed",
+        ),
         (lambda f: f.assign(y="high"), TypeError, "'y' .outcome. must hold numbers; it holds str"),
         (
             lambda f: f.assign(x0=f["x0"].where(f["id"] != 2)),
             ValueError,
             r"'x0' \(covariates\) has no value .* Leave those units out, or the column",
         ),
-        (lambda f: changed("kind", 1, "c"), ValueError, "'kind' changes over time in 1 units"),
+        (
+            lambda f: changed_panel("kind", 1, "c"),
+            ValueError,
+            "'kind' changes over time in 1 units",
+        ),
         (lambda f: f.assign(age=np.nan), ValueError, "static column 'age' is missing .* 9 of 9"),
     ],
 )
 def test_what_is_wrong_with_a_panel_is_said(make, error, message):
     with pytest.raises(error, match=f"Model: .*{message}"):
-        read(make(panel()))
+        read(make(covariate_panel()))
 
 
 def test_gaps_between_dates_are_told_as_durations():
-    frame = panel()
+    frame = covariate_panel()
     frame["t"] = pd.Timestamp("2024-02-27") + pd.to_timedelta(frame["t"], unit="D")
     late = frame["t"].where(frame.index != 5, frame["t"] + pd.Timedelta("3h"))
     with pytest.raises(ValueError, match="differ from 1 days 00:00:00"):
@@ -178,7 +179,7 @@ def test_gaps_between_dates_are_told_as_durations():
 
 
 def test_units_with_one_row_are_counted_where_two_are_needed():
-    frame = panel()
+    frame = covariate_panel()
     short = frame[(frame["id"] > 1) | (frame["t"] == 0)]
     assert read(short).n_steps[:2].tolist() == [1, 1]
     with pytest.raises(ValueError, match=r"2 of 9 units have fewer than 2 rows \(0, 1\)"):
@@ -186,7 +187,7 @@ def test_units_with_one_row_are_counted_where_two_are_needed():
 
 
 def test_units_with_one_row_are_left_out_of_a_fit_and_counted():
-    frame = panel()
+    frame = covariate_panel()
     data = read(frame[(frame["id"] > 1) | (frame["t"] == 0)])
     message = r"Model: 2 of 9 units have one row \(0, 1\) and are left out"
     with pytest.warns(SegcateWarning, match=message):
@@ -199,7 +200,7 @@ def test_units_with_one_row_are_left_out_of_a_fit_and_counted():
 
 
 def test_new_units_are_read_in_the_columns_of_the_fit():
-    frame = panel()
+    frame = covariate_panel()
     known = read(frame)
     only_a = frame[frame["kind"] == "a"]
     found = read(only_a, static_names=known.static_names, clock=known.clock)
@@ -212,7 +213,7 @@ def test_new_units_are_read_in_the_columns_of_the_fit():
 
 
 def test_codes_of_a_few_new_units_are_read_as_in_the_fit():
-    frame = panel()
+    frame = covariate_panel()
     codes = {"a": "01234", "b": "94110"}
     frame["kind"] = frame["kind"].map(codes)
     known = read(frame)
@@ -224,7 +225,7 @@ def test_codes_of_a_few_new_units_are_read_as_in_the_fit():
 
 
 def test_static_dates_are_refused_with_a_way_out():
-    frame = panel()
+    frame = covariate_panel()
     joined = pd.Timestamp("2024-01-01") + pd.to_timedelta(frame["id"], unit="D")
     with pytest.raises(
         TypeError, match=r"static columns 'kind' hold dates.*days since a fixed date"
@@ -233,7 +234,7 @@ def test_static_dates_are_refused_with_a_way_out():
 
 
 def test_static_values_are_the_first_known_of_a_unit():
-    frame = panel()
+    frame = covariate_panel()
     expected = read(frame)
     gaps = frame.assign(
         age=frame["age"].where(frame["t"] != 0), kind=frame["kind"].where(frame["t"] != 1)
@@ -242,13 +243,13 @@ def test_static_values_are_the_first_known_of_a_unit():
 
 
 def test_text_that_a_unit_never_has_is_a_level_of_its_own():
-    frame = panel()
+    frame = covariate_panel()
     found = read(frame.assign(kind=frame["kind"].where(frame["id"] != 5)))
     assert found.static[5, :3].tolist() == [0, 0, 1]
 
 
 def test_a_static_column_changes_only_between_known_values():
-    frame = panel()
+    frame = covariate_panel()
     kind = frame["kind"].where(frame.index != 1)
     kind[2] = "c"
     with pytest.raises(ValueError, match="'kind' changes over time in 1 units"):

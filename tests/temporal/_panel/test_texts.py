@@ -7,24 +7,13 @@ import pandas as pd
 import pytest
 
 from segcate.temporal._panel.panel import Roles, read_panel
-from tests.helpers.small_panels import small_panel
+from tests.helpers.small_panels import changed_panel, covariate_panel
 
 ROLES = Roles(("a0", "a1"), ("y",), ("x0",), ("kind", "age"), "id", "t")
 
 
 def read(frame):
     return read_panel("Model", frame, ROLES)
-
-
-def panel():
-    return small_panel(n_units=9, n_steps=6, n_covariates=1)
-
-
-def changed(name, row, value):
-    frame = panel()
-    frame[name] = frame[name].astype(object)
-    frame.loc[row, name] = value
-    return frame
 
 
 @pytest.mark.parametrize(
@@ -35,7 +24,7 @@ def changed(name, row, value):
             r"'y' .outcome.*string values, such as '.*: pandas\.to_numeric\(panel\['y'\]\)\.",
         ),
         (
-            lambda f: changed("x0", 3, "1.5"),
+            lambda f: changed_panel("x0", 3, "1.5"),
             r"'x0' .*such as '1.5'\. .*to_numeric\(panel\['x0'\]\)",
         ),
         (
@@ -62,11 +51,11 @@ def changed(name, row, value):
 )
 def test_texts_in_place_of_numbers_have_a_way_out(make, message):
     with pytest.raises(TypeError, match=f"Model: .*{message}"):
-        read(make(panel()))
+        read(make(covariate_panel()))
 
 
 def test_the_way_out_of_two_texts_leads_there():
-    frame = panel()
+    frame = covariate_panel()
     texts = frame.assign(a0=frame["a0"].map({0: "no", 1: "yes"}), y=frame["y"].astype(str))
     numbers = texts.assign(a0=(texts["a0"] == "yes").astype(int), y=pd.to_numeric(texts["y"]))
     found, expected = read(numbers), read(frame)
